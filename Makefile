@@ -1,0 +1,50 @@
+# Every target sets up what it needs from a bare Python 3.11 or newer, and only when
+# pyproject.toml or constraints.txt has changed.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all lint clean
+
+help:
+	@echo "make demo      train, predict, decode and score on synthetic EM (under ten minutes, no GPU)"
+	@echo "make test      run the test suite"
+	@echo "make test-all  run the test suite with its slow tests"
+	@echo "make lint      check style, format and types"
+	@echo "make clean     remove the virtual environment and caches; outputs and datasets stay"
+
+demo: $(VENV)/.runtime
+	@$(BIN)/python scripts/demo.py
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=term --cov-fail-under=90
+
+test-all: $(VENV)/.dev
+	$(BIN)/python -m pytest -m "slow or not slow" --cov --cov-report=term --cov-fail-under=90
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+$(VENV)/.runtime: pyproject.toml constraints.txt
+	@echo "Setting up $(VENV) with $$($(PYTHON) --version) (first time: a minute or two) ..."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "connectomics needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing PyTorch ..."
+	@$(PIP) install "$$(grep '^torch==' constraints.txt)"
+	@echo "Installing connectomics and what it needs ..."
+	@$(PIP) install -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime
+	@echo "Installing the test and lint tools ..."
+	@$(PIP) install -c constraints.txt -e ".[dev]"
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .coverage *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,81 @@
+"""What a user can get wrong, said so that they can put it right.
+
+Every error names the place, the problem and the remedy. `scripts/main.py` prints it and
+leaves with exit code 2; nothing else in the package turns an error into a message.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Self
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong.
+
+    Attributes:
+        where: The place: a file, a key of the config, an argument.
+        problem: What is wrong there, with the values that show it.
+        remedy: What to do about it. May be empty where the problem says it all.
+    """
+
+    where: str
+    problem: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.problem}" if self.where else self.problem
+        return f"{text}\n  {self.remedy}" if self.remedy else text
+
+
+class ConnectomicsError(Exception):
+    """A mistake in what the user gave us. Holds one fault or several.
+
+    >>> print(DataError("raw.h5", "no such file.", "Check the path."))
+    DataError: raw.h5: no such file.
+      Check the path.
+    """
+
+    def __init__(self, where: str, problem: str, remedy: str = "") -> None:
+        self.faults: tuple[Fault, ...] = (Fault(where, problem, remedy),)
+        super().__init__(where, problem, remedy)
+
+    @classmethod
+    def of(cls, faults: Iterable[Fault]) -> Self:
+        """Gather several faults, at least one, into one error that reports them all at once."""
+        faults = tuple(faults)
+        first = faults[0]
+        error = cls(first.where, first.problem, first.remedy)
+        error.faults = faults
+        return error
+
+    def __str__(self) -> str:
+        return "\n".join(f"{type(self).__name__}: {fault}" for fault in self.faults)
+
+
+class ConfigError(ConnectomicsError):
+    """A key, name, value or combination in the config that cannot work."""
+
+
+class DataError(ConnectomicsError):
+    """A file or array that is missing, unreadable or not what it should be."""
+
+
+class CheckpointError(ConnectomicsError):
+    """A checkpoint that cannot be read, or that belongs to another network."""
+
+
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
+    """Suggest the nearest legal word, or list them all.
+
+    >>> did_you_mean("patch_sise", ["patch_size", "batch_size"])
+    "Did you mean 'patch_size'?"
+    >>> did_you_mean("zebra", ["pre", "post"])
+    'Choices: post, pre.'
+    """
+    choices = sorted(choices)
+    near = difflib.get_close_matches(word, choices, n=1, cutoff=0.7)
+    return f"Did you mean '{near[0]}'?" if near else f"Choices: {', '.join(choices)}."

@@ -1,0 +1,221 @@
+"""Boxes, block grids, window positions, and the way between voxels and nanometres.
+
+Everything is in the order (z, y, x). A box is half-open: `start` is in it, `stop` is not.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Triple = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Box:
+    """A region of a volume, in voxels. It may reach outside the volume, on any side.
+
+    Attributes:
+        start: First voxel (z, y, x).
+        stop: One past the last voxel (z, y, x).
+
+    >>> box = Box((1, 2, 3), (4, 6, 8))
+    >>> box.shape, box.size
+    ((3, 4, 5), 60)
+    >>> box.shift((10, 0, -3))
+    Box(start=(11, 2, 0), stop=(14, 6, 5))
+    """
+
+    start: Triple
+    stop: Triple
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "start", _triple(self.start))
+        object.__setattr__(self, "stop", _triple(self.stop))
+        if any(b < a for a, b in zip(self.start, self.stop, strict=True)):
+            raise ValueError(f"a box cannot stop {self.stop} before it starts {self.start}")
+
+    @property
+    def shape(self) -> Triple:
+        """Voxels along each axis."""
+        return _triple(b - a for a, b in zip(self.start, self.stop, strict=True))
+
+    @property
+    def size(self) -> int:
+        """Number of voxels."""
+        return math.prod(self.shape)
+
+    @property
+    def slices(self) -> tuple[slice, slice, slice]:
+        """Index of this box in a (Z, Y, X) array.
+
+        Raises:
+            ValueError: The box starts below zero, where a slice would count from the end.
+
+        >>> np.arange(24).reshape(2, 3, 4)[Box((0, 1, 2), (2, 2, 4)).slices].tolist()
+        [[[6, 7]], [[18, 19]]]
+        """
+        if min(self.start) < 0:
+            raise ValueError(f"{self} starts below zero; clip it to the volume first")
+        z, y, x = (slice(a, b) for a, b in zip(self.start, self.stop, strict=True))
+        return z, y, x
+
+    def clip(self, shape: Sequence[int]) -> Box:
+        """The part inside a volume of `shape`; a box of no voxels when there is none.
+
+        >>> Box((-2, 0, 5), (3, 4, 12)).clip((10, 3, 8))
+        Box(start=(0, 0, 5), stop=(3, 3, 8))
+        """
+        start = _triple(min(max(a, 0), n) for a, n in zip(self.start, shape, strict=True))
+        stop = _triple(min(max(b, 0), n) for b, n in zip(self.stop, shape, strict=True))
+        return Box(start, stop)
+
+    def grow(self, margin: int | Sequence[int]) -> Box:
+        """Add `margin` voxels on both sides of every axis, or (z, y, x) of them.
+
+        >>> Box((1, 5, 5), (2, 6, 6)).grow((0, 2, 3))
+        Box(start=(1, 3, 2), stop=(2, 8, 9))
+        """
+        margins = (margin,) * 3 if isinstance(margin, int) else margin
+        start = _triple(a - m for a, m in zip(self.start, margins, strict=True))
+        stop = _triple(b + m for b, m in zip(self.stop, margins, strict=True))
+        return Box(start, stop)
+
+    def shift(self, offset: Sequence[int]) -> Box:
+        """Move by `offset` voxels (z, y, x)."""
+        start = _triple(a + d for a, d in zip(self.start, offset, strict=True))
+        stop = _triple(b + d for b, d in zip(self.stop, offset, strict=True))
+        return Box(start, stop)
+
+    def fits_in(self, shape: Sequence[int]) -> bool:
+        """Whether the whole box lies inside a volume of `shape`.
+
+        >>> Box((0, 0, 1), (2, 3, 5)).fits_in((2, 3, 4))
+        False
+        """
+        return min(self.start) >= 0 and all(b <= n for b, n in zip(self.stop, shape, strict=True))
+
+
+def whole(shape: Sequence[int]) -> Box:
+    """The box that covers a volume of `shape`; leading channel axes do not count.
+
+    >>> whole((3, 10, 20, 30))
+    Box(start=(0, 0, 0), stop=(10, 20, 30))
+    """
+    return Box((0, 0, 0), _triple(shape[-3:]))
+
+
+def window_starts(length: int, window: int, overlap: float) -> list[int]:
+    """Places of a sliding window along one axis, so that every position is covered.
+
+    The step is the largest that keeps at least `overlap` between neighbours; the last window
+    ends flush with the axis, so it may overlap more.
+
+    Args:
+        length: Positions along the axis, at least 1.
+        window: Size of the window, at least 1. Where it exceeds `length` there is one window,
+            at 0, and it reaches past the end.
+        overlap: Fraction of the window shared by neighbours, in [0, 1).
+
+    >>> window_starts(40, 18, 0.5)
+    [0, 9, 18, 22]
+    >>> window_starts(10, 18, 0.5)
+    [0]
+    """
+    if length < 1 or window < 1:
+        raise ValueError(f"length {length} and window {window} must be at least 1")
+    if not 0 <= overlap < 1:
+        raise ValueError(f"overlap {overlap} must be in [0, 1)")
+    if window >= length:
+        return [0]
+    # The tiny addend undoes binary rounding: 10 * (1 - 0.9) is 0.9999999999999998.
+    step = max(1, math.floor(window * (1 - overlap) + 1e-9))
+    return [*range(0, length - window, step), length - window]
+
+
+def window_boxes(
+    shape: Sequence[int], window_size: Sequence[int], overlap: float | Sequence[float]
+) -> list[Box]:
+    """Places of a sliding window in a volume, z slowest.
+
+    Args:
+        shape: (Z, Y, X) of the volume.
+        window_size: (z, y, x) of the window. Every box has exactly this shape; where it exceeds
+            the volume the box reaches past the volume's end.
+        overlap: Fraction shared by neighbours, for all axes or per axis; see `window_starts`.
+
+    >>> [box.start for box in window_boxes((4, 6, 5), (4, 4, 4), 0.0)]
+    [(0, 0, 0), (0, 0, 1), (0, 2, 0), (0, 2, 1)]
+    """
+    overlaps = (overlap,) * 3 if isinstance(overlap, int | float) else overlap
+    axes = [window_starts(*axis) for axis in zip(shape, window_size, overlaps, strict=True)]
+    return [Box(_triple(a), _add(a, window_size)) for a in itertools.product(*axes)]
+
+
+def block_boxes(shape: Sequence[int], block: Sequence[int]) -> list[Box]:
+    """Split a volume into blocks on a grid through the origin, z slowest.
+
+    Every voxel lies in exactly one block; the last ones along an axis may be smaller.
+
+    >>> [(box.start, box.stop) for box in block_boxes((2, 3, 5), (2, 3, 3))]
+    [((0, 0, 0), (2, 3, 3)), ((0, 0, 3), (2, 3, 5))]
+    """
+    if min(block) < 1:
+        raise ValueError(f"block {tuple(block)} must be at least 1 along every axis")
+    axes = [range(0, length, step) for length, step in zip(shape, block, strict=True)]
+    return [Box(_triple(a), _add(a, block)).clip(shape) for a in itertools.product(*axes)]
+
+
+def voxel_to_nm(
+    points: ArrayLike, resolution: Sequence[float], offset_nm: Sequence[float] = (0.0, 0.0, 0.0)
+) -> NDArray[np.float64]:
+    """Convert voxel positions to nanometres: points · resolution + offset.
+
+    Whether an integer position means a voxel's centre or its lower corner is the caller's
+    choice, and the result keeps it.
+
+    Args:
+        points: (..., 3) positions in voxels, fractions allowed.
+        resolution: nm per voxel (z, y, x).
+        offset_nm: Position of voxel (0, 0, 0) in nm.
+
+    Returns:
+        (..., 3) positions in nm.
+
+    >>> voxel_to_nm([[2, 10, 1]], (30, 8, 8), offset_nm=(300, 0, 4)).tolist()
+    [[360.0, 80.0, 12.0]]
+    """
+    return np.asarray(points, np.float64) * _scale(resolution) + np.asarray(offset_nm, np.float64)
+
+
+def nm_to_voxel(
+    points_nm: ArrayLike, resolution: Sequence[float], offset_nm: Sequence[float] = (0.0, 0.0, 0.0)
+) -> NDArray[np.float64]:
+    """Convert positions in nanometres to voxels, with fractions: undoes `voxel_to_nm`.
+
+    >>> nm_to_voxel([[360, 80, 12]], (30, 8, 8), offset_nm=(300, 0, 4)).tolist()
+    [[2.0, 10.0, 1.0]]
+    """
+    shifted = np.asarray(points_nm, np.float64) - np.asarray(offset_nm, np.float64)
+    return shifted / _scale(resolution)
+
+
+def _scale(resolution: Sequence[float]) -> NDArray[np.float64]:
+    scale = np.asarray(resolution, np.float64)
+    if scale.shape != (3,) or not np.all(scale > 0):
+        raise ValueError(f"resolution {resolution} must be three positive numbers (z, y, x)")
+    return scale
+
+
+def _add(start: Sequence[int], size: Sequence[int]) -> Triple:
+    return _triple(a + n for a, n in zip(start, size, strict=True))
+
+
+def _triple(values: Iterable[int]) -> Triple:
+    z, y, x = (int(v) for v in values)
+    return z, y, x
