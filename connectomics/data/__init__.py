@@ -1,0 +1,1 @@
+"""Volumes, targets, augmentation and the patches a network learns from."""
