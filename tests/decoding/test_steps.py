@@ -1,0 +1,142 @@
+"""decoding.steps: what is refused when the config is read, and what decoding does."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from decoding_volumes import random_volume
+
+from connectomics.decoding import (
+    DECODERS,
+    INPUT_CHANNELS,
+    binary2instance,
+    check_decoding,
+    decode,
+    output_encoding,
+    polarity2instance,
+)
+from connectomics.decoding.steps import OUTPUT_ENCODINGS
+from connectomics.errors import ConfigError
+
+
+class Step(NamedTuple):
+    name: str
+    kwargs: dict[str, Any] = {}
+
+
+def test_every_decoder_is_declared_in_full():
+    assert DECODERS.keys() == INPUT_CHANNELS.keys() == OUTPUT_ENCODINGS.keys()
+    for name, function in DECODERS.items():
+        assert function.__name__ == name
+        assert next(iter(inspect.signature(function).parameters)) == "volume"
+
+
+@pytest.mark.parametrize(
+    ("step", "channels"),
+    [
+        (Step("polarity2instance"), 3),
+        (Step("polarity2instance"), None),
+        (Step("polarity2instance", {"exclusive": False, "thres": 0.4, "thres_small": 300}), 3),
+        (Step("polarity2instance", {"scale_factors": [1, 0.5, 0.5], "semantic": True}), 3),
+        (Step("binary2instance", {"dilate_sz": 3}), 1),
+    ],
+)
+def test_legal_steps(step, channels):
+    assert check_decoding([step], channels=channels) == []
+
+
+def test_no_step_is_legal_until_something_is_decoded():
+    assert check_decoding([], channels=3) == []
+    with pytest.raises(ConfigError, match=r"decoding\.steps: there is no step"):
+        decode(np.zeros((3, 1, 1, 1)), [])
+
+
+@pytest.mark.parametrize(
+    ("step", "channels", "message"),
+    [
+        (
+            Step("polarity2instances"),
+            3,
+            "decoding.steps[0].name: there is no decoder 'polarity2instances'.\n"
+            "  Did you mean 'polarity2instance'?",
+        ),
+        (
+            Step("polarity2instance", {"exlusive": False}),
+            3,
+            "decoding.steps[0].kwargs.exlusive: polarity2instance has no such setting.\n"
+            "  Did you mean 'exclusive'? Settings: dilate_sz, exclusive, scale_factors, semantic, "
+            "thres, thres_small.",
+        ),
+        (
+            Step("polarity2instance", {"thres": 127}),
+            3,
+            "decoding.steps[0].kwargs.thres: 127 is not a number in [0, 1].\n"
+            "  The threshold is a probability, whatever the dtype of the volume: "
+            "127 of 255 is 0.5.",
+        ),
+        (
+            Step("polarity2instance"),
+            1,
+            "decoding.steps[0].name: polarity2instance reads 3 channels, but the probabilities "
+            "have 1.\n  Decoders of 1 channels: binary2instance.",
+        ),
+        (
+            Step("binary2instance"),
+            2,
+            "decoding.steps[0].name: binary2instance reads 1 channels, but the probabilities "
+            "have 2.\n  Decoders of 2 channels: none.",
+        ),
+    ],
+)
+def test_faults(step, channels, message):
+    assert [str(fault) for fault in check_decoding([step], channels=channels)] == [message]
+
+
+@pytest.mark.parametrize(
+    "kwargs", [{"volume": 1}, {"thres": "high"}, {"scale_factors": [1, 1]}, {"thres_small": 1.5}]
+)
+def test_kwargs_that_cannot_be_passed(kwargs):
+    (fault,) = check_decoding([Step("polarity2instance", kwargs)], channels=3)
+    assert fault.where == f"decoding.steps[0].kwargs.{next(iter(kwargs))}"
+
+
+def test_all_faults_are_found_at_once():
+    steps = [Step("polarity2instance", {"thres": 2, "dilate_sz": -1}), Step("binary2instance")]
+    places = [fault.where for fault in check_decoding(steps, channels=4)]
+    assert places == [
+        "decoding.steps[0].kwargs.thres",
+        "decoding.steps[0].kwargs.dilate_sz",
+        "decoding.steps[0].name",
+        "decoding.steps[1].name",
+    ]
+
+
+def test_decode_runs_the_step():
+    volume = random_volume(4, (4, 20, 70), "blobs", np.float32)
+    step = Step("polarity2instance", {"thres_small": 3, "dilate_sz": 0})
+    expected = polarity2instance(volume, thres_small=3, dilate_sz=0)
+    assert np.array_equal(decode(volume, [step]), expected)
+    labels = decode(volume[2:], [Step("binary2instance")])
+    assert np.array_equal(labels, binary2instance(volume[2]))
+    assert labels.any()
+
+
+def test_decode_refuses_faulty_steps():
+    with pytest.raises(ConfigError, match=r"steps\[0\]\.kwargs\.thres"):
+        decode(np.zeros((3, 1, 1, 1)), [Step("polarity2instance", {"thres": 2})])
+
+
+@pytest.mark.parametrize(
+    ("step", "encoding"),
+    [
+        (Step("polarity2instance"), "polarity"),
+        (Step("polarity2instance", {"semantic": True}), "semantic"),
+        (Step("polarity2instance", {"semantic": False}), "polarity"),
+        (Step("binary2instance"), "instance"),
+    ],
+)
+def test_output_encoding(step, encoding):
+    assert output_encoding(step) == encoding
