@@ -1,0 +1,185 @@
+"""From the `evaluation` section and label volumes to a report."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from connectomics.errors import DataError, Fault, did_you_mean
+from connectomics.evaluation.counts import Score, pool
+from connectomics.evaluation.cremi import cremi_clefts
+from connectomics.evaluation.em_r50 import em_r50_pair, em_r50_union
+from connectomics.evaluation.encoding import SIDED, Encoding
+from connectomics.evaluation.overlap import mask_overlap
+from connectomics.evaluation.summary import EvaluationReport, VolumeScores
+from connectomics.evaluation.sweep import detection_sweep, polarity_sweep
+
+if TYPE_CHECKING:
+    from connectomics.config.schema import EvaluationSection
+
+METRICS: dict[str, Callable[..., Score]] = {
+    "polarity": polarity_sweep,
+    "detection": detection_sweep,
+    "jaccard": mask_overlap,
+    "cremi_clefts": cremi_clefts,
+    "em_r50_union": em_r50_union,
+    "em_r50_pair": em_r50_pair,
+}
+
+# Metrics that need a pre and a post side in the truth, and in the prediction.
+_SIDED_TRUTH = ("polarity", "em_r50_union", "em_r50_pair")
+_SIDED_PREDICTION = ("polarity", "em_r50_pair")
+
+# What the metrics get from the volumes and from the section's other keys.
+_GIVEN = (
+    "truth",
+    "prediction",
+    "mask",
+    "resolution",
+    "confidence",
+    "truth_encoding",
+    "prediction_encoding",
+    "iou_thresholds",
+    "ignore_border",
+)
+
+
+class LabelPair(NamedTuple):
+    """A truth and a prediction of the same voxels.
+
+    Attributes:
+        name: For the report.
+        truth: (Z, Y, X) labels.
+        prediction: (Z, Y, X) labels.
+        prediction_encoding: How the prediction is stored.
+        resolution: nm per voxel (z, y, x), which the distance metrics need.
+        mask: (Z, Y, X), 0 where voxels are unlabelled.
+        confidence: Of each predicted synapse by its number.
+        notes: What a reader must know about this volume, such as that it is synthetic.
+    """
+
+    name: str
+    truth: np.ndarray
+    prediction: np.ndarray
+    prediction_encoding: Encoding = "auto"
+    resolution: tuple[float, float, float] | None = None
+    mask: np.ndarray | None = None
+    confidence: dict[int, float] | None = None
+    notes: tuple[str, ...] = ()
+
+
+def default_metrics(prediction_encoding: Encoding) -> tuple[str, ...]:
+    """The metrics where the section names none.
+
+    >>> default_metrics("polarity"), default_metrics("instance")
+    (('polarity',), ('jaccard', 'detection'))
+    """
+    sided = prediction_encoding in (*SIDED, "auto")
+    return ("polarity",) if sided else ("jaccard", "detection")
+
+
+def check_evaluation(
+    section: EvaluationSection, *, prediction_encoding: Encoding = "auto"
+) -> list[Fault]:
+    """Find what cannot work in the `evaluation` section.
+
+    Args:
+        section: The section.
+        prediction_encoding: What decoding will produce, where it is known.
+
+    Returns:
+        A fault for each unknown metric, metric named twice, unknown or unfit kwarg, and
+        metric that needs sides where the labels have none.
+    """
+    faults = []
+    for i, metric in enumerate(section.metrics):
+        where = f"evaluation.metrics[{i}]"
+        if metric.name not in METRICS:
+            problem = f"there is no metric {metric.name!r}."
+            faults.append(Fault(f"{where}.name", problem, did_you_mean(metric.name, METRICS)))
+            continue
+        if metric.name in [other.name for other in section.metrics[:i]]:
+            faults.append(Fault(where, f"{metric.name} is named twice.", "Keep one of them."))
+        faults += _check_kwargs(f"{where}.kwargs", metric.name, metric.kwargs)
+        faults += _check_sides(where, metric.name, section.truth_encoding, prediction_encoding)
+    return faults
+
+
+def _check_kwargs(where: str, name: str, kwargs: dict[str, Any]) -> list[Fault]:
+    from connectomics.config.signatures import check_kwargs
+
+    return check_kwargs(where, METRICS[name], kwargs, skip=_GIVEN)
+
+
+def _check_sides(
+    where: str, name: str, truth_encoding: Encoding, prediction_encoding: Encoding
+) -> list[Fault]:
+    remedy = "Use the metrics 'detection' and 'jaccard' for labels without sides."
+    faults = []
+    if name in _SIDED_TRUTH and truth_encoding not in (*SIDED, "auto"):
+        problem = f"{name} needs pre and post sides, and truth_encoding is {truth_encoding!r}."
+        faults.append(Fault(where, problem, remedy))
+    if name in _SIDED_PREDICTION and prediction_encoding not in (*SIDED, "auto"):
+        problem = (
+            f"{name} needs pre and post sides, and decoding gives {prediction_encoding} labels."
+        )
+        faults.append(Fault(where, problem, remedy))
+    return faults
+
+
+def evaluate_volumes(volumes: Iterable[LabelPair], section: EvaluationSection) -> EvaluationReport:
+    """Score every volume with every metric, and all volumes together.
+
+    Args:
+        volumes: One at a time is held in memory, so a generator may read them as it goes.
+        section: Which metrics, at which thresholds, how the truth is stored.
+
+    Raises:
+        DataError: Labels that do not fit, with the volume's name; or no volume.
+    """
+    scored = tuple(_evaluate(volume, section) for volume in volumes)
+    if not scored:
+        raise DataError("evaluation", "there is no volume to score.", "Give at least one.")
+    metrics = dict.fromkeys(metric for volume in scored for metric in volume.scores)
+    pooled = {m: pool([v.scores[m] for v in scored if m in v.scores]) for m in metrics}
+    settings = {
+        "iou_thresholds": list(section.iou_thresholds),
+        "truth_encoding": section.truth_encoding,
+        "ignore_border": section.ignore_border,
+        "metrics": {metric.name: dict(metric.kwargs) for metric in section.metrics},
+    }
+    return EvaluationReport(scored, pooled, settings)
+
+
+def _evaluate(volume: LabelPair, section: EvaluationSection) -> VolumeScores:
+    chosen = {metric.name: metric.kwargs for metric in section.metrics}
+    chosen = chosen or {name: {} for name in default_metrics(volume.prediction_encoding)}
+    given = {
+        **volume._asdict(),
+        "truth_encoding": section.truth_encoding,
+        "iou_thresholds": section.iou_thresholds,
+        "ignore_border": section.ignore_border,
+    }
+    try:
+        scores = {name: _score(name, given, kwargs) for name, kwargs in chosen.items()}
+    except DataError as error:
+        raise DataError.of(
+            Fault(f"{volume.name}: {fault.where}", fault.problem, fault.remedy)
+            for fault in error.faults
+        ) from error
+    return VolumeScores(volume.name, scores, volume.notes)
+
+
+def _score(name: str, given: dict[str, Any], kwargs: dict[str, Any]) -> Score:
+    function = METRICS[name]
+    wanted = set(_GIVEN) & set(inspect.signature(function).parameters)
+    if "resolution" in wanted and given["resolution"] is None:
+        raise DataError(
+            f"evaluation: {name}",
+            "the voxel size is not known.",
+            "Set data.test.resolution to [z, y, x] in nm.",
+        )
+    return function(**{key: given[key] for key in wanted}, **kwargs)

@@ -1,0 +1,252 @@
+"""The scores of the CREMI challenge (https://cremi.org/metrics): clefts and partners."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from connectomics.errors import DataError
+from connectomics.evaluation.contingency import check_labels, check_shapes
+from connectomics.evaluation.counts import Counts, ratio
+from connectomics.evaluation.matching import assign
+from connectomics.evaluation.points import as_points, near_pairs
+
+
+@dataclass(frozen=True)
+class CremiClefts:
+    """How far predicted and true clefts are from one another; `+` pools volumes.
+
+    Attributes:
+        predicted_voxels: Cleft voxels of the prediction.
+        true_voxels: Cleft voxels of the truth.
+        distance_to_truth: Sum over predicted voxels, nm; inf where there is no truth.
+        distance_to_prediction: Sum over true voxels, nm; inf where there is no prediction.
+        fp: Predicted voxels far from the truth.
+        fn: True voxels far from the prediction.
+    """
+
+    predicted_voxels: int
+    true_voxels: int
+    distance_to_truth: float
+    distance_to_prediction: float
+    fp: int
+    fn: int
+
+    @property
+    def adgt(self) -> float:
+        """Mean distance of predicted voxels to the truth, nm."""
+        return self._mean(self.distance_to_truth, self.predicted_voxels)
+
+    @property
+    def adf(self) -> float:
+        """Mean distance of true voxels to the prediction, nm."""
+        return self._mean(self.distance_to_prediction, self.true_voxels)
+
+    @property
+    def score(self) -> float:
+        """The CREMI score, (ADGT + ADF) / 2, nm; lower is better."""
+        return (self.adgt + self.adf) / 2
+
+    def _mean(self, distance: float, voxels: int) -> float:
+        """NaN where both volumes are empty; inf where one is: nothing is near it."""
+        alone = not voxels and (self.predicted_voxels or self.true_voxels)
+        return math.inf if alone else ratio(distance, voxels)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Nothing to add."""
+        return ()
+
+    def __add__(self, other: CremiClefts) -> CremiClefts:
+        return CremiClefts(
+            self.predicted_voxels + other.predicted_voxels,
+            self.true_voxels + other.true_voxels,
+            self.distance_to_truth + other.distance_to_truth,
+            self.distance_to_prediction + other.distance_to_prediction,
+            self.fp + other.fp,
+            self.fn + other.fn,
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Scores and the voxel counts behind them."""
+        counts = {"predicted": self.predicted_voxels, "true": self.true_voxels}
+        return {**self.rows()[0], "voxels": counts}
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One line of a table."""
+        names = "score", "adgt", "adf", "fp", "fn"
+        return [{name: getattr(self, name) for name in names}]
+
+
+def cremi_clefts(
+    truth: np.ndarray,
+    prediction: np.ndarray,
+    *,
+    resolution: tuple[float, float, float],
+    max_distance_nm: float = 200.0,
+    mask: np.ndarray | None = None,
+) -> CremiClefts:
+    """Measure how far predicted clefts lie from true ones and the other way round.
+
+    Distances are exact and anisotropic, between voxel centres, to the nearest cleft voxel
+    of the other volume whichever its id. They are looked up in a tree of that volume's
+    surface voxels, which for sparse clefts takes a fraction of the time and memory of a
+    distance transform.
+
+    Args:
+        truth: (Z, Y, X) labels, cleft where not 0. CREMI's own background value 2**64 - 1
+            must have been cleaned to 0.
+        prediction: (Z, Y, X) labels, cleft where not 0.
+        resolution: nm per voxel (z, y, x).
+        max_distance_nm: Farther than this is a false positive or negative.
+        mask: (Z, Y, X), 0 where voxels are unlabelled and do not exist.
+
+    Returns:
+        The score; `inf` where one of the volumes is empty, NaN where both are.
+
+    Raises:
+        DataError: Float or negative labels, shapes that differ, or CREMI's background.
+
+    >>> truth, prediction = np.array([[[1, 0, 0, 0]]]), np.array([[[0, 0, 1, 1]]])
+    >>> clefts = cremi_clefts(truth, prediction, resolution=(40, 4, 4), max_distance_nm=10)
+    >>> clefts.adgt, clefts.adf, clefts.score, clefts.fp, clefts.fn
+    (10.0, 8.0, 9.0, 1, 0)
+    """
+    check_shapes(truth, prediction, mask)
+    first, second = _cleft_mask("truth", truth, mask), _cleft_mask("prediction", prediction, mask)
+    to_truth = _distances(second, first, resolution)
+    to_prediction = _distances(first, second, resolution)
+    return CremiClefts(
+        predicted_voxels=int(np.count_nonzero(second)),
+        true_voxels=int(np.count_nonzero(first)),
+        distance_to_truth=float(to_truth.sum()),
+        distance_to_prediction=float(to_prediction.sum()),
+        fp=int(np.count_nonzero(to_truth > max_distance_nm)),
+        fn=int(np.count_nonzero(to_prediction > max_distance_nm)),
+    )
+
+
+def _cleft_mask(name: str, labels: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+    check_labels(name, labels)
+    if labels.dtype == np.uint64 and labels.max(initial=0) >= 2**64 - 3:
+        raise DataError(
+            f"evaluation: {name}",
+            "it holds CREMI's background or invalid value (2**64 - 1, 2**64 - 2).",
+            "Set the first to 0 and leave the second out by the mask.",
+        )
+    return labels != 0 if mask is None else (labels != 0) & (mask != 0)
+
+
+def _distances(
+    source: np.ndarray, target: np.ndarray, resolution: tuple[float, float, float]
+) -> np.ndarray:
+    """Distance in nm of each source voxel outside the target to it; those inside are 0 away."""
+    outside = np.argwhere(source & ~target)
+    if not target.any():
+        return np.full(len(outside), np.inf)
+    from scipy.spatial import KDTree
+
+    surface = np.argwhere(target & ~_interior(target)) * np.asarray(resolution, float)
+    return KDTree(surface).query(outside * np.asarray(resolution, float), workers=-1)[0]
+
+
+def _interior(mask: np.ndarray) -> np.ndarray:
+    """Voxels whose neighbours along every axis are in the mask; beyond the faces all are."""
+    inside = mask.copy()
+    for axis in range(mask.ndim):
+        to = np.swapaxes(inside, 0, axis)
+        of = np.swapaxes(mask, 0, axis)
+        to[1:] &= of[:-1]
+        to[:-1] &= of[1:]
+    return inside
+
+
+@dataclass(frozen=True, eq=False)
+class Partners:
+    """Directed connections between neurons.
+
+    Attributes:
+        pre_nm: (n, 3) positions of the pre sites in nm.
+        post_nm: (n, 3) positions of the post sites in nm, in the same axis order.
+        neurons: (n, 2) integers, the pre and the post neuron's id.
+    """
+
+    pre_nm: np.ndarray
+    post_nm: np.ndarray
+    neurons: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class PartnerMatches:
+    """Connections found, invented and missed.
+
+    Attributes:
+        counts: TP, FP, FN.
+        truth_index: (m,) rows of the true connections that were found, ascending.
+        prediction_index: (m,) the rows that found them.
+        distance_nm: (m,) mean distance of their two ends.
+    """
+
+    counts: Counts
+    truth_index: np.ndarray
+    prediction_index: np.ndarray
+    distance_nm: np.ndarray
+
+
+def cremi_partners(
+    truth: Partners,
+    prediction: Partners,
+    *,
+    max_distance_nm: float = 400.0,
+    mode: Literal["cremi", "max_matches"] = "cremi",
+) -> PartnerMatches:
+    """Match connections of the same ordered pair of neurons with both ends nearby.
+
+    A pair costs the mean distance of its ends; leaving a connection out costs twice the
+    largest distance.
+
+    Args:
+        truth: The true connections.
+        prediction: The predicted ones, with neuron ids of the same segmentation.
+        max_distance_nm: The largest distance of the pre sites, and of the post sites.
+        mode: `cremi` takes the least total cost, as the challenge does, which may give up
+            a match to make others cheaper; `max_matches` takes as many matches as there
+            can be and among those the least total distance.
+
+    Raises:
+        DataError: Arrays that do not fit together, or a distance that is not positive.
+    """
+    truth, prediction = _checked("truth", truth), _checked("prediction", prediction)
+    first, second, pre = near_pairs(truth.pre_nm, prediction.pre_nm, max_distance_nm)
+    post = np.linalg.norm(truth.post_nm[first] - prediction.post_nm[second], axis=1)
+    same = (truth.neurons[first] == prediction.neurons[second]).all(1)
+    kept = same & (post <= max_distance_nm)
+    first, second, distance = first[kept], second[kept], (pre[kept] + post[kept]) / 2
+    # What a match saves, as a share of the cost of leaving its two ends unmatched.
+    saving = 1 - distance / (2 * max_distance_nm)
+    chosen = assign(first, second, saving, most_pairs=mode == "max_matches")
+    found = chosen.size
+    return PartnerMatches(
+        Counts(tp=found, fp=len(prediction.neurons) - found, fn=len(truth.neurons) - found),
+        first[chosen],
+        second[chosen],
+        distance[chosen],
+    )
+
+
+def _checked(name: str, partners: Partners) -> Partners:
+    pre, post = (
+        as_points(f"{name} pre", partners.pre_nm),
+        as_points(f"{name} post", partners.post_nm),
+    )
+    neurons = np.asarray(partners.neurons).reshape(-1, 2)
+    if not len(pre) == len(post) == len(neurons):
+        raise DataError(
+            f"evaluation: {name} partners",
+            f"{len(pre)} pre sites, {len(post)} post sites and {len(neurons)} pairs of neurons.",
+            "Give one of each per connection.",
+        )
+    return Partners(pre, post, neurons)

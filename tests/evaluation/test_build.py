@@ -1,0 +1,170 @@
+"""The `evaluation` section: what it accepts, and the report it leads to."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from connectomics.config.schema import EvaluationSection
+from connectomics.errors import DataError
+from connectomics.evaluation import (
+    METRICS,
+    LabelPair,
+    check_evaluation,
+    evaluate_volumes,
+    write_report,
+)
+
+TRUTH = np.zeros((3, 8, 40), np.uint8)
+TRUTH[1, 2:6, 4:8], TRUTH[1, 2:6, 8:12] = 1, 2
+TRUTH[1, 2:6, 24:28], TRUTH[1, 2:6, 28:32] = 3, 4
+FLIPPED = np.where(TRUTH > 2, 7 - TRUTH, TRUTH)
+EMPTY = np.zeros_like(TRUTH)
+
+
+def section(*metrics, **settings):
+    return EvaluationSection.model_validate({"metrics": metrics, **settings})
+
+
+def faults(*metrics, prediction_encoding="auto", **settings):
+    found = check_evaluation(section(*metrics, **settings), prediction_encoding=prediction_encoding)
+    return "\n".join(map(str, found))
+
+
+def test_every_metric_is_accepted_with_its_settings():
+    assert not faults(*METRICS)
+    assert not faults(
+        {"name": "cremi_clefts", "kwargs": {"max_distance_nm": 100.0}},
+        {"name": "em_r50_union", "kwargs": {"crop_z": 0, "min_size": 10}},
+        {"name": "polarity", "kwargs": {"dilate_sz": 3}},
+    )
+
+
+def test_faults_are_found_all_at_once():
+    said = faults(
+        "polarty",
+        "jaccard",
+        "jaccard",
+        {"name": "cremi_clefts", "kwargs": {"max_distance": 100}},
+        {"name": "em_r50_pair", "kwargs": {"iou_threshold": "high", "truth": 1}},
+    )
+    assert "evaluation.metrics[0].name: there is no metric 'polarty'" in said
+    assert "Did you mean 'polarity'?" in said
+    assert "evaluation.metrics[2]: jaccard is named twice" in said
+    assert "evaluation.metrics[3].kwargs.max_distance: cremi_clefts has no such setting" in said
+    assert "evaluation.metrics[4].kwargs.iou_threshold: 'high' does not fit" in said
+    assert "evaluation.metrics[4].kwargs.truth: em_r50_pair has no such setting" in said
+
+
+def test_metrics_that_need_sides():
+    assert "truth_encoding is 'binary'" in faults("polarity", truth_encoding="binary")
+    said = faults("polarity", "em_r50_union", prediction_encoding="instance")
+    assert "evaluation.metrics[0]: polarity needs pre and post sides, and decoding gives" in said
+    assert "em_r50_union" not in said
+    assert not faults("detection", "jaccard", truth_encoding="binary")
+
+
+@pytest.fixture
+def report():
+    volumes = (
+        LabelPair("a", TRUTH, TRUTH, "polarity", notes=("Synthetic EM.",)),
+        LabelPair("b", TRUTH, FLIPPED, "polarity"),
+        LabelPair("c", EMPTY, EMPTY, "polarity"),
+    )
+    return evaluate_volumes(volumes, section("polarity", "jaccard"))
+
+
+def test_volumes_are_pooled_by_counts(report):
+    pooled = report.pooled["polarity"].at(0.5)
+    assert (pooled.f1_det, pooled.side_accuracy, pooled.f1_pol) == (1, 0.75, 0.75)
+    assert report.pooled["jaccard"].jaccard == 1
+
+
+def test_the_table(report):
+    table = report.table()
+    lines = table.splitlines()
+    assert lines[0] == "polarity: one-to-one matching at IoU >= t"
+    assert "blind ignores which side is which" in lines[1]
+    assert lines[3].split()[:6] == ["volume", "IoU", "F1_det", "side", "acc", "F1_pol"]
+    assert "pooled   0.5   1.000     0.750   0.750" in table
+    assert "c        0.5       -         -       -" in table
+    assert "- a: Synthetic EM." in table
+    assert max(map(len, lines)) < 120
+
+
+def test_a_single_volume_is_not_pooled():
+    table = evaluate_volumes([LabelPair("only", TRUTH, TRUTH)], section("jaccard")).table()
+    assert "pooled" not in table
+
+
+def test_the_files(report, tmp_path):
+    paths = write_report(report, tmp_path / "results")
+    scores = json.loads(paths["scores.json"].read_text())
+    assert scores["pooled"]["polarity"]["at"]["0.5"]["f1_pol"] == 0.75
+    assert scores["volumes"][2]["scores"]["polarity"]["mean"]["f1_pol"] is None
+    assert scores["settings"]["iou_thresholds"] == [0.3, 0.5, 0.75]
+    assert paths["scores.txt"].read_text() == report.table()
+    with paths["matches.csv"].open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 3 * (2 + 2)
+    assert [(r["volume"], r["outcome"]) for r in rows[:2]] == [("a", "correct")] * 2
+    assert rows[-1] | {"iou_pre": "0.0", "outcome": "flipped", "polarity_tp": "False"} == rows[-1]
+
+
+def test_infinite_scores_are_legal_json(tmp_path):
+    report = evaluate_volumes(
+        [LabelPair("v", TRUTH, EMPTY, "instance", (30.0, 8.0, 8.0))], section("cremi_clefts")
+    )
+    text = write_report(report, tmp_path)["scores.json"].read_text()
+    assert json.loads(text)["pooled"]["cremi_clefts"]["score"] == "inf"
+    assert "inf" in report.table()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "metrics"), [("polarity", {"polarity"}), ("instance", {"jaccard", "detection"})]
+)
+def test_metrics_without_being_named(encoding, metrics):
+    report = evaluate_volumes([LabelPair("v", TRUTH, TRUTH, encoding)], section())
+    assert set(report.pooled) == metrics
+
+
+def test_settings_reach_the_metrics():
+    semantic = np.where(TRUTH > 0, 2 - TRUTH % 2, 0)
+    report = evaluate_volumes(
+        [LabelPair("v", semantic, TRUTH, "polarity")],
+        section("polarity", truth_encoding="semantic", iou_thresholds=(0.4,), ignore_border=True),
+    )
+    assert report.pooled["polarity"].at(0.4).truth_encoding == "semantic"
+    assert "- v: Semantic truth was grouped into objects" in report.table()
+
+
+def test_confidences_give_average_precision():
+    pair = LabelPair("v", TRUTH, FLIPPED, "polarity", confidence={1: 0.9, 2: 0.1})
+    assert "AP_pol" in evaluate_volumes([pair], section("polarity")).table()
+
+
+def test_an_error_names_the_volume():
+    pairs = [LabelPair("good", TRUTH, TRUTH), LabelPair("bad", TRUTH, TRUTH * 0.5)]
+    with pytest.raises(DataError, match="bad: evaluation: prediction: its dtype is float64"):
+        evaluate_volumes(pairs, section("polarity"))
+    with pytest.raises(DataError, match="v: evaluation: cremi_clefts: the voxel size is not known"):
+        evaluate_volumes([LabelPair("v", TRUTH, TRUTH)], section("cremi_clefts"))
+
+
+def test_nothing_to_evaluate():
+    with pytest.raises(DataError, match="no volume to score"):
+        evaluate_volumes([], section("polarity"))
+
+
+def test_importing_is_light():
+    code = (
+        "import sys, connectomics.evaluation; "
+        "print([m for m in ('torch', 'numba', 'scipy', 'pandas', 'pydantic') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

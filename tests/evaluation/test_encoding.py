@@ -1,0 +1,122 @@
+"""How label volumes are read, and how semantic and binary ones are grouped."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy import ndimage
+
+from connectomics.errors import DataError
+from connectomics.evaluation import group_components, group_semantic, interpret
+
+
+def same_partition(first, second):
+    """Whether two labelings are equal up to the ids."""
+    pairs = set(zip(first.flat, second.flat, strict=True))
+    return len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})
+
+
+@settings(max_examples=50, deadline=None)
+@given(hnp.arrays(bool, st.tuples(*[st.integers(1, 7)] * 3)), st.sampled_from([0, 1, 3, 5]))
+def test_grouping_is_dilation_in_plane_and_six_connected_components(mask, size):
+    square = np.ones((1, max(size, 1), max(size, 1)), bool)
+    grown = ndimage.binary_dilation(mask, square)
+    expected = ndimage.label(grown)[0] * mask
+    assert same_partition(group_components(mask, dilate_sz=size), expected)
+
+
+def test_sections_are_not_dilated_into_one_another():
+    mask = np.zeros((3, 1, 9), bool)
+    mask[0, 0, 0] = mask[2, 0, 0] = mask[0, 0, 4] = mask[0, 0, 8] = mask[1, 0, 8] = True
+    components = group_components(mask, dilate_sz=5)
+    assert components[0, 0, [0, 4, 8]].tolist() == [1, 1, 1]
+    assert components[1, 0, 8] == 1
+    assert components[2, 0, 0] == 2
+
+
+def test_semantic_labels_become_synapses():
+    semantic = np.zeros((1, 5, 20), np.uint8)
+    semantic[0, 0, :2], semantic[0, 0, 2:4] = 1, 2
+    semantic[0, 4, 15] = 2
+    grouped = group_semantic(semantic)
+    assert grouped[0, 0, :4].tolist() == [1, 1, 2, 2]
+    assert grouped[0, 4, 15] == 4
+    assert grouped.dtype == np.uint8
+
+
+def test_ids_do_not_wrap_where_they_outgrow_a_byte():
+    semantic = np.zeros((1, 200, 13), np.uint8)
+    semantic[0, ::6, 0], semantic[0, ::6, 1] = 1, 2
+    semantic[0, ::6, 11], semantic[0, ::6, 12] = 1, 2
+    semantic = np.repeat(semantic, 9, axis=0)
+    semantic[1::2] = 0
+    grouped = group_semantic(semantic)
+    n = 34 * 2 * 5
+    assert np.unique(grouped).tolist() == list(range(2 * n + 1))
+
+
+def test_auto_takes_two_pre_sides_apart_for_semantic():
+    labels = np.array([[[1, 2, 0, 0, 0, 0, 0, 2, 1]]])
+    read = interpret("truth", labels, sided=True)
+    assert read.encoding == "semantic"
+    assert read.labels.tolist() == [[[1, 2, 0, 0, 0, 0, 0, 4, 3]]]
+    assert read.notes[0].startswith("Semantic truth was grouped into objects: 6-connected")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1, 2, 0, 0, 0, 0, 0, 0],  # one synapse
+        [1, 0, 0, 0, 0, 0, 0, 2],  # one synapse in two places
+        [1, 2, 0, 0, 0, 0, 3, 4],  # 3 is not semantic
+        [0, 0, 0, 0, 0, 0, 0, 0],
+    ],
+)
+def test_auto_leaves_what_may_be_one_synapse_alone(values):
+    labels = np.array([[values]])
+    read = interpret("truth", labels, sided=True)
+    assert (read.encoding, read.notes) == ("polarity", ())
+    assert read.labels is labels
+
+
+def test_auto_takes_one_value_in_two_places_for_binary():
+    read = interpret("truth", np.array([[[255, 0, 0, 255]]]), sided=False)
+    assert (read.encoding, read.labels.tolist()) == ("binary", [[[1, 0, 0, 2]]])
+    for labels in ([[[1, 1, 0, 0]]], [[[1, 0, 0, 2]]]):
+        assert interpret("truth", np.array(labels), sided=False).encoding == "instance"
+
+
+def test_unlabelled_voxels_connect_nothing():
+    labels = np.array([[[1, 2, 2, 2, 1]]])
+    mask = np.array([[[1, 1, 0, 1, 1]]])
+    read = interpret("truth", labels, "semantic", sided=True, mask=mask, dilate_sz=0)
+    assert read.labels.tolist() == [[[1, 2, 0, 4, 3]]]
+
+
+def test_the_binary_grouping_can_bridge_gaps():
+    labels = np.array([[[1, 0, 0, 1]]])
+    read = interpret("truth", labels, "binary", sided=False, dilate_sz=3)
+    assert read.labels.tolist() == [[[1, 0, 0, 1]]]
+
+
+@pytest.mark.parametrize(
+    ("labels", "encoding", "said"),
+    [
+        (np.array([[[3]]]), "semantic", "holds 0, 1 and 2; this one holds 3"),
+        (np.array([[[-1]]]), "semantic", "negative labels"),
+        (np.array([[[0.5]]]), "auto", "dtype is float64"),
+        (np.array([[1]]), "semantic", "has shape \\(1, 1\\)"),
+    ],
+)
+def test_labels_that_do_not_fit(labels, encoding, said):
+    with pytest.raises(DataError, match=said):
+        interpret("truth", labels, encoding, sided=True)
+
+
+@pytest.mark.parametrize("size", [-1, 2, 4])
+def test_a_square_needs_a_middle(size):
+    with pytest.raises(DataError, match="is not odd"):
+        group_components(np.ones((1, 1, 1), bool), dilate_sz=size)
