@@ -1,0 +1,139 @@
+"""Where a volume is: the `path::dataset` way of writing it, and help when nothing is there."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from connectomics.errors import DataError
+
+SEPARATOR = "::"
+WILDCARDS = "*?["
+
+HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
+TIFF_SUFFIXES = (".tif", ".tiff")
+ZARR_SUFFIX = ".zarr"
+ZARR_MARKERS = ("zarr.json", ".zarray", ".zgroup")
+SUPPORTED = "HDF5 (.h5, .hdf5, .hdf), Zarr (.zarr), TIFF (.tif, .tiff), a folder of sections"
+
+
+@dataclass(frozen=True)
+class Location:
+    """A volume's place, taken apart.
+
+    Attributes:
+        source: As the user wrote it.
+        path: The file or folder.
+        dataset: The array inside it, or None.
+    """
+
+    source: str
+    path: Path
+    dataset: str | None = None
+
+    @property
+    def name(self) -> str:
+        """A short name for tables and file names.
+
+        >>> parse_location("data/sample_A.h5::volumes/raw").name
+        'sample_A_volumes_raw'
+        >>> parse_location("stack1/raw/*.png").name, parse_location("em.ome.zarr").name
+        ('raw', 'em')
+        """
+        path = self.path.parent if has_wildcards(self.path) else self.path
+        if path.suffix.lower() in (*HDF5_SUFFIXES, *TIFF_SUFFIXES, ZARR_SUFFIX):
+            stem = path.stem.removesuffix(".ome")
+        else:
+            stem = path.name or path.resolve().name
+        return f"{stem}_{self.dataset.replace('/', '_')}" if self.dataset else stem
+
+
+def parse_location(source: str | Path) -> Location:
+    """Take `path` or `path::dataset` apart.
+
+    Raises:
+        DataError: It is empty, or a web address.
+
+    >>> parse_location("a.h5::volumes/raw").dataset, parse_location("a.h5").dataset
+    ('volumes/raw', None)
+    """
+    text = str(source)
+    path, _, dataset = text.partition(SEPARATOR)
+    if not path:
+        raise DataError("volume", f"{text!r} names no file.", "Write FILE or FILE::DATASET.")
+    if "://" in path:
+        raise DataError(
+            text, "is a web address; only local files are read.", "Download it and give its path."
+        )
+    return Location(text, Path(path).expanduser(), dataset.strip("/") or None)
+
+
+def has_wildcards(path: Path) -> bool:
+    """Whether the last part of the path is a pattern, and no file of that very name exists."""
+    return any(mark in path.name for mark in WILDCARDS) and not path.exists()
+
+
+Format = Literal["hdf5", "zarr", "tiff", "sections"]
+
+
+def format_of(location: Location) -> Format:
+    """Tell the format of what is there, by suffix; of folders also by what they hold.
+
+    Raises:
+        DataError: There is no such file, its suffix is unknown, or an array is named where
+            there are no named arrays.
+    """
+    path, suffix = location.path, location.path.suffix.lower()
+    pattern = has_wildcards(path)
+    if not pattern:
+        _check_exists(location)
+    if path.is_dir() and (suffix == ZARR_SUFFIX or is_zarr_store(path)):
+        return "zarr"
+    if path.is_file() and suffix in HDF5_SUFFIXES:
+        return "hdf5"
+    if location.dataset is not None:
+        raise DataError(
+            location.source,
+            f"there is no {location.dataset!r} in it: only HDF5 and Zarr have named arrays.",
+            f"Write {path} alone.",
+        )
+    if pattern or path.is_dir():
+        return "sections"
+    if suffix in TIFF_SUFFIXES:
+        return "tiff"
+    shown = repr(suffix) if suffix else "no suffix"
+    raise DataError(location.source, f"unknown format ({shown}).", f"Supported: {SUPPORTED}.")
+
+
+def is_zarr_store(path: Path) -> bool:
+    """Whether a folder is a Zarr array or group."""
+    return any((path / marker).is_file() for marker in ZARR_MARKERS)
+
+
+def _check_exists(location: Location) -> None:
+    path = location.path
+    if path.exists():
+        return
+    if path.parent.is_dir():
+        raise DataError(location.source, "no such file.", _near_names(path))
+    while not path.parent.exists():
+        path = path.parent
+    if path.parent.is_file():
+        inside = location.path.relative_to(path.parent)
+        remedy = f"To name an array inside it write {path.parent}{SEPARATOR}{inside}."
+        raise DataError(location.source, f"{str(path.parent)!r} is a file, not a folder.", remedy)
+    raise DataError(location.source, f"no folder {str(path)!r}.", _near_names(path))
+
+
+def _near_names(path: Path, at_most: int = 6) -> str:
+    folder = path.parent
+    names = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
+    near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.6)
+    if near:
+        return f"Did you mean {' or '.join(repr(str(folder / name)) for name in near)}?"
+    if not names:
+        return f"The folder {str(folder)!r} is empty; check the path."
+    listed = ", ".join(names[:at_most]) + (", …" if len(names) > at_most else "")
+    return f"Check the path. {str(folder)!r} holds {listed}."

@@ -1,0 +1,122 @@
+"""OME-Zarr `multiscales` metadata, versions 0.1 to 0.5: https://ngff.openmicroscopy.org."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from connectomics.data.io.header import Header, Resolution
+from connectomics.data.io.units import nanometres_per
+from connectomics.errors import DataError
+
+OME_KEYS = ("ome", "multiscales", "omero", "_creator", "labels", "image-label", "plate", "well")
+AXIS_OF_TYPE = {"channel": "c", "time": "t"}
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One resolution level of an image pyramid.
+
+    Attributes:
+        path: The array's name inside the group.
+        names: Lower-case name of each axis.
+        units: Unit of each axis, None where there is none.
+        scale: Size of a voxel along each axis, in its unit.
+        translation: Position of the first voxel along each axis, in its unit.
+    """
+
+    path: str
+    names: tuple[str, ...]
+    units: tuple[str | None, ...]
+    scale: tuple[float, ...]
+    translation: tuple[float, ...]
+
+    def resolution_nm(self) -> Resolution | None:
+        """Voxel size (z, y, x) in nm; None where an axis or its unit is not stated."""
+        return self._in_nm(self.scale)
+
+    def offset_nm(self) -> Resolution | None:
+        """Position of the first voxel (z, y, x) in nm; None where a unit is not stated."""
+        return self._in_nm(self.translation)
+
+    def _in_nm(self, values: Sequence[float]) -> Resolution | None:
+        lengths = []
+        for name in "zyx":
+            if name not in self.names:
+                return None
+            axis = self.names.index(name)
+            unit = nanometres_per(self.units[axis])
+            if unit is None:
+                return None
+            # Nine digits undo the rounding of 0.0046 · 1000.
+            lengths.append(round(values[axis] * unit, 9))
+        z, y, x = lengths
+        return z, y, x
+
+
+def scales(source: str, attributes: Mapping[str, Any]) -> list[Scale]:
+    """Read the resolution levels a group describes, finest first; none where it is no image.
+
+    Args:
+        source: For messages.
+        attributes: Of the group: version 0.5 keeps them under "ome", earlier ones at the top.
+
+    Raises:
+        DataError: The metadata is there and cannot be understood.
+    """
+    try:
+        images = attributes.get("ome", attributes).get("multiscales") or []
+        found = [_scale(images[0], dataset) for dataset in images[0]["datasets"]] if images else []
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise DataError(
+            source,
+            f"its OME-Zarr metadata cannot be understood ({type(error).__name__}: {error}).",
+            "Name the array itself, such as STORE.zarr::0, or write the metadata again.",
+        ) from error
+    return sorted(found, key=lambda level: math.prod(level.scale))
+
+
+def _scale(image: Mapping[str, Any], dataset: Mapping[str, Any]) -> Scale:
+    own = dataset.get("coordinateTransformations") or []
+    shared = image.get("coordinateTransformations") or []
+    names, units = _axes(image)
+    scale, translation = [1.0] * len(names), [0.0] * len(names)
+    # The level's own transformations come first, the image's are applied to their result.
+    for step in [*own, *shared]:
+        if step["type"] == "scale":
+            scale = [s * f for s, f in zip(scale, step["scale"], strict=True)]
+            translation = [t * f for t, f in zip(translation, step["scale"], strict=True)]
+        elif step["type"] == "translation":
+            moves = step["translation"]
+            translation = [t + d for t, d in zip(translation, moves, strict=True)]
+    return Scale(str(dataset["path"]), names, units, tuple(scale), tuple(translation))
+
+
+def _axes(image: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
+    # Up to 0.2 the axes were always t, c, z, y, x; 0.3 names them; from 0.4 they have units.
+    axes = [{"name": a} if isinstance(a, str) else a for a in image.get("axes") or "tczyx"]
+    names = tuple(AXIS_OF_TYPE.get(a.get("type", ""), a["name"].lower()) for a in axes)
+    return names, tuple(a.get("unit") for a in axes)
+
+
+def describe(name: str, path: str, header: Header) -> dict[str, Any]:
+    """Write version 0.5 metadata for an image of one resolution level.
+
+    Args:
+        name: Of the image.
+        path: The array's name inside the group.
+        header: Of the volume. Without a voxel size the axes get no unit.
+    """
+    unit = {"unit": "nanometer"} if header.resolution else {}
+    channel = [1.0] * (len(header.shape) - 3)
+    axes: list[dict[str, str]] = [{"name": "c", "type": "channel"} for _ in channel]
+    axes += [{"name": axis, "type": "space", **unit} for axis in "zyx"]
+    scale = [*channel, *(header.resolution or (1.0, 1.0, 1.0))]
+    steps: list[dict[str, Any]] = [{"type": "scale", "scale": scale}]
+    if header.resolution and any(header.offset_nm):
+        translation = [*(0.0 for _ in channel), *header.offset_nm]
+        steps.append({"type": "translation", "translation": translation})
+    datasets = [{"path": path, "coordinateTransformations": steps}]
+    return {"version": "0.5", "multiscales": [{"name": name, "axes": axes, "datasets": datasets}]}

@@ -1,0 +1,212 @@
+"""Reading TIFF stacks: plain, ImageJ, OME and tifffile's own."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from connectomics.data.io.header import (
+    ArrayLike,
+    Header,
+    Opener,
+    Resolution,
+    check_array,
+    native,
+    size_text,
+    split_attributes,
+)
+from connectomics.data.io.location import Location
+from connectomics.data.io.sections import SectionStack
+from connectomics.data.io.units import nanometres_per
+from connectomics.errors import DataError
+
+# The key under which `tiff_write` keeps what TIFF has no place for.
+OWN_METADATA = "connectomics"
+
+
+def inspect(location: Location) -> tuple[Header, Opener]:
+    """Read the header of a stack.
+
+    The voxel size is taken from ImageJ's spacing and resolution, from OME's physical sizes, or
+    from what this package wrote. A time axis, or channels without a z axis, count as z: that is
+    how stacks of sections often come out of other programs.
+
+    Raises:
+        DataError: The file is no TIFF or is cut short, is in colour, holds one 2-D image, images
+            of different sizes, or more than one axis of sections.
+    """
+    with _readable(location.source), tifffile.TiffFile(location.path) as tiff:
+        numbers, (height, width) = _layout(location.source, tiff)
+        own = _own_metadata(tiff)
+        shape = (*numbers.shape, height, width)
+        dtype = native(np.dtype(tiff.series[0].dtype))
+        check_array(location.source, shape, dtype)
+        stated = {name: own[name] for name in ("resolution", "offset") if name in own}
+        resolution, offset_nm, _ = split_attributes(location.source, stated)
+        resolution = _imagej_voxel_size(tiff) or _ome_voxel_size(tiff) or resolution
+        attributes = own.get("attributes", {})
+    header = Header(shape, dtype, resolution, offset_nm, attributes, (1, height, width))
+    return header, partial(_open_stack, location, numbers)
+
+
+def _layout(source: str, tiff: tifffile.TiffFile) -> tuple[NDArray[np.intp], tuple[int, int]]:
+    """Which page shows which section: page numbers as (Z,) or (C, Z), and (Y, X)."""
+    if len(tiff.series) != 1:
+        sizes = ", ".join(size_text(s.shape) for s in tiff.series[:5])
+        raise DataError(source, f"its pages differ in size or type ({sizes}).", "Make them equal.")
+    axes, shape = tiff.series[0].get_axes(squeeze=False), tiff.series[0].get_shape(squeeze=False)
+    length = dict(zip(axes, shape, strict=True))
+    if length.get("S", 1) > 1:
+        raise DataError(source, f"is in colour (axes {axes}).", "Convert it to grey values.")
+    leading = [axis for axis in axes if axis not in "YXS"]
+    pages = math.prod(length[axis] for axis in leading)
+    _check_complete(source, tiff, pages, (length["Y"], length["X"]))
+    stacked = [axis for axis in leading if axis != "C" and length[axis] > 1]
+    if len(stacked) > 1:
+        text = ", ".join(f"{axis}={length[axis]}" for axis in stacked)
+        raise DataError(source, f"has several axes of sections ({text}).", "Store one volume.")
+    numbers = np.arange(pages).reshape([length[axis] for axis in leading])
+    if "C" in leading:
+        numbers = np.moveaxis(numbers, leading.index("C"), 0)
+    channels = length.get("C", 1)
+    declared = _declared_shape(tiff)
+    if len(declared) == 4 or (not declared and channels > 1 and stacked):
+        numbers = numbers.reshape(channels, -1)
+    elif len(declared) >= 3 or pages > 1:
+        numbers = numbers.reshape(-1)
+    else:
+        numbers = numbers.reshape(())
+    return numbers, (length["Y"], length["X"])
+
+
+def _check_complete(
+    source: str, tiff: tifffile.TiffFile, pages: int, section_shape: tuple[int, int]
+) -> None:
+    """Compare the file with what its header announces; tifffile itself reads what is left."""
+    series, voxels = tiff.series[0], pages * math.prod(section_shape)
+    declared = _declared_shape(tiff)
+    announced = int((tiff.imagej_metadata or {}).get("images", 0)) * math.prod(section_shape)
+    if series.dataoffset is not None:
+        end = series.dataoffset + voxels * series.dtype.itemsize
+    else:
+        last = series.pages[-1] or series.keyframe
+        end = max(map(sum, zip(last.dataoffsets, last.databytecounts, strict=True)), default=0)
+    if (
+        max(announced, math.prod(declared) if declared else 0) > voxels
+        or end > tiff.filehandle.size
+        or not _ends_properly(tiff)
+    ):
+        raise DataError(
+            source,
+            "is cut short: sections that its header announces are not in the file.",
+            "Copy or download it again.",
+        )
+
+
+def _ends_properly(tiff: tifffile.TiffFile) -> bool:
+    """Whether the chain of pages ends with a zero, and not with a page beyond the file."""
+    tiff.filehandle.seek(tiff.pages.next_page_offset or 0)
+    return tiff.filehandle.read(tiff.tiff.offsetsize) == bytes(tiff.tiff.offsetsize)
+
+
+def _open_stack(
+    location: Location, numbers: NDArray[np.intp]
+) -> tuple[ArrayLike, Callable[[], None]]:
+    with _readable(location.source):
+        tiff = tifffile.TiffFile(location.path)
+        series = tiff.series[0]
+        axes, lengths = series.get_axes(squeeze=False), series.get_shape(squeeze=False)
+        shape = (lengths[axes.index("Y")], lengths[axes.index("X")])
+        if series.dataoffset is not None and series.dtype.kind != "b":
+            stored = np.dtype(series.dtype).newbyteorder(tiff.byteorder)
+            mapped = np.memmap(
+                location.path, stored, "r", series.dataoffset, (numbers.size, *shape)
+            )
+            read: Callable[[int], NDArray[Any]] = mapped.__getitem__
+        elif len(series.pages) == numbers.size:
+            read = partial(_read_page, location.source, series)
+        else:  # several sections share a page: there is no reading them one by one
+            read = series.asarray().reshape(numbers.size, *shape).__getitem__
+    return SectionStack(numbers, read, shape, native(np.dtype(series.dtype))), tiff.close
+
+
+def _read_page(source: str, series: tifffile.TiffPageSeries, number: int) -> NDArray[Any]:
+    page = series.pages[number]
+    if page is None:
+        raise DataError(source, f"section {number} is missing.", "Copy or download it again.")
+    return page.asarray().reshape(page.shape[:2])
+
+
+@contextmanager
+def _readable(source: str) -> Iterator[None]:
+    try:
+        yield
+    # LookupError and TypeError: what tifffile stumbles over in damaged tags.
+    except (OSError, ValueError, RuntimeError, LookupError, TypeError) as error:
+        raise DataError(
+            source,
+            f"cannot be read as TIFF: {error}.",
+            "The file is incomplete, damaged or of another format: copy or download it again.",
+        ) from error
+
+
+def _shaped_metadata(tiff: tifffile.TiffFile) -> dict[str, Any]:
+    return dict((tiff.shaped_metadata or ({},))[0])
+
+
+def _declared_shape(tiff: tifffile.TiffFile) -> tuple[int, ...]:
+    """The array's shape where the file states it in full, else ()."""
+    shaped = _shaped_metadata(tiff).get("shape", ())
+    return tuple(_own_metadata(tiff).get("shape", shaped))
+
+
+def _own_metadata(tiff: tifffile.TiffFile) -> dict[str, Any]:
+    if tiff.imagej_metadata is None:
+        return _shaped_metadata(tiff).get(OWN_METADATA, {})
+    try:
+        info = json.loads(str(tiff.imagej_metadata.get("Info", "")))
+    except ValueError:  # ImageJ's Info is free text
+        return {}
+    return info.get(OWN_METADATA, {}) if isinstance(info, dict) else {}
+
+
+def _imagej_voxel_size(tiff: tifffile.TiffFile) -> Resolution | None:
+    metadata = tiff.imagej_metadata or {}
+    tags = tiff.pages.first.tags
+    unit = nanometres_per(metadata.get("unit"))
+    spacing = abs(float(metadata.get("spacing", 0)))
+    if unit is None or not spacing or "XResolution" not in tags or "YResolution" not in tags:
+        return None
+    pixels = [tags[name].value for name in ("YResolution", "XResolution")]
+    if any(count == 0 for count, _ in pixels):
+        return None
+    sizes = [spacing, *(per / count for count, per in pixels)]
+    # A tag is a ratio of integers; six digits take its rounding back.
+    z, y, x = (float(f"{size * unit:.6g}") for size in sizes)
+    return z, y, x
+
+
+def _ome_voxel_size(tiff: tifffile.TiffFile) -> Resolution | None:
+    if not tiff.ome_metadata:
+        return None
+    sizes = []
+    pixels = ElementTree.fromstring(tiff.ome_metadata).find(".//{*}Pixels")
+    if pixels is None:
+        return None
+    for axis in "ZYX":
+        size = pixels.get(f"PhysicalSize{axis}")
+        unit = nanometres_per(pixels.get(f"PhysicalSize{axis}Unit", "µm"))
+        if size is None or unit is None or float(size) <= 0:
+            return None
+        sizes.append(round(float(size) * unit, 9))
+    z, y, x = sizes
+    return z, y, x

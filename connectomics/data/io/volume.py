@@ -1,0 +1,215 @@
+"""Opening volumes of any format: header now, voxels when asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from connectomics.data.io.header import (
+    ArrayLike,
+    Header,
+    Opener,
+    Resolution,
+    size_text,
+    voxel_size,
+)
+from connectomics.data.io.location import Location, format_of, parse_location
+from connectomics.errors import DataError
+from connectomics.geometry import Box, whole
+
+# Voxel sizes are often rounded (4.6 for 4.58); further apart than this they contradict.
+RESOLUTION_TOLERANCE = 0.01
+
+
+class LazyVolume:
+    """A volume on disk that is read box by box.
+
+    It can be pickled and carried into other processes: each opens the file for itself at its
+    first read. Made by `open_volume`.
+
+    Attributes:
+        name: Short name for tables and file names.
+        source: The volume as the user wrote it.
+        shape: (Z, Y, X) or (C, Z, Y, X), in voxels.
+        dtype: In the byte order of this machine.
+        resolution: nm per voxel (z, y, x), or None where nobody says.
+        offset_nm: Position of voxel (0, 0, 0) in nm (z, y, x).
+        attributes: Everything else the file says, as plain values.
+        chunks: (z, y, x) of the pieces the file is stored in; boxes along their borders read
+            fastest. None where any box does.
+    """
+
+    def __init__(self, location: Location, header: Header, opener: Opener) -> None:
+        self.name = location.name
+        self.source = location.source
+        self.shape = header.shape
+        self.dtype = header.dtype
+        self.resolution = header.resolution
+        self.offset_nm = header.offset_nm
+        self.attributes = dict(header.attributes)
+        self.chunks = header.chunks
+        self._opener = opener
+        self._origin = (0, 0, 0)
+        self._opened: tuple[int, ArrayLike, Callable[[], None]] | None = None
+
+    def read(self, box: Box | None = None) -> NDArray[Any]:
+        """Read a box, or everything.
+
+        Args:
+            box: Region in voxels, inside the volume. All channels are read.
+
+        Returns:
+            (Z, Y, X) or (C, Z, Y, X) array of `dtype`, that owns its memory.
+
+        Raises:
+            ValueError: The box reaches outside the volume.
+            DataError: The file cannot be read there, or the memory does not suffice.
+        """
+        box = whole(self.shape) if box is None else box
+        if not box.fits_in(self.shape[-3:]):
+            raise ValueError(f"{box} reaches outside {self.source} of shape {self.shape}")
+        channels = (slice(0, self.shape[0]),) if len(self.shape) == 4 else ()
+        index = (*channels, *box.shift(self._origin).slices)
+        try:
+            return np.ascontiguousarray(self._array()[index], self.dtype)
+        except (OSError, ValueError, RuntimeError, KeyError) as error:
+            raise DataError(
+                self.source,
+                f"cannot be read from {box.start} to {box.stop}: {error}.",
+                "The file is damaged or was changed: copy or download it again.",
+            ) from error
+        except MemoryError as error:
+            gib = np.prod([float(n) for n in (*self.shape[:-3], *box.shape)]) * self.dtype.itemsize
+            raise DataError(
+                self.source,
+                f"needs {gib / 2**30:.1f} GiB of memory to be read whole.",
+                "Read it in boxes, or use a machine with more memory.",
+            ) from error
+
+    def crop(self, box: Box) -> LazyVolume:
+        """The part inside `box` as a volume of its own, with its offset moved along.
+
+        Raises:
+            ValueError: The box reaches outside the volume, or holds nothing.
+        """
+        if not box.size or not box.fits_in(self.shape[-3:]):
+            raise ValueError(f"{box} is no part of {self.source} of shape {self.shape}")
+        part = LazyVolume.__new__(LazyVolume)
+        part.__dict__.update(self.__getstate__())
+        part.shape = (*self.shape[:-3], *box.shape)
+        part._origin = box.shift(self._origin).start
+        if self.resolution is not None:
+            z, y, x = (
+                offset + start * size
+                for offset, start, size in zip(
+                    self.offset_nm, box.start, self.resolution, strict=True
+                )
+            )
+            part.offset_nm = (z, y, x)
+        return part
+
+    def close(self) -> None:
+        """Close the file. The next read opens it again."""
+        if self._opened is not None and self._opened[0] == os.getpid():
+            self._opened[2]()
+        self._opened = None
+
+    def _array(self) -> ArrayLike:
+        # A handle must not be shared with a forked process: both would move one file position.
+        if self._opened is None or self._opened[0] != os.getpid():
+            self._opened = (os.getpid(), *self._opener())
+        return self._opened[1]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_opened": None}
+
+    def __repr__(self) -> str:
+        return f"LazyVolume({self.source!r}, shape={self.shape}, dtype={self.dtype})"
+
+
+def open_volume(source: str | Path, *, resolution: Resolution | None = None) -> LazyVolume:
+    """Open a volume without reading its voxels.
+
+    Args:
+        source: `file.h5` (one dataset inside), `file.h5::volumes/raw`, `store.zarr`,
+            `store.zarr::path`, `stack.tif`, `folder` or `folder/*.png` of sections.
+        resolution: nm per voxel (z, y, x) where the file does not say; where it does, the two
+            must agree within one per cent, and the file's is used.
+
+    Raises:
+        DataError: There is no such file, it cannot be read, does not hold a volume, or its voxel
+            size is not the one given.
+    """
+    location = parse_location(source)
+    try:
+        header, opener = _inspect(location)
+    except OSError as error:
+        reason = error.strerror or error
+        raise DataError(
+            location.source, f"cannot be read: {reason}.", "Check the file and its permissions."
+        ) from error
+    given = None if resolution is None else voxel_size(location.source, "resolution", resolution)
+    agreed = _agree(location.source, header.resolution, given)
+    return LazyVolume(location, replace(header, resolution=agreed), opener)
+
+
+def read_volume(source: str | Path) -> NDArray[Any]:
+    """Read a whole volume; see `open_volume` for what may be named and what can go wrong.
+
+    Returns:
+        (Z, Y, X) or (C, Z, Y, X) array.
+    """
+    with open_volume(source) as volume:
+        return volume.read()
+
+
+def _inspect(location: Location) -> tuple[Header, Opener]:
+    # Imported here: each format's library takes its time, and most runs need one.
+    match format_of(location):
+        case "hdf5":
+            from connectomics.data.io import hdf5 as reader
+        case "zarr":
+            from connectomics.data.io import zarr_store as reader
+        case "tiff":
+            from connectomics.data.io import tiff as reader
+        case "sections":
+            from connectomics.data.io import sections as reader
+    return reader.inspect(location)
+
+
+def _agree(source: str, stated: Resolution | None, given: Resolution | None) -> Resolution | None:
+    if stated is None or given is None or _close(stated, given):
+        return stated or given
+    order = (
+        " The config's looks like (x, y, z)."
+        if _close(stated, (given[2], given[1], given[0]))
+        else ""
+    )
+    raise DataError(
+        source,
+        f"the file says {size_text(stated)} nm per voxel (z, y, x), the config {size_text(given)}.",
+        f"Correct `resolution` in the config, or in the file, whichever is wrong.{order}",
+    )
+
+
+def _close(stated: Resolution, given: Resolution) -> bool:
+    pairs = zip(stated, given, strict=True)
+    return all(abs(g / s - 1) <= RESOLUTION_TOLERANCE for s, g in pairs)

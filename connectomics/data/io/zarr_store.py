@@ -1,0 +1,162 @@
+"""Reading Zarr, versions 2 and 3, plain or OME-Zarr: `store.zarr` or `store.zarr::path`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+
+from connectomics.data.io import ome
+from connectomics.data.io.axes import AxisView, volume_axes
+from connectomics.data.io.header import (
+    ArrayLike,
+    Header,
+    Opener,
+    check_array,
+    native,
+    size_text,
+    split_attributes,
+)
+from connectomics.data.io.location import ZARR_MARKERS, Location, is_zarr_store
+from connectomics.errors import DataError, did_you_mean
+
+AT_MOST_LISTED = 20
+
+Node = zarr.Array[Any] | zarr.Group
+
+
+def inspect(location: Location) -> tuple[Header, Opener]:
+    """Read the header of an array.
+
+    Of an OME-Zarr image the finest scale is taken, its voxel size converted to nm, and time and
+    channel axes of length one are left out. Attributes `resolution` and `offset` (nm, zyx) of a
+    plain array are understood.
+
+    Raises:
+        DataError: The folder is no Zarr store or is damaged; there is no such array, or several
+            and none was named; or the array is not a volume.
+    """
+    if not is_zarr_store(location.path):
+        raise DataError(
+            location.source,
+            f"is no Zarr store: it holds none of {', '.join(ZARR_MARKERS)}.",
+            "Check the path; the store may lie one folder deeper, or its copy be incomplete.",
+        )
+    node = _find_node(location)
+    array, scale = _choose_array(node, location)
+    if scale is None:
+        check_array(location.source, array.shape, np.dtype(array.dtype))
+    names = scale.names if scale else ("c", "z", "y", "x")[-array.ndim :]
+    order = volume_axes(location.source, names, array.shape)
+    header = _header(location.source, node, array, scale, order)
+    identity = order == tuple(range(array.ndim))
+    name = array.path
+    return header, partial(_open_array, location.path, name, None if identity else order)
+
+
+def _header(
+    source: str,
+    node: Node,
+    array: zarr.Array[Any],
+    scale: ome.Scale | None,
+    order: tuple[int, ...],
+) -> Header:
+    dtype = np.dtype(array.dtype)
+    shape = tuple(array.shape[axis] for axis in order)
+    check_array(source, shape, dtype)
+    stated = {**_without_ome(dict(node.attrs)), **_without_ome(dict(array.attrs))}
+    resolution, offset_nm, attributes = split_attributes(source, stated)
+    if scale is not None:
+        resolution = scale.resolution_nm() or resolution
+        offset_nm = scale.offset_nm() or offset_nm
+    z, y, x = (array.chunks[axis] for axis in order[-3:])
+    return Header(shape, native(dtype), resolution, offset_nm, attributes, (z, y, x))
+
+
+def _find_node(location: Location) -> Node:
+    try:
+        root = zarr.open(location.path, mode="r")
+        if location.dataset is None:
+            return root
+        if isinstance(root, zarr.Group) and location.dataset in root:
+            return root[location.dataset]
+    # The last three: what Zarr stumbles over in metadata that is valid JSON and nonsense.
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            location.source,
+            f"cannot be read as Zarr: {type(error).__name__}: {error}.",
+            "The store is incomplete, damaged, or uses something this version cannot read.",
+        ) from error
+    raise DataError(location.source, "no such array in the store.", _offer(root, location))
+
+
+def _choose_array(node: Node, location: Location) -> tuple[zarr.Array[Any], ome.Scale | None]:
+    source = location.source
+    if isinstance(node, zarr.Array):
+        return node, _scale_of(node, location)
+    levels = ome.scales(source, dict(node.attrs))
+    if levels:
+        finest = node.get(levels[0].path)
+        if isinstance(finest, zarr.Array):
+            return finest, levels[0]
+        raise DataError(
+            source,
+            f"its OME-Zarr metadata names the array {levels[0].path!r}, which is not there.",
+            _offer(node, location),
+        )
+    arrays = _list_arrays(node)
+    if len(arrays) == 1:
+        return arrays[0], _scale_of(arrays[0], location)
+    problem = f"holds {len(arrays)} arrays." if arrays else "holds no array."
+    raise DataError(source, problem, _offer(node, location))
+
+
+def _scale_of(array: zarr.Array[Any], location: Location) -> ome.Scale | None:
+    """What the group around an array says about it as a level of an OME-Zarr image."""
+    parent, _, name = array.path.rpartition("/")
+    if not name:
+        return None
+    group = zarr.open_group(location.path, path=parent, mode="r")
+    levels = ome.scales(location.source, dict(group.attrs))
+    return next((level for level in levels if level.path == name), None)
+
+
+def _without_ome(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in attributes.items() if name not in ome.OME_KEYS}
+
+
+def _list_arrays(group: zarr.Group) -> list[zarr.Array[Any]]:
+    members = [node for _, node in group.members(max_depth=None)]
+    return sorted((n for n in members if isinstance(n, zarr.Array)), key=lambda n: n.path)
+
+
+def _offer(node: Node, location: Location) -> str:
+    if isinstance(node, zarr.Array):
+        return f"The store is one array; write {location.path} alone."
+    arrays = _list_arrays(node)
+    if not arrays:
+        return "Check that it is the right store."
+    hint = did_you_mean(location.dataset or "", [array.path for array in arrays])
+    suggestion = f"{hint} " if hint.startswith("Did") else ""
+    lines = [
+        f"{location.path}::{array.path}  ({size_text(array.shape)}, {array.dtype})"
+        for array in arrays[:AT_MOST_LISTED]
+    ]
+    return f"{suggestion}Name one of them:\n    " + "\n    ".join(lines)
+
+
+def _open_array(
+    path: Path, name: str, order: tuple[int, ...] | None
+) -> tuple[ArrayLike, Callable[[], None]]:
+    array = zarr.open_array(path, path=name, mode="r")
+    if order is None:
+        return array, _nothing_to_close
+    return AxisView(array, order, array.ndim), _nothing_to_close
+
+
+def _nothing_to_close() -> None:
+    """A Zarr array opens and closes a file for every chunk by itself."""

@@ -1,0 +1,95 @@
+"""Targets by name: `data.label_transform.targets` → one function from label to channels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from connectomics.config.signatures import check_kwargs
+from connectomics.data.processing.target import binary, polarity
+from connectomics.errors import Fault, did_you_mean
+
+TARGETS: dict[str, Callable[..., NDArray[np.float32]]] = {
+    "polarity": polarity,
+    "binary": binary,
+}
+
+CHANNEL_NAMES = {
+    "polarity": ["pre", "post", "union"],
+    "exclusive polarity": ["background", "pre", "post"],
+    "binary": ["synapse"],
+}
+
+PLACE = "data.label_transform.targets"
+
+
+class TargetSpec(Protocol):
+    """One entry of `data.label_transform.targets`."""
+
+    @property
+    def name(self) -> str:
+        """A key of `TARGETS`."""
+        ...
+
+    @property
+    def kwargs(self) -> Mapping[str, Any]:
+        """Its settings."""
+        ...
+
+
+def check_targets(specs: Sequence[TargetSpec]) -> list[Fault]:
+    """Find unknown targets and settings.
+
+    Returns:
+        One fault for each, with its place in the config and the legal words.
+    """
+    faults = []
+    for index, spec in enumerate(specs):
+        where = f"{PLACE}[{index}]"
+        if spec.name in TARGETS:
+            function = TARGETS[spec.name]
+            faults += check_kwargs(f"{where}.kwargs", function, spec.kwargs, skip=("label",))
+        else:
+            hint = did_you_mean(spec.name, TARGETS)
+            faults.append(Fault(f"{where}.name", f"no target is called {spec.name!r}.", hint))
+    return faults
+
+
+def build_targets(
+    specs: Sequence[TargetSpec],
+) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
+    """Make one function of several targets.
+
+    Args:
+        specs: Checked by `check_targets`.
+
+    Returns:
+        A function (Z, Y, X) labels → (C, Z, Y, X) float32, the targets' channels in the order of
+        `specs`. It can be pickled, for worker processes.
+    """
+    functions = [partial(TARGETS[spec.name], **spec.kwargs) for spec in specs]
+    return partial(_concatenate, functions)
+
+
+def target_channels(specs: Sequence[TargetSpec]) -> int:
+    """Number of channels that `build_targets` makes of these targets."""
+    return build_targets(specs)(np.zeros((1, 1, 1), np.uint8)).shape[0]
+
+
+def channel_names(specs: Sequence[TargetSpec]) -> list[str]:
+    """Name the probability channels of a network trained on these targets, in their order."""
+    names = []
+    for spec in specs:
+        exclusive = spec.kwargs.get("exclusive", False)
+        names += CHANNEL_NAMES["exclusive polarity" if exclusive else spec.name]
+    return names
+
+
+def _concatenate(
+    functions: Sequence[Callable[[NDArray[Any]], NDArray[np.float32]]], label: NDArray[Any]
+) -> NDArray[np.float32]:
+    return np.concatenate([function(label) for function in functions])
