@@ -44,7 +44,7 @@ def test_a_box_cannot_stop_before_it_starts() -> None:
 
 def test_a_box_has_three_axes() -> None:
     with pytest.raises(ValueError, match="unpack"):
-        Box((0, 0), (1, 1))  # pyright: ignore[reportArgumentType]
+        Box((0, 0), (1, 1))
 
 
 def test_slices_of_a_box_below_zero_are_refused() -> None:

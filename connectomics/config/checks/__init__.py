@@ -1,0 +1,57 @@
+"""What one section says held against what the others say, before anything is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from connectomics.config.checks.channels import (
+    check_activations,
+    check_decoder,
+    check_losses,
+)
+from connectomics.config.checks.training import check_monitor, check_schedule
+from connectomics.config.checks.volumes import (
+    check_evaluation,
+    check_mode,
+    check_sampling,
+    check_volumes,
+)
+from connectomics.config.dotted import DottedPath, overlaps, parse_path
+from connectomics.config.schema import Config
+from connectomics.errors import Fault
+
+Check = Callable[[Config], Iterable[Fault]]
+
+SECTIONS_READ: dict[Check, tuple[str, ...]] = {
+    check_volumes: ("data.train", "data.val", "data.test", "data.image_transform"),
+    check_sampling: ("data.dataloader",),
+    check_losses: ("model.out_channels", "model.loss", "data.label_transform"),
+    check_activations: ("model.out_channels", "model.loss", "inference.model"),
+    check_decoder: (
+        "model.out_channels",
+        "model.loss",
+        "inference.model.channel_activations",
+        "decoding.steps",
+    ),
+    check_evaluation: ("decoding.steps", "evaluation"),
+    check_schedule: ("optimization",),
+    check_monitor: ("monitor",),
+}
+"""The checks, each with the parts of the config that it reads."""
+
+
+def check_sections(config: Config, *, lost: Sequence[DottedPath] = ()) -> Iterator[Fault]:
+    """Find what does not fit together.
+
+    Args:
+        config: With its derived values.
+        lost: Paths whose values could not be read; checks that would read them are left out,
+            for they would complain of the consequences.
+    """
+    for check, sections in SECTIONS_READ.items():
+        paths = [parse_path(section) for section in sections]
+        if not any(overlaps(path, other) for path in paths for other in lost):
+            yield from check(config)
+
+
+__all__ = ["SECTIONS_READ", "check_mode", "check_sections"]

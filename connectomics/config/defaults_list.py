@@ -1,0 +1,139 @@
+"""Which files a config is made of: Hydra's answer, and a better word where it has none."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException, MissingConfigException
+from hydra.types import RunMode
+from omegaconf.errors import OmegaConfBaseException
+
+from connectomics.config.yaml_text import syntax_fault
+from connectomics.errors import ConfigError, Fault, did_you_mean
+
+PRESETS = Path(__file__).parent / "presets"
+TUTORIALS = Path(__file__).parents[2] / "tutorials"
+
+
+def defaults_list(file: Path, shown: str, choices: Sequence[str]) -> list[tuple[Path, str]]:
+    """Find the files that take part in a config.
+
+    Args:
+        file: The YAML file whose `defaults:` list to follow.
+        shown: How messages name it.
+        choices: Presets picked on the command line. One whose group is not in the list is
+            appended, so that it is laid on top.
+
+    Returns:
+        Files and the places their settings go to (empty for the root), in merge order.
+
+    Raises:
+        ConfigError: A file or preset that is missing or no YAML, or a list that cannot work.
+    """
+    folders = _search_path(file)
+    _check_choices(choices, folders)
+    found = _ask_hydra(file, shown, folders, choices)
+    return [(_find(name, folders), package) for name, package in found]
+
+
+def relative_to_here(file: Path) -> str:
+    """A path as messages show it: relative to the working directory where it lies below."""
+    absolute, here = file.absolute(), Path.cwd()
+    return str(absolute.relative_to(here) if absolute.is_relative_to(here) else absolute)
+
+
+def _search_path(file: Path) -> list[Path]:
+    """The file's own folder, the tutorials, the presets.
+
+    The tutorials are part of the repository, not of an installed package, so they are on the
+    path only where the package lies in a clone.
+    """
+    folders = [file.absolute().parent, TUTORIALS, PRESETS]
+    return [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
+
+
+def _find(name: str, folders: Sequence[Path]) -> Path:
+    name = name if name.endswith(".yaml") else f"{name}.yaml"
+    return next(folder / name for folder in folders if (folder / name).is_file())
+
+
+def _check_choices(choices: Sequence[str], folders: Sequence[Path]) -> None:
+    """Refuse groups that do not exist; Hydra would take the choice for something else."""
+    faults = []
+    for choice in choices:
+        group = _group(choice)
+        if not _options(group, folders):
+            groups = {str(preset.parent.relative_to(PRESETS)) for preset in PRESETS.rglob("*.yaml")}
+            problem = f"there are no presets {group!r}."
+            faults.append(Fault(f"command line: {choice}", problem, did_you_mean(group, groups)))
+    if faults:
+        raise ConfigError.of(faults)
+
+
+def _ask_hydra(
+    file: Path, shown: str, folders: Sequence[Path], choices: Sequence[str]
+) -> list[tuple[str, str]]:
+    """Names and packages in merge order."""
+    where, name = f"{shown}: defaults", file.name.removesuffix(".yaml")
+    quoted = ",".join(f"'file://{_escaped(folder)}'" for folder in folders[1:])
+    overrides = [f"hydra.searchpath=[{quoted}]"]
+    try:
+        with initialize_config_dir(str(folders[0]), job_name="config", version_base="1.3"):
+            loader = GlobalHydra.instance().config_loader()
+            found = loader.compute_defaults_list(name, overrides, RunMode.RUN)
+            if choices:
+                known = found.overrides.known_choices
+                overrides += [_as_override(choice, known) for choice in choices]
+                found = loader.compute_defaults_list(name, overrides, RunMode.RUN)
+    except RecursionError:
+        problem = "the files inherit one another in a circle."
+        remedy = "Take one of them out of the other's list."
+        raise ConfigError(where, problem, remedy) from None
+    except yaml.YAMLError as error:
+        source = Path(getattr(getattr(error, "problem_mark", None), "name", file))
+        raise ConfigError.of([syntax_fault(error, source, relative_to_here(source))]) from None
+    except MissingConfigException as error:
+        raise ConfigError.of([_missing(error, where, folders, choices)]) from None
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        raise ConfigError(where, str(error).strip().partition("\n")[0]) from None
+    return [
+        (default.config_path, default.package or "")
+        for default in found.defaults
+        if default.config_path and "hydra/config" not in (default.config_path, default.parent)
+    ]
+
+
+def _as_override(choice: str, known: dict[str, Any]) -> str:
+    """Hydra wants a plus for a group that is not in the list, and none for one that is."""
+    if choice.startswith("~"):
+        return choice
+    bare = choice.lstrip("+")
+    return bare if _group(choice) in known else f"+{bare}"
+
+
+def _missing(
+    error: MissingConfigException, where: str, folders: Sequence[Path], choices: Sequence[str]
+) -> Fault:
+    group, _, name = str(error.missing_cfg_file).rpartition("/")
+    for choice in choices:
+        where = f"command line: {choice}" if _group(choice) == group else where
+    kind = f"no preset {name!r} in {group}" if group else f"no config {name!r}"
+    return Fault(where, f"{kind}.", did_you_mean(name, _options(group, folders)))
+
+
+def _group(choice: str) -> str:
+    return re.split("[=@]", choice.lstrip("+~"))[0]
+
+
+def _options(group: str, folders: Sequence[Path]) -> set[str]:
+    return {file.stem for folder in folders for file in (folder / group).glob("*.yaml")}
+
+
+def _escaped(folder: Path) -> str:
+    return re.sub(r"(\\*)'", r"\1\1\\'", str(folder))

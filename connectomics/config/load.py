@@ -1,0 +1,152 @@
+"""From a config file to a config: composed, refined for its stage, checked, made complete."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from connectomics.config.checks import check_mode, check_sections
+from connectomics.config.derived import derive
+from connectomics.config.dotted import (
+    ABSENT,
+    format_path,
+    look_up,
+    overlaps,
+    parse_path,
+)
+from connectomics.config.levels import MODES, STAGES, stage_of
+from connectomics.config.merging import Tree
+from connectomics.config.schema import Config
+from connectomics.config.validation import Validated, validate
+from connectomics.config.yaml_text import write_yaml
+from connectomics.errors import ConfigError, Fault, did_you_mean
+
+if TYPE_CHECKING:
+    from connectomics.config.places import Sources
+    from connectomics.config.stage_trees import StageTree
+
+Check = Callable[[Config], Iterable[Fault]]
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A config, and where it came from.
+
+    Attributes:
+        config: The config of one mode, checked, with its derived values.
+        mode: `train`, `infer`, `decode`, `evaluate`, `test` or `tune`.
+        file: The file it was read from.
+        document: The composed config, its stages apart, the command line worked in. Reading
+            it again gives the same config in every mode.
+        overrides: What the command line changed.
+        sources: The files and overrides it was made from.
+    """
+
+    config: Config
+    mode: str
+    file: Path
+    document: dict[str, Any]
+    overrides: tuple[str, ...]
+    sources: Sources
+
+    def to_yaml(self) -> str:
+        """The document: what a run folder keeps as `config.yaml`."""
+        return write_yaml(self.document)
+
+    def config_to_yaml(self) -> str:
+        """The config of this mode with every value there is, defaults and derived ones too."""
+        return write_yaml(self.config.model_dump())
+
+    def place(self, where: str) -> str:
+        """Name the file and the level at which a value was written."""
+        return self.sources.place(where, stage_of(self.mode))
+
+
+def load_config(
+    file: str | Path,
+    *,
+    mode: str = "train",
+    overrides: Sequence[str] = (),
+    checks: Sequence[Check] = (),
+) -> Resolved:
+    """Read a config file for a mode.
+
+    Merge order: the files of the `defaults:` list one over the other, in each the top level
+    over `default:`; then the mode's stage section; then the overrides. Both stages are checked
+    whatever the mode, so that a training does not end with a config that cannot be tested.
+
+    Args:
+        file: The YAML file.
+        mode: One of `MODES`.
+        overrides: `key=value` in Hydra's grammar.
+        checks: Further checks, of names and settings that only higher floors know. They see
+            a config with derived values, and name places by dotted path.
+
+    Raises:
+        ConfigError: Every fault that could be found, each with its place and remedy.
+    """
+    # Hydra takes a third of a second to import; most that import this package need the schema.
+    from connectomics.config.composition import compose
+    from connectomics.config.overrides import parse_overrides
+    from connectomics.config.places import Sources
+    from connectomics.config.stage_trees import document_of, stage_trees
+
+    _require_mode(mode)
+    parsed = parse_overrides(overrides)
+    composition = compose(file, parsed.choices)
+    sources = Sources(str(file), composition.layers, parsed.assignments)
+    trees = stage_trees(sources)
+    stages = [stage_of(mode), *(stage for stage in STAGES if stage != stage_of(mode))]
+    no_volumes = not any(_names_volumes(trees[stage].tree) for stage in stages)
+    configs: dict[str, Config] = {}
+    faults = [*composition.faults, *trees[stage_of(mode)].misfits]
+    for stage in stages:
+        read = _read(trees[stage], no_volumes=no_volumes)
+        configs[stage] = read.config
+        found = [*read.faults, *_mismatches(read, mode if stage == stages[0] else None, checks)]
+        faults += [_placed(fault, read, sources, stage) for fault in found]
+    if faults:
+        raise ConfigError.of(dict.fromkeys(faults))
+    return Resolved(
+        configs[stages[0]], mode, Path(file), document_of(trees), tuple(overrides), sources
+    )
+
+
+def _require_mode(mode: str) -> None:
+    if mode not in MODES:
+        raise ConfigError("--mode", f"there is no mode {mode!r}.", did_you_mean(mode, MODES))
+
+
+def _names_volumes(tree: Tree) -> bool:
+    found = [look_up(tree, ("data", split)) for split in ("train", "val", "test")]
+    return any(split is not ABSENT and split is not None for split in found)
+
+
+def _read(stage: StageTree, *, no_volumes: bool) -> Validated:
+    read = validate(stage.tree)
+    read.lost += [parse_path(fault.where) for fault in stage.faults]
+    read.faults[:0] = stage.faults
+    read.config = derive(read.config, no_volumes=no_volumes)
+    return read
+
+
+def _mismatches(read: Validated, mode: str | None, checks: Sequence[Check]) -> Iterator[Fault]:
+    """What other checks than the schema find, but for consequences of what that found."""
+    found = list(check_sections(read.config, lost=read.lost))
+    if mode:
+        found += check_mode(read.config, mode)
+    known = {fault.where for fault in found}
+    for check in checks:
+        found += [fault for fault in check(read.config) if fault.where not in known]
+    for fault in found:
+        path = parse_path(fault.where)
+        if not any(overlaps(path, lost) for lost in read.lost):
+            yield fault
+
+
+def _placed(fault: Fault, read: Validated, sources: Sources, stage: str) -> Fault:
+    written = read.as_written(parse_path(fault.where))
+    place = sources.place(format_path(written), stage)
+    return Fault(place, fault.problem, fault.remedy)

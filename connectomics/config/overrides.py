@@ -1,0 +1,181 @@
+"""`key=value` from the command line, in Hydra's grammar, put into nested dicts and lists."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+
+from connectomics.config.dotted import DottedPath, format_path, parse_path
+from connectomics.config.levels import DEFAULT, STAGES
+from connectomics.config.merging import Tree, merge
+from connectomics.errors import ConfigError, Fault
+
+GRAMMAR = "https://hydra.cc/docs/advanced/override_grammar/basic"
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """One change to the config.
+
+    Attributes:
+        text: As it stood on the command line.
+        level: `default`, `train` or `test` where the key began with it; empty for a change that
+            is made after the stages are merged.
+        path: The key below that level.
+        value: The new value; None too where `delete` is set.
+        delete: The key is taken out (`~key`).
+        append: One past the end of a list is meant too (`+list[n]=...`).
+    """
+
+    text: str
+    level: str
+    path: DottedPath
+    value: Any
+    delete: bool = False
+    append: bool = False
+
+
+@dataclass(frozen=True)
+class ParsedOverrides:
+    """What the command line asks for: presets by group, and changes of values."""
+
+    choices: tuple[str, ...]
+    assignments: tuple[Assignment, ...]
+
+
+def parse_overrides(texts: Sequence[str]) -> ParsedOverrides:
+    """Read overrides; a key with a slash picks a preset, any other changes a value.
+
+    Raises:
+        ConfigError: Every one that is not in Hydra's grammar, or asks for several runs.
+
+    >>> parse_overrides(["model/rsunet=small", "decoding.steps[0].kwargs.thres=0.4"]).choices
+    ('model/rsunet=small',)
+    """
+    parser, choices, assignments, faults = OverridesParser.create(), [], [], []
+    for text in texts:
+        try:
+            override = parser.parse_override(_without_brackets(text))
+            if "/" in override.key_or_group:
+                choices.append(text)
+            else:
+                assignments.append(_assignment(text, override))
+        except HydraException as error:
+            faults.append(_grammar_fault(text, error))
+        except ConfigError as error:
+            faults += error.faults
+    if faults:
+        raise ConfigError.of(faults)
+    return ParsedOverrides(tuple(choices), tuple(assignments))
+
+
+def apply_override(tree: Tree, assignment: Assignment) -> Tree:
+    """Make one change.
+
+    A dict given for a dict is merged into it; anything else, and an item of a list, replaces
+    what was there. Keys on the way that are missing are made; list items are not.
+
+    Returns:
+        A changed copy.
+
+    Raises:
+        ConfigError: The path leads through something that has no such key or item.
+
+    >>> change = Assignment("a[0].x=2", "", ("a", 0, "x"), 2)
+    >>> apply_override({"a": [{"x": 1, "y": 3}]}, change)
+    {'a': [{'x': 2, 'y': 3}]}
+    """
+    return _changed(tree, assignment, 0)
+
+
+def _changed(node: Any, assignment: Assignment, depth: int) -> Any:
+    """A copy of the dict or list that stands at `path[:depth]`, changed below."""
+    path = assignment.path
+    _require(node, assignment, depth)
+    changed, key = copy.copy(node), path[depth]
+    if depth == len(path) - 1:
+        _set(changed, key, assignment)
+        return changed
+    inner = node.get(key) if isinstance(node, dict) else node[key]
+    if inner is None and isinstance(path[depth + 1], str):
+        inner = {}
+    changed[key] = _changed(inner, assignment, depth + 1)
+    return changed
+
+
+def _set(node: Any, key: str | int, assignment: Assignment) -> None:
+    value = copy.deepcopy(assignment.value)
+    if assignment.delete:
+        _delete(node, key, assignment)
+    elif isinstance(node, list):
+        index = int(key)
+        node[index : index + 1] = [value]
+    elif isinstance(value, dict) and isinstance(node.get(key), dict):
+        node[key] = merge(node[key], value, at=assignment.path)
+    else:
+        node[key] = value
+
+
+def _assignment(text: str, override: Override) -> Assignment:
+    where = f"command line: {text}"
+    if override.is_sweep_override():
+        raise ConfigError(where, "asks for several runs.", "For a list write key=[a,b].")
+    path = parse_path(override.key_or_group)
+    level = str(path[0]) if path[0] in (DEFAULT, *STAGES) else ""
+    path = path[1:] if level else path
+    if not path or "" in path:
+        raise ConfigError(where, "names no key.", "Write section.key=value.")
+    return Assignment(text, level, path, override.value(), override.is_delete(), override.is_add())
+
+
+def _without_brackets(text: str) -> str:
+    # Hydra's keys know `steps.0` only; `steps[0]` is how messages and OmegaConf write it.
+    key, equals, value = text.partition("=")
+    return re.sub(r"\[(\d+)\]", r".\1", key) + equals + value
+
+
+def _grammar_fault(text: str, error: HydraException) -> Fault:
+    where = f"command line: {text}"
+    if "=" not in text:
+        return Fault(where, "is no override.", "Write key=value, or ~key to take a key out.")
+    key, _, value = text.partition("=")
+    remedy = (
+        f"Put the value in quotes: '{key}=\"{value}\"'" if re.search(r"[=()\s,:]", value) else ""
+    )
+    reason = str(error).strip().splitlines()[0]
+    return Fault(where, f"is not in Hydra's grammar ({reason}).", remedy or f"See {GRAMMAR}.")
+
+
+def _require(node: Any, assignment: Assignment, depth: int) -> None:
+    """Refuse a key that the node at `path[:depth]` cannot have."""
+    key, at = assignment.path[depth], format_path(assignment.path[:depth]) or "the config"
+    where = f"command line: {assignment.text}"
+    if isinstance(key, str):
+        if not isinstance(node, dict):
+            remedy = "Write the item out with its kwargs." if isinstance(node, str) else ""
+            raise ConfigError(where, f"{at} is {node!r} and has no {key!r}.", remedy)
+        return
+    if not isinstance(node, list):
+        problem = f"{at} is no list that the config writes out."
+        raise ConfigError(where, problem, f"Give all of it: '{at}=[...]'.")
+    appends = assignment.append and depth == len(assignment.path) - 1
+    if key >= len(node) + appends:
+        problem = f"{at} has {len(node)} items, so there is no [{key}]."
+        raise ConfigError(where, problem, f"Items count from 0; +{at}[{len(node)}]=... appends.")
+
+
+def _delete(node: Any, key: str | int, assignment: Assignment) -> None:
+    where = f"command line: {assignment.text}"
+    if isinstance(node, dict) and key not in node:
+        problem = "there is no such key to take out."
+        raise ConfigError(where, problem, "The config does not write it; its default holds.")
+    if assignment.value is not None and node[key] != assignment.value:
+        raise ConfigError(where, f"the value is {node[key]!r}, so it stays.")
+    del node[key]

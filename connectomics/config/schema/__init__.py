@@ -1,0 +1,78 @@
+"""The config as types: every key there is, what it may hold and what it is by default."""
+
+from __future__ import annotations
+
+from connectomics.config.schema.base import FileName, NamedSection, Section
+from connectomics.config.schema.data import (
+    DataloaderSection,
+    DataSection,
+    ImageTransformSection,
+    LabelTransformSection,
+    PhantomSection,
+    RejectSamplingSection,
+    SplitSection,
+)
+from connectomics.config.schema.model import (
+    LossSection,
+    LossTermSection,
+    ModelSection,
+    RSUNetSection,
+)
+from connectomics.config.schema.testing import (
+    ChannelActivationSection,
+    DecodingSection,
+    EvaluationSection,
+    InferenceSection,
+    TestTimeAugmentationSection,
+    WindowSection,
+)
+from connectomics.config.schema.training import (
+    EMASection,
+    MonitorSection,
+    OptimizationSection,
+    SystemSection,
+)
+
+
+class Config(Section):
+    """One run, with its stage's refinements merged in."""
+
+    experiment_name: FileName = "synapses"
+    description: str = ""
+    save_path: str = ""
+    system: SystemSection = SystemSection()
+    model: ModelSection = ModelSection()
+    data: DataSection = DataSection()
+    optimization: OptimizationSection = OptimizationSection()
+    monitor: MonitorSection = MonitorSection()
+    inference: InferenceSection = InferenceSection()
+    decoding: DecodingSection = DecodingSection()
+    evaluation: EvaluationSection = EvaluationSection()
+
+
+__all__ = [
+    "ChannelActivationSection",
+    "Config",
+    "DataSection",
+    "DataloaderSection",
+    "DecodingSection",
+    "EMASection",
+    "EvaluationSection",
+    "ImageTransformSection",
+    "InferenceSection",
+    "LabelTransformSection",
+    "LossSection",
+    "LossTermSection",
+    "ModelSection",
+    "MonitorSection",
+    "NamedSection",
+    "OptimizationSection",
+    "PhantomSection",
+    "RSUNetSection",
+    "RejectSamplingSection",
+    "Section",
+    "SplitSection",
+    "SystemSection",
+    "TestTimeAugmentationSection",
+    "WindowSection",
+]

@@ -1,0 +1,97 @@
+"""`data`: volumes, normalisation, targets, augmentation and sampling."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from connectomics.config.schema.base import (
+    Fraction,
+    NamedSection,
+    NameOrSection,
+    Paths,
+    PositiveInt,
+    Resolution,
+    Section,
+    Size3,
+)
+
+
+class PhantomSection(Section):
+    """Synthetic EM in place of files; see `connectomics.data.phantom.make_phantom`."""
+
+    seed: Annotated[int, Field(ge=0)] = 0
+    shape: Size3 = (64, 512, 512)
+    kwargs: dict[str, Any] = {}
+
+
+class SplitSection(Section):
+    """The volumes of one split: files, or a synthetic phantom.
+
+    `z_range: [0, 70]` takes sections 0 to 69 of every volume.
+    """
+
+    image: Paths | None = None
+    label: Paths | None = None
+    mask: Paths | None = None
+    phantom: PhantomSection | None = None
+    resolution: Resolution | None = None
+    z_range: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(gt=0)]] | None = None
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether there is no real EM in it; results say so wherever they are shown."""
+        return self.phantom is not None
+
+
+class ImageTransformSection(Section):
+    """How grey values become network input."""
+
+    normalize: Literal["0-1", "z-score", "none"] = "0-1"
+    clip_percentile_low: Fraction = 0.0
+    clip_percentile_high: Fraction = 1.0
+    statistics: Literal["volume", "train"] = "volume"
+
+
+class LabelTransformSection(Section):
+    """What the network learns, made from the label volume."""
+
+    targets: Annotated[tuple[NameOrSection, ...], Field(min_length=1)] = (
+        NamedSection(name="binary"),
+    )
+
+
+class RejectSamplingSection(Section):
+    """Draw again, with probability `p`, a patch of fewer than `size_thres` labelled voxels."""
+
+    size_thres: Annotated[int, Field(ge=0)] = 0
+    p: Fraction = 0.95
+
+
+class DataloaderSection(Section):
+    """How patches are drawn and batched."""
+
+    patch_size: Size3 = (18, 256, 256)
+    batch_size: PositiveInt = 2
+    num_workers: Annotated[int, Field(ge=0)] = 2
+    reject_sampling: RejectSamplingSection | None = None
+    cache_limit_gib: Annotated[float, Field(ge=0)] = 8.0
+
+
+class DataSection(Section):
+    """Everything between the files and the network's input.
+
+    Without `val`, the last `val_fraction` of the training volumes is held back for validation.
+    `augmentation` holds settings by name; null switches one off.
+    """
+
+    train: SplitSection | None = None
+    val: SplitSection | None = None
+    test: SplitSection | None = None
+    val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    num_val_patches: PositiveInt = 16
+    image_transform: ImageTransformSection = ImageTransformSection()
+    label_transform: LabelTransformSection = LabelTransformSection()
+    augmentation: dict[str, dict[str, Any] | None] = {}
+    dataloader: DataloaderSection = DataloaderSection()

@@ -1,0 +1,76 @@
+"""`inference`, `decoding` and `evaluation`: from a network to scores."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from connectomics.config.schema.base import (
+    Channels,
+    NameOrSection,
+    PositiveInt,
+    Section,
+    Size3,
+)
+
+
+class WindowSection(Section):
+    """The sliding window. `window_size` follows `data.dataloader.patch_size` unless given."""
+
+    window_size: Size3 | None = None
+    overlap: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    blending: Literal["bump", "gaussian", "constant"] = "bump"
+    padding_mode: Literal["reflect", "replicate", "constant"] = "reflect"
+    batch_size: PositiveInt = 1
+
+
+class TestTimeAugmentationSection(Section):
+    """Predictions of flipped images, flipped back and averaged.
+
+    `flip_axes: all` takes the eight combinations of z, y and x; a list such as `[[1], [2],
+    [1, 2]]` names combinations (0 is z); the unflipped image is always among them.
+    """
+
+    enabled: bool = False
+    flip_axes: Literal["all"] | tuple[tuple[Annotated[int, Field(ge=0, le=2)], ...], ...] = "all"
+    ensemble_mode: Literal["mean"] = "mean"
+
+
+class ChannelActivationSection(Section):
+    """The function that turns the logits of some channels into probabilities."""
+
+    channels: Channels
+    activation: Literal["sigmoid", "softmax", "none"]
+
+
+class InferenceModelSection(Section):
+    """How the network's output is read. Activations follow from the losses unless given."""
+
+    channel_activations: tuple[ChannelActivationSection, ...] | None = None
+    use_ema: bool = True
+
+
+class InferenceSection(Section):
+    """From a network and a volume to a probability volume."""
+
+    window: WindowSection = WindowSection()
+    test_time_augmentation: TestTimeAugmentationSection = TestTimeAugmentationSection()
+    model: InferenceModelSection = InferenceModelSection()
+    save_dtype: Literal["float32", "float16", "uint8"] = "float16"
+
+
+class DecodingSection(Section):
+    """From a probability volume to labels."""
+
+    steps: tuple[NameOrSection, ...] = ()
+
+
+class EvaluationSection(Section):
+    """From labels to scores."""
+
+    enabled: bool = True
+    metrics: tuple[NameOrSection, ...] = ()
+    iou_thresholds: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.3, 0.5, 0.75)
+    truth_encoding: Literal["auto", "polarity", "semantic", "instance", "binary"] = "auto"
+    ignore_border: bool = False

@@ -1,0 +1,106 @@
+"""`system`, `optimization` and `monitor`: where, how and how closely watched training runs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from connectomics.config.schema.base import Fraction, PositiveInt, Section
+
+
+class SystemSection(Section):
+    """The machine. `num_gpus: auto` takes all there are, or the CPU where there is none."""
+
+    num_gpus: Literal["auto"] | Annotated[int, Field(ge=0)] = "auto"
+    num_cpu_processes: PositiveInt = 1
+    num_threads: PositiveInt | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class OptimizerSection(Section):
+    """The optimizer; `momentum` is SGD's, `betas` and `eps` are Adam's."""
+
+    name: Literal["AdamW", "Adam", "SGD"] = "AdamW"
+    lr: Annotated[float, Field(gt=0)] = 1e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    betas: tuple[Fraction, Fraction] = (0.9, 0.999)
+    eps: Annotated[float, Field(gt=0)] = 1e-8
+    momentum: Fraction = 0.9
+
+
+class SchedulerSection(Section):
+    """The learning rate by step; `t_max` follows `optimization.max_steps` unless given."""
+
+    name: Literal["CosineAnnealingLR", "ReduceLROnPlateau", "ConstantLR"] = "CosineAnnealingLR"
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    min_lr: Annotated[float, Field(ge=0)] = 1e-5
+    t_max: PositiveInt | None = None
+    factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    patience: PositiveInt = 10
+
+
+class EMASection(Section):
+    """An exponential moving average of the weights."""
+
+    enabled: bool = True
+    decay: Fraction = 0.999
+    warmup_steps: Annotated[int, Field(ge=0)] = 500
+    validate_with_ema: bool = True
+
+
+class OptimizationSection(Section):
+    """The optimisation. An epoch is `n_steps_per_epoch` steps, then a validation."""
+
+    max_steps: PositiveInt = 150_000
+    n_steps_per_epoch: PositiveInt = 1000
+    gradient_clip_val: Annotated[float, Field(ge=0)] = 1.0
+    accumulate_grad_batches: PositiveInt = 1
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    deterministic: bool = False
+    benchmark: bool = True
+    optimizer: OptimizerSection = OptimizerSection()
+    scheduler: SchedulerSection = SchedulerSection()
+    ema: EMASection = EMASection()
+
+
+class ImageLoggingSection(Section):
+    """Grids of EM, target and prediction in TensorBoard; `max_images: 0` switches them off."""
+
+    every_n_epochs: PositiveInt = 1
+    max_images: Annotated[int, Field(ge=0)] = 4
+    num_slices: PositiveInt = 4
+
+
+class LoggingSection(Section):
+    """What goes to TensorBoard."""
+
+    every_n_steps: PositiveInt = 10
+    images: ImageLoggingSection = ImageLoggingSection()
+
+
+class CheckpointSection(Section):
+    """Which checkpoints are kept beside `last.ckpt`."""
+
+    monitor: str = "val_loss"
+    mode: Literal["min", "max"] = "min"
+    save_top_k: Annotated[int, Field(ge=0)] = 1
+
+
+class EarlyStoppingSection(Section):
+    """Stop when the monitored score has not improved for `patience` validations."""
+
+    enabled: bool = False
+    monitor: str = "val_loss"
+    mode: Literal["min", "max"] = "min"
+    patience: PositiveInt = 20
+    min_delta: Annotated[float, Field(ge=0)] = 0.0
+
+
+class MonitorSection(Section):
+    """How training is watched and saved."""
+
+    logging: LoggingSection = LoggingSection()
+    checkpoint: CheckpointSection = CheckpointSection()
+    early_stopping: EarlyStoppingSection = EarlyStoppingSection()
+    progress_bar: bool = True

@@ -1,0 +1,57 @@
+"""The keys of the schema, by place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+from connectomics.config.dotted import DottedPath
+from connectomics.config.schema import Config
+
+
+def keys_at(path: DottedPath) -> list[str]:
+    """The keys that the section at a path has; none where there is no section.
+
+    >>> keys_at(("data", "dataloader", "reject_sampling"))
+    ['size_thres', 'p']
+    """
+    section: type[BaseModel] | None = Config
+    for key in path:
+        if isinstance(key, int):
+            continue
+        if section is None or key not in section.model_fields:
+            return []
+        section = _section_in(section.model_fields[key].annotation)
+    return list(section.model_fields) if section else []
+
+
+def places_of(key: str) -> list[DottedPath]:
+    """All paths of the schema that end in a key.
+
+    >>> places_of("patch_size")
+    [('data', 'dataloader', 'patch_size')]
+    """
+    return [path for path in _all_paths() if path[-1] == key]
+
+
+@cache
+def _all_paths() -> tuple[DottedPath, ...]:
+    return tuple(_walk(Config, ()))
+
+
+def _walk(section: type[BaseModel], path: DottedPath) -> Iterator[DottedPath]:
+    for name, field in section.model_fields.items():
+        yield (*path, name)
+        inner = _section_in(field.annotation)
+        if inner:
+            yield from _walk(inner, (*path, name))
+
+
+def _section_in(annotation: Any) -> type[BaseModel] | None:
+    """The section that a field holds, also where it is optional or one of a list."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_section_in, get_args(annotation))), None)

@@ -1,0 +1,88 @@
+"""Keyword arguments from a config, checked against the function that will take them."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, get_type_hints
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from connectomics.errors import Fault, did_you_mean
+
+
+def check_kwargs(
+    where: str,
+    function: Callable[..., Any],
+    kwargs: Mapping[str, Any],
+    *,
+    skip: Collection[str] = (),
+) -> list[Fault]:
+    """Find the keyword arguments that `function` would not take.
+
+    Args:
+        where: The place of `kwargs` in the config, such as `decoding.steps[0].kwargs`.
+        function: A function or class whose signature names the settings.
+        kwargs: What the config gives.
+        skip: Parameters that are not settings (the arrays the function works on).
+
+    Returns:
+        One fault per unknown name, per value of the wrong type and per setting that is
+        missing and has no default.
+
+    >>> def decode(volume, *, thres: float = 0.5): ...
+    >>> print(check_kwargs("kwargs", decode, {"tres": 0.3}, skip=("volume",))[0])
+    kwargs.tres: decode has no such setting.
+      Did you mean 'thres'? Settings: thres.
+    """
+    settings = {
+        name: parameter
+        for name, parameter in inspect.signature(function).parameters.items()
+        if name not in skip and name != "self" and parameter.kind is not parameter.VAR_POSITIONAL
+    }
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in settings.values())
+    settings = {n: p for n, p in settings.items() if p.kind is not p.VAR_KEYWORD}
+    hints = _type_hints(function)
+    faults = []
+    for name, value in kwargs.items():
+        if name in settings:
+            faults += _check_value(f"{where}.{name}", value, hints.get(name, Any))
+        elif not takes_any:
+            listed = f"Settings: {', '.join(sorted(settings)) or 'none'}."
+            hint = did_you_mean(name, settings)
+            remedy = f"{hint} {listed}" if hint.startswith("Did") else listed
+            faults.append(
+                Fault(f"{where}.{name}", f"{function.__name__} has no such setting.", remedy)
+            )
+    for name, parameter in settings.items():
+        if parameter.default is parameter.empty and name not in kwargs:
+            faults.append(Fault(where, f"{function.__name__} needs {name!r}.", f"Add {name}: ..."))
+    return faults
+
+
+def _type_hints(function: Callable[..., Any]) -> dict[str, Any]:
+    target = function.__init__ if inspect.isclass(function) else function
+    try:
+        return get_type_hints(target, include_extras=True)
+    except (NameError, TypeError):  # annotations that exist for the type checker only
+        return {}
+
+
+def _check_value(where: str, value: Any, hint: Any) -> list[Fault]:
+    if hint is Any:
+        return []
+    adapter = TypeAdapter(hint, config=None if _has_config(hint) else _ARBITRARY)
+    try:
+        # The function gets the value as it is, so "0.5" is no number; yet a list is a tuple.
+        adapter.validate_json(json.dumps(value), strict=True)
+    except ValidationError as error:
+        return [Fault(where, f"{value!r} does not fit: {error.errors()[0]['msg']}.")]
+    return []
+
+
+_ARBITRARY = ConfigDict(arbitrary_types_allowed=True)
+
+
+def _has_config(hint: Any) -> bool:
+    return hasattr(hint, "model_config") or hasattr(hint, "__pydantic_config__")

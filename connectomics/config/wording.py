@@ -1,0 +1,96 @@
+"""Pydantic's findings in words for a person who writes YAML."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pydantic_core import ErrorDetails
+
+from connectomics.config.dotted import DottedPath, format_path
+from connectomics.config.schema.base import CHANNELS_PATTERN, FILE_NAME_PATTERN
+from connectomics.config.schema_keys import keys_at, places_of
+from connectomics.errors import Fault, did_you_mean
+
+EXPECTED = {
+    "greater_than_equal": "{ge} or more",
+    "greater_than": "more than {gt}",
+    "less_than_equal": "{le} or less",
+    "less_than": "less than {lt}",
+    "literal_error": "{expected}",
+    "too_short": "a list of at least {min_length}",
+    "too_long": "a list of {max_length}",
+    "finite_number": "a finite number",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "string_type": "text",
+    "string_too_short": "text that is not empty",
+    "tuple": "a list",
+    "dict": "settings, each as 'key: value'",
+    "model": "settings, each as 'key: value'",
+}
+
+
+PATTERNS = {
+    CHANNELS_PATTERN: "a channel or a range such as '0:3'",
+    FILE_NAME_PATTERN: "a name without slashes",
+}
+
+
+def fault_of(path: DottedPath, details: list[ErrorDetails], value: Any) -> Fault:
+    """Say in one fault what pydantic finds at one path.
+
+    Args:
+        path: The place in the config.
+        details: The findings: several where no member of a union fits.
+        value: What stands there.
+    """
+    first, where = details[0], format_path(path)
+    if first["type"] == "extra_forbidden":
+        kind = "section" if len(path) == 1 else "key"
+        return Fault(where, f"no such {kind}.", _where_it_belongs(path))
+    if first["type"] == "missing" and isinstance(value, dict):
+        names = [str(detail["loc"][-1]) for detail in details]
+        return Fault(where, f"lacks {' and '.join(names)}.", f"Add {names[0]}: ...")
+    missing = sum(detail["type"] == "missing" for detail in details)  # items of a tuple
+    words = {f"a list of {len(value) + missing}": None} if missing else {}
+    words |= {_expectation(detail): None for detail in details if detail["type"] != "missing"}
+    expected = " or ".join(words)
+    choices = re.findall("'([^']*)'", expected) if isinstance(value, str) else []
+    hint = did_you_mean(str(value), choices)
+    remedy = hint if hint.startswith("Did") else ""
+    return Fault(where, f"has to be {expected}, not {_short(value)}.", remedy)
+
+
+def _expectation(detail: ErrorDetails) -> str:
+    """What would have fitted."""
+    context = detail.get("ctx", {})
+    if detail["type"] == "string_pattern_mismatch":
+        return PATTERNS[context["pattern"]]
+    for kind, words in EXPECTED.items():
+        if detail["type"].startswith(kind):
+            return words.format(**context)
+    return detail["msg"]
+
+
+def _where_it_belongs(path: DottedPath) -> str:
+    key, keys = str(path[-1]), keys_at(path[:-1])
+    hint = did_you_mean(key, keys)
+    elsewhere = places_of(key)
+    if hint.startswith("Did") or not 0 < len(elsewhere) <= 3:
+        return hint
+    return f"There is {' and '.join(format_path(place) for place in elsewhere)}."
+
+
+def _short(value: Any) -> str:
+    text = "empty" if value is None else repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def meant_key(path: DottedPath, detail: ErrorDetails) -> str | None:
+    """The key that a misspelt one was meant to be, if that is clear."""
+    if detail["type"] != "extra_forbidden":
+        return None
+    hint = did_you_mean(str(path[-1]), keys_at(path[:-1]))
+    return hint.split("'")[1] if hint.startswith("Did") else None

@@ -1,0 +1,118 @@
+"""The command line: arguments become a config, and the config goes to its mode."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from connectomics import __version__
+from connectomics.errors import ConfigError, ConnectomicsError, did_you_mean
+
+USAGE = "main.py --config FILE [--mode MODE] [--checkpoint CKPT] [key=value ...]"
+DESCRIPTION = """\
+Find synapses and their direction in electron-microscopy volumes.
+
+modes:
+  train      train a network (the default); with --checkpoint, go on with an earlier training
+  infer      predict a probability volume for every test volume
+  decode     turn saved probabilities into labelled synapses
+  evaluate   score saved labels against the ground truth
+  test       infer, decode and evaluate
+  tune       search for decoder settings on saved probabilities
+"""
+EPILOG = """\
+examples:
+  python scripts/main.py --config tutorials/syn_em_r50.yaml
+  python scripts/main.py --config tutorials/syn_em_r50.yaml --mode test \\
+      --checkpoint outputs/syn_em_r50/<timestamp>/checkpoints/last.ckpt
+  python scripts/main.py --config my.yaml optimization.max_steps=1000 model/rsunet=small
+
+where to read on:
+  README.md                first steps, and your own volumes in ten lines
+  tutorials/               configs to start from; --print-config shows every setting there is
+  datasets/README.md       how to get the data they name
+  docs/architecture.md     how the program is built
+"""
+OPTIONS = {
+    "--config": {"type": Path, "metavar": "FILE", "help": "the YAML file"},
+    "--mode": {"default": "train", "metavar": "MODE", "help": "one of the modes above"},
+    "--checkpoint": {"type": Path, "metavar": "CKPT", "help": "one to use, or to go on from"},
+    "--print-config": {"action": "store_true", "help": "print all of the config, and stop"},
+    "--json-schema": {"nargs": "?", "const": "-", "metavar": "FILE", "help": "write the schema"},
+    "--version": {"action": "version", "version": f"connectomics {__version__}"},
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Returns:
+        0; 2 for what the user can put right; 130 when interrupted.
+    """
+    try:
+        _run(*_parse(arguments))
+    except ConnectomicsError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parse(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
+    """Read options and overrides, in whatever order they stand."""
+    parser = argparse.ArgumentParser(
+        usage=USAGE,
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    for option, settings in OPTIONS.items():
+        parser.add_argument(option, **settings)
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="change a setting")
+    options, rest = parser.parse_known_args(arguments)
+    for argument in rest:
+        if argument.startswith("-"):
+            option = argument.partition("=")[0]
+            raise ConfigError(option, "there is no such option.", did_you_mean(option, OPTIONS))
+    return options, [*options.overrides, *rest]
+
+
+def _run(options: argparse.Namespace, overrides: Sequence[str]) -> None:
+    if options.json_schema:
+        _write_json_schema(options.json_schema)
+        return
+    if options.config is None:
+        remedy = "Start from one in tutorials/: --config tutorials/syn_em_r50.yaml"
+        raise ConfigError("--config", "names no file.", remedy)
+    from connectomics import stages
+    from connectomics.config import load_config
+
+    # Losses take PyTorch to check, which takes seconds; whoever looks at a config need not wait.
+    checks = [stages.check_names] + [stages.check_losses] * (not options.print_config)
+    resolved = load_config(options.config, mode=options.mode, overrides=overrides, checks=checks)
+    if options.print_config:
+        print(resolved.config_to_yaml(), end="")
+    else:
+        stages.STAGES[options.mode](resolved, options.checkpoint)
+
+
+def _write_json_schema(target: str) -> None:
+    from connectomics.config import json_schema
+    from connectomics.files import atomic_path
+
+    text = json.dumps(json_schema(), indent=2)
+    if target == "-":
+        print(text)
+        return
+    with atomic_path(target) as temporary:
+        temporary.write_text(f"{text}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,290 @@
+"""A config and what it is made of: the files, their order, and what can be wrong with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
+
+from connectomics.config.composition import compose
+from connectomics.config.defaults_list import PRESETS, TUTORIALS
+from connectomics.config.levels import merge_layers
+from connectomics.config.merging import merge
+from connectomics.errors import ConfigError
+
+TUTORIAL_FILES = sorted(TUTORIALS.glob("*.yaml"))
+
+
+def merged(file: Path, *choices: str) -> dict:
+    composition = compose(file, choices)
+    assert not composition.faults
+    return merge_layers(composition.layers)
+
+
+def message(file: Path, *choices: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        compose(file, choices)
+    return str(caught.value).removeprefix("ConfigError: ")
+
+
+@pytest.mark.parametrize("file", TUTORIAL_FILES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("choices", [(), ("model/rsunet=small", "data/augmentation=none")])
+def test_what_is_composed_is_what_hydra_composes(file: Path, choices: tuple[str, ...]):
+    with initialize_config_dir(str(TUTORIALS), version_base="1.3"):
+        search = f"hydra.searchpath=['file://{PRESETS}']"
+        hydras = OmegaConf.to_container(hydra_compose(file.stem, [search, *choices]))
+    assert isinstance(hydras, dict)
+    levels = merged(file, *choices)
+    own = {key: value for key, value in hydras.items() if key not in ("default", "train", "test")}
+    assert levels["default"] == merge(hydras["default"], own)
+    assert levels["train"] == hydras.get("train", {})
+    assert levels["test"] == hydras.get("test", {})
+
+
+def test_hydra_is_left_as_it_was(write):
+    compose(write("defaults: [syn_em_r50, _self_]"))
+    assert not GlobalHydra.instance().is_initialized()
+
+
+def test_layers_come_in_merge_order_and_are_named_as_the_user_knows_them(write):
+    file = write("defaults: [syn_em_r50, _self_]\n")
+    files = [layer.file for layer in compose(file).layers]
+    assert files == [
+        str(PRESETS / "model/rsunet/cremi.yaml"),
+        str(PRESETS / "data/augmentation/strong.yaml"),
+        str(TUTORIALS / "syn_cremi.yaml"),
+        str(TUTORIALS / "syn_em_r50.yaml"),
+        "my.yaml",
+    ]
+
+
+@pytest.mark.parametrize("name", ["my config.yaml", "a=b, c.v2.yaml", "x's [1] (2).yaml", "ä.yaml"])
+@pytest.mark.parametrize("folder", ["my folder", "a=b, c.d", "it's [here]", "back\\slash"])
+def test_any_name_of_file_and_folder(write, folder: str, name: str):
+    write("model: {out_channels: 7}", f"{folder}/base.yaml")
+    file = write("defaults: [base, {model/rsunet: small}, _self_]", f"{folder}/{name}")
+    default = merged(file)["default"]
+    assert default["model"]["out_channels"] == 7
+    assert default["model"]["rsunet"]["filters"] == [16, 32, 48, 64]
+
+
+def test_the_own_folder_comes_before_the_tutorials_and_the_presets(write):
+    write("experiment_name: mine", "syn_cremi.yaml")
+    write("# @package default.model.rsunet\nfilters: [1, 2]", "model/rsunet/small.yaml")
+    default = merged(write("defaults: [syn_cremi, {model/rsunet: small}, _self_]"))["default"]
+    assert default == {"experiment_name": "mine", "model": {"rsunet": {"filters": [1, 2]}}}
+
+
+def test_a_preset_of_ones_own_needs_no_header(write):
+    write("filters: [3, 4]", "model/rsunet/mine.yaml")
+    default = merged(write("defaults: [{model/rsunet: mine}, _self_]"))["default"]
+    assert default["model"]["rsunet"]["filters"] == [3, 4]
+
+
+def test_a_config_from_another_folder(write):
+    write("# @package _global_\nmodel: {out_channels: 2}", "bases/one.yaml")
+    assert merged(write("defaults: [bases/one, _self_]"))["default"]["model"]["out_channels"] == 2
+
+
+def test_a_file_on_its_own_in_an_absolute_place(write, tmp_path: Path):
+    write("model: {out_channels: 3}")
+    (layer,) = compose(tmp_path / "my.yaml").layers
+    assert layer.file == str(tmp_path / "my.yaml")
+
+
+def test_a_link_to_a_file_inherits_from_where_the_link_lies(write, tmp_path: Path):
+    write("model: {out_channels: 3}", "here/base.yaml")
+    write("model: {out_channels: 4}", "there/base.yaml")
+    write("defaults: [base, _self_]", "there/my.yaml")
+    (tmp_path / "here" / "my.yaml").symlink_to(tmp_path / "there" / "my.yaml")
+    assert merged(Path("here/my.yaml"))["default"]["model"]["out_channels"] == 3
+
+
+class TestMergeOrder:
+    def test_within_a_file_the_top_level_wins_over_default(self, write):
+        file = write(
+            "default: {model: {out_channels: 1, in_channels: 1}}\nmodel: {out_channels: 2}"
+        )
+        assert merged(file)["default"]["model"] == {"out_channels": 2, "in_channels": 1}
+
+    def test_an_heir_wins_over_its_base_at_whatever_level(self, write):
+        write("model: {out_channels: 1}\ntrain: {model: {out_channels: 4}}", "base.yaml")
+        file = write("defaults: [base, _self_]\ndefault: {model: {out_channels: 2}}")
+        levels = merged(file)
+        assert levels["default"]["model"]["out_channels"] == 2
+        assert levels["train"]["model"]["out_channels"] == 4
+
+    def test_self_first_lets_the_base_win(self, write):
+        write("model: {out_channels: 1}", "base.yaml")
+        file = write("defaults: [_self_, base]\nmodel: {out_channels: 2}")
+        assert merged(file)["default"]["model"]["out_channels"] == 1
+
+    def test_what_is_written_wins_over_a_preset_of_the_file(self, write):
+        text = "defaults: [{model/rsunet: small}, _self_]\nmodel: {rsunet: {filters: [1, 2]}}"
+        rsunet = merged(write(text))["default"]["model"]["rsunet"]
+        assert rsunet["filters"] == [1, 2]
+        assert len(rsunet["down_factors"]) == 3
+
+    def test_a_preset_from_the_command_line_takes_the_place_of_the_files(self, write):
+        file = write("defaults: [{data/augmentation: strong}, _self_]")
+        names = merged(file, "data/augmentation=light")["default"]["data"]["augmentation"]
+        assert set(names) == {"flip", "rotate90", "transpose", "intensity", "noise"}
+
+    @pytest.mark.parametrize("plus", ["", "+"])
+    def test_a_preset_from_the_command_line_is_added_on_top(self, write, plus: str):
+        file = write("model: {rsunet: {filters: [1, 2]}}")
+        rsunet = merged(file, f"{plus}model/rsunet=small")["default"]["model"]["rsunet"]
+        assert rsunet["filters"] == [16, 32, 48, 64]
+
+    def test_a_preset_can_be_taken_out(self, write):
+        file = write("defaults: [syn_cremi, _self_]")
+        assert "augmentation" not in merged(file, "~data/augmentation")["default"]["data"]
+
+    def test_none_leaves_no_augmentation(self, write):
+        file = write("defaults: [syn_cremi, _self_]")
+        assert merged(file, "data/augmentation=none")["default"]["data"]["augmentation"] == {}
+
+
+class TestFaults:
+    def test_no_such_file(self, write):
+        write("{}", "mine.yaml")
+        assert message(Path("mime.yaml")) == "mime.yaml: no such file.\n  Did you mean 'mine.yaml'?"
+
+    def test_a_file_near_in_the_tutorials(self, write):
+        write("{}", "other.yaml")
+        assert f"Did you mean '{TUTORIALS / 'syn_cremi.yaml'}'?" in message(Path("syn_crem.yaml"))
+
+    def test_nothing_near(self, write):
+        write("{}", "other.yaml")
+        assert "Configs to start from: other.yaml, " in message(Path("zzz"))
+
+    @pytest.mark.parametrize(
+        ("name", "words"),
+        [
+            (".", ".: is a folder.\n  Name a .yaml file in it."),
+            ("my.yml", "my.yml: is not a .yaml file.\n  Give the config the suffix .yaml."),
+        ],
+    )
+    def test_not_a_config(self, write, name: str, words: str):
+        write("a: 1", "my.yml")
+        assert message(Path(name)) == words
+
+    @pytest.mark.parametrize("text", ["", "# nothing\n", "{}"])
+    def test_empty(self, write, text: str):
+        assert message(write(text)) == (
+            "my.yaml: is empty.\n  Start from a tutorial with the line\n"
+            "    defaults: [syn_em_r50, _self_]"
+        )
+
+    @pytest.mark.parametrize(
+        ("base", "line"),
+        [
+            ("syn_cremi.yaml", "[syn_cremi, _self_]"),
+            ("../tutorials/syn_cremi.yaml", "[syn_cremi, _self_]"),
+            ("[syn_cremi.yaml, other.yaml]", "[syn_cremi, other, _self_]"),
+        ],
+    )
+    def test_base(self, write, base: str, line: str):
+        file = write(f"_base_: {base}\nmodel: {{out_channels: 3}}")
+        assert message(file) == (
+            "my.yaml: _base_: inheritance is written otherwise here.\n"
+            f"  Write instead:\n    defaults: {line}"
+        )
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            ("defaults: syn_cremi", "'syn_cremi' is not a list.\n  Write for example:\n"
+             "    defaults: [syn_cremi, _self_]"),
+            ("defaults: [my, _self_]", "the file inherits itself: 'my' is its own name.\n  A file "
+             "beside the config comes before a tutorial of the same name; rename it."),
+            ("defaults: [syn_cremi]\nmodel: {}", "does not say where the file's own settings come "
+             "in.\n  Add _self_, last if they are to win:\n    defaults: [syn_cremi, _self_]"),
+            ("defaults: [syn_cremy, _self_]", "no config 'syn_cremy'.\n"
+             "  Did you mean 'syn_cremi'?"),
+            ("defaults: [{model/rsunet: smal}, _self_]", "no preset 'smal' in model/rsunet.\n"
+             "  Did you mean 'small'?"),
+            ("defaults: [{model/rsunet: '${oc.env:HOME}'}, _self_]", "holds an interpolation.\n"
+             "  Name files and presets themselves."),
+            ("defaults: [syn_cremi, {model/rsunet: small}, _self_]", "Multiple values for "
+             "model/rsunet. To override a value use 'override model/rsunet: small'"),
+            ("defaults: [3, _self_]", "Unsupported type in defaults : int"),
+        ],
+    )  # fmt: skip
+    def test_defaults(self, write, text: str, words: str):
+        assert message(write(text)) == f"my.yaml: defaults: {words}"
+
+    def test_a_circle(self, write):
+        write("defaults: [my, _self_]", "other.yaml")
+        file = write("defaults: [other, _self_]")
+        assert "the files inherit one another in a circle" in message(file)
+
+    def test_a_base_that_is_no_yaml_is_named(self, write):
+        write("model:\n\tout_channels: 3", "base.yaml")
+        assert message(write("defaults: [base, _self_]")).startswith("base.yaml: line 2: found")
+
+    def test_a_base_with_a_wrong_defaults_list_is_named(self, write):
+        write("defaults: [syn_cremi]\nmodel: {}", "base.yaml")
+        assert message(write("defaults: [base, _self_]")).startswith("base.yaml: defaults: does")
+
+    @pytest.mark.parametrize(
+        ("choice", "words"),
+        [
+            ("model/rsunet=smal", "no preset 'smal' in model/rsunet.\n  Did you mean 'small'?"),
+            ("+model/rsunet=smal", "no preset 'smal' in model/rsunet.\n  Did you mean 'small'?"),
+            ("modle/rsunet=small", "there are no presets 'modle/rsunet'.\n"
+             "  Did you mean 'model/rsunet'?"),
+            ("~a/b", "there are no presets 'a/b'.\n  Choices: data/augmentation, model/rsunet."),
+        ],
+    )  # fmt: skip
+    def test_choices(self, write, choice: str, words: str):
+        file = write("defaults: [syn_cremi, _self_]")
+        assert message(file, choice) == f"command line: {choice}: {words}"
+
+
+class TestLevels:
+    def faults(self, file: Path) -> list[str]:
+        return [str(fault) for fault in compose(file).faults]
+
+    def test_misspelt_stages(self, write):
+        file = write("trian: {model: {}}\ndefualt: {model: {out_channels: 3}}")
+        assert self.faults(file) == [
+            "my.yaml: trian: no such stage.\n  Did you mean 'train'?",
+            "my.yaml: defualt: no such stage.\n  Did you mean 'default'?",
+        ]
+        assert compose(file).layers[0].levels["default"] == {"model": {"out_channels": 3}}
+
+    def test_modes_are_no_stages(self, write):
+        assert self.faults(write("evaluate: {model: {}}")) == [
+            "my.yaml: evaluate: no such stage.\n"
+            "  Write test:, which serves infer, decode, evaluate, test, tune."
+        ]
+
+    def test_a_stage_holds_sections(self, write):
+        assert self.faults(write("train: fast\nmodel: {}")) == [
+            "my.yaml: train: 'fast' is no stage.\n  Sections go here."
+        ]
+
+    def test_a_file_in_a_folder_needs_a_package(self, write):
+        write("model: {out_channels: 2}", "bases/one.yaml")
+        (fault,) = self.faults(write("defaults: [bases/one, _self_]"))
+        assert fault.startswith("bases/one.yaml: bases: no such section.")
+        assert "# @package _global_" in fault
+
+    def test_headings_without_anything_below_are_nothing(self, write):
+        file = write("train:\ndefault:\n  data:\nmodel:\nsystem: {seed: 1}")
+        assert merged(file)["default"] == {"system": {"seed": 1}}
+
+
+@pytest.mark.parametrize("name", ["it's", "a=b, c", "[x] {y} (z)", "back\\slash's", "a\\", "ä@:b"])
+def test_a_clone_in_a_folder_of_any_name(write, tmp_path, monkeypatch, name: str):
+    write("model: {out_channels: 6}", f"{name}/tutorials/theirs.yaml")
+    monkeypatch.setattr(
+        "connectomics.config.defaults_list.TUTORIALS", tmp_path / name / "tutorials"
+    )
+    default = merged(write("defaults: [theirs, _self_]"))["default"]
+    assert default["model"]["out_channels"] == 6

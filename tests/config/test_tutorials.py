@@ -1,0 +1,137 @@
+"""The configs a user starts from."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+import pytest
+
+from connectomics import stages
+from connectomics.config import MODES, load_config
+from connectomics.config.defaults_list import PRESETS, TUTORIALS
+
+NAMES = sorted(file.stem for file in TUTORIALS.glob("*.yaml"))
+GROUPS = sorted(
+    f"{preset.parent.relative_to(PRESETS)}={preset.stem}" for preset in PRESETS.rglob("*.yaml")
+)
+
+
+def test_the_promised_ones_are_there():
+    assert {"syn_cremi", "syn_em_r50", "syn_vnc", "demo"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_tutorial_resolves_in_every_mode(name: str, mode: str):
+    resolved = load_config(TUTORIALS / f"{name}.yaml", mode=mode, checks=[stages.check_names])
+    assert resolved.config.experiment_name == name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_networks_and_losses_can_be_built(name: str):
+    load_config(TUTORIALS / f"{name}.yaml", checks=[stages.check_losses])
+
+
+@pytest.mark.parametrize("choice", GROUPS)
+@pytest.mark.parametrize("name", ["syn_em_r50", "demo"])
+def test_every_preset_can_be_chosen(name: str, choice: str):
+    checks = [stages.check_names, stages.check_losses]
+    load_config(TUTORIALS / f"{name}.yaml", overrides=[choice], checks=checks)
+
+
+def test_the_cremi_recipe():
+    config = load_config(TUTORIALS / "syn_cremi.yaml").config
+    network, data, optimization = config.model.rsunet, config.data, config.optimization
+    assert network.filters == (32, 64, 96, 128, 160)
+    assert (network.norm, network.activation) == ("batch", "elu")
+    assert network.down_factors == ((1, 2, 2),) * 4
+    assert (network.depth_2d, network.kernel_2d) == (1, (1, 3, 3))
+    assert data.dataloader.patch_size == (18, 256, 256)
+    assert [term.function for term in config.model.loss.losses] == [
+        "WeightedBCEWithLogitsLoss",
+        "DiceLoss",
+    ]
+    assert data.dataloader.reject_sampling is not None
+    assert data.dataloader.reject_sampling.model_dump() == {"size_thres": 1000, "p": 0.95}
+    assert len(data.augmentation) == 13
+    optimizer, scheduler, ema = optimization.optimizer, optimization.scheduler, optimization.ema
+    assert (optimizer.name, optimizer.lr, optimizer.weight_decay) == ("AdamW", 1e-3, 0.01)
+    assert (scheduler.name, scheduler.min_lr, scheduler.t_max) == (
+        "CosineAnnealingLR",
+        1e-5,
+        150_000,
+    )
+    assert (optimization.max_steps, optimization.gradient_clip_val) == (150_000, 1.0)
+    assert optimization.precision == "bf16-mixed"
+    assert (ema.enabled, ema.decay, ema.warmup_steps, ema.validate_with_ema) == (
+        True,
+        0.999,
+        500,
+        True,
+    )
+    window, flips = config.inference.window, config.inference.test_time_augmentation
+    assert window.window_size == (18, 256, 256)
+    assert (window.overlap, window.blending, window.padding_mode) == (0.5, "bump", "reflect")
+    assert (flips.enabled, flips.flip_axes, flips.ensemble_mode) == (True, "all", "mean")
+    assert config.monitor.checkpoint.save_top_k == 1
+
+
+def test_em_r50_is_cremi_and_what_makes_it_polarity():
+    cremi = load_config(TUTORIALS / "syn_cremi.yaml").config.model_dump()
+    em_r50 = load_config(TUTORIALS / "syn_em_r50.yaml").config.model_dump()
+    assert {key for key in cremi if cremi[key] != em_r50[key]} == {
+        "experiment_name", "description", "save_path", "model", "data", "inference", "decoding",
+        "evaluation",
+    }  # fmt: skip
+    assert cremi["model"]["rsunet"] == em_r50["model"]["rsunet"]
+    assert cremi["data"]["augmentation"] == em_r50["data"]["augmentation"]
+    assert cremi["data"]["dataloader"] == em_r50["data"]["dataloader"]
+    assert cremi["inference"]["window"] == em_r50["inference"]["window"]
+
+
+def test_em_r50_is_written_as_the_design_says():
+    text = (TUTORIALS / "syn_em_r50.yaml").read_text()
+    assert "\ndefaults: [syn_cremi, _self_]\n" in text
+
+
+def test_the_two_overrides_in_the_comment_make_em_r50_exclusive():
+    file = TUTORIALS / "syn_em_r50.yaml"
+    overrides = [
+        shlex.split(line)[0]
+        for line in re.findall(r"^# +('.+')", file.read_text(), flags=re.MULTILINE)
+    ]
+    assert len(overrides) == 2
+    checks = [stages.check_names, stages.check_losses]
+    for mode in MODES:
+        config = load_config(file, mode=mode, overrides=overrides, checks=checks).config
+        (activation,) = config.inference.model.channel_activations or ()
+        assert (activation.channels, activation.activation) == ((0, 3), "softmax")
+        assert config.decoding.steps[0].kwargs == {"exclusive": True}
+        assert config.model.loss.losses[0].kwargs == {"class_weights": [1, 10, 10]}
+
+
+@pytest.mark.parametrize("name", ["syn_em_r50", "syn_vnc", "syn_vnc_cpu"])
+def test_train_and_test_sections_are_apart(name: str):
+    data = load_config(TUTORIALS / f"{name}.yaml").config.data
+    assert data.train is not None
+    assert data.test is not None
+    assert data.train.image == data.test.image
+    assert data.train.z_range is not None
+    assert data.test.z_range is not None
+    assert data.train.z_range[1] <= data.test.z_range[0]
+
+
+def test_vnc_trains_on_sections_0_to_13_and_tests_on_14_to_19():
+    data = load_config(TUTORIALS / "syn_vnc.yaml").config.data
+    assert data.train is not None
+    assert data.test is not None
+    assert (data.train.z_range, data.test.z_range) == ((0, 14), (14, 20))
+
+
+def test_a_config_anywhere_can_start_with_a_tutorial(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my.yaml").write_text("defaults: [syn_em_r50, _self_]\nexperiment_name: mine\n")
+    config = load_config("my.yaml", checks=[stages.check_names]).config
+    assert config.save_path == "outputs/mine"
+    assert config.model.out_channels == 3

@@ -1,0 +1,224 @@
+"""The command line, from the outside and, where a mode would run, from the inside."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+
+from connectomics import __version__, stages
+from connectomics.config import MODES, Resolved, load_config
+
+ROOT = Path(__file__).parents[1]
+SCRIPT = ROOT / "scripts" / "main.py"
+EM_R50 = str(ROOT / "tutorials" / "syn_em_r50.yaml")
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("main_script", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def run(script: ModuleType, capsys: pytest.CaptureFixture[str], tmp_path, monkeypatch):
+    """Run the command in a folder of its own: exit code, standard output, standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        try:
+            code = script.main(arguments)
+        except SystemExit as leaving:
+            code = leaving.code
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Resolved, Path | None]]:
+    """Record which mode would have run, and with what."""
+    calls: list[tuple[str, Resolved, Path | None]] = []
+    for mode in MODES:
+        monkeypatch.setitem(
+            stages.STAGES, mode, lambda resolved, path, mode=mode: calls.append(
+                (mode, resolved, path))
+        )  # fmt: skip
+    return calls
+
+
+def modules_after(*arguments: str) -> set[str]:
+    """The packages that a command has imported."""
+    code = (
+        "import runpy, sys\n"
+        f"sys.argv = ['main.py', *{arguments!r}]\n"
+        "try:\n"
+        f"    runpy.run_path({str(SCRIPT)!r}, run_name='__main__')\n"
+        "except SystemExit as leaving:\n"
+        "    assert not leaving.code, leaving.code\n"
+        "print('MODULES', *{name.split('.')[0] for name in sys.modules})\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    return set(done.stdout.splitlines()[-1].split()[1:])
+
+
+def test_help_imports_next_to_nothing():
+    slow = {"torch", "monai", "pytorch_lightning", "hydra", "pydantic", "numpy", "numba", "scipy"}
+    assert not modules_after("--help") & slow
+
+
+@pytest.mark.parametrize("arguments", [("--print-config",), ("--print-config", "--mode", "test")])
+def test_looking_at_a_config_does_without_torch(arguments: tuple[str, ...]):
+    slow = {"torch", "monai", "pytorch_lightning", "matplotlib", "pandas", "numba"}
+    assert not modules_after("--config", EM_R50, *arguments) & slow
+
+
+def test_help_lists_modes_and_where_to_read_on(run):
+    code, out, _ = run("--help")
+    assert code == 0
+    assert all(f"\n  {mode} " in out for mode in MODES)
+    for place in ("README.md", "tutorials/", "datasets/README.md", "docs/architecture.md"):
+        assert place in out
+
+
+def test_version(run):
+    assert run("--version") == (0, f"connectomics {__version__}\n", "")
+
+
+def test_print_config_shows_every_value(run):
+    code, out, err = run("--config", EM_R50, "--print-config", "optimization.max_steps=7")
+    assert (code, err) == (0, "")
+    config = yaml.safe_load(out)
+    assert config["optimization"]["max_steps"] == 7
+    assert config["optimization"]["scheduler"]["t_max"] == 7
+    assert config["inference"]["model"]["channel_activations"] == [
+        {"channels": [0, 3], "activation": "sigmoid"}
+    ]
+    assert set(config) == set(load_config(EM_R50).config.model_dump())
+
+
+def test_json_schema_is_printed_or_written(run, tmp_path: Path):
+    code, out, _ = run("--json-schema")
+    assert code == 0
+    assert run("--json-schema", "schema.json") == (0, "", "")
+    written = json.loads((tmp_path / "schema.json").read_text())
+    assert written == json.loads(out)
+    assert "default" in written["properties"]
+
+
+def test_json_schema_into_a_place_that_is_none(run, tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    code, _, err = run("--json-schema", "file/schema.json")
+    assert code == 2
+    assert err.startswith("DataError: file/schema.json: cannot be written")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_mode_gets_its_config_and_checkpoint(run, started, mode: str):
+    code, out, err = run(
+        "decoding.steps[0].kwargs.thres=0.4", "--config", EM_R50, "system.seed=5",
+        "--mode", mode, "--checkpoint", "last.ckpt", "data.test.z_range=null",
+    )  # fmt: skip
+    assert (code, out, err) == (0, "", "")
+    ((name, resolved, checkpoint),) = started
+    assert (name, resolved.mode, checkpoint) == (mode, mode, Path("last.ckpt"))
+    assert resolved.config.system.seed == 5
+    assert resolved.config.decoding.steps[0].kwargs == {"thres": 0.4}
+    assert resolved.overrides == (
+        "decoding.steps[0].kwargs.thres=0.4",
+        "system.seed=5",
+        "data.test.z_range=null",
+    )
+
+
+def test_train_is_the_default_and_a_checkpoint_is_not_needed(run, started):
+    assert run("--config", EM_R50)[0] == 0
+    ((name, _, checkpoint),) = started
+    assert (name, checkpoint) == ("train", None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "ConfigError: --config: names no file.\n"
+         "  Start from one in tutorials/: --config tutorials/syn_em_r50.yaml\n"),
+        (["--config", "my.yml"], "ConfigError: my.yml: no such file.\n"),
+        (["--config", EM_R50, "--mode", "tset"],
+         "ConfigError: --mode: there is no mode 'tset'.\n  Did you mean 'test'?\n"),
+        (["--config", EM_R50, "--mod", "test"],
+         "ConfigError: --mod: there is no such option.\n  Did you mean '--mode'?\n"),
+        (["--config", EM_R50, "--checkpint=x.ckpt"],
+         "ConfigError: --checkpint: there is no such option.\n  Did you mean '--checkpoint'?\n"),
+        (["--config", EM_R50, "train"],
+         "ConfigError: command line: train: is no override.\n"
+         "  Write key=value, or ~key to take a key out.\n"),
+        (["--config", EM_R50, "--print-config", "optimization.max_step=3"],
+         "ConfigError: command line: optimization.max_step: no such key.\n"
+         "  Did you mean 'max_steps'?\n"),
+        (["--config", EM_R50, "--print-config", "decoding.steps[0].name=polarity"],
+         "ConfigError: command line: decoding.steps[0].name: there is no decoder 'polarity'.\n"),
+        (["--config", EM_R50, "--print-config", "evaluation.metrics=[polarty]"],
+         "ConfigError: command line: evaluation.metrics[0].name: there is no metric 'polarty'.\n"
+         "  Did you mean 'polarity'?\n"),
+        (["--config", EM_R50, "--print-config", "data.label_transform.targets=[polarty]"],
+         "ConfigError: command line: data.label_transform.targets[0].name: no target is called"),
+        (["--config", EM_R50, "--print-config", "data.augmentation.flp={}"],
+         "ConfigError: command line: data.augmentation.flp: no such augmentation.\n"),
+        (["--config", EM_R50, "model.loss.losses[0].kwargs.pos_wieght=auto"],
+         "ConfigError: command line: model.loss.losses[0].kwargs.pos_wieght: "
+         "WeightedBCEWithLogitsLoss has no such setting.\n  Did you mean 'pos_weight'?"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_said_in_words(run, started, arguments: list[str], message: str):
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith(message)
+    assert "Traceback" not in err
+    assert len(err.splitlines()) <= 12
+    assert started == []
+
+
+def test_an_option_without_its_value(run):
+    code, _, err = run("--config")
+    assert code == 2
+    assert "--config" in err
+
+
+def test_tune_is_not_there_yet(run):
+    code, _, err = run("--config", EM_R50, "--mode", "tune")
+    assert code == 2
+    assert "not there yet" in err
+
+
+def test_an_interrupt_leaves_quietly(run, monkeypatch: pytest.MonkeyPatch):
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(stages.STAGES, "train", interrupt)
+    assert run("--config", EM_R50) == (130, "", "Interrupted.\n")
+
+
+def test_from_another_folder_as_a_process(tmp_path: Path):
+    (tmp_path / "my.yaml").write_text("defaults: [syn_em_r50, _self_]\nmodle: {}\n")
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), "--config", "my.yaml", "--print-config"],
+        capture_output=True, text=True, cwd=tmp_path, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == (
+        "ConfigError: my.yaml: modle: no such section.\n  Did you mean 'model'?\n"
+    )
