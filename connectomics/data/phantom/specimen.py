@@ -1,0 +1,191 @@
+"""Putting a phantom together: tissue, synapses and decoys, sections."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from connectomics.errors import DataError
+
+from . import artefacts, drawing, texture
+from .ground_truth import Decoy, Synapse, paint_labels, record_decoys, record_synapses
+from .placement import Scene, place_decoys, place_synapses
+from .synapses import Contacts, Junction
+from .tissue import Tissue, build_tissue
+
+_DECOYS_PER_SYNAPSE = 0.6
+_STREAMS = ("grow", "fill", "place", "mislead", "draw", "shift", "expose", "spoil")
+
+
+@dataclass(frozen=True)
+class Phantom:
+    """A synthetic EM volume with everything that is known about it.
+
+    Attributes:
+        image: (Z, Y, X) uint8 synthetic micrographs.
+        label: (Z, Y, X) uint16 (uint32 from 32768 synapses on); synapse n has 2n-1 on its pre side
+            and 2n on its post side, 0 elsewhere.
+        neurons: (Z, Y, X) uint32 neuron ids; 0 is glia.
+        resolution: nm per voxel, (z, y, x).
+        synapses: The connections, ordered by id.
+        decoys: What was put there to mislead.
+        damaged_sections: Indices of the spoilt sections.
+    """
+
+    image: np.ndarray
+    label: np.ndarray
+    neurons: np.ndarray
+    resolution: tuple[float, float, float]
+    synapses: tuple[Synapse, ...]
+    decoys: tuple[Decoy, ...]
+    damaged_sections: tuple[int, ...]
+
+
+def make_phantom(
+    shape: Sequence[int] = (64, 512, 512),
+    *,
+    seed: int = 0,
+    resolution: Sequence[float] = (30.0, 8.0, 8.0),
+    synapse_density_um3: float = 0.6,
+    decoys: bool = True,
+    damage: bool = True,
+    jitter: bool = True,
+    noise: float = 10.0,
+    contrast: float = 1.0,
+    crowding: float = 0.0,
+    polyadic: float = 0.0,
+    label_thickness_nm: Sequence[float] = (97.0, 80.0),
+) -> Phantom:
+    """Make a synthetic serial-section EM volume with its polarity and neuron labels.
+
+    The same arguments give the same arrays. Switching `decoys`, `damage`, `jitter` or `noise` off
+    leaves the neurites and their synapses as they are.
+
+    Args:
+        shape: Sections, rows, columns.
+        seed: Seed of everything random, 0 or more.
+        resolution: nm per voxel, (z, y, x).
+        synapse_density_um3: Connections per cubic micrometre; at least one where above 0. Fewer
+            are made where the tissue has no room for them.
+        decoys: Add vesicle clouds without a density and dark membranes without vesicles.
+        damage: Spoil a section now and then. Labels stay on it, as annotators interpolate.
+        jitter: Shift sections against each other, image and labels alike.
+        noise: Standard deviation of the image noise, grey values.
+        contrast: Factor on the image's contrast about its middle grey.
+        crowding: Share of synaptic sites that lie a few pixels beside another, 0 to 1.
+        polyadic: Share of synaptic sites with two or three post-synaptic partners, 0 to 1. Each
+            connection is a synapse of its own, with its own part of the pre side.
+        label_thickness_nm: How far the label of an average synapse reaches from the border, on the
+            pre and on the post side.
+
+    Returns:
+        The phantom.
+
+    Raises:
+        DataError: An argument is out of range.
+
+    >>> phantom = make_phantom((8, 96, 96), seed=1, damage=False)
+    >>> phantom.image.shape, phantom.image.dtype.name, phantom.label.dtype.name
+    ((8, 96, 96), 'uint8', 'uint16')
+    """
+    size, voxel = _triple("shape", shape), _triple("resolution", resolution).astype(float)
+    thickness = label_thickness_nm
+    _check(seed, synapse_density_um3, noise, contrast, crowding, polyadic, thickness)
+    spawned = np.random.SeedSequence(seed).spawn(len(_STREAMS))
+    rng = dict(zip(_STREAMS, map(np.random.default_rng, spawned), strict=True))
+    # Tissue is grown wider than the volume, so that shifted sections have something to show.
+    margin = np.ceil(artefacts.LARGEST_SHIFT_NM / voxel[1:]).astype(int)
+    rows, columns = int(size[1]) + 2 * int(margin[0]), int(size[2]) + 2 * int(margin[1])
+    tissue = build_tissue((int(size[0]), rows, columns), voxel, rng["grow"], rng["fill"])
+
+    contacts = Contacts(tissue.grid.neurons, voxel, margin, rng["place"])
+    scene = Scene(tissue, (float(thickness[0]), float(thickness[1])), contacts, [])
+    volume_um3 = float(np.prod(size * voxel)) * 1e-9
+    count = max(round(synapse_density_um3 * volume_um3), 1) if synapse_density_um3 > 0 else 0
+    synapses = place_synapses(scene, count, rng["place"], crowding=crowding, polyadic=polyadic)
+    misleading = round(_DECOYS_PER_SYNAPSE * count) if decoys else 0
+    clouds = place_decoys(scene, misleading, rng["mislead"])
+    densities = place_decoys(scene, misleading, rng["mislead"])
+    _draw(tissue, synapses, clouds, densities, (rng["draw"], rng["mislead"]))
+
+    shifts = artefacts.section_shifts(len(tissue.image), voxel, margin, rng["shift"])
+    shifts = shifts if jitter else np.zeros_like(shifts)
+    label = paint_labels(synapses, tissue.image.shape)
+    label = artefacts.crop_sections(label, shifts, margin)
+    label, records = record_synapses(label, synapses, voxel)
+    image = artefacts.crop_sections(tissue.image, shifts, margin)
+    image = artefacts.expose(image, voxel, rng["expose"], noise=noise, contrast=contrast)
+    damaged = artefacts.damage_sections(image, rng["spoil"]) if damage else ()
+    origin = np.array([0.0, *(margin * voxel[1:])])
+    return Phantom(
+        image=np.clip(np.rint(image), 0, 255).astype(np.uint8),
+        label=label,
+        neurons=artefacts.crop_sections(tissue.grid.neurons, shifts, margin),
+        resolution=(float(voxel[0]), float(voxel[1]), float(voxel[2])),
+        synapses=records,
+        decoys=record_decoys(clouds, "vesicles", origin)
+        + record_decoys(densities, "density", origin),
+        damaged_sections=damaged,
+    )
+
+
+def _draw(
+    tissue: Tissue,
+    synapses: list[Junction],
+    clouds: list[Junction],
+    densities: list[Junction],
+    rngs: tuple[np.random.Generator, np.random.Generator],
+) -> None:
+    """Draw vesicles, membranes and densities, in this order, into the tissue's image."""
+    draw, mislead = rngs
+    vesicles = [drawing.cloud(junction, tissue, draw) for junction in synapses]
+    vesicles.append(drawing.strays(tissue, draw))
+    vesicles.extend(drawing.cloud(junction, tissue, mislead) for junction in clouds)
+    points = drawing.without_misleading(np.concatenate(vesicles), tissue, synapses, densities)
+    drawing.draw_vesicles(points, tissue, draw)
+    texture.shade(tissue.image, tissue.grid.membrane, texture.MEMBRANE_GREY)
+    for junction in synapses:
+        drawing.draw_density(junction, tissue, draw)
+    for junction in densities:
+        symmetric = bool(mislead.random() < 0.5)
+        drawing.draw_density(junction, tissue, mislead, symmetric=symmetric)
+
+
+def _triple(name: str, values: Sequence[float]) -> np.ndarray:
+    if len(values) != 3 or min(values) <= 0:
+        raise DataError(
+            f"make_phantom({name}=...)",
+            f"it is {tuple(values)}.",
+            "Give three positive numbers, (z, y, x).",
+        )
+    return np.asarray(values)
+
+
+def _check(
+    seed: int,
+    density: float,
+    noise: float,
+    contrast: float,
+    crowding: float,
+    polyadic: float,
+    thickness: Sequence[float],
+) -> None:
+    rules = (
+        ("seed", seed, seed >= 0, "Give an integer from 0 up."),
+        ("synapse_density_um3", density, density >= 0, "Give a number from 0 up."),
+        ("noise", noise, noise >= 0, "Give a number from 0 up."),
+        ("contrast", contrast, contrast > 0, "Give a number above 0."),
+        ("crowding", crowding, 0 <= crowding <= 1, "Give a share from 0 to 1."),
+        ("polyadic", polyadic, 0 <= polyadic <= 1, "Give a share from 0 to 1."),
+        (
+            "label_thickness_nm",
+            tuple(thickness),
+            len(thickness) == 2 and min(thickness) > 0,
+            "Give two positive distances, (pre, post).",
+        ),
+    )
+    for name, value, is_fine, remedy in rules:
+        if not is_fine:
+            raise DataError(f"make_phantom({name}=...)", f"it is {value}.", remedy)

@@ -1,0 +1,298 @@
+"""Synaptic junctions: where two neurites meet over a patch wide enough, and the slabs beside it.
+
+A junction is a patch of the border between a pre-synaptic neurite and its post-synaptic partners.
+Its label is everything on either side that is nearer than a fixed distance to the patch, in nm, so
+a border that is cut obliquely gets a wider label, as annotators draw it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+# Steepest border that gets a junction, as the z component of its normal: a junction seen en face
+# is hardly visible in sections.
+_STEEPEST = 0.72
+# Share of the voxels asked for that the neurites' shapes must leave room for, on each side.
+_LEAST_FILLED = 0.6
+_LEAST_SIDE_NM3 = 0.4e6
+_LEAST_SEEN_NM2 = 3000.0
+_LEAST_FACES = 12
+_FLAT_NM = 130.0
+_SAMPLED = 0.15
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a junction is meant to be.
+
+    Attributes:
+        half_length_nm: Half-axis of the patch in the section plane.
+        half_height_nm: Half-axis across sections.
+        scale: Factor on the thickness of the label and of the density alike, so that the one can
+            be told from the other.
+    """
+
+    half_length_nm: float
+    half_height_nm: float
+    scale: float
+
+    def shrunk(self, factor: float) -> Size:
+        """The same thickness over a smaller patch."""
+        return Size(factor * self.half_length_nm, factor * self.half_height_nm, self.scale)
+
+
+@dataclass(frozen=True)
+class Border:
+    """Voxel faces between a neuron and its neighbours.
+
+    Attributes:
+        points: (F, 3) midpoints, nm.
+        facing: (F,) the neighbour.
+    """
+
+    points: np.ndarray
+    facing: np.ndarray
+
+
+@dataclass(frozen=True)
+class Junction:
+    """A patch of border between one neurite and others, with the voxels beside it.
+
+    Attributes:
+        pre: Neuron id of the pre-synaptic side.
+        posts: Neuron ids of the other side.
+        size: As asked for.
+        face_nm: (F, 3) points of the patch.
+        voxels: (N, 3) indices of the voxels in both slabs.
+        distance_nm: (N,) their distance to the patch.
+        is_pre: (N,) True on the pre side.
+        partner: (N,) the post neuron that the voxel belongs to, or lies nearest to.
+    """
+
+    pre: int
+    posts: tuple[int, ...]
+    size: Size
+    face_nm: np.ndarray
+    voxels: np.ndarray
+    distance_nm: np.ndarray
+    is_pre: np.ndarray
+    partner: np.ndarray
+
+    @property
+    def centre_nm(self) -> np.ndarray:
+        """(3,) middle of the patch."""
+        return self.face_nm.mean(0)
+
+    def where(self, keep: np.ndarray) -> Junction:
+        """The same junction with fewer voxels; `keep` is (N,) bool."""
+        return replace(
+            self,
+            voxels=self.voxels[keep],
+            distance_nm=self.distance_nm[keep],
+            is_pre=self.is_pre[keep],
+            partner=self.partner[keep],
+        )
+
+    def side_sizes(self) -> np.ndarray:
+        """(2, number of partners) voxels on the pre and post side of each connection."""
+        sides = (self.is_pre, ~self.is_pre)
+        return np.array([[np.sum(s & (self.partner == p)) for p in self.posts] for s in sides])
+
+
+class Contacts:
+    """A sample of the points where two neurites touch within a section.
+
+    Args:
+        neurons: (Z, Y, X) uint32.
+        resolution: (3,) nm per voxel.
+        margin: (2,) pixels at the edges along y and x to leave out.
+        rng: Source of randomness.
+
+    Attributes:
+        voxel: (K, 3) a voxel beside the border.
+        pair: (K, 2) the two neurons.
+        point_nm: (K, 3) position.
+    """
+
+    def __init__(
+        self,
+        neurons: np.ndarray,
+        resolution: np.ndarray,
+        margin: np.ndarray,
+        rng: np.random.Generator,
+    ) -> None:
+        from scipy.spatial import KDTree
+
+        _, rows, columns = neurons.shape
+        inner = neurons[:, margin[0] : rows - margin[0], margin[1] : columns - margin[1]]
+        steps = [(inner[:, :-1], inner[:, 1:]), (inner[:, :, :-1], inner[:, :, 1:])]
+        table = np.concatenate([_touching(here, there, rng) for here, there in steps])
+        table = table[rng.permutation(len(table))]
+        self.voxel = table[:, :3] + (0, margin[0], margin[1])
+        self.pair = table[:, 3:]
+        self.point_nm = self.voxel * resolution
+        # With the pair as far-apart coordinates, neighbours in the tree are of the same pair.
+        low, high = self.pair.min(1), self.pair.max(1)
+        self._key = np.column_stack([self.point_nm, 1e4 * low, 1e4 * high])
+        self._tree = KDTree(self._key)
+        self._per_nm2 = _SAMPLED * (4 / np.pi) / (resolution[0] * resolution[1:].mean())
+
+    def support(self, chosen: np.ndarray, size: Size) -> np.ndarray:
+        """How much border of the same two neurites lies around contacts; 1 = enough for `size`."""
+        long = max(size.half_length_nm, size.half_height_nm)
+        around = self._tree.query_ball_point(self._key[chosen], long, return_length=True)
+        asked = 4.0 * size.half_length_nm * size.half_height_nm * self._per_nm2
+        return np.asarray(around) / asked
+
+
+def _touching(here: np.ndarray, there: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(K, 5) rows z, y, x, neuron, neighbour: a sample of the places where two arrays differ."""
+    at = np.nonzero((here != there) & (here > 0) & (there > 0))
+    chosen = rng.random(len(at[0])) < _SAMPLED
+    at = tuple(index[chosen] for index in at)
+    return np.column_stack([*at, here[at], there[at]]).astype(np.int64)
+
+
+def find_junction(
+    neurons: np.ndarray,
+    voxel: np.ndarray,
+    pair: tuple[int, int],
+    *,
+    size: Size,
+    thickness_nm: tuple[float, float],
+    resolution: np.ndarray,
+    partners: int = 1,
+) -> Junction | None:
+    """Build the junction at a point of the border between two neurites, if it fits there.
+
+    Args:
+        neurons: (Z, Y, X) uint32.
+        voxel: (3,) a voxel at the border.
+        pair: Pre-synaptic neuron, post-synaptic neuron.
+        size: Size of the patch.
+        thickness_nm: Thickness of the pre and post slab at scale 1.
+        resolution: (3,) nm per voxel.
+        partners: 1 for this post neuron alone; n for two to n post neurons at once.
+
+    Returns:
+        The junction, or None where the border is too steep or the neurites leave no room for it.
+    """
+    pre, post = pair
+    thickness = size.scale * np.asarray(thickness_nm)
+    reach = 1.1 * max(size.half_length_nm, size.half_height_nm) + thickness.max() + 16.0
+    low = np.maximum(voxel - np.ceil(reach / resolution), 0).astype(int)
+    high = (voxel + np.ceil(reach / resolution) + 1).astype(int)
+    crop = neurons[low[0] : high[0], low[1] : high[1], low[2] : high[2]]
+    border = _border(crop, low, pre, resolution)
+    if partners == 1:
+        mine = border.facing == post
+        border = Border(border.points[mine], border.facing[mine])
+    inside = _patch(border, voxel * resolution, size)
+    posts = _partners(border.facing[inside], partners)
+    inside &= np.isin(border.facing, posts)
+    if post not in posts or len(posts) < min(partners, 2) or inside.sum() < _LEAST_FACES:
+        return None
+    voxels, distance, is_pre, partner = _slabs(
+        crop, low, pre, (border, inside), thickness, resolution
+    )
+    junction = Junction(pre, posts, size, border.points[inside], voxels, distance, is_pre, partner)
+    sides = junction.side_sizes()
+    asked = 3.85 * size.half_length_nm * size.half_height_nm * thickness / np.prod(resolution)
+    roomy = np.all(sides.sum(1) >= _LEAST_FILLED * asked)
+    return junction if roomy and sides.min() * np.prod(resolution) >= _LEAST_SIDE_NM3 else None
+
+
+def _border(crop: np.ndarray, low: np.ndarray, pre: int, resolution: np.ndarray) -> Border:
+    """Voxel faces between `pre` and other neurons in a crop that starts at voxel `low`."""
+    points, facing = [], []
+    for axis in range(3):
+        here = crop[tuple(slice(0, -1) if a == axis else slice(None) for a in range(3))]
+        there = crop[tuple(slice(1, None) if a == axis else slice(None) for a in range(3))]
+        is_here = here == pre
+        at = np.nonzero((is_here != (there == pre)) & (here > 0) & (there > 0))
+        middle = np.column_stack(at).astype(float)
+        middle[:, axis] += 0.5
+        points.append((middle + low) * resolution)
+        facing.append(np.where(is_here[at], there[at], here[at]))
+    return Border(np.concatenate(points), np.concatenate(facing))
+
+
+def _patch(border: Border, centre: np.ndarray, size: Size) -> np.ndarray:
+    """(F,) bool: the faces within the patch around a point; none where the border is too steep."""
+    near = border.points[np.linalg.norm(border.points - centre, axis=1) < _FLAT_NM]
+    if len(near) < _LEAST_FACES:
+        return np.zeros(len(border.points), bool)
+    normal = np.linalg.svd(near - near.mean(0), full_matrices=False)[2][2]
+    if abs(normal[0]) > _STEEPEST:
+        return np.zeros(len(border.points), bool)
+    level = np.cross(normal, (1.0, 0.0, 0.0))
+    level /= np.linalg.norm(level)
+    offset = (border.points - centre) @ np.stack([normal, level, np.cross(normal, level)]).T
+    # A super-ellipse: annotators end a synapse at nearly its full width, not in a point.
+    round_off = (offset[:, 1] / size.half_length_nm) ** 6 + (
+        offset[:, 2] / size.half_height_nm
+    ) ** 6
+    return (round_off <= 1) & (np.abs(offset[:, 0]) < 0.75 * size.half_length_nm)
+
+
+def _partners(facing: np.ndarray, most: int) -> tuple[int, ...]:
+    """Neurons that face at least a fifth of the patch, the largest first."""
+    ids, counts = np.unique(facing, return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:most]
+    return tuple(int(ids[k]) for k in order if counts[k] >= 0.2 * len(facing))
+
+
+def _slabs(
+    crop: np.ndarray,
+    low: np.ndarray,
+    pre: int,
+    patch: tuple[Border, np.ndarray],
+    thickness: np.ndarray,
+    resolution: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Voxels on both sides whose nearest face lies in the patch, within the thickness.
+
+    Returns:
+        Indices (N, 3), distance in nm (N,), whether pre (N,), post partner (N,).
+    """
+    from .stamps import nearest_points
+
+    border, inside = patch
+    face, thick = border.points[inside], float(thickness.max())
+    start = np.maximum(np.floor((face.min(0) - thick) / resolution) - low, 0).astype(int)
+    stop = (np.ceil((face.max(0) + thick) / resolution) - low + 1).astype(int)
+    part = crop[start[0] : stop[0], start[1] : stop[1], start[2] : stop[2]]
+    # A face farther than this from the patch is nearest to no voxel of the slabs.
+    close = np.all(
+        np.abs(border.points - np.clip(border.points, face.min(0), face.max(0))) <= 2 * thick,
+        axis=1,
+    )
+    border, inside = Border(border.points[close], border.facing[close]), inside[close]
+    index, away = np.full(part.shape, -1), np.full(part.shape, thick)
+    nearest_points(border.points, thick, start + low, resolution, index, away)
+    found = np.nonzero(index >= 0)
+    at, distance, nearest = np.column_stack(found), away[found], index[found]
+    owner, partner = part[found], border.facing[nearest]
+    is_pre = owner == pre
+    keep = inside[nearest] & (distance <= np.where(is_pre, thickness[0], thickness[1]))
+    keep &= is_pre | (owner == partner)
+    keep[keep] = _in_largest_piece(at[keep], part.shape)
+    # A section belongs to the synapse where both of its sides can be seen in it.
+    least = _LEAST_SEEN_NM2 / (resolution[1] * resolution[2])
+    for side in (is_pre, np.logical_not(is_pre)):
+        keep &= np.bincount(at[keep & side, 0], minlength=len(part))[at[:, 0]] >= least
+    return at[keep] + start + low, distance[keep], is_pre[keep], partner[keep]
+
+
+def _in_largest_piece(at: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """(N,) bool: which of the voxels belong to their largest 26-connected piece."""
+    from scipy.ndimage import label
+
+    mask = np.zeros(shape, bool)
+    mask[tuple(at.T)] = True
+    pieces = np.zeros(shape, np.int32)
+    label(mask, np.ones((3, 3, 3)), output=pieces)
+    mine = pieces[tuple(at.T)]
+    return mine == np.bincount(mine, minlength=1).argmax()
