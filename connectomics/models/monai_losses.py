@@ -1,0 +1,93 @@
+"""MONAI's losses by name. MONAI takes seconds to import and is imported when one is named."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from connectomics.errors import ConfigError, did_you_mean
+
+_REFUSALS = (AssertionError, IndexError, RuntimeError, TypeError, ValueError)
+
+
+def monai_classes() -> dict[str, type[nn.Module]]:
+    """The losses of `monai.losses` that compare an input with a target, by name."""
+    from monai import losses
+
+    classes = vars(losses).values()
+    modules = (c for c in classes if inspect.isclass(c) and issubclass(c, nn.Module))
+    return {c.__name__: c for c in modules if _compares(c)}
+
+
+def _compares(loss: type[nn.Module]) -> bool:
+    """Whether it takes a prediction and a target, and wraps no other loss."""
+    parameters = list(inspect.signature(loss.forward).parameters.values())[1:]
+    needed = [p.name for p in parameters if p.default is p.empty]
+    return len(needed) == 2 and "loss" not in inspect.signature(loss).parameters
+
+
+class MonaiLoss(nn.Module):
+    """A loss of MONAI under the roof of this package.
+
+    It gets the logits as they are, so one that works on probabilities needs `sigmoid: true` or
+    `softmax: true`. None of them takes a weight.
+
+    Args:
+        name: The class in `monai.losses`.
+        settings: Its keyword arguments.
+
+    Raises:
+        ConfigError: No such loss, or it refuses its settings.
+    """
+
+    takes_weight = False
+
+    def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
+        super().__init__()
+        classes = monai_classes()
+        if name not in classes:
+            raise ConfigError(name, "MONAI has no such loss.", did_you_mean(name, classes))
+        self.name = name
+        self.takes_class_ids = bool(settings.get("to_onehot_y"))
+        _check_activation(name, classes[name], settings)
+        try:
+            self.loss = classes[name](**settings)
+        except _REFUSALS as error:
+            raise ConfigError(name, f"MONAI refuses the settings: {error}.") from error
+
+    def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Compare logits (B, C, Z, Y, X) with a target as the loss at hand expects it."""
+        if weight is not None:
+            raise ConfigError(
+                self.name,
+                "MONAI's losses take no weight, and the data have a mask.",
+                "Use WeightedBCEWithLogitsLoss, WeightedCE or DiceLoss, or leave the mask out.",
+            )
+        try:
+            loss = self.loss(logits.float(), target.float())
+        except _REFUSALS as error:
+            raise ConfigError(
+                self.name,
+                f"refuses logits {tuple(logits.shape)} and target {tuple(target.shape)}: {error}.",
+            ) from error
+        if loss.ndim:
+            raise ConfigError(
+                self.name,
+                f"gives {tuple(loss.shape)} numbers instead of one.",
+                "Set reduction: mean.",
+            )
+        return loss
+
+
+def _check_activation(name: str, loss: type[nn.Module], settings: Mapping[str, Any]) -> None:
+    if "sigmoid" not in inspect.signature(loss).parameters:
+        return
+    if not (settings.get("sigmoid") or settings.get("softmax")):
+        raise ConfigError(
+            name,
+            "works on probabilities, and the network gives logits.",
+            "Add sigmoid: true for channels that may overlap, softmax: true for classes.",
+        )
