@@ -1,0 +1,194 @@
+"""From the `data` section to volumes, and from volumes to batches."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from connectomics.config.schema import (
+    DataSection,
+    ImageTransformSection,
+    PhantomSection,
+    SplitSection,
+)
+from connectomics.data.checks import files_of, split_faults, training_faults
+from connectomics.data.io import LazyVolume, open_volume, save_volume
+from connectomics.data.processing.normalize import ImageStatistics, image_statistics
+from connectomics.data.volumes import LabelledVolume, hold_back
+from connectomics.errors import DataError
+from connectomics.files import atomic_path
+from connectomics.geometry import Box
+
+if TYPE_CHECKING:
+    from connectomics.data.datamodule import PatchDataModule
+
+PHANTOM_FOLDER = Path("datasets/phantom")
+"""Where phantoms are kept once made, seen from where the program runs."""
+
+
+def open_split(split: SplitSection | None, where: str) -> list[LabelledVolume]:
+    """Open the volumes of one split; a phantom is made first, if it was not before.
+
+    Args:
+        split: The section.
+        where: Its place in the config, such as "data.test".
+
+    Raises:
+        DataError: Everything that is wrong with its files.
+    """
+    faults = split_faults(split, where)
+    if faults or split is None:
+        raise DataError.of(faults)
+    return list(_open(split))
+
+
+def measure(
+    volumes: Sequence[LabelledVolume],
+    transform: ImageTransformSection,
+    pooled: ImageStatistics | None = None,
+) -> list[ImageStatistics]:
+    """Measure the grey values of volumes as `data.image_transform` says.
+
+    Args:
+        volumes: Read once, block by block.
+        transform: The section.
+        pooled: With `statistics: train`, those of the training volumes, from the checkpoint;
+            None if these are the training volumes.
+
+    Returns:
+        Statistics for each volume, for `normalize`.
+
+    Raises:
+        DataError: An image holds NaN, or nothing at all.
+    """
+    images = [
+        volume.image if isinstance(volume.image, LazyVolume) else volume.image.read()
+        for volume in volumes
+    ]
+    percentiles = {
+        "clip_percentile_low": transform.clip_percentile_low,
+        "clip_percentile_high": transform.clip_percentile_high,
+    }
+    if transform.statistics == "train":
+        return [pooled or image_statistics(images, **percentiles)] * len(images)
+    return [image_statistics(image, **percentiles) for image in images]
+
+
+def build_datamodule(section: DataSection, *, seed: int) -> PatchDataModule:
+    """Open the volumes of training and validation, and prepare to draw patches.
+
+    Args:
+        section: The whole section.
+        seed: Of the patches and their augmentation.
+
+    Raises:
+        DataError: Everything that `check_data` finds, or an image holds NaN.
+    """
+    from connectomics.data.augmentation import build_augmentation
+    from connectomics.data.datamodule import PatchDataModule
+    from connectomics.data.dataset import PatchSource, SampleMaker
+    from connectomics.data.processing.build import build_targets
+
+    loader, transform = section.dataloader, section.image_transform
+    reject = loader.reject_sampling
+    train, val = _training_volumes(section)
+    return PatchDataModule(
+        [PatchSource(*measured) for measured in train],
+        [PatchSource(*measured) for measured in val],
+        maker=SampleMaker(
+            loader.patch_size,
+            transform.normalize,
+            build_targets(section.label_transform.targets),
+            build_augmentation(section.augmentation),
+        ),
+        batch_size=loader.batch_size,
+        num_workers=loader.num_workers,
+        num_val_patches=section.num_val_patches,
+        size_thres=reject.size_thres if reject else 0,
+        p=reject.p if reject else 0.0,
+        cache_limit=loader.cache_limit_gib * 2**30,
+        seed=seed,
+    )
+
+
+Measured = tuple[LabelledVolume, ImageStatistics]
+
+
+def _training_volumes(section: DataSection) -> tuple[list[Measured], list[Measured]]:
+    """The volumes to learn from and those to validate on."""
+    faults = training_faults(section)
+    if faults or section.train is None:
+        raise DataError.of(faults)
+    volumes = list(_open(section.train))
+    measured = measure(volumes, section.image_transform)
+    if section.val is not None:
+        held = list(_open(section.val))
+        of_held = measure(held, section.image_transform, measured[0])
+        return _pairs(volumes, measured), _pairs(held, of_held)
+    size, fraction = section.dataloader.patch_size, section.val_fraction
+    learn, look = zip(*(hold_back(volume, size, fraction) for volume in volumes), strict=True)
+    return _pairs(learn, measured), _pairs(look, measured)
+
+
+def _pairs(
+    volumes: Sequence[LabelledVolume], statistics: Sequence[ImageStatistics]
+) -> list[Measured]:
+    return list(zip(volumes, statistics, strict=True))
+
+
+def _open(split: SplitSection) -> Iterator[LabelledVolume]:
+    if split.phantom is not None:
+        path = _phantom_file(split.phantom)
+        parts = {
+            n: _view(open_volume(f"{path}::{n}"), split) for n in ("image", "label", "neurons")
+        }
+        yield LabelledVolume(
+            path.stem, resolution=parts["image"].resolution, synthetic=True, **parts
+        )
+        return
+    for files in files_of(split):
+        parts = {
+            name: _view(open_volume(path, resolution=split.resolution), split)
+            for name, path in files.items()
+        }
+        image = parts["image"]
+        synthetic = bool(image.attributes.get("synthetic", False))
+        yield LabelledVolume(image.name, resolution=image.resolution, synthetic=synthetic, **parts)
+
+
+def _phantom_file(phantom: PhantomSection) -> Path:
+    """The file of a phantom, made if it is not there.
+
+    Its name holds a digest of the settings and of the code that draws it.
+    """
+    from connectomics.data import phantom as package
+
+    digest = hashlib.sha256(phantom.model_dump_json().encode())
+    for source in sorted(Path(package.__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    size = "x".join(str(n) for n in phantom.shape)
+    path = PHANTOM_FOLDER / f"phantom_{phantom.seed}_{size}_{digest.hexdigest()[:8]}.h5"
+    if path.exists():
+        return path
+    made = package.make_phantom(phantom.shape, seed=phantom.seed, **phantom.kwargs)
+    attributes = {"synthetic": True, "phantom": json.dumps(phantom.model_dump(mode="json"))}
+    with atomic_path(path) as temporary:
+        for name in ("image", "label", "neurons"):
+            save_volume(
+                f"{temporary}::{name}",
+                getattr(made, name),
+                resolution=made.resolution,
+                attributes=attributes,
+            )
+    return path
+
+
+def _view(volume: LazyVolume, split: SplitSection) -> LazyVolume:
+    """The sections of `z_range`."""
+    if split.z_range is None:
+        return volume
+    first, stop = split.z_range
+    return volume.crop(Box((first, 0, 0), (stop, volume.shape[1], volume.shape[2])))

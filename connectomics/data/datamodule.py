@@ -1,0 +1,234 @@
+"""Batches of patches for Lightning, in an order that survives interruptions."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+from connectomics.data.augmentation import Augmenter
+from connectomics.data.dataset import (
+    FixedPatchDataset,
+    PatchDataset,
+    PatchSource,
+    Sample,
+    SampleMaker,
+    foreground_table,
+)
+from connectomics.data.sampling import PatchSampler
+
+LINUX = sys.platform == "linux"
+
+
+class StepSampler(Sampler[list[int]]):
+    """The sample numbers of each batch of one process, from wherever training stands.
+
+    Samples are numbered in the order in which the steps of the whole run use them: by step,
+    then accumulated batch, then process. So several processes see in one step what one
+    process with a larger batch would see.
+
+    Args:
+        steps: Optimizer steps of the whole run.
+        batch_size: Samples per batch and process.
+        accumulate: Batches per step and process.
+        rank: Which process this is.
+        world_size: How many there are.
+        step: Asked, whenever iteration begins, how many steps are done.
+
+    >>> sampler = StepSampler(3, batch_size=2, rank=1, world_size=2, step=lambda: 1)
+    >>> list(sampler), len(sampler)
+    ([[6, 7], [10, 11]], 3)
+    """
+
+    def __init__(
+        self,
+        steps: int,
+        *,
+        batch_size: int,
+        accumulate: int = 1,
+        rank: int = 0,
+        world_size: int = 1,
+        step: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self.steps = steps
+        self.batch_size = batch_size
+        self.accumulate = accumulate
+        self.rank = rank
+        self.world_size = world_size
+        self.step = step
+
+    def __len__(self) -> int:
+        """Batches of the whole run: Lightning counts those before an interruption as well."""
+        return self.steps * self.accumulate
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for batch in range(self.step() * self.accumulate, len(self)):
+            first = (batch * self.world_size + self.rank) * self.batch_size
+            yield list(range(first, first + self.batch_size))
+
+
+class PatchDataModule(pl.LightningDataModule):
+    """Opens nothing until `setup`, so it travels cheaply to other processes.
+
+    Args:
+        train: Volumes to draw patches from.
+        val: Volumes to validate on.
+        maker: Makes training samples.
+        batch_size: Patches per batch and process.
+        num_workers: Processes that make training samples beside this one; 0 for none.
+        num_val_patches: Fixed patches for validation; rounded up to a multiple of processes.
+        size_thres: See `PatchSampler`; 0 accepts every patch.
+        p: See `PatchSampler`.
+        cache_limit: Bytes that each of the two splits may take in memory, tables of
+            foreground included; a larger one is read patch by patch.
+        seed: Of the patches and their augmentation.
+    """
+
+    def __init__(
+        self,
+        train: Sequence[PatchSource],
+        val: Sequence[PatchSource],
+        *,
+        maker: SampleMaker,
+        batch_size: int,
+        num_workers: int = 0,
+        num_val_patches: int = 16,
+        size_thres: int = 0,
+        p: float = 0.0,
+        cache_limit: float = 2.0**33,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.train = tuple(train)
+        self.val = tuple(val)
+        self.maker = maker
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.num_val_patches = num_val_patches
+        self.size_thres = size_thres
+        self.p = p
+        self.cache_limit = cache_limit
+        self.seed = seed
+        self._datasets: tuple[PatchDataset, FixedPatchDataset] | None = None
+
+    def setup(self, stage: str = "fit") -> None:
+        """Read, or prepare to read, the volumes, and find their foreground.
+
+        Raises:
+            DataError: A file cannot be read, labels are not labels, or rejection sampling
+                would never end.
+        """
+        if self._datasets is not None:
+            return
+        train, val = self._held(self.train), self._held(self.val)
+        accept = PatchSampler(
+            [source.shape for source in train],
+            self.maker.patch_size,
+            [foreground_table(source) for source in train] if self.size_thres * self.p else None,
+            self.size_thres,
+            self.p,
+        )
+        accept.require_acceptable("data.train.label")
+        anywhere = PatchSampler(
+            [source.shape for source in val],
+            self.maker.patch_size,
+            [foreground_table(source) for source in val],
+        )
+        learn = replace(self.maker, with_mask=any(source.has_mask() for source in train))
+        look = replace(
+            self.maker, with_mask=any(source.has_mask() for source in val), augmenter=Augmenter()
+        )
+        world = self.trainer.world_size if self.trainer else 1
+        length = -(-self.num_val_patches // world) * world
+        self._datasets = (
+            PatchDataset(train, accept, learn, seed=self.seed),
+            FixedPatchDataset(val, anywhere, look, length=length),
+        )
+
+    @property
+    def with_mask(self) -> bool:
+        """Whether samples have a mask; to be asked after `setup`."""
+        assert self._datasets is not None
+        return any(dataset.maker.with_mask for dataset in self._datasets)
+
+    def release(self) -> None:
+        """Forget what `setup` read."""
+        self._datasets = None
+
+    def train_dataloader(self) -> DataLoader[Sample]:
+        """Batches from the current step to the last."""
+        assert self.trainer is not None
+        assert self._datasets is not None
+        sampler = StepSampler(
+            self.trainer.max_steps,
+            batch_size=self.batch_size,
+            accumulate=self.trainer.accumulate_grad_batches,
+            rank=self.trainer.global_rank,
+            world_size=self.trainer.world_size,
+            step=self._steps_done,
+        )
+        return DataLoader(
+            self._datasets[0],
+            batch_sampler=sampler,
+            num_workers=self.num_workers,
+            pin_memory=self.trainer.strategy.root_device.type == "cuda",
+            worker_init_fn=start_worker,
+            # A process that trains was perhaps spawned itself, and its workers would be too:
+            # each would then get a copy of the volumes, and take seconds to start.
+            multiprocessing_context="fork" if LINUX and self.num_workers else None,
+            persistent_workers=self.num_workers > 0,
+            generator=torch.Generator(),  # or it would draw from the generator of the weights
+        )
+
+    def val_dataloader(self) -> DataLoader[Sample]:
+        """The share of the fixed patches that falls to this process."""
+        assert self.trainer is not None
+        assert self._datasets is not None
+        rank, world = self.trainer.global_rank, self.trainer.world_size
+        patches = self._datasets[1]
+        return DataLoader(
+            patches,
+            batch_size=self.batch_size,
+            sampler=range(rank, len(patches), world),
+            generator=torch.Generator(),
+        )
+
+    def _steps_done(self) -> int:
+        return self.trainer.global_step if self.trainer else 0
+
+    def _held(self, sources: Sequence[PatchSource]) -> list[PatchSource]:
+        """The volumes in memory, if they and their tables may take so much of it."""
+        needed = sum(source.nbytes for source in sources)
+        return [source.cached() if needed <= self.cache_limit else source for source in sources]
+
+
+def start_worker(number: int) -> None:
+    """Prepare a process that makes samples: one thread, and it stops when its parent says so.
+
+    A terminal or a cluster sends SIGINT or SIGTERM to every process. The one that trains
+    finishes its step, saves and ends; until then it needs its workers.
+
+    Args:
+        number: Which worker it is; not used.
+    """
+    del number
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if LINUX:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_obey_parent, daemon=True).start()
+
+
+def _obey_parent() -> None:
+    """End this process on a SIGTERM from its parent, and on no other."""
+    parent = os.getppid()
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
+        pass
+    os._exit(0)

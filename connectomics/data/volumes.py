@@ -1,0 +1,161 @@
+"""An image with its labels, and what can be done with it before a voxel is read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, Self
+
+import numpy as np
+
+from connectomics.errors import DataError
+from connectomics.geometry import Box, Triple
+
+
+class Volume(Protocol):
+    """A `(Z, Y, X)` volume that is read by box: a `LazyVolume`, or a `MemoryVolume`."""
+
+    name: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its size in voxels."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of its voxels."""
+        ...
+
+    def read(self, box: Box | None = None) -> np.ndarray:
+        """Read a box inside the volume, or everything."""
+        ...
+
+    def crop(self, box: Box) -> Self:
+        """The part inside `box` as a volume of its own."""
+        ...
+
+
+@dataclass
+class MemoryVolume:
+    """An array that can be used where a volume on disk can.
+
+    Attributes:
+        name: As of the volume it came from.
+        array: `(Z, Y, X)`.
+
+    >>> MemoryVolume("ones", np.ones((2, 3, 4))).crop(Box((0, 1, 1), (2, 3, 4))).shape
+    (2, 2, 3)
+    """
+
+    name: str
+    array: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its size in voxels."""
+        return self.array.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of its voxels."""
+        return self.array.dtype
+
+    def read(self, box: Box | None = None) -> np.ndarray:
+        """Give a view of a box, or of everything."""
+        return self.array if box is None else self.array[box.slices]
+
+    def crop(self, box: Box) -> Self:
+        """The part inside `box`, without copying it."""
+        return replace(self, array=self.array[box.slices])
+
+
+@dataclass(frozen=True)
+class LabelledVolume:
+    """An image with what is known about it; all on one grid.
+
+    Attributes:
+        name: For tables and file names.
+        image: Grey values.
+        label: Ground truth, or None.
+        mask: 0 where voxels do not count, or None where all do.
+        neurons: Neuron ids, or None.
+        resolution: nm per voxel (z, y, x), or None where nobody says.
+        synthetic: Whether it is a phantom, which is to be said wherever results are shown.
+    """
+
+    name: str
+    image: Volume
+    label: Volume | None = None
+    mask: Volume | None = None
+    neurons: Volume | None = None
+    resolution: tuple[float, float, float] | None = None
+    synthetic: bool = False
+
+    @property
+    def shape(self) -> Triple:
+        """`(Z, Y, X)` voxels."""
+        depth, height, width = self.image.shape
+        return depth, height, width
+
+    def crop(self, box: Box) -> LabelledVolume:
+        """The part inside `box`."""
+        parts = {
+            name: part.crop(box)
+            for name in ("image", "label", "mask", "neurons")
+            if (part := getattr(self, name)) is not None
+        }
+        return replace(self, **parts)
+
+
+def hold_back(
+    volume: LabelledVolume, patch_size: Triple, fraction: float
+) -> tuple[LabelledVolume, LabelledVolume]:
+    """Split a training volume in two: one part to learn from, one to validate on.
+
+    The last sections are held back. Where patches leave too few sections for that, it is the
+    last rows, and failing that the last columns: of the axes along which both parts hold a
+    patch, the one along which least has to be held back.
+
+    Args:
+        volume: A volume with labels.
+        patch_size: `(z, y, x)`; both parts hold at least one patch.
+        fraction: Share to hold back, 0 to 1; more if a patch needs more.
+
+    Returns:
+        The part for training and the part for validation, which do not overlap.
+
+    Raises:
+        DataError: Two patches fit side by side along no axis.
+
+    >>> volume = LabelledVolume("em", MemoryVolume("em", np.zeros((20, 64, 64))))
+    >>> train, val = hold_back(volume, (4, 32, 32), 0.15)
+    >>> train.shape, val.shape
+    ((16, 64, 64), (4, 64, 64))
+    """
+    costs = []
+    for axis, (length, patch) in enumerate(zip(volume.shape, patch_size, strict=True)):
+        held = max(patch, math.ceil(fraction * length))
+        if length - held >= patch:
+            costs.append((held / length, axis, held))
+    if not costs:
+        raise DataError(
+            volume.name,
+            f"shape {volume.shape} leaves no room to hold back a validation patch of "
+            f"{patch_size} beside a training patch of the same size.",
+            "Name validation volumes in data.val, or reduce data.dataloader.patch_size.",
+        )
+    _, axis, held = min(costs)
+    cut = volume.shape[axis] - held
+    stop, start = list(volume.shape), [0, 0, 0]
+    stop[axis] = start[axis] = cut
+    return (
+        volume.crop(Box((0, 0, 0), _triple(stop))),
+        volume.crop(Box(_triple(start), volume.shape)),
+    )
+
+
+def _triple(values: Sequence[int]) -> Triple:
+    z, y, x = values
+    return z, y, x

@@ -1,0 +1,247 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from connectomics.config.schema import DataSection, SplitSection
+from connectomics.data.build import build_datamodule, measure, open_split
+from connectomics.data.checks import check_data
+from connectomics.data.io import save_volume
+from connectomics.data.processing.normalize import image_statistics
+from connectomics.errors import DataError
+
+SHAPE = (12, 40, 40)
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def write(name: str, array: np.ndarray | None = None, **options: Any) -> str:
+    """Write a volume; by default one that could be an image."""
+    if array is None:
+        array = np.random.default_rng(len(name)).integers(0, 200, SHAPE, dtype=np.uint8)
+    save_volume(f"{name}.h5", array, **options)
+    return f"{name}.h5"
+
+
+def labels(dtype: type = np.uint16) -> np.ndarray:
+    label = np.zeros(SHAPE, dtype)
+    label[2:5, 5:20, 5:20] = 1
+    label[9:12, 5:20, 5:20] = 2
+    return label
+
+
+def section(**keys: Any) -> DataSection:
+    loader = {"patch_size": (3, 16, 16), "num_workers": 0, **keys.pop("dataloader", {})}
+    return DataSection.model_validate({"dataloader": loader, **keys})
+
+
+def messages(**keys: Any) -> list[str]:
+    return [str(fault) for fault in check_data(section(**keys), "train")]
+
+
+# Opening ------------------------------------------------------------------------------------
+
+
+def test_a_split_of_several_files():
+    split = SplitSection.model_validate(
+        {
+            "image": [write("a"), write("b")],
+            "label": [write("la", labels()), write("lb", labels())],
+            "mask": [write("ma", labels()), write("mb", labels())],
+            "resolution": [30, 8, 8],
+        }
+    )
+    first, second = open_split(split, "data.test")
+    assert (first.name, second.name) == ("a", "b")
+    assert first.resolution == (30.0, 8.0, 8.0)
+    assert not first.synthetic
+    assert second.label is not None
+    assert second.label.name == "lb"
+    assert second.mask is not None
+
+
+def test_z_range_takes_sections():
+    split = SplitSection(image=(write("a"),), z_range=(2, 7))
+    (volume,) = open_split(split, "data.test")
+    whole = open_split(SplitSection(image=("a.h5",)), "data.test")[0].image.read()
+    np.testing.assert_array_equal(volume.image.read(), whole[2:7])
+
+
+def test_a_phantom_is_made_once_and_says_synthetic():
+    split = SplitSection.model_validate({"phantom": {"seed": 4, "shape": [6, 64, 64]}})
+    (volume,) = open_split(split, "data.test")
+    assert volume.synthetic
+    assert volume.shape == (6, 64, 64)
+    assert volume.resolution == (30.0, 8.0, 8.0)
+    assert volume.neurons is not None
+    (file,) = Path("datasets/phantom").iterdir()
+    made = file.stat().st_mtime_ns
+    (again,) = open_split(split, "data.test")
+    np.testing.assert_array_equal(again.image.read(), volume.image.read())
+    assert file.stat().st_mtime_ns == made
+
+    other = split.model_copy(
+        update={"phantom": split.phantom.model_copy(update={"kwargs": {"noise": 0.0}})}
+    )
+    (clean,) = open_split(other, "data.test")
+    assert len(list(Path("datasets/phantom").iterdir())) == 2
+    assert not np.array_equal(clean.image.read(), volume.image.read())
+
+
+def test_a_phantom_saved_to_a_file_stays_synthetic():
+    write("a", attributes={"synthetic": True})
+    assert open_split(SplitSection(image=("a.h5",)), "data.test")[0].synthetic
+
+
+# Checks -------------------------------------------------------------------------------------
+
+
+def test_good_volumes_have_no_faults():
+    train = {"image": write("a"), "label": write("la", labels())}
+    assert messages(train=train, val=train) == []
+
+
+def test_all_faults_of_all_volumes_at_once():
+    split = {
+        "image": ["missing.h5", write("flat", np.zeros((1, 8, 8), np.uint8)), write("a")],
+        "label": [
+            write("float", labels().astype(np.float32)),
+            write("small", np.zeros((1, 8, 9), np.uint8)),
+            write("reals", labels().astype(np.float32)),
+        ],
+    }
+    found = messages(
+        train=split, label_transform={"targets": ["polarty"]}, augmentation={"flip": {"prop": 1}}
+    )
+    assert len(found) == 5
+    assert "no target is called 'polarty'" in found[0]
+    assert "flip.prop" in found[1]
+    assert "missing.h5" in found[2]
+    assert "small.h5: has shape (1, 8, 9), its image flat.h5 (1, 8, 8)." in found[3]
+    assert "reals.h5: holds float32; labels must be integers." in found[4]
+
+
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [
+        (None, "data.train: no volumes are given."),
+        ({"image": "a.h5"}, "data.train.label: is missing."),
+        (
+            {"image": "c.h5", "label": "la.h5"},
+            "c.h5: has shape (2, 12, 40, 40), where data.train.image",
+        ),
+        ({"image": "a.h5", "label": "la.h5", "z_range": [4, 14]}, "[4, 14] is no range of the 12"),
+        (
+            {"image": "a.h5", "label": "la.h5", "z_range": [4, 6]},
+            "a.h5: (2, 40, 40) voxels hold no patch of (3, 16, 16) (z, y, x).",
+        ),
+        (
+            {"phantom": {"shape": [2, 64, 64]}},
+            "data.train.phantom: (2, 64, 64) voxels hold no patch",
+        ),
+        (
+            {"phantom": {"kwargs": {"nois": 1}}},
+            "data.train.phantom.kwargs.nois: make_phantom has no",
+        ),
+        ({"image": "a.h5", "label": "la.h5", "resolution": [40, 4, 4]}, "nm per voxel (z, y, x)"),
+    ],
+)
+def test_faults_of_one_split(split, message):
+    write("a", resolution=(30, 8, 8))
+    write("la", labels())
+    write("c", np.zeros((2, *SHAPE), np.uint8))
+    (fault,) = messages(train=split)
+    assert message in fault
+
+
+def test_stages_need_what_they_read():
+    test = section(test={"image": write("a")})
+    assert check_data(test, "infer") == []
+    assert check_data(test, "test", evaluates=False) == []
+    for mode in ("evaluate", "tune", "test"):
+        (fault,) = check_data(test, mode)
+        assert fault.where == "data.test.label"
+    assert check_data(section(), "decode") == []
+
+
+def test_opening_what_is_not_there_is_an_error():
+    with pytest.raises(DataError, match=r"gone\.h5"):
+        open_split(SplitSection(image=("gone.h5",)), "data.test")
+    with pytest.raises(DataError, match=r"data\.test: no volumes"):
+        open_split(None, "data.test")
+
+
+# Statistics ---------------------------------------------------------------------------------
+
+
+def test_statistics_by_volume_or_pooled():
+    dark, bright = np.zeros(SHAPE, np.uint8), np.full(SHAPE, 200, np.uint8)
+    dark[0], bright[0] = 100, 250
+    split = SplitSection(image=(write("dark", dark), write("bright", bright)))
+    volumes = open_split(split, "data.train")
+    own = measure(volumes, section().image_transform)
+    assert [(s.low, s.high) for s in own] == [(0, 100), (200, 250)]
+    train = section(image_transform={"statistics": "train"}).image_transform
+    pooled = measure(volumes, train)
+    assert [(s.low, s.high) for s in pooled] == [(0, 250), (0, 250)]
+    assert measure(volumes[:1], train, pooled[0]) == [pooled[0]]
+
+
+def test_an_image_with_nan_is_refused():
+    image = np.random.default_rng(0).random(SHAPE, dtype=np.float32)
+    image[3, 4, 5] = np.nan
+    train = {"image": write("a", image), "label": write("la", labels())}
+    with pytest.raises(DataError, match=r"nan at voxel \(3, 4, 5\)"):
+        build_datamodule(section(train=train), seed=0)
+
+
+# Batches ------------------------------------------------------------------------------------
+
+
+def test_validation_is_held_back_from_training():
+    train = {"image": write("a"), "label": write("la", labels())}
+    module = build_datamodule(section(train=train), seed=0)
+    learn, look = module.train[0].volume, module.val[0].volume
+    assert (learn.shape, look.shape) == ((9, 40, 40), (3, 40, 40))
+    whole = open_split(SplitSection(image=("a.h5",)), "")[0].image.read()
+    np.testing.assert_array_equal(learn.image.read(), whole[:9])
+    np.testing.assert_array_equal(look.image.read(), whole[9:])
+    assert module.train[0].statistics == module.val[0].statistics == image_statistics(whole)
+
+
+def test_validation_volumes_of_their_own():
+    train = {"image": write("a"), "label": write("la", labels())}
+    val = {"image": write("bb"), "label": write("lb", labels())}
+    module = build_datamodule(section(train=train, val=val), seed=0)
+    assert module.train[0].shape == module.val[0].shape == SHAPE
+    assert module.val[0].volume.name == "bb"
+    assert module.train[0].statistics != module.val[0].statistics
+
+
+def test_settings_reach_the_batches():
+    train = {"image": write("a"), "label": write("la", labels())}
+    module = build_datamodule(
+        section(
+            train=train,
+            augmentation={"elastic": {}},
+            dataloader={"reject_sampling": {"size_thres": 7, "p": 0.5}, "cache_limit_gib": 0.5},
+        ),
+        seed=9,
+    )
+    assert (module.size_thres, module.p, module.seed) == (7, 0.5, 9)
+    assert module.cache_limit == 2**29
+    assert module.maker.augmenter.source_size((3, 16, 16)) != (3, 16, 16)
+    module.setup()
+    assert not module.with_mask
+
+
+def test_a_volume_without_room_for_validation():
+    train = {"image": write("a"), "label": write("la", labels())}
+    with pytest.raises(DataError, match=r"Name validation volumes in data\.val"):
+        build_datamodule(section(train=train, dataloader={"patch_size": (7, 21, 21)}), seed=0)

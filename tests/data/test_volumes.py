@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from connectomics.data.volumes import LabelledVolume, MemoryVolume, hold_back
+from connectomics.errors import DataError
+from connectomics.geometry import Box
+
+
+def numbered(shape: tuple[int, int, int], **parts: MemoryVolume) -> LabelledVolume:
+    return LabelledVolume(
+        "em", MemoryVolume("em", np.arange(np.prod(shape)).reshape(shape)), **parts
+    )
+
+
+def test_a_crop_goes_through_all_parts():
+    volume = numbered((2, 3, 4), label=MemoryVolume("label", np.ones((2, 3, 4), np.uint8)))
+    part = volume.crop(Box((1, 1, 1), (2, 3, 4)))
+    assert part.shape == (1, 2, 3)
+    assert part.image.read().tolist() == [[[17, 18, 19], [21, 22, 23]]]
+    assert part.image.read(Box((0, 1, 2), (1, 2, 3))).tolist() == [[[23]]]
+    assert part.label is not None
+    assert part.label.shape == (1, 2, 3)
+    assert part.mask is None
+
+
+@pytest.mark.parametrize(
+    ("shape", "patch", "train", "val"),
+    [
+        ((100, 64, 64), (8, 32, 32), (85, 64, 64), (15, 64, 64)),  # the last sections
+        ((20, 512, 512), (8, 64, 64), (20, 435, 512), (20, 77, 512)),  # fewer rows than sections
+        ((8, 60, 200), (8, 32, 32), (8, 60, 168), (8, 60, 32)),  # only columns are left
+    ],
+    ids=["z", "y", "x"],
+)
+def test_what_is_held_back(shape, patch, train, val):
+    learn, look = hold_back(numbered(shape), patch, 0.15)
+    assert (learn.shape, look.shape) == (train, val)
+    assert learn.image.read()[0, 0, 0] == 0
+    assert look.image.read()[-1, -1, -1] == np.prod(shape) - 1
+
+
+@given(
+    st.tuples(*[st.integers(1, 12)] * 3), st.tuples(*[st.integers(1, 5)] * 3), st.floats(0.01, 0.99)
+)
+@settings(max_examples=100, deadline=None)
+def test_the_parts_make_up_the_volume_and_hold_a_patch_each(shape, patch, fraction):
+    shape = tuple(max(pair) for pair in zip(shape, patch, strict=True))
+    volume = numbered(shape)
+    room = any(
+        length - max(p, np.ceil(fraction * length)) >= p
+        for length, p in zip(shape, patch, strict=True)
+    )
+    if not room:
+        with pytest.raises(DataError, match="leaves no room"):
+            hold_back(volume, patch, fraction)
+        return
+    parts = hold_back(volume, patch, fraction)
+    voxels = np.concatenate([part.image.read().ravel() for part in parts])
+    assert sorted(voxels) == list(range(voxels.size)) == list(range(int(np.prod(shape))))
+    assert all(p <= n for part in parts for p, n in zip(patch, part.shape, strict=True))
