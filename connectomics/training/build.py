@@ -1,0 +1,193 @@
+"""From a config to the parts of a training."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import EarlyStopping
+
+import connectomics
+from connectomics.config.channels import channel_range
+from connectomics.config.schema import Config, SystemSection
+from connectomics.data.datamodule import PatchDataModule
+from connectomics.data.processing.build import target_channels
+from connectomics.errors import ConfigError
+from connectomics.models import build_loss, build_model
+from connectomics.training.checkpoint import AtomicCheckpointIO
+from connectomics.training.ema import AverageWeights
+from connectomics.training.images import LogImages
+from connectomics.training.keeping import LAST, KeepCheckpoints
+from connectomics.training.module import SynapseModule
+from connectomics.training.optimization import build_learning_rate, build_optimizer
+from connectomics.training.progress import ShowProgress
+from connectomics.training.scores import ScoredChannels
+from connectomics.training.stopping import StopOnSignal
+from connectomics.training.tensorboard import RunLogger
+
+
+def choose_devices(system: SystemSection, precision: str = "32-true") -> tuple[str, int]:
+    """Decide where to train.
+
+    Returns:
+        "gpu" or "cpu", and how many GPUs or processes.
+
+    Raises:
+        ConfigError: More GPUs are asked for than there are, or a precision that needs one.
+    """
+    found = torch.cuda.device_count()
+    wanted = found if system.num_gpus == "auto" else system.num_gpus
+    if wanted > found:
+        raise ConfigError(
+            "system.num_gpus",
+            f"{wanted} asked for, and PyTorch {torch.__version__} sees {found}.",
+            "Set system.num_gpus=0 to train on the CPU, or auto to take what there is.",
+        )
+    if precision == "16-mixed" and not wanted:
+        raise ConfigError(
+            "optimization.precision",
+            "16-mixed needs a GPU.",
+            "On a CPU set optimization.precision=bf16-mixed or 32-true.",
+        )
+    return ("gpu", wanted) if wanted else ("cpu", system.num_cpu_processes)
+
+
+def build_module(config: Config, data: PatchDataModule) -> SynapseModule:
+    """Build the network, its loss, and everything that changes it."""
+    optimization = config.optimization
+    schedule = optimization.scheduler.model_dump()
+    schedule["t_max"] = schedule["t_max"] or optimization.max_steps
+    return SynapseModule(
+        build_model(config.model),
+        build_loss(config.model.loss),
+        build_optimizer=partial(build_optimizer, **optimization.optimizer.model_dump()),
+        rate=build_learning_rate(lr=optimization.optimizer.lr, **schedule),
+        channels=scored_channels(config),
+        facts=checkpoint_facts(config, data),
+    )
+
+
+def scored_channels(config: Config) -> list[ScoredChannels]:
+    """Find which channels of the target each activated channel was trained for."""
+    outputs = config.model.out_channels
+    targets = target_channels(config.data.label_transform.targets)
+    scored = []
+    ranges = [
+        (channel_range(term.pred_slice, outputs), channel_range(term.target_slice, targets))
+        for term in config.model.loss.losses
+    ]
+    for spec in config.inference.model.channel_activations or ():
+        start, stop = channel_range(spec.channels, outputs)
+        if spec.activation == "softmax":
+            found = [t for p, t in ranges if p == (start, stop) and t[1] - t[0] == 1]
+            scored += [ScoredChannels((start, stop), target, "softmax") for target in found[:1]]
+        elif spec.activation == "sigmoid":
+            for channel in range(start, stop):
+                matching = [
+                    t[0] + channel - p[0]
+                    for p, t in ranges
+                    if p[0] <= channel < p[1] and p[1] - p[0] == t[1] - t[0]
+                ]
+                scored += [
+                    ScoredChannels((channel, channel + 1), (target, target + 1), "sigmoid")
+                    for target in matching[:1]
+                ]
+    return scored
+
+
+def checkpoint_facts(config: Config, data: PatchDataModule) -> dict[str, Any]:
+    """What a checkpoint says about itself; see `connectomics.training.checkpoint`."""
+    transform = config.data.image_transform
+    first = data.train[0]
+    activations = config.inference.model.channel_activations or ()
+    return {
+        "version": connectomics.__version__,
+        "model": config.model.model_dump(mode="json"),
+        "image_transform": transform.model_dump(mode="json"),
+        "statistics": first.statistics.as_dict() if transform.statistics == "train" else None,
+        "targets": [
+            target.model_dump(mode="json") for target in config.data.label_transform.targets
+        ],
+        "channel_activations": [activation.model_dump(mode="json") for activation in activations],
+        "resolution": list(first.volume.resolution) if first.volume.resolution else None,
+    }
+
+
+def build_trainer(
+    config: Config, module: SynapseModule, run_folder: Path, devices: tuple[str, int]
+) -> pl.Trainer:
+    """Build Lightning's trainer; to Lightning, the whole run is one epoch.
+
+    So patches are prepared while validation runs, and a resumed run stands where it stood.
+    """
+    optimization = config.optimization
+    accelerator, number = devices
+    return pl.Trainer(
+        accelerator=accelerator,
+        devices=number,
+        # Other processes start in Python, not as new runs of the command, which would each
+        # make a run folder of their own.
+        strategy="ddp_spawn" if number > 1 else "auto",
+        precision=optimization.precision,
+        max_steps=optimization.max_steps,
+        max_epochs=-1,
+        accumulate_grad_batches=optimization.accumulate_grad_batches,
+        gradient_clip_val=optimization.gradient_clip_val or None,
+        val_check_interval=optimization.n_steps_per_epoch * optimization.accumulate_grad_batches,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        deterministic="warn" if optimization.deterministic else False,
+        benchmark=optimization.benchmark and not optimization.deterministic,
+        use_distributed_sampler=False,
+        logger=RunLogger(run_folder, name="tensorboard", version="", default_hp_metric=False),
+        log_every_n_steps=config.monitor.logging.every_n_steps,
+        callbacks=build_callbacks(config, module, run_folder / "checkpoints", number),
+        plugins=[AtomicCheckpointIO()],
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+
+
+def build_callbacks(
+    config: Config, module: SynapseModule, folder: Path, processes: int
+) -> list[pl.Callback]:
+    """Build what happens around the steps. The order matters: what saves comes last."""
+    optimization, monitor = config.optimization, config.monitor
+    ema, images, stopping = optimization.ema, monitor.logging.images, monitor.early_stopping
+    callbacks: list[pl.Callback] = []
+    if ema.enabled:
+        callbacks.append(
+            AverageWeights(
+                decay=ema.decay, warmup_steps=ema.warmup_steps, validate=ema.validate_with_ema
+            )
+        )
+    if images.max_images and module.channels:
+        callbacks.append(
+            LogImages(
+                module.channels,
+                every_n_validations=images.every_n_epochs,
+                max_images=images.max_images,
+                num_slices=images.num_slices,
+            )
+        )
+    accumulate, steps = optimization.accumulate_grad_batches, optimization.n_steps_per_epoch
+    callbacks.append(
+        ShowProgress(
+            patches_per_step=config.data.dataloader.batch_size * accumulate * processes,
+            steps_per_epoch=steps,
+            every_n_steps=monitor.logging.every_n_steps,
+            visible=monitor.progress_bar,
+        )
+    )
+    if stopping.enabled:
+        settings = stopping.model_dump(exclude={"enabled"})
+        callbacks.append(EarlyStopping(**settings, check_on_train_epoch_end=False))
+    return [
+        *callbacks,
+        KeepCheckpoints(folder, **monitor.checkpoint.model_dump()),
+        StopOnSignal(folder / LAST, steps_per_epoch=steps),
+    ]

@@ -1,0 +1,151 @@
+"""What one step of training and one of validation do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from connectomics.training.optimization import LearningRate, StepScheduler
+from connectomics.training.scores import ScoredChannels, dice, dice_counts, foreground_of
+
+Batch = dict[str, Tensor]
+
+
+class SynapseModule(pl.LightningModule):
+    """A network with its loss and optimizer.
+
+    Logs `train_loss`, `train_<term>` and `lr` by step; `val_loss` and `val_dice` by validation.
+
+    Args:
+        network: (B, 1, Z, Y, X) images to logits (B, C, Z, Y, X), or to a list of them, finest
+            first, in training (deep supervision).
+        loss: `total, terms = loss(logits, target, weight)`, such as `SummedLoss`.
+        build_optimizer: From the network to its optimizer.
+        rate: The learning rate by step.
+        channels: What `val_dice` is computed on; if empty, it is not.
+        facts: What a checkpoint says about itself, as plain values; see `checkpoint.py`.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        loss: nn.Module,
+        *,
+        build_optimizer: Callable[[nn.Module], torch.optim.Optimizer],
+        rate: LearningRate,
+        channels: Sequence[ScoredChannels] = (),
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.loss = loss
+        self.build_optimizer = build_optimizer
+        self.rate = rate
+        self.channels = tuple(channels)
+        self.facts = dict(facts or {})
+        self._settings: list[dict[str, Any]] = []
+        self._random_state: dict[str, Any] | None = None
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Compute the loss of one batch.
+
+        Args:
+            batch: "image" (B, 1, Z, Y, X), "label" (B, C', Z, Y, X) and perhaps "mask"
+                (B, 1, Z, Y, X), all float32.
+            batch_idx: Not used.
+        """
+        images = batch["image"]
+        total, terms = self.loss(self.network(images), batch["label"], batch.get("mask"))
+        logged = {"loss": total.detach(), **terms}
+        self.log_dict({f"train_{name}": value for name, value in logged.items()}, batch_size=1)
+        self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=1)
+        return total
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin a new sum."""
+        kinds = sum(
+            channel.logits[1] - channel.logits[0] - (channel.activation == "softmax")
+            for channel in self.channels
+        )
+        self._loss_sum = torch.zeros(2, dtype=torch.float64, device=self.device)
+        self._dice_sum = torch.zeros(2, kinds, dtype=torch.float64, device=self.device)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Add one batch to the sums, and hand the logits (B, C, Z, Y, X) to callbacks."""
+        logits = self.network(batch["image"])
+        total, _ = self.loss(logits, batch["label"], batch.get("mask"))
+        count = len(batch["image"])
+        self._loss_sum += torch.stack([total.double() * count, total.new_tensor(count).double()])
+        if self.channels:
+            probability, truth = foreground_of(self.channels, logits, batch["label"])
+            self._dice_sum += dice_counts(probability, truth, batch.get("mask"))
+        return logits
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the scores of all patches of all processes together."""
+        loss_sum = self.trainer.strategy.reduce(self._loss_sum, reduce_op="sum")
+        dice_sum = self.trainer.strategy.reduce(self._dice_sum, reduce_op="sum")
+        val_loss = loss_sum[0] / loss_sum[1]
+        self.log("val_loss", val_loss.float())
+        if self.channels:
+            self.log("val_dice", dice(dice_sum).float())
+        self.rate.observe(float(val_loss))
+
+    def configure_optimizers(self) -> Any:
+        """Build the optimizer and the schedule, which moves by step."""
+        optimizer = self.build_optimizer(self.network)
+        self._settings = [
+            {name: value for name, value in group.items() if name not in ("params", "lr")}
+            for group in optimizer.param_groups
+        ]
+        scheduler = StepScheduler(optimizer, self.rate)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step", "frequency": 1},
+        }
+
+    def on_train_start(self) -> None:
+        """Take up the random state of the checkpoint, and the settings of the config.
+
+        An optimizer restored from a checkpoint brings its own weight decay and so on; the
+        config of this run has the last word.
+        """
+        for group, settings in zip(
+            self.trainer.optimizers[0].param_groups, self._settings, strict=True
+        ):
+            group.update(settings)
+        if self._random_state is not None:
+            set_random_state(self._random_state, self.device)
+            self._random_state = None
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what inference and a resumed run need to know, as plain values and tensors."""
+        metrics = {name: float(v) for name, v in self.trainer.callback_metrics.items()}
+        checkpoint["connectomics"] = {
+            **self.facts,
+            "step": self.trainer.global_step,
+            "metrics": metrics,
+            "random_state": random_state(self.device),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the random state until training starts."""
+        self._random_state = checkpoint["connectomics"]["random_state"]
+
+
+def random_state(device: torch.device) -> dict[str, Tensor | None]:
+    """The state of PyTorch's generators: the CPU's, and the GPU's if training is on one."""
+    gpu = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+    return {"cpu": torch.get_rng_state(), "gpu": gpu}
+
+
+def set_random_state(state: Mapping[str, Tensor | None], device: torch.device) -> None:
+    """Go back to a `random_state`; a GPU that was not used then keeps its own."""
+    if state["cpu"] is not None:
+        torch.set_rng_state(state["cpu"].cpu())
+    if state["gpu"] is not None and device.type == "cuda":
+        torch.cuda.set_rng_state(state["gpu"].cpu(), device)

@@ -1,0 +1,154 @@
+"""What a person sees of a run while it goes on."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import pytorch_lightning as pl
+from tqdm import tqdm
+
+from connectomics.errors import DataError
+
+LINES_PER_EPOCH = 5
+
+
+class ShowProgress(pl.Callback):
+    """A bar with loss and patches per second; in a log file, a line now and then.
+
+    Also watches that the loss is a number, since it looks at it anyway.
+
+    Args:
+        patches_per_step: In all processes and accumulated batches together.
+        steps_per_epoch: Optimizer steps between validations.
+        every_n_steps: How often the loss is looked at. Looking waits for the GPU.
+        visible: False to watch the loss and show nothing.
+    """
+
+    def __init__(
+        self,
+        *,
+        patches_per_step: int,
+        steps_per_epoch: int,
+        every_n_steps: int,
+        visible: bool = True,
+    ) -> None:
+        self.patches_per_step = patches_per_step
+        self.every_n_steps = every_n_steps
+        self.line_every = max(1, steps_per_epoch // LINES_PER_EPOCH)
+        self.visible = visible
+        self._bar: tqdm[Any] | None = None
+        self._since = time.perf_counter()
+        self._since_step = 0
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Arrive in a process started for this training, where Lightning is to be quiet too."""
+        self.__dict__.update(state)
+        _silence()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draw the bar, if there is a terminal to draw it in."""
+        self._restart_clock(trainer)
+        if self.visible and trainer.is_global_zero and sys.stderr.isatty():
+            self._bar = tqdm(
+                total=trainer.max_steps,
+                initial=trainer.global_step,
+                desc="training",
+                unit="step",
+                dynamic_ncols=True,
+            )
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any
+    ) -> None:
+        """Look at the loss when it is due."""
+        step = trainer.global_step
+        if self._bar is not None:
+            self._bar.update(step - self._bar.n)
+        if step == self._since_step or (step % self.every_n_steps and step % self.line_every):
+            return
+        loss = float(outputs["loss"])
+        if loss != loss:
+            raise DataError(
+                f"training, step {step}",
+                "the loss is not a number.",
+                "Lower optimization.optimizer.lr, clip gradients, or use precision 32-true.",
+            )
+        self._show(trainer, f"loss {loss:.4f}", line=step % self.line_every == 0)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Show the scores; validation does not count as training time."""
+        scores = _scores(trainer.callback_metrics)
+        if self.visible and trainer.is_global_zero:
+            text = f"validation at step {trainer.global_step}: {scores}"
+            tqdm.write(text, file=sys.stderr) if self._bar is not None else _print(text)
+        self._restart_clock(trainer)
+
+    def on_train_end(self, *_: Any) -> None:
+        """Leave the bar as it stands."""
+        self._close()
+
+    def on_exception(self, *_: Any) -> None:
+        """Leave the bar as it stands, so that the message begins on a line of its own."""
+        self._close()
+
+    def _show(self, trainer: pl.Trainer, loss: str, *, line: bool) -> None:
+        if not self.visible or not trainer.is_global_zero:
+            return
+        steps = trainer.global_step - self._since_step
+        speed = steps * self.patches_per_step / max(time.perf_counter() - self._since, 1e-9)
+        text = f"{loss}, {speed:.3g} patches/s"
+        if self._bar is not None:
+            self._bar.set_postfix_str(text)
+        elif line:
+            _print(f"step {trainer.global_step} of {trainer.max_steps}: {text}")
+        if self._bar is not None or line:
+            self._restart_clock(trainer)
+
+    def _restart_clock(self, trainer: pl.Trainer) -> None:
+        self._since, self._since_step = time.perf_counter(), trainer.global_step
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def _scores(metrics: Mapping[str, Any]) -> str:
+    values = {name: float(v) for name, v in metrics.items() if name.startswith("val_")}
+    return ", ".join(f"{name} {value:.4f}" for name, value in values.items())
+
+
+def _print(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Silence what Lightning says about itself: devices it looked for, products, habits.
+
+    Its errors still come through.
+    """
+    loggers = [logging.getLogger(name) for name in _TALKATIVE]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        _silence()
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+
+_TALKATIVE = ("pytorch_lightning", "lightning_fabric", "torch.multiprocessing.spawn")
+
+
+def _silence() -> None:
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")

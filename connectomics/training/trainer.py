@@ -1,0 +1,159 @@
+"""From a config to a trained network."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+
+from connectomics.config.schema import Config
+from connectomics.data.build import build_datamodule
+from connectomics.data.datamodule import PatchDataModule
+from connectomics.errors import ConfigError
+from connectomics.training.build import build_module, build_trainer, choose_devices
+from connectomics.training.checkpoint import read_checkpoint, require_same_architecture
+from connectomics.training.keeping import LAST, best_checkpoints
+from connectomics.training.module import SynapseModule
+from connectomics.training.progress import quiet_lightning
+from connectomics.training.stopping import supervising
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What training leaves.
+
+    Attributes:
+        last: The checkpoint of the last step.
+        best: The best by `monitor.checkpoint`, or None if none was kept.
+        step: Optimizer steps done.
+        metrics: The last scores, `val_loss` and `val_dice` among them.
+    """
+
+    last: Path
+    best: Path | None
+    step: int
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training that is ready to run; made by `prepare`.
+
+    Attributes:
+        config: The whole config.
+        devices: "gpu" or "cpu", and how many.
+        module: Network, loss, optimizer.
+        data: The volumes, read or ready to be.
+        resume_from: The checkpoint to go on from, or None.
+    """
+
+    config: Config
+    devices: tuple[str, int]
+    module: SynapseModule
+    data: PatchDataModule
+    resume_from: Path | None
+
+    def run(self, run_folder: Path) -> FitResult:
+        """Train to the last step.
+
+        Args:
+            run_folder: Receives `checkpoints/` and `tensorboard/`.
+
+        Raises:
+            DataError: The disk is full, or the loss is no longer a number.
+            TrainingStopped: SIGINT or SIGTERM came; the state is saved.
+        """
+        folder = run_folder / "checkpoints"
+        with quiet_lightning():
+            trainer = build_trainer(self.config, self.module, run_folder, self.devices)
+            if trainer.world_size > 1:
+                self.data.release()
+            with supervising(trainer, folder / LAST):
+                trainer.fit(self.module, self.data, ckpt_path=self.resume_from)
+        return _result(folder, self.config)
+
+
+def prepare(config: Config, *, resume_from: Path | None = None) -> Training:
+    """Get everything ready for training, and find whatever would prevent it.
+
+    Args:
+        config: The whole config, with derived values.
+        resume_from: A checkpoint to go on from: weights, optimizer, schedule, moving average,
+            random state and the place in the sequence of patches. Settings come from the
+            config. Started from the same config, a run that was interrupted ends with the
+            same weights as one that was not.
+
+    Raises:
+        ConfigError: The machine or the settings do not allow it.
+        DataError: The volumes do not.
+        CheckpointError: `resume_from` is no checkpoint, or one of another network.
+    """
+    devices = choose_devices(config.system, config.optimization.precision)
+    if resume_from is not None:
+        require_resumable(resume_from, config)
+    if config.system.num_threads is not None:
+        torch.set_num_threads(config.system.num_threads)
+        os.environ["OMP_NUM_THREADS"] = str(config.system.num_threads)  # for other processes
+    pl.seed_everything(config.system.seed, verbose=False)
+    data = build_datamodule(config.data, seed=config.system.seed)
+    module = build_module(config, data)
+    data.setup()  # reads the volumes, and says what is wrong with them
+    _require_masks_count(module, data)
+    _require_scores(module, config)
+    return Training(config, devices, module, data, resume_from)
+
+
+def fit(config: Config, run_folder: Path, *, resume_from: Path | None = None) -> FitResult:
+    """Train a network: `prepare`, then `Training.run`, which see."""
+    return prepare(config, resume_from=resume_from).run(run_folder)
+
+
+def require_resumable(path: Path, config: Config) -> None:
+    """Check that training can go on from a checkpoint.
+
+    Raises:
+        CheckpointError: It is no checkpoint, or one of another network.
+        ConfigError: It has done all the steps already.
+    """
+    checkpoint = read_checkpoint(path)
+    require_same_architecture(checkpoint, config.model)
+    done, wanted = checkpoint["connectomics"]["step"], config.optimization.max_steps
+    if done >= wanted:
+        raise ConfigError(
+            "optimization.max_steps",
+            f"{wanted} steps are wanted, and {path} has done {done}.",
+            f"Raise it above {done} to train on, or use --mode test to test.",
+        )
+
+
+def _require_masks_count(module: SynapseModule, data: PatchDataModule) -> None:
+    if data.with_mask and not getattr(module.loss, "takes_weight", True):
+        raise ConfigError(
+            "model.loss.losses",
+            "some voxels do not count, and a loss here cannot leave voxels out.",
+            "Use WeightedBCEWithLogitsLoss, WeightedCE or DiceLoss.",
+        )
+
+
+def _require_scores(module: SynapseModule, config: Config) -> None:
+    monitor = config.monitor
+    watched = {"checkpoint": monitor.checkpoint.monitor}
+    if monitor.early_stopping.enabled:
+        watched["early_stopping"] = monitor.early_stopping.monitor
+    for name, score in watched.items():
+        if score == "val_dice" and not module.channels:
+            raise ConfigError(
+                f"monitor.{name}.monitor",
+                "val_dice cannot be computed: no loss says what an activated channel stands for.",
+                "Monitor val_loss, or set inference.model.channel_activations.",
+            )
+
+
+def _result(folder: Path, config: Config) -> FitResult:
+    last, keep = folder / LAST, config.monitor.checkpoint
+    facts = read_checkpoint(last)["connectomics"]
+    best = best_checkpoints(folder, keep.monitor, keep.mode)
+    return FitResult(last, best[0].path if best else None, facts["step"], facts["metrics"])

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch.utils.tensorboard import SummaryWriter
+
+from connectomics.errors import DataError
+from connectomics.training import fit
+from connectomics.training.images import CAPTION, COLOURS, image_grid
+
+HEIGHT, WIDTH = 20 + CAPTION + 2, 30 + 2
+
+
+def grid_of(target: np.ndarray, probability: np.ndarray, num_slices: int = 2) -> np.ndarray:
+    image = np.zeros(target.shape[1:], np.float32)
+    image[0, 0, 0] = 1
+    return image_grid(image, target, probability, num_slices=num_slices)
+
+
+def pixel(grid: np.ndarray, row: int, column: int, y: int, x: int) -> list[int]:
+    return grid[row * HEIGHT + CAPTION + y, column * WIDTH + 1 + x].tolist()
+
+
+def test_layout_and_colours():
+    target = np.zeros((3, 6, 20, 30), np.float32)
+    target[0, 2, 5, 5] = target[2, 2, 5, 5] = 1
+    target[1, 2, 6, 6] = target[2, 2, 6, 6] = 1
+    grid = grid_of(target, 0.5 * target)
+    assert grid.shape == (3 * HEIGHT, 2 * WIDTH, 3)
+    assert grid.dtype == np.uint8
+    pre, post = (np.array(colour) for colour in COLOURS[:2])
+    # sections 2 and 3 of six: evenly spaced, ends left out
+    assert pixel(grid, 0, 0, 5, 5) == [0, 0, 0]
+    assert pixel(grid, 1, 0, 5, 5) == (0.6 * pre).astype(int).tolist()
+    assert pixel(grid, 1, 0, 6, 6) == (0.6 * post).astype(int).tolist()
+    assert pixel(grid, 2, 0, 5, 5) == (0.3 * pre).astype(int).tolist()
+    assert pixel(grid, 1, 1, 5, 5) == [0, 0, 0]
+
+
+@pytest.mark.parametrize(("depth", "columns"), [(1, 1), (3, 3), (40, 4)])
+def test_no_section_is_shown_twice(depth, columns):
+    blank = np.zeros((1, depth, 20, 30), np.float32)
+    assert grid_of(blank, blank, num_slices=4).shape[1] == columns * WIDTH
+
+
+def test_validation_pictures_are_logged(make_config, tmp_path):
+    config = make_config(
+        optimization={"max_steps": 3, "n_steps_per_epoch": 1},
+        monitor={"logging": {"images": {"every_n_epochs": 2, "max_images": 2, "num_slices": 2}}},
+    )
+    fit(config, tmp_path)
+    events = EventAccumulator(str(tmp_path / "tensorboard"), size_guidance={"images": 0}).Reload()
+    assert events.Tags()["images"] == ["validation/0", "validation/1"]
+    assert [event.step for event in events.Images("validation/0")] == [1, 3]
+    assert {"train_loss", "val_loss", "val_dice", "lr"} <= set(events.Tags()["scalars"])
+    assert "epoch" not in events.Tags()["scalars"]
+
+
+def test_pictures_can_be_switched_off(make_config, tmp_path):
+    config = make_config(
+        optimization={"max_steps": 1}, monitor={"logging": {"images": {"max_images": 0}}}
+    )
+    fit(config, tmp_path)
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert events.Tags()["images"] == []
+
+
+def test_a_full_disk_is_named(make_config, tmp_path, monkeypatch):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(SummaryWriter, "add_image", full)
+    monkeypatch.setattr(SummaryWriter, "close", full)
+    with pytest.raises(DataError, match="tensorboard/: cannot be written: No space left"):
+        fit(make_config(optimization={"max_steps": 1}), tmp_path)

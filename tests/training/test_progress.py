@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import io
+import logging
+import sys
+
+import pytest
+
+from connectomics.training import fit
+from connectomics.training.progress import quiet_lightning
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_gets_a_bar(make_config, tmp_path, monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    fit(make_config(), tmp_path)
+    shown = terminal.getvalue()
+    assert "training: 100%" in shown
+    assert "10/10" in shown
+    assert "patches/s" in shown
+    assert "validation at step 8: val_loss" in shown
+
+
+def test_it_can_be_switched_off(make_config, tmp_path, capsys):
+    fit(make_config(monitor={"progress_bar": False}), tmp_path)
+    shown = capsys.readouterr()
+    assert shown.out + shown.err == ""
+
+
+def test_a_log_file_gets_a_few_lines_per_epoch(make_config, tmp_path, capsys):
+    fit(make_config(optimization={"max_steps": 20, "n_steps_per_epoch": 20}), tmp_path)
+    lines = capsys.readouterr().err.splitlines()
+    steps = [line.split()[1] for line in lines if line.startswith("step")]
+    assert steps == ["4", "8", "12", "16", "20"]
+
+
+def test_lightning_is_quiet_inside_only():
+    logger = logging.getLogger("pytorch_lightning")
+    before = logger.level
+    with quiet_lightning():
+        assert not logger.isEnabledFor(logging.WARNING)
+        assert logger.isEnabledFor(logging.ERROR)
+    assert logger.level == before
+
+
+def test_it_is_quiet_again_after_an_error():
+    before = logging.getLogger("pytorch_lightning").level
+
+    def fail() -> None:
+        with quiet_lightning():
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert logging.getLogger("pytorch_lightning").level == before

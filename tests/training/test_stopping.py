@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
+
+from connectomics.errors import DataError
+from connectomics.training.stopping import StopOnSignal, TrainingStopped, supervising
+
+
+class Process:
+    """Stands for a process that trains."""
+
+    def __init__(self) -> None:
+        self.got: list[str] = []
+
+    def is_alive(self) -> bool:
+        return True
+
+    def terminate(self) -> None:
+        self.got.append("terminate")
+
+    def kill(self) -> None:
+        self.got.append("kill")
+
+
+def trainer_with(*processes: Process) -> Any:
+    strategy = SimpleNamespace(launcher=SimpleNamespace(procs=processes))
+    return cast(Any, SimpleNamespace(world_size=2, strategy=strategy))
+
+
+def supervise(trainer: Any, *signals: signal.Signals, error: Exception | None = None) -> None:
+    """Let this process receive signals, and the training then end with an error."""
+    with supervising(trainer, Path("last.ckpt")):
+        for number in signals:
+            os.kill(os.getpid(), number)
+        if error is not None:
+            raise error
+
+
+def exited(code: int) -> ProcessExitedException:
+    return ProcessExitedException("left", error_index=0, error_pid=1, exit_code=code)
+
+
+def test_a_signal_is_passed_on_and_the_run_ends_with_its_code(capsys):
+    processes = Process(), Process()
+    with pytest.raises(TrainingStopped) as stopped:
+        supervise(trainer_with(*processes), signal.SIGINT, error=exited(143))
+    assert stopped.value.code == 130
+    assert [process.got for process in processes] == [["terminate"], ["terminate"]]
+    assert "Stopped by SIGINT. The state is saved in last.ckpt" in capsys.readouterr().err
+
+
+def test_a_second_interrupt_kills():
+    process = Process()
+    with pytest.raises(SystemExit) as stopped:
+        supervise(trainer_with(process), signal.SIGINT, signal.SIGINT)
+    assert stopped.value.code == 130
+    assert not isinstance(stopped.value, TrainingStopped)
+    assert process.got == ["terminate", "kill"]
+
+
+def test_a_process_that_dies_by_itself_is_no_stop():
+    with pytest.raises(ProcessExitedException):
+        supervise(trainer_with(), error=exited(-9))
+
+
+def test_an_error_of_ours_crosses_processes_in_plain_words():
+    report = (
+        "-- Process 0 terminated with the following error:\nTraceback (most recent call last):\n"
+        '  File "x.py", line 1, in f\n'
+        "connectomics.errors.DataError: DataError: last.ckpt: cannot be written: No space.\n"
+        "  Free some space.\n"
+    )
+    with pytest.raises(DataError) as raised:
+        supervise(trainer_with(), error=ProcessRaisedException(report, 0, 1))
+    expected = "DataError: last.ckpt: cannot be written: No space.\n  Free some space."
+    assert str(raised.value) == expected
+
+
+def test_other_errors_stay_what_they_are():
+    report = "Traceback\nZeroDivisionError: division by zero"
+    with pytest.raises(ProcessRaisedException):
+        supervise(trainer_with(), error=ProcessRaisedException(report, 0, 1))
+
+
+def test_a_process_started_for_training_leaves_interrupts_to_the_first():
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        arrived = pickle.loads(pickle.dumps(StopOnSignal(Path("last"), steps_per_epoch=4)))
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        arrived.on_train_start(SimpleNamespace(global_step=0), None)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        assert signal.getsignal(signal.SIGTERM) not in (signal.SIG_DFL, None)
+        arrived.on_train_end()
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGINT, before)
