@@ -26,7 +26,7 @@ class WindowSection(Section):
 
 
 class TestTimeAugmentationSection(Section):
-    """Predictions of flipped images, flipped back and averaged.
+    """Predictions of flipped images, flipped back and averaged (or their maximum).
 
     `flip_axes: all` takes the eight combinations of z, y and x; a list such as `[[1], [2],
     [1, 2]]` names combinations (0 is z); the unflipped image is always among them.
@@ -34,7 +34,7 @@ class TestTimeAugmentationSection(Section):
 
     enabled: bool = False
     flip_axes: Literal["all"] | tuple[tuple[Annotated[int, Field(ge=0, le=2)], ...], ...] = "all"
-    ensemble_mode: Literal["mean"] = "mean"
+    ensemble_mode: Literal["mean", "max"] = "mean"
 
 
 class ChannelActivationSection(Section):

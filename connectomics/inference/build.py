@@ -1,0 +1,114 @@
+"""From the `inference` section: how the network slides, and what is kept of its output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from connectomics.config.channels import channel_range
+from connectomics.config.schema import InferenceSection
+from connectomics.config.schema.testing import ChannelActivationSection
+from connectomics.data.io import create_volume
+from connectomics.data.volumes import Volume
+from connectomics.geometry import Box
+from connectomics.inference.predict import Network, Sliding, predict_slabs
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "sigmoid": torch.sigmoid,
+    "softmax": lambda logits: torch.softmax(logits, dim=1),
+    "none": lambda logits: logits,
+}
+
+
+def build_activation(
+    activations: Sequence[ChannelActivationSection],
+) -> Callable[[Tensor], Tensor]:
+    """Build the function from logits (B, C, z, y, x) to probabilities of the same shape."""
+
+    def activate(logits: Tensor) -> Tensor:
+        result = torch.empty_like(logits)
+        for spec in activations:
+            start, stop = channel_range(spec.channels, logits.shape[1])
+            result[:, start:stop] = ACTIVATIONS[spec.activation](logits[:, start:stop])
+        return result
+
+    return activate
+
+
+def build_sliding(section: InferenceSection, precision: str, device: torch.device) -> Sliding:
+    """Build the sliding window. Mixed precision is for GPUs; a CPU predicts in float32."""
+    window, augmentation = section.window, section.test_time_augmentation
+    dtypes = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+    assert window.window_size is not None
+    assert section.model.channel_activations is not None
+    return Sliding(
+        window.window_size,
+        overlap=window.overlap,
+        blending=window.blending,
+        padding_mode=window.padding_mode,
+        flip_axes=augmentation.flip_axes if augmentation.enabled else None,
+        ensemble_mode=augmentation.ensemble_mode,
+        batch_size=window.batch_size,
+        activation=build_activation(section.model.channel_activations),
+        device=device,
+        precision=dtypes.get(precision) if device.type == "cuda" else None,
+    )
+
+
+def to_stored(probabilities: np.ndarray, dtype: str) -> np.ndarray:
+    """Convert probabilities to their dtype on disk: floats are p, uint8 is p·255 rounded.
+
+    >>> to_stored(np.array([0.0, 0.5, 1.0], dtype=np.float32), "uint8").tolist()
+    [0, 128, 255]
+    """
+    if dtype == "uint8":
+        return np.rint(probabilities * 255).astype(np.uint8)
+    return probabilities.astype(dtype)
+
+
+def write_probabilities(
+    path: Path,
+    network: Network,
+    image: Volume,
+    sliding: Sliding,
+    *,
+    normalise: Callable[[np.ndarray], np.ndarray],
+    channels: Sequence[str],
+    dtype: str,
+    resolution: Sequence[float] | None,
+    attributes: dict[str, Any],
+    progress: bool = True,
+) -> None:
+    """Predict a volume and write its probabilities, slab by slab.
+
+    Args:
+        path: The HDF5 file to write, (C, Z, Y, X).
+        network: As in `predict_volume`.
+        image: The volume, read a slab at a time.
+        sliding: How the network slides over it.
+        normalise: Grey values (z, Y, X) → float32 as in training.
+        channels: The names of the network's output channels.
+        dtype: `float32`, `float16` or `uint8`.
+        resolution: nm per voxel (z, y, x).
+        attributes: What the file shall say of itself.
+        progress: Show a bar with voxels per second.
+
+    Raises:
+        DataError: The file cannot be written, or exists already.
+    """
+    _, height, width = image.shape
+
+    def read(first: int, stop: int) -> np.ndarray:
+        return normalise(image.read(Box((first, 0, 0), (stop, height, width))))
+
+    shape = (len(channels), *image.shape)
+    named = {**attributes, "channels": list(channels)}
+    with create_volume(path, shape, dtype, resolution=resolution, attributes=named) as file:
+        for z, slab in predict_slabs(network, read, image.shape, sliding, progress=progress):
+            box = Box((z, 0, 0), (z + slab.shape[1], height, width))
+            file.write(box, to_stored(slab, dtype))

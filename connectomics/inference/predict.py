@@ -1,0 +1,249 @@
+"""A network slides over a volume: windows, blending, flips.
+
+The volume is worked off in slabs along z. When the windows move on, the sections behind them
+are finished and leave; so the memory needed is that of one slab, whatever the volume's depth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from connectomics.errors import DataError
+from connectomics.inference.blending import AxisWindows, axis_windows, flip_combinations
+
+Network = Callable[[Tensor], Tensor]
+PADDING: dict[str, Literal["reflect", "edge", "constant"]] = {
+    "reflect": "reflect",
+    "replicate": "edge",
+    "constant": "constant",
+}
+
+
+@dataclass(frozen=True)
+class Sliding:
+    """How a network slides over a volume; see `predict_volume` for the settings."""
+
+    window_size: tuple[int, int, int]
+    overlap: float = 0.5
+    blending: str = "bump"
+    padding_mode: str = "reflect"
+    flip_axes: str | Sequence[Sequence[int]] | None = None
+    ensemble_mode: Literal["mean", "max"] = "mean"
+    batch_size: int = 1
+    activation: Callable[[Tensor], Tensor] | None = None
+    device: str | torch.device | None = None
+    precision: torch.dtype | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.window_size) != 3 or min(self.window_size) < 1:
+            raise DataError("window_size", f"{self.window_size} is not three positive sizes.")
+        if not 0 <= self.overlap < 1:
+            raise DataError("overlap", f"{self.overlap} is not in [0, 1).")
+        if self.padding_mode not in PADDING:
+            raise DataError(
+                "padding_mode", f"{self.padding_mode!r} is none.", f"Choices: {', '.join(PADDING)}."
+            )
+
+
+def predict_volume(
+    network: Network,
+    image: np.ndarray,
+    *,
+    window_size: tuple[int, int, int],
+    overlap: float = 0.5,
+    blending: str = "bump",
+    padding_mode: str = "reflect",
+    flip_axes: str | Sequence[Sequence[int]] | None = None,
+    **settings: Any,
+) -> np.ndarray:
+    """Predict a whole volume held in memory.
+
+    Args:
+        network: Maps (B, 1, z, y, x) float32 tensors to (B, C, z, y, x).
+        image: (Z, Y, X), normalised as the network was trained.
+        window_size: (z, y, x) voxels the network sees at once. May exceed the volume, which
+            is then padded inside and cropped back.
+        overlap: Share of a window that the next one covers again, in [0, 1).
+        blending: `bump`, `gaussian` or `constant`; see `window_profile`.
+        padding_mode: `reflect`, `replicate` or `constant` (zeros), for windows that exceed
+            the volume.
+        flip_axes: Test-time augmentation: None, `all` or a list of axis combinations.
+        **settings: `batch_size` (windows at a time, 1), `activation` (applied to the
+            network's output before flips are averaged, none), `ensemble_mode` (`mean` over
+            flips, or `max`), `device` (the network's own) and `precision` (a torch dtype for
+            autocast, none).
+
+    Returns:
+        (C, Z, Y, X) float32, of exactly the image's shape.
+
+    Raises:
+        DataError: The image is not three-dimensional, or a setting is out of range.
+
+    >>> half = predict_volume(lambda x: 0 * x + 0.5, np.zeros((3, 8, 8)), window_size=(4, 5, 5))
+    >>> half.shape, float(half.min()), float(half.max())
+    ((1, 3, 8, 8), 0.5, 0.5)
+    """
+    if image.ndim != 3:
+        raise DataError("predict_volume", f"the image has shape {image.shape}, not (Z, Y, X).")
+    sliding = Sliding(
+        window_size,
+        overlap=overlap,
+        blending=blending,
+        padding_mode=padding_mode,
+        flip_axes=flip_axes,
+        **settings,
+    )
+    slabs = predict_slabs(network, lambda z0, z1: image[z0:z1], image.shape, sliding)
+    return np.concatenate([slab for _, slab in slabs], axis=1)
+
+
+def predict_slabs(
+    network: Network,
+    read: Callable[[int, int], np.ndarray],
+    shape: tuple[int, ...],
+    sliding: Sliding,
+    *,
+    progress: bool = False,
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Predict a volume slab by slab, for volumes larger than memory.
+
+    Args:
+        network: As in `predict_volume`.
+        read: Gives the normalised sections z0 to z1 as (z1 - z0, Y, X).
+        shape: (Z, Y, X) of the volume.
+        sliding: How to slide.
+        progress: Show a bar with voxels per second.
+
+    Yields:
+        `(z, slab)`: the first section and the finished (C, sections, Y, X) float32, in order;
+        together they are the volume.
+    """
+    padded = tuple(max(n, w) for n, w in zip(shape, sliding.window_size, strict=True))
+    z_windows, y_windows, x_windows = (
+        axis_windows(length, size, sliding.overlap, sliding.blending)
+        for length, size in zip(padded, sliding.window_size, strict=True)
+    )
+    voxels = int(np.prod(shape))
+    # disable=None shows the bar on a terminal only.
+    bar = tqdm(total=voxels, unit="voxel", unit_scale=True, disable=None if progress else True)
+    predict = _Windows(network, sliding)
+    ends = (*z_windows.starts[1:], padded[0])
+    buffer: np.ndarray | None = None  # (C, window z, Y, X): sections still being added to
+    with bar, _evaluating(network):
+        for start, end, z_weights in zip(z_windows.starts, ends, z_windows.weights, strict=True):
+            image = _read_padded(read, start, shape, sliding)
+            added = predict(image, z_weights, y_windows, x_windows)
+            buffer = added if buffer is None else buffer + added
+            sections = min(end, shape[0]) - start
+            yield start, np.ascontiguousarray(buffer[:, :sections, : shape[1], : shape[2]])
+            bar.update(sections * shape[1] * shape[2])
+            buffer = _advance(buffer, end - start)
+
+
+@contextmanager
+def _evaluating(network: Network) -> Iterator[None]:
+    """Batch norm and dropout behave as in a test, whatever state the network came in."""
+    training = isinstance(network, torch.nn.Module) and network.training
+    if training:
+        network.eval()
+    try:
+        yield
+    finally:
+        if training:
+            network.train()
+
+
+def _read_padded(
+    read: Callable[[int, int], np.ndarray], start: int, shape: tuple[int, ...], sliding: Sliding
+) -> np.ndarray:
+    """Read the sections under the windows at `start`, padded to at least a window."""
+    stop = min(start + sliding.window_size[0], shape[0])
+    image = np.asarray(read(start, stop), dtype=np.float32)
+    missing = [max(0, w - n) for n, w in zip(image.shape, sliding.window_size, strict=True)]
+    if not any(missing):
+        return image
+    return np.pad(image, [(0, n) for n in missing], mode=PADDING[sliding.padding_mode])
+
+
+def _advance(buffer: np.ndarray, sections: int) -> np.ndarray:
+    moved = np.zeros_like(buffer)
+    moved[:, : buffer.shape[1] - sections] = buffer[:, sections:]
+    return moved
+
+
+class _Windows:
+    """Predicts the windows of one slab and adds them up with their weights."""
+
+    def __init__(self, network: Network, sliding: Sliding) -> None:
+        self.network = network
+        self.sliding = sliding
+        self.flips = flip_combinations(sliding.flip_axes)
+        self.device = torch.device(sliding.device or _device_of(network))
+
+    def __call__(
+        self, image: np.ndarray, z_weights: np.ndarray, y: AxisWindows, x: AxisWindows
+    ) -> np.ndarray:
+        """(z, Y, X) image → (C, z, Y, X) weighted sum."""
+        places = list(product(range(len(y.starts)), range(len(x.starts))))
+        total: np.ndarray | None = None
+        for first in range(0, len(places), self.sliding.batch_size):
+            batch = places[first : first + self.sliding.batch_size]
+            boxes = [
+                np.s_[y.starts[j] : y.starts[j] + y.size, x.starts[i] : x.starts[i] + x.size]
+                for j, i in batch
+            ]
+            predicted = self.predict(np.stack([image[:, *box] for box in boxes]))
+            if total is None:
+                total = np.zeros((predicted.shape[1], *image.shape), dtype=np.float32)
+            for window, box, (j, i) in zip(predicted, boxes, batch, strict=True):
+                weights = z_weights[:, None, None] * y.weights[j][:, None] * x.weights[i]
+                total[:, :, *box] += window * weights
+        assert total is not None
+        return total
+
+    @torch.inference_mode()
+    def predict(self, windows: np.ndarray) -> np.ndarray:
+        """(B, z, y, x) → (B, C, z, y, x): the running mean, or maximum, over flips."""
+        inputs = torch.from_numpy(windows[:, None]).to(self.device)  # (B, 1, z, y, x)
+        result: Tensor | None = None
+        for count, axes in enumerate(self.flips, start=1):
+            dims = [axis + 2 for axis in axes]
+            output = self.run(inputs.flip(dims)).flip(dims)
+            if result is None:
+                result = output
+            elif self.sliding.ensemble_mode == "max":
+                result = torch.maximum(result, output)
+            else:
+                result = result + (output - result) / count
+        assert result is not None
+        return result.cpu().numpy()
+
+    def run(self, inputs: Tensor) -> Tensor:
+        precision = self.sliding.precision
+        with torch.autocast(self.device.type, dtype=precision, enabled=precision is not None):
+            output = self.network(inputs)
+        output = output.float()
+        if output.shape[2:] != inputs.shape[2:]:
+            raise DataError(
+                "network",
+                f"gives {tuple(output.shape[2:])} voxels for {tuple(inputs.shape[2:])}.",
+                "A network for predict_volume keeps the size of its input.",
+            )
+        return self.sliding.activation(output) if self.sliding.activation else output
+
+
+def _device_of(network: Network) -> torch.device:
+    if isinstance(network, torch.nn.Module):
+        parameter = next(network.parameters(), None)
+        if parameter is not None:
+            return parameter.device
+    return torch.device("cpu")
