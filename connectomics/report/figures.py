@@ -1,0 +1,150 @@
+"""Pictures: an EM section with the sides of its synapses drawn over it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from connectomics.files import atomic_path
+
+PRE = (0.93, 0.45, 0.05)  # orange and blue stay apart for colour-blind eyes
+POST = (0.05, 0.45, 0.93)
+NO_SIDE = (0.10, 0.75, 0.45)
+LARGEST_SIDE = 1024
+
+
+def side_overlay(
+    section: np.ndarray, labels: np.ndarray, *, sides: bool = True, opacity: float = 0.35
+) -> np.ndarray:
+    """Draw the labels of one section over its EM image: filled faintly, outlined firmly.
+
+    Args:
+        section: (Y, X) grey values of any scale.
+        labels: (Y, X) label ids, 0 is background. With `sides`, odd ids are pre-synaptic
+            (orange) and even ids post-synaptic (blue); without, all are green.
+        sides: Whether parity carries the side.
+        opacity: Of the fill, in [0, 1].
+
+    Returns:
+        (Y, X, 3) float32 in [0, 1].
+
+    Raises:
+        ValueError: The shapes differ.
+    """
+    if section.shape != labels.shape:
+        raise ValueError(f"section {section.shape} and labels {labels.shape} differ in shape")
+    grey = section.astype(np.float32)
+    low, high = np.percentile(grey, (0.5, 99.5))
+    grey = np.clip((grey - low) / max(high - low, 1e-6), 0, 1)
+    picture = np.repeat(grey[..., None], 3, axis=-1)
+    outline = _outline(labels)
+    masks = (
+        [((labels % 2 == 1), PRE), ((labels > 0) & (labels % 2 == 0), POST)]
+        if sides
+        else [(labels > 0, NO_SIDE)]
+    )
+    for mask, colour in masks:
+        picture[mask] = (1 - opacity) * picture[mask] + opacity * np.array(colour)
+        picture[mask & outline] = colour
+    return picture
+
+
+def _outline(labels: np.ndarray) -> np.ndarray:
+    """Labelled pixels with a 4-neighbour of another label."""
+    edge = np.zeros(labels.shape, dtype=bool)
+    for axis in (0, 1):
+        differs = np.diff(labels.astype(np.int64), axis=axis) != 0
+        before = [(0, 1) if a == axis else (0, 0) for a in (0, 1)]
+        after = [(1, 0) if a == axis else (0, 0) for a in (0, 1)]
+        edge |= np.pad(differs, before) | np.pad(differs, after)
+    return edge & (labels > 0)
+
+
+def busiest_section(*labels: np.ndarray | None) -> int:
+    """Find the section of (Z, Y, X) label volumes with most labelled voxels, all together.
+
+    >>> labels = np.zeros((3, 2, 2))
+    >>> labels[1, 0] = 4
+    >>> busiest_section(labels, None)
+    1
+    """
+    counts = [np.count_nonzero(one, axis=(1, 2)) for one in labels if one is not None]
+    return int(np.argmax(np.sum(counts, axis=0)))
+
+
+def comparison_figure(
+    path: str | Path,
+    panels: Mapping[str, np.ndarray],
+    section: np.ndarray,
+    *,
+    title: str = "",
+    sides: bool = True,
+    nm_per_pixel: float | None = None,
+) -> Path:
+    """Write a PNG of one EM section, and beside it the same with each labelling drawn over it.
+
+    Of a large section, the part that holds most labels is shown.
+
+    Args:
+        path: Where to write; a file that stands there is replaced.
+        panels: (Y, X) labels by the name to write over them, such as truth and prediction.
+        section: (Y, X) EM.
+        title: The line above everything.
+        sides: Whether parity carries the side.
+        nm_per_pixel: Draws a scale bar of 500 nm where given.
+
+    Returns:
+        The path written.
+    """
+    box = _busiest_view(np.any([labels > 0 for labels in panels.values()], axis=0))
+    em = section[box]
+    shown = {"EM": np.zeros(em.shape, dtype=np.uint8)}
+    shown.update({name: labels[box] for name, labels in panels.items()})
+    height, width = em.shape
+    figure = Figure(figsize=(5 * len(shown), 5 * height / width + 0.7), dpi=120)
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, len(shown), squeeze=False)[0]
+    for axis, (name, labels) in zip(axes, shown.items(), strict=True):
+        axis.imshow(side_overlay(em, labels, sides=sides), interpolation="nearest")
+        axis.set_title(name)
+        axis.set_axis_off()
+    if nm_per_pixel:
+        _draw_scale_bar(axes[0], height, 500 / nm_per_pixel, "500 nm")
+    patches = [Patch(color=PRE, label="pre"), Patch(color=POST, label="post")]
+    axes[-1].legend(
+        handles=patches if sides else [Patch(color=NO_SIDE, label="synapse")],
+        loc="lower right",
+        framealpha=0.8,
+    )
+    figure.suptitle(title)
+    figure.tight_layout()
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary)
+    return Path(path)
+
+
+def _draw_scale_bar(axis: Axes, height: int, pixels: float, text: str) -> None:
+    y = height * 0.95
+    x = height * 0.04
+    axis.plot([x, x + pixels], [y, y], color="white", linewidth=4, solid_capstyle="butt")
+    axis.text(x, y - height * 0.015, text, color="white", fontsize=9, va="bottom")
+
+
+def _busiest_view(labelled: np.ndarray) -> tuple[slice, slice]:
+    """The busiest part of a section, of a size that can be printed."""
+    rows, columns = (np.count_nonzero(labelled, axis=axis) for axis in (1, 0))
+    return _busiest_run(rows), _busiest_run(columns)
+
+
+def _busiest_run(counts: np.ndarray) -> slice:
+    if len(counts) <= LARGEST_SIDE:
+        return slice(0, len(counts))
+    sums = np.convolve(counts, np.ones(LARGEST_SIDE, dtype=int), mode="valid")
+    start = int(np.argmax(sums))
+    return slice(start, start + LARGEST_SIDE)

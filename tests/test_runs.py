@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+import yaml
+
+from connectomics.errors import DataError
+from connectomics.runs import (
+    RunFolder,
+    git_revision,
+    keep_earlier,
+    new_run,
+    newest,
+    run_of_checkpoint,
+    write_provenance,
+)
+
+
+def test_two_runs_never_share_a_folder(tmp_path):
+    runs = {new_run(tmp_path / "exp").path for _ in range(3)}
+    assert len(runs) == 3
+    assert all(path.is_dir() and path.parent == tmp_path / "exp" for path in runs)
+
+
+def test_a_save_path_that_is_a_file_is_named(tmp_path):
+    (tmp_path / "taken").write_text("mine")
+    with pytest.raises(DataError, match=r"taken.*cannot be written"):
+        new_run(tmp_path / "taken")
+    assert (tmp_path / "taken").read_text() == "mine"
+
+
+def test_the_run_of_a_checkpoint_is_found_by_its_config(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    run.checkpoints.mkdir(parents=True)
+    checkpoint = run.checkpoints / "last.ckpt"
+    checkpoint.touch()
+    assert run_of_checkpoint(checkpoint) is None
+    (run.path / "config.yaml").touch()
+    assert run_of_checkpoint(checkpoint) == run
+    assert run_of_checkpoint(tmp_path / "last.ckpt") is None
+
+
+def test_the_newest_file_is_the_one_changed_last(tmp_path):
+    for name, time in (("a", 200), ("b", 300), ("c", 100)):
+        path = tmp_path / name / "checkpoints" / "last.ckpt"
+        path.parent.mkdir(parents=True)
+        path.touch()
+        os.utime(path, (time, time))
+    assert newest(tmp_path, "*/checkpoints/last.ckpt") == tmp_path / "b/checkpoints/last.ckpt"
+    assert newest(tmp_path, "*/nothing") is None
+
+
+def test_provenance_says_how_a_result_came_about(tmp_path):
+    write_provenance(tmp_path, "system: {seed: 3}\n", seed=3, notes={"resumed_from": "x.ckpt"})
+    assert (tmp_path / "config.yaml").read_text() == "system: {seed: 3}\n"
+    provenance = yaml.safe_load((tmp_path / "provenance.yaml").read_text())
+    assert provenance["seed"] == 3
+    assert provenance["resumed_from"] == "x.ckpt"
+    assert provenance["packages"]["numpy"][0].isdigit()
+    assert provenance["git_revision"] == git_revision()
+    assert provenance["command"]
+
+
+def test_an_older_result_is_kept_when_a_new_one_takes_its_name(tmp_path):
+    result = tmp_path / "labels.h5"
+    assert keep_earlier(result) is None
+    kept = []
+    for text in ("first", "second"):
+        result.write_text(text)
+        os.utime(result, (1_000_000, 1_000_000))  # both of the same second
+        kept.append(keep_earlier(result))
+    assert not result.exists()
+    assert [path.read_text() for path in kept] == ["first", "second"]
+    assert all(path.parent.parent == tmp_path / "earlier" for path in kept)
