@@ -145,9 +145,8 @@ def _open(split: SplitSection) -> Iterator[LabelledVolume]:
         parts = {
             n: _view(open_volume(f"{path}::{n}"), split) for n in ("image", "label", "neurons")
         }
-        yield LabelledVolume(
-            path.stem, resolution=parts["image"].resolution, synthetic=True, **parts
-        )
+        name = f"phantom_{split.phantom.seed}"
+        yield LabelledVolume(name, resolution=parts["image"].resolution, synthetic=True, **parts)
         return
     for files in files_of(split):
         parts = {
@@ -173,6 +172,7 @@ def _phantom_file(phantom: PhantomSection) -> Path:
     path = PHANTOM_FOLDER / f"phantom_{phantom.seed}_{size}_{digest.hexdigest()[:8]}.h5"
     if path.exists():
         return path
+    print(f"making a synthetic volume, once: {path}", flush=True)
     made = package.make_phantom(phantom.shape, seed=phantom.seed, **phantom.kwargs)
     attributes = {"synthetic": True, "phantom": json.dumps(phantom.model_dump(mode="json"))}
     with atomic_path(path) as temporary:

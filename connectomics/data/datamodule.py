@@ -183,7 +183,6 @@ class PatchDataModule(pl.LightningDataModule):
             # A process that trains was perhaps spawned itself, and its workers would be too:
             # each would then get a copy of the volumes, and take seconds to start.
             multiprocessing_context="fork" if LINUX and self.num_workers else None,
-            persistent_workers=self.num_workers > 0,
             generator=torch.Generator(),  # or it would draw from the generator of the weights
         )
 

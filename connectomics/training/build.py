@@ -185,7 +185,9 @@ def build_callbacks(
     )
     if stopping.enabled:
         settings = stopping.model_dump(exclude={"enabled"})
-        callbacks.append(EarlyStopping(**settings, check_on_train_epoch_end=False))
+        callbacks.append(
+            EarlyStopping(**settings, check_finite=False, check_on_train_epoch_end=False)
+        )
     return [
         *callbacks,
         KeepCheckpoints(folder, **monitor.checkpoint.model_dump()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
 import time
 import warnings
@@ -45,6 +46,7 @@ class ShowProgress(pl.Callback):
         self._bar: tqdm[Any] | None = None
         self._since = time.perf_counter()
         self._since_step = 0
+        self._last_step = 0
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Arrive in a process started for this training, where Lightning is to be quiet too."""
@@ -53,6 +55,7 @@ class ShowProgress(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the bar, if there is a terminal to draw it in."""
+        self._last_step = trainer.global_step
         self._restart_clock(trainer)
         if self.visible and trainer.is_global_zero and sys.stderr.isatty():
             self._bar = tqdm(
@@ -63,17 +66,18 @@ class ShowProgress(pl.Callback):
                 dynamic_ncols=True,
             )
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any
-    ) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         """Look at the loss when it is due."""
         step = trainer.global_step
+        if step == self._last_step:  # gradients are being accumulated
+            return
+        self._last_step = step
         if self._bar is not None:
             self._bar.update(step - self._bar.n)
-        if step == self._since_step or (step % self.every_n_steps and step % self.line_every):
+        if step % self.every_n_steps and step % self.line_every:
             return
-        loss = float(outputs["loss"])
-        if loss != loss:
+        loss = float(trainer.callback_metrics["train_loss"])
+        if math.isnan(loss):
             raise DataError(
                 f"training, step {step}",
                 "the loss is not a number.",
@@ -89,9 +93,11 @@ class ShowProgress(pl.Callback):
             tqdm.write(text, file=sys.stderr) if self._bar is not None else _print(text)
         self._restart_clock(trainer)
 
-    def on_train_end(self, *_: Any) -> None:
-        """Leave the bar as it stands."""
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Leave the bar as it stands, and say so if it stands before its end."""
         self._close()
+        if self.visible and trainer.is_global_zero and trainer.global_step < trainer.max_steps:
+            _print(f"stopped early, at step {trainer.global_step} of {trainer.max_steps}")
 
     def on_exception(self, *_: Any) -> None:
         """Leave the bar as it stands, so that the message begins on a line of its own."""

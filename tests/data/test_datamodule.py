@@ -178,6 +178,12 @@ def test_workers_heed_no_signal_but_their_parents(source):
     found += list(loader)
     assert len(found) == len(expected)
     assert all(torch.equal(a["image"], b["image"]) for a, b in zip(expected, found, strict=True))
+
+
+def test_workers_heed_their_parent(source):
+    loader = iter(module_of(source, num_workers=1).train_dataloader())
+    next(loader)
+    (worker,) = multiprocessing.active_children()
     worker.terminate()
     worker.join(timeout=10)
     assert worker.exitcode == 0

@@ -23,6 +23,7 @@ from connectomics.data.processing.target import polarity
 from connectomics.data.sampling import PatchSampler
 from connectomics.data.volumes import LabelledVolume, MemoryVolume
 from connectomics.errors import DataError
+from connectomics.geometry import Box
 
 SIZE = (4, 8, 8)
 MAKER = SampleMaker(SIZE, "0-1", polarity, Augmenter())
@@ -193,3 +194,24 @@ def test_negative_labels_are_named():
         _ = PatchSource(
             LabelledVolume("em", MemoryVolume("em", image)), image_statistics(image)
         ).label
+
+
+class Watched(MemoryVolume):
+    """Counts how often it is read."""
+
+    reads = 0
+
+    def read(self, box: Box | None = None) -> np.ndarray:
+        Watched.reads += 1
+        return super().read(box)
+
+
+def test_a_rejected_patch_is_never_read():
+    source = in_memory()
+    sampler = PatchSampler([source.shape], SIZE, [foreground_table(source)], 200, 1.0)
+    image, label = labelled()
+    watched = LabelledVolume("em", Watched("image", image), MemoryVolume("label", label))
+    dataset = PatchDataset([replace(source, volume=watched)], sampler, MAKER, seed=0)
+    samples = [dataset[i] for i in range(10)]
+    assert all(sample["label"][2].sum() >= 200 for sample in samples)
+    assert Watched.reads == 10

@@ -177,7 +177,7 @@ def test_accumulated_batches_equal_one_larger_batch(make_config, tmp_path):
         torch.testing.assert_close(weights[1][name], tensor, rtol=1e-4, atol=1e-6)
 
 
-def test_early_stopping_ends_the_run(make_config, tmp_path):
+def test_early_stopping_ends_the_run(make_config, tmp_path, capsys):
     config = make_config(
         optimization={
             "max_steps": 40,
@@ -188,6 +188,7 @@ def test_early_stopping_ends_the_run(make_config, tmp_path):
         monitor={"early_stopping": {"enabled": True, "patience": 2, "min_delta": 1.0}},
     )
     assert fit(config, tmp_path).step == 6
+    assert "stopped early, at step 6 of 40" in capsys.readouterr().err
 
 
 def test_only_the_best_are_kept(make_config, tmp_path):

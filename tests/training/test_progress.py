@@ -58,3 +58,23 @@ def test_it_is_quiet_again_after_an_error():
     with pytest.raises(KeyError):
         fail()
     assert logging.getLogger("pytorch_lightning").level == before
+
+
+def test_the_loss_shown_is_that_of_a_batch_however_many_are_accumulated(
+    make_config, tmp_path, capsys
+):
+    shown = []
+    for accumulate in (1, 4):
+        config = make_config(
+            optimization={
+                "max_steps": 4,
+                "accumulate_grad_batches": accumulate,
+                "optimizer": {"lr": 1e-9},
+                "scheduler": {"min_lr": 0.0},
+            }
+        )
+        fit(config, tmp_path / str(accumulate))
+        lines = capsys.readouterr().err.splitlines()
+        assert [line.split()[1] for line in lines if line.startswith("step")] == list("1234")
+        shown.append(float(lines[3].split()[5].rstrip(",")))
+    assert shown[1] == pytest.approx(shown[0], rel=0.2)

@@ -24,12 +24,14 @@ class Warp(NamedTuple):
         step: Spacing of the lattice, nm.
         stretch: (Z', Y', X') most by which the warp lengthens a distance around each cell of the
             lattice; 1 = not at all.
-        glia_slope: (Z', Y', X') steepest change of glia's distance there, nm per nm.
+        worst: The largest `stretch`.
+        glia_slope: (Z', Y', X') steepest change of glia's distance around each cell, nm per nm.
     """
 
     lattice: np.ndarray
     step: float
     stretch: np.ndarray
+    worst: float
     glia_slope: np.ndarray
 
 
@@ -80,7 +82,8 @@ def draw_warp(
         slopes[0] += maximum_filter(edge[:3].sum(0), size=3)
         slopes[1] += maximum_filter(edge[3], size=3)
     slopes = np.sqrt(slopes)
-    return Warp(lattice, _LATTICE_NM, 1.0 + slopes[0], slopes[1])
+    stretch = 1.0 + slopes[0]
+    return Warp(lattice, _LATTICE_NM, stretch, float(stretch.max()), slopes[1])
 
 
 def _smoothed_deviation(sigma_nm: float) -> float:

@@ -205,10 +205,10 @@ def _cell_lists(capsules, owner, warp, shape, resolution):
     distance = np.empty(len(capsules))
     members, filled = np.empty(4096, np.int64), 0
     centre, bent = np.empty(3), np.empty(4)
-    reach = 4 * _HALF_DIAGONAL * CELL_NM * warp.stretch.max()
-    groups = (cells + 3) // 4
-    for group in range(groups[0] * groups[1] * groups[2]):
-        gk, gj, gi = _unravel(group, groups[1], groups[2])
+    reach = 4 * _HALF_DIAGONAL * CELL_NM * warp.worst
+    rows, columns = (cells[1] + 3) // 4, (cells[2] + 3) // 4
+    for group in range((cells[0] + 3) // 4 * rows * columns):
+        gk, gj, gi = _unravel(group, rows, columns)
         _cell_centre(gk, gj, gi, 4 * CELL_NM, centre)
         _bend(warp, centre, bent)
         kept = _near(capsules, owner, everyone, centre, reach, coarse, distance)[0]
@@ -222,15 +222,22 @@ def _cell_lists(capsules, owner, warp, shape, resolution):
             part_reach = _HALF_DIAGONAL * CELL_NM * _slopes(warp, centre)[0]
             _bend(warp, centre, bent)
             kept = _near(capsules, owner, among, centre, part_reach, fine, distance)[0]
+            begin[k, j, i] = filled
             if filled + kept > len(members):
                 longer = np.empty(2 * (filled + kept), np.int64)
-                longer[:filled] = members[:filled]
+                _copy(members, filled, longer, 0)
                 members = longer
-            members[filled : filled + kept] = fine[:kept]
-            begin[k, j, i] = filled
+            _copy(fine, kept, members, filled)
             filled += kept
             end[k, j, i] = filled
     return begin, end, members
+
+
+@njit(cache=True)
+def _copy(source, count, target, start):
+    """Copy the first entries; as a loop, since a slice assignment takes seconds to compile."""
+    for p in range(count):
+        target[start + p] = source[p]
 
 
 @njit(cache=True)

@@ -39,7 +39,7 @@ def still(shape: tuple[int, ...], glia: float) -> grids.Warp:
     size = (np.array(shape) * RESOLUTION / 80.0).astype(int) + 3
     lattice = np.zeros((4, *size))
     lattice[3] = glia
-    return grids.Warp(lattice, 80.0, np.ones(size), np.zeros(size))
+    return grids.Warp(lattice, 80.0, np.ones(size), 1.0, np.zeros(size))
 
 
 def painted(loops: ModuleType, shape: tuple[int, ...], warp: grids.Warp, seed: int):
@@ -86,7 +86,7 @@ def test_interpreted_and_compiled_agree_through_a_warp(loops: ModuleType):
     shape = (3, 22, 18)
     rng = np.random.default_rng(4)
     lattice = still(shape, 30.0).lattice + rng.normal(scale=10, size=(4, 4, 5, 4))
-    warp = grids.Warp(lattice, 80.0, np.full((4, 5, 4), 3.0), np.full((4, 5, 4), 0.5))
+    warp = grids.Warp(lattice, 80.0, np.full((4, 5, 4), 3.0), 3.0, np.full((4, 5, 4), 0.5))
     _, _, expected = painted(kernels, shape, warp, 7)
     _, _, grid = painted(loops, shape, warp, 7)
     for mine, theirs in zip(grid, expected, strict=True):
