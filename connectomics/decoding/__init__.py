@@ -1,28 +1,53 @@
 """From probabilities to synapses: decoders on numpy arrays, without torch.
 
-Importing this package is quick: numba and scipy are imported when a decoder first runs.
+`polarity2instance` is the published baseline, `decode_synapses` what comes after it.
+Importing this package is quick: numba, scipy and pandas are imported when something needs them.
 """
 
 from __future__ import annotations
 
+from connectomics.decoding.calibration import calibrate, fit_calibration
 from connectomics.decoding.components import binary2instance
+from connectomics.decoding.export import (
+    read_table,
+    write_cave,
+    write_cremi,
+    write_neuprint,
+    write_table,
+)
 from connectomics.decoding.polarity import polarity2instance
 from connectomics.decoding.resize import resize_nearest
 from connectomics.decoding.steps import (
     DECODERS,
     INPUT_CHANNELS,
+    Decoded,
     check_decoding,
     decode,
     output_encoding,
 )
+from connectomics.decoding.synapses import BASELINE, SynapseResult, decode_synapses
+from connectomics.decoding.table import TABLE_COLUMNS, synapse_table
 
 __all__ = [
+    "BASELINE",
     "DECODERS",
     "INPUT_CHANNELS",
+    "TABLE_COLUMNS",
+    "Decoded",
+    "SynapseResult",
     "binary2instance",
+    "calibrate",
     "check_decoding",
     "decode",
+    "decode_synapses",
+    "fit_calibration",
     "output_encoding",
     "polarity2instance",
+    "read_table",
     "resize_nearest",
+    "synapse_table",
+    "write_cave",
+    "write_cremi",
+    "write_neuprint",
+    "write_table",
 ]

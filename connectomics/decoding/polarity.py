@@ -97,7 +97,7 @@ def polarity2instance(
     )
     probabilities = check_probabilities(volume, channels=3, where=where)
     with kernels.compiling.announced_compilation():
-        pre, post, union = _polarity_masks(probabilities, thres, exclusive)
+        pre, post, union = polarity_masks(probabilities, thres, exclusive)
         remove_small(pre, thres_small)
         remove_small(post, thres_small)
         np.bitwise_and(pre.bits, ~post.bits, out=pre.bits)  # post wins where both hold
@@ -107,10 +107,16 @@ def polarity2instance(
     return resize_nearest(labels, scale_factors)
 
 
-def _polarity_masks(
+def polarity_masks(
     probabilities: Probabilities, thres: float, exclusive: bool
 ) -> tuple[BitMask, BitMask, BitMask]:
-    """The masks of pre, post and union, with pre and post inside the union."""
+    """The masks of pre, post and union, with pre and post inside the union: the baseline's.
+
+    Args:
+        probabilities: Three channels; see `polarity2instance`.
+        thres: Probability above which a voxel is foreground.
+        exclusive: Whether the channels are background, pre and post.
+    """
     if exclusive:
         pre, post = argmax_masks(probabilities)
         return pre, post, BitMask(pre.bits | post.bits, pre.shape)

@@ -7,7 +7,7 @@ p * 255, floating point is p.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +43,13 @@ class Probabilities:
     shape: tuple[int, int, int]
     dtype: np.dtype
     where: str
+
+    def read_p(self, channel: int, begin: int, end: int) -> np.ndarray:
+        """The same sections as float32 on the scale of p, within [0, 1]."""
+        sections = self.read(channel, begin, end)
+        if self.dtype.kind == "f":
+            return np.clip(sections, 0, 1).astype(np.float32, copy=False)
+        return sections.astype(np.float32) / (255 if self.dtype == np.uint8 else 1)
 
     def read(self, channel: int, begin: int, end: int) -> np.ndarray:
         """Sections begin <= z < end of one channel, in C order and native byte order.
@@ -81,8 +88,8 @@ def check_probabilities(volume: Any, *, channels: int, where: str) -> Probabilit
     return probabilities
 
 
-def threshold_masks(probabilities: Probabilities, thres: float) -> list[BitMask]:
-    """One mask for each channel: the voxels with p > `thres`.
+def threshold_masks(probabilities: Probabilities, thres: float | Sequence[float]) -> list[BitMask]:
+    """One mask for each channel: the voxels with p > `thres`, or the threshold of the channel.
 
     A uint8 voxel v is set if v > 255 * `thres`. For floating point `thres` is rounded to the
     type of the volume, as numpy does, so that 0.3 is not above 0.3.
@@ -92,11 +99,12 @@ def threshold_masks(probabilities: Probabilities, thres: float) -> list[BitMask]
     """
     masks = [BitMask.empty(probabilities.shape) for _ in range(probabilities.channels)]
     low, high = _legal_range(probabilities.dtype)
-    limit = _stored(thres, probabilities.dtype)
+    thresholds = np.broadcast_to(thres, probabilities.channels)
+    limits = [_stored(float(p), probabilities.dtype) for p in thresholds]
 
     def threshold(begin: int, end: int) -> bool:
         legal = True
-        for channel, mask in enumerate(masks):
+        for channel, (mask, limit) in enumerate(zip(masks, limits, strict=True)):
             slab = _for_kernel(probabilities.read(channel, begin, end))
             legal &= kernels.bits.threshold_to_bits(slab, limit, low, high, mask.bits[begin:end])
         return legal

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from connectomics.decoding.calibration import CALIBRATION_REMEDY, is_calibration
 from connectomics.errors import ConfigError, Fault
 
 
@@ -57,6 +58,22 @@ def _is_flag(value: Any) -> bool:
     return isinstance(value, (bool, np.bool_))
 
 
+def _is_amount(value: Any) -> bool:
+    return _is_number(value) and 0 <= value < float("inf")
+
+
+def _are_thresholds(value: Any) -> bool:
+    if value is None:
+        return True
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        return False
+    return all(_is_probability(p) for p in value) and value[0] <= value[1]
+
+
+def _is_probability_or_none(value: Any) -> bool:
+    return value is None or _is_probability(value)
+
+
 def _are_factors(value: Any) -> bool:
     if not isinstance(value, tuple | list) or len(value) != 3:
         return False
@@ -85,6 +102,39 @@ _RULES: dict[str, _Rule] = {
     ),
     "semantic": (_is_flag, "true or false", ""),
     "exclusive": (_is_flag, "true or false", ""),
+    "vote": (_is_flag, "true or false", ""),
+    "polyadic": (_is_flag, "true or false", ""),
+    "hysteresis": (
+        _are_thresholds,
+        "two numbers 0 <= low <= high <= 1, or None",
+        "Give the low and the high threshold of the union, such as [0.3, 0.5]; null is off.",
+    ),
+    "split_saddle": (
+        _is_probability_or_none,
+        "a number in [0, 1] or None",
+        "It is the share of the weaker peak below which synapses are split; null is off.",
+    ),
+    "calibration": (
+        lambda value: value is None or is_calibration(value),
+        "a calibration",
+        CALIBRATION_REMEDY,
+    ),
+    "mend_sections": (_is_count, "a whole number of sections, 0 or more", "0 is off."),
+    **dict.fromkeys(
+        ("trim", "stray_share", "mend_overlap", "partner_share"),
+        (_is_probability, "a share in [0, 1]", ""),
+    ),
+    **dict.fromkeys(
+        ("pair_evidence", "min_confidence"), (_is_probability, "a number in [0, 1]", "")
+    ),
+    **dict.fromkeys(
+        ("bridge_nm", "split_sigma_nm", "split_radius_nm", "pair_nm", "apart_nm", "duplicate_nm"),
+        (_is_amount, "a distance in nm, 0 or more", ""),
+    ),
+    **dict.fromkeys(
+        ("min_piece_nm3", "core_nm3", "part_nm3", "min_side_nm3", "min_synapse_nm3"),
+        (_is_amount, "a volume in nm³, 0 or more", "A voxel of 30 by 8 by 8 nm has 1920 nm³."),
+    ),
     "scale_factors": (
         _are_factors,
         "three positive numbers",

@@ -1,37 +1,72 @@
 """The decoders a config may name, and what becomes of `decoding.steps`.
 
-A new decoder is a function of `volume` and settings, and its line in `DECODERS`,
-`INPUT_CHANNELS` and `OUTPUT_ENCODINGS`. Its settings are the keyword arguments it takes.
+A new decoder is a function of a volume and settings, and its line in `DECODERS`,
+`INPUT_CHANNELS` and `OUTPUT_ENCODINGS`. Its settings are the keyword arguments it takes. It gives
+labels, or a `SynapseResult`; one that takes `SUPPLIED` arguments is given them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from inspect import signature
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
 from connectomics.decoding.components import binary2instance
 from connectomics.decoding.polarity import polarity2instance
 from connectomics.decoding.settings import setting_faults
+from connectomics.decoding.sides import drop_one_sided
+from connectomics.decoding.synapses import SynapseResult, decode_synapses
+from connectomics.decoding.table import synapse_table
 from connectomics.errors import ConfigError, Fault, did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Encoding = Literal["polarity", "semantic", "instance"]
 
-DECODERS: dict[str, Callable[..., np.ndarray]] = {
+DECODERS: dict[str, Callable[..., np.ndarray | SynapseResult]] = {
     "binary2instance": binary2instance,
     "polarity2instance": polarity2instance,
+    "synapses": decode_synapses,
 }
 """Functions from a probability volume and settings to labels, by their name in a config."""
 
-INPUT_CHANNELS: dict[str, int] = {"binary2instance": 1, "polarity2instance": 3}
+REFINERS: dict[str, Callable[..., np.ndarray]] = {"drop_one_sided": drop_one_sided}
+"""Functions from polarity labels to polarity labels, which may follow `polarity2instance`."""
+
+INPUT_CHANNELS: dict[str, int] = {"binary2instance": 1, "polarity2instance": 3, "synapses": 3}
 """How many channels the probability volume of a decoder has."""
 
 OUTPUT_ENCODINGS: dict[str, Encoding] = {
     "binary2instance": "instance",
     "polarity2instance": "polarity",
+    "synapses": "polarity",
 }
 """What the labels of a decoder mean, unless its settings say otherwise (`output_encoding`)."""
+
+
+LABELS = ("labels",)
+REFINED = ("polarity2instance",)
+
+SUPPLIED = ("resolution", "offset_nm", "neurons")
+"""Arguments of decoders that come with the volume and are no settings."""
+
+
+class Decoded(NamedTuple):
+    """What decoding a volume gives.
+
+    Attributes:
+        labels: (Z, Y, X); `output_encoding` says what they mean.
+        table: The synapse table; None for labels without polarity, and where the resolution is
+            not known.
+        partners: See `SynapseResult`; None where the decoder names no partners.
+    """
+
+    labels: np.ndarray
+    table: pd.DataFrame | None = None
+    partners: pd.DataFrame | None = None
 
 
 class Step(Protocol):
@@ -59,11 +94,19 @@ def check_decoding(steps: Sequence[Step], *, channels: int | None = None) -> lis
         One fault for each unknown name or setting, each value that is out of range, each step
         past the first, and a decoder that reads another number of channels.
     """
+    from connectomics.config.signatures import check_kwargs
+
     faults = []
     for i, step in enumerate(steps):
         where = f"decoding.steps[{i}]"
+        if step.name in REFINERS:
+            faults += check_kwargs(f"{where}.kwargs", REFINERS[step.name], step.kwargs, skip=LABELS)
+            if i == 0 or steps[0].name not in REFINED:
+                problem = f"{step.name} changes the labels of {REFINED[0]}, which must come first."
+                faults.append(Fault(f"{where}.name", problem))
+            continue
         if step.name not in DECODERS:
-            hint = did_you_mean(step.name, DECODERS)
+            hint = did_you_mean(step.name, [*DECODERS, *REFINERS])
             faults.append(Fault(f"{where}.name", f"there is no decoder {step.name!r}.", hint))
             continue
         faults += _setting_faults(f"{where}.kwargs", step)
@@ -73,7 +116,7 @@ def check_decoding(steps: Sequence[Step], *, channels: int | None = None) -> lis
                 Fault(
                     f"{where}.name",
                     f"{step.name} reads probabilities, but step 0 has already made labels of them.",
-                    "Keep one step.",
+                    f"Keep one decoder. What may follow it: {', '.join(REFINERS)}.",
                 )
             )
         elif channels not in (None, wanted):
@@ -88,19 +131,26 @@ def check_decoding(steps: Sequence[Step], *, channels: int | None = None) -> lis
     return faults
 
 
-def decode(probabilities: np.ndarray, steps: Sequence[Step]) -> np.ndarray:
+def decode(
+    probabilities: np.ndarray,
+    steps: Sequence[Step],
+    *,
+    resolution: Sequence[float] | None = None,
+    offset_nm: Sequence[float] = (0.0, 0.0, 0.0),
+    neurons: np.ndarray | None = None,
+) -> Decoded:
     """Decode a probability volume as `decoding.steps` says.
 
     Args:
         probabilities: (C, Z, Y, X) as the decoder reads it.
-        steps: One decoder with its settings.
-
-    Returns:
-        (Z, Y, X) labels; `output_encoding` says what they mean.
+        steps: One decoder with its settings, and what follows it.
+        resolution: nm per voxel (z, y, x), where it is known. `synapses` needs it.
+        offset_nm: Position of voxel (0, 0, 0) in nm (z, y, x).
+        neurons: (Z, Y, X) ids of a neuron segmentation, where there is one.
 
     Raises:
         ConfigError: There is no step, or `check_decoding` finds a fault.
-        DataError: The decoder refuses the volume.
+        DataError: The decoder refuses the volume, or lacks its resolution.
     """
     if not steps:
         raise ConfigError(
@@ -111,8 +161,33 @@ def decode(probabilities: np.ndarray, steps: Sequence[Step]) -> np.ndarray:
     faults = check_decoding(steps)
     if faults:
         raise ConfigError.of(faults)
-    (step,) = steps
-    return DECODERS[step.name](probabilities, **step.kwargs)
+    step, *refiners = steps
+    decoder = DECODERS[step.name]
+    supplied = {"resolution": resolution, "offset_nm": offset_nm, "neurons": neurons}
+    taken = signature(decoder).parameters
+    result = decoder(
+        probabilities, **{k: v for k, v in supplied.items() if k in taken}, **step.kwargs
+    )
+    if isinstance(result, SynapseResult):
+        return Decoded(*result)
+    for refiner in refiners:
+        result = REFINERS[refiner.name](result, **refiner.kwargs)
+    if output_encoding(step) != "polarity" or resolution is None:
+        return Decoded(result)
+    return Decoded(result, _table_of(result, probabilities, step, supplied))
+
+
+def _table_of(
+    labels: np.ndarray, probabilities: np.ndarray, step: Step, supplied: dict[str, Any]
+) -> pd.DataFrame:
+    """The table of a decoder that gives labels alone, perhaps of another size."""
+    shape = probabilities.shape[-3:]
+    if labels.shape == shape:
+        exclusive = bool(step.kwargs.get("exclusive", False))
+        return synapse_table(labels, probabilities=probabilities, exclusive=exclusive, **supplied)
+    sizes = zip(supplied["resolution"], shape, labels.shape, strict=True)
+    resolution = [nm * old / new for nm, old, new in sizes]
+    return synapse_table(labels, resolution=resolution, offset_nm=supplied["offset_nm"])
 
 
 def output_encoding(step: Step) -> Encoding:
@@ -131,5 +206,7 @@ def _setting_faults(where: str, step: Step) -> list[Fault]:
     """Unknown names and wrong types first; a value is only looked at when those are right."""
     from connectomics.config.signatures import check_kwargs
 
-    faults = check_kwargs(where, DECODERS[step.name], step.kwargs, skip=("volume",))
+    decoder = DECODERS[step.name]
+    volume = next(iter(signature(decoder).parameters))
+    faults = check_kwargs(where, decoder, step.kwargs, skip=(volume, *SUPPLIED))
     return faults or setting_faults(where, **step.kwargs)

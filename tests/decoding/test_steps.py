@@ -6,20 +6,24 @@ import inspect
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import pytest
 from decoding_volumes import random_volume
+from synapse_volumes import NM, draw, empty
 
 from connectomics.decoding import (
+    BASELINE,
     DECODERS,
     INPUT_CHANNELS,
     binary2instance,
     check_decoding,
     decode,
+    decode_synapses,
     output_encoding,
     polarity2instance,
 )
 from connectomics.decoding.steps import OUTPUT_ENCODINGS
-from connectomics.errors import ConfigError
+from connectomics.errors import ConfigError, DataError
 
 
 class Step(NamedTuple):
@@ -30,8 +34,8 @@ class Step(NamedTuple):
 def test_every_decoder_is_declared_in_full():
     assert DECODERS.keys() == INPUT_CHANNELS.keys() == OUTPUT_ENCODINGS.keys()
     for name, function in DECODERS.items():
-        assert function.__name__ == name
-        assert next(iter(inspect.signature(function).parameters)) == "volume"
+        assert function.__name__.endswith(name)
+        assert next(iter(inspect.signature(function).parameters)) in ("volume", "probabilities")
 
 
 @pytest.mark.parametrize(
@@ -118,8 +122,10 @@ def test_decode_runs_the_step():
     volume = random_volume(4, (4, 20, 70), "blobs", np.float32)
     step = Step("polarity2instance", {"thres_small": 3, "dilate_sz": 0})
     expected = polarity2instance(volume, thres_small=3, dilate_sz=0)
-    assert np.array_equal(decode(volume, [step]), expected)
-    labels = decode(volume[2:], [Step("binary2instance")])
+    decoded = decode(volume, [step])
+    assert np.array_equal(decoded.labels, expected)
+    assert decoded.table is None  # positions in nm need a resolution
+    labels = decode(volume[2:], [Step("binary2instance")]).labels
     assert np.array_equal(labels, binary2instance(volume[2]))
     assert labels.any()
 
@@ -140,3 +146,58 @@ def test_decode_refuses_faulty_steps():
 )
 def test_output_encoding(step, encoding):
     assert output_encoding(step) == encoding
+
+
+def sampled_volume():
+    return draw(empty((8, 40, 60)), (1, 7), (8, 32), (10, 50))
+
+
+def test_the_synapses_step_gives_a_table():
+    volume = sampled_volume()
+    neurons = np.ones((8, 40, 60), np.uint8)
+    step = Step("synapses", {"min_confidence": 0.2, "hysteresis": [0.3, 0.6], "polyadic": False})
+    decoded = decode(volume, [step], resolution=NM, offset_nm=(90, 0, 0), neurons=neurons)
+    expected = decode_synapses(
+        volume, resolution=NM, offset_nm=(90, 0, 0), neurons=neurons, **step.kwargs
+    )
+    assert np.array_equal(decoded.labels, expected.labels)
+    pd.testing.assert_frame_equal(decoded.table, expected.table)
+    pd.testing.assert_frame_equal(decoded.partners, expected.partners)
+    assert output_encoding(step) == "polarity"
+    with pytest.raises(DataError, match=r"resolution is None[\s\S]*data\.test\.resolution"):
+        decode(volume, [step])
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "place"),
+    [
+        ({"resolution": [30, 8, 8]}, "resolution"),
+        ({"offset_nm": [0, 0, 0]}, "offset_nm"),
+        ({"probabilities": 1}, "probabilities"),
+        ({"split_sadle": 0.5}, "split_sadle"),
+        ({"hysteresis": [0.5, 0.3]}, "hysteresis"),
+        ({"vote": 1}, "vote"),
+        ({"stray_share": 1.5}, "stray_share"),
+        ({"core_nm3": -1.0}, "core_nm3"),
+    ],
+)
+def test_faults_of_the_synapses_step(kwargs, place):
+    (fault,) = check_decoding([Step("synapses", kwargs)], channels=3)
+    assert fault.where == f"decoding.steps[0].kwargs.{place}"
+
+
+def test_every_setting_can_be_switched_off_from_yaml():
+    assert check_decoding([Step("synapses", BASELINE)], channels=3) == []
+
+
+def test_the_baseline_has_a_table_where_the_resolution_is_known():
+    volume = sampled_volume()
+    table = decode(volume, [Step("polarity2instance")], resolution=NM).table
+    assert table.side.tolist() == ["paired"]
+    assert table.confidence.notna().all()
+    half = Step("polarity2instance", {"scale_factors": [1, 0.5, 0.5]})
+    smaller = decode(volume, [half], resolution=NM).table
+    assert smaller.pre_x_nm[0] == pytest.approx(table.pre_x_nm[0], abs=16)
+    assert smaller.size_nm3[0] == table.size_nm3[0]
+    semantic = Step("polarity2instance", {"semantic": True})
+    assert decode(volume, [semantic], resolution=NM).table is None

@@ -63,5 +63,5 @@ def test_functions_compile_where_nothing_can_be_kept():
 
 
 def test_there_are_no_other_kernels():
-    with pytest.raises(AttributeError, match="has no attribute 'voxels'"):
-        _ = kernels.voxels
+    with pytest.raises(AttributeError, match="has no attribute 'loops'"):
+        _ = kernels.loops

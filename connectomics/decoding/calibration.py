@@ -1,0 +1,138 @@
+"""Calibration: turning a decoder's confidence into the share of such synapses that are real.
+
+A calibration is fitted on validation data, kept as plain numbers (it goes into YAML and JSON),
+and given to the decoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from connectomics.errors import ConfigError, DataError
+
+CALIBRATION_REMEDY = "Give what fit_calibration returned: {method: platt, slope: 1, intercept: 0}."
+
+_LEAST = 1e-6  # confidences are kept this far from 0 and 1, whose logits are infinite
+
+
+def fit_calibration(
+    confidence: Sequence[float] | np.ndarray,
+    is_real: Sequence[bool] | np.ndarray,
+    *,
+    method: Literal["platt", "isotonic"] = "platt",
+) -> dict[str, Any]:
+    """Fit what confidence means from synapses of which it is known whether they are real.
+
+    "platt" fits p = 1 / (1 + exp(-(slope · logit(confidence) + intercept))) with Platt's
+    targets, which keep it from certainty (Platt 1999, Advances in Large Margin Classifiers);
+    two numbers, so some twenty synapses will do. "isotonic" fits the best non-decreasing steps
+    by pooling adjacent violators (Zadrozny and Elkan 2002); it wants hundreds.
+
+    Args:
+        confidence: (S,) uncalibrated confidences in [0, 1].
+        is_real: (S,) whether each is a true synapse.
+        method: What to fit.
+
+    Returns:
+        A calibration for `calibrate` and the `calibration` of `decode_synapses`.
+
+    Raises:
+        DataError: There is no synapse, or a confidence is not in [0, 1].
+
+    >>> fit_calibration([0.2, 0.4, 0.6, 0.8], [False, True, False, True], method="isotonic")
+    {'method': 'isotonic', 'confidence': [0.2, 0.5, 0.8], 'share': [0.0, 0.5, 1.0]}
+    """
+    x, y = np.asarray(confidence, float), np.asarray(is_real, bool)
+    if x.shape != y.shape or x.ndim != 1 or x.size == 0:
+        raise DataError(
+            "fit_calibration",
+            f"there are {x.shape} confidences and {y.shape} answers.",
+            "Give one of each for every synapse, and at least one synapse.",
+        )
+    if not ((x >= 0) & (x <= 1)).all():
+        raise DataError("fit_calibration", "a confidence is not in [0, 1].", "Check the table.")
+    if method == "isotonic":
+        return _fit_isotonic(x, y)
+    slope, intercept = _fit_logistic(_logit(x), y)
+    return {"method": "platt", "slope": slope, "intercept": intercept}
+
+
+def calibrate(confidence: np.ndarray, calibration: Mapping[str, Any]) -> np.ndarray:
+    """Apply a calibration to confidences.
+
+    Args:
+        confidence: (S,) in [0, 1].
+        calibration: What `fit_calibration` returned.
+
+    Returns:
+        (S,) in [0, 1].
+
+    Raises:
+        ConfigError: The calibration is none.
+
+    >>> calibrate(np.array([0.5]), {"method": "platt", "slope": 1.0, "intercept": 0.0})
+    array([0.5])
+    """
+    if not is_calibration(calibration):
+        raise ConfigError("calibration", f"{calibration!r} is no calibration.", CALIBRATION_REMEDY)
+    if calibration["method"] == "isotonic":
+        return np.interp(confidence, calibration["confidence"], calibration["share"])
+    z = calibration["slope"] * _logit(np.asarray(confidence, float)) + calibration["intercept"]
+    return 1 / (1 + np.exp(-z))
+
+
+def is_calibration(value: Any) -> bool:
+    """Whether a value is what `fit_calibration` returns."""
+    wanted = {"platt": ("slope", "intercept"), "isotonic": ("confidence", "share")}
+    if not isinstance(value, Mapping) or value.get("method") not in wanted:
+        return False
+    return all(name in value for name in wanted[value["method"]])
+
+
+def _logit(p: np.ndarray) -> np.ndarray:
+    p = np.clip(p, _LEAST, 1 - _LEAST)
+    return np.log(p / (1 - p))
+
+
+def _fit_logistic(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """Slope and intercept by Newton's method, with a faint pull of the slope towards 1."""
+    real = int(y.sum())
+    fake = y.size - real
+    target = np.where(y, (real + 1) / (real + 2), 1 / (fake + 2))
+    design = np.column_stack([x, np.ones_like(x)])
+    pull = np.diag([1e-2, 1e-6])
+    weights, prior = np.array([1.0, 0.0]), np.array([1.0, 0.0])
+    for _ in range(100):
+        p = 1 / (1 + np.exp(-np.clip(design @ weights, -30, 30)))
+        gradient = design.T @ (p - target) + pull @ (weights - prior)
+        curvature = (design * (p * (1 - p))[:, None]).T @ design + pull
+        step = np.linalg.solve(curvature, gradient)
+        weights -= step / max(1.0, float(np.abs(step).max()))
+        if np.abs(step).max() < 1e-10:
+            break
+    return float(weights[0]), float(weights[1])
+
+
+def _fit_isotonic(x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
+    """Blocks of equal share, by pooling adjacent violators; each at its mean confidence."""
+    order = np.argsort(x, kind="stable")
+    blocks: list[list[float]] = []  # sum of confidence, synapses, real ones
+    for value, real in zip(x[order], y[order], strict=True):
+        blocks.append([value, 1, float(real)])
+        while len(blocks) > 1 and _violates(blocks[-2], blocks[-1]):
+            last = blocks.pop()
+            blocks[-1] = [a + b for a, b in zip(blocks[-1], last, strict=True)]
+    return {
+        "method": "isotonic",
+        "confidence": [float(total / size) for total, size, _ in blocks],
+        "share": [float(real / size) for _, size, real in blocks],
+    }
+
+
+def _violates(before: list[float], after: list[float]) -> bool:
+    """Whether two neighbouring blocks must be one: shares fall, or the confidences are equal."""
+    falls = before[2] * after[1] > after[2] * before[1]
+    return falls or before[0] * after[1] == after[0] * before[1]

@@ -1,0 +1,177 @@
+"""Reading probabilities, and neurons, at the voxels that may be synapse."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from connectomics.decoding.bits import BitMask, dilate_in_plane
+from connectomics.decoding.candidates import NONE, POST, PRE, Candidates, is_set, list_voxels
+from connectomics.decoding.polarity import polarity_masks
+from connectomics.decoding.probabilities import Probabilities, argmax_masks, threshold_masks
+from connectomics.decoding.runs import label_components, remove_small
+from connectomics.decoding.sections import map_sections
+from connectomics.errors import DataError
+
+
+def find_candidates(
+    probabilities: Probabilities,
+    resolution: tuple[float, float, float],
+    *,
+    thres: float,
+    low: float | None,
+    exclusive: bool,
+    bridge_nm: float,
+    min_piece_nm3: float,
+) -> Candidates:
+    """List the voxels of the union's components, with the sides the baseline gives them.
+
+    Args:
+        probabilities: Three channels; see `polarity2instance`.
+        resolution: nm per voxel (z, y, x).
+        thres: Probability above which a voxel is foreground.
+        low: The same for the union alone; None where it has no threshold of its own.
+        exclusive: Whether the channels are background, pre and post.
+        bridge_nm: Edge of the square that dilates the union, before its components are found.
+        min_piece_nm3: Pieces of one side smaller than this are dropped first.
+    """
+    pre, post, union = _masks(probabilities, thres, low, exclusive)
+    min_piece = voxels_of(min_piece_nm3, resolution)
+    remove_small(pre, min_piece)
+    remove_small(post, min_piece)
+    bridged = BitMask(union.bits.copy(), union.shape)
+    dilate_in_plane(bridged, round(bridge_nm / float(np.sqrt(resolution[1] * resolution[2]))))
+    index, component = list_voxels(label_components(bridged), union.shape)
+    p_pre, p_post, p_union = gather(probabilities, index, exclusive)
+    side = np.where(is_set(post, index), POST, np.where(is_set(pre, index), PRE, NONE))
+    return Candidates(
+        shape=probabilities.shape,
+        resolution=resolution,
+        index=index,
+        pre=p_pre,
+        post=p_post,
+        union=p_union,
+        inside=is_set(union, index),
+        synapse=component,
+        side=side.astype(np.int8),
+    )
+
+
+def voxels_of(volume_nm3: float, resolution: tuple[float, float, float]) -> int:
+    """The least number of voxels that fill a volume.
+
+    >>> voxels_of(245_760.0, (30.0, 8.0, 8.0)), voxels_of(1.0, (30.0, 8.0, 8.0))
+    (128, 1)
+    """
+    # The small term keeps rounding from asking for a voxel more.
+    return int(np.ceil(volume_nm3 / float(np.prod(resolution)) - 1e-6))
+
+
+def _masks(
+    probabilities: Probabilities, thres: float, low: float | None, exclusive: bool
+) -> tuple[BitMask, BitMask, BitMask]:
+    """The masks of pre, post and union, with pre and post inside the union."""
+    if low is None:
+        return polarity_masks(probabilities, thres, exclusive)
+    if exclusive:
+        pre, post = argmax_masks(probabilities)
+        union = _foreground(probabilities, low)
+    else:
+        pre, post, union = threshold_masks(probabilities, (thres, thres, low))
+    np.bitwise_and(pre.bits, union.bits, out=pre.bits)
+    np.bitwise_and(post.bits, union.bits, out=post.bits)
+    return pre, post, union
+
+
+def _foreground(probabilities: Probabilities, low: float) -> BitMask:
+    """Where the classes pre and post have more than `low` between them."""
+    mask = BitMask.empty(probabilities.shape)
+
+    def threshold(begin: int, end: int) -> None:
+        both = probabilities.read_p(1, begin, end) + probabilities.read_p(2, begin, end)
+        mask.bits[begin:end] = BitMask.pack(both > low).bits
+
+    map_sections(probabilities.shape[0], threshold)
+    return mask
+
+
+def gather(
+    probabilities: Probabilities, index: np.ndarray, exclusive: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The probability of pre, post and union at some voxels, (V,) float32 each.
+
+    Args:
+        probabilities: Three channels.
+        index: (V,) flat indices, ascending.
+        exclusive: Whether the channels are background, pre and post.
+    """
+    depth, height, width = probabilities.shape
+    channels = (1, 2) if exclusive else (0, 1, 2)
+    found = np.empty((3, index.size), np.float32)
+    first = np.searchsorted(index, np.arange(depth + 1) * (height * width))
+
+    def read(begin: int, end: int) -> None:
+        places = slice(first[begin], first[end])
+        if first[begin] == first[end]:
+            return
+        local = index[places] - begin * height * width
+        for row, channel in enumerate(channels):
+            found[row, places] = probabilities.read_p(channel, begin, end).ravel()[local]
+
+    map_sections(depth, read, thickness=1)
+    if exclusive:
+        found[2] = np.minimum(found[0] + found[1], 1)
+    return found[0], found[1], found[2]
+
+
+def gather_neurons(neurons: Any, candidates: Candidates, where: str) -> np.ndarray:
+    """The neuron at each candidate voxel, (V,) uint64; 0 is none.
+
+    Args:
+        neurons: (Z, Y, X) ids: an array, or anything that is sliced like one.
+        candidates: V voxels.
+        where: The function they were given to, for messages.
+
+    Raises:
+        DataError: The neurons have another shape than the volume, or are no ids.
+    """
+    if tuple(neurons.shape) != candidates.shape:
+        raise DataError(
+            where,
+            f"the neurons have shape {tuple(neurons.shape)}, the volume {candidates.shape}.",
+            "Give the neuron segmentation of the same region at the same voxel size.",
+        )
+    if np.dtype(neurons.dtype).kind not in "ui":
+        raise DataError(where, f"the neurons are {neurons.dtype}.", "Give whole-number ids.")
+    _, height, width = candidates.shape
+    found = np.zeros(candidates.index.size, np.uint64)
+    first = np.searchsorted(candidates.index, np.arange(candidates.shape[0] + 1) * height * width)
+    for z in range(candidates.shape[0]):
+        places = slice(first[z], first[z + 1])
+        if first[z] < first[z + 1]:
+            section = np.asarray(neurons[z]).ravel()
+            found[places] = section[candidates.index[places] - z * height * width]
+    return found
+
+
+def union_between(
+    probabilities: Probabilities, begin: np.ndarray, end: np.ndarray, exclusive: bool
+) -> float:
+    """Mean probability of the union on the voxels strictly between two, 1 if there are none.
+
+    Args:
+        probabilities: Three channels.
+        begin: (3,) voxel (z, y, x).
+        end: (3,) voxel.
+        exclusive: Whether the channels are background, pre and post.
+    """
+    steps = int(np.abs(end - begin).max())
+    if steps < 2:
+        return 1.0
+    share = np.arange(1, steps)[:, None] / steps
+    z, y, x = np.rint(begin + share * (end - begin)).astype(np.int64).T
+    channel = 0 if exclusive else 2
+    low = int(z.min())
+    p = probabilities.read_p(channel, low, int(z.max()) + 1)[z - low, y, x]
+    return float(1 - p.mean() if exclusive else p.mean())

@@ -1,0 +1,194 @@
+"""Synapse tables on disk, and in the forms that other programs take in."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from connectomics.decoding.table import TABLE_COLUMNS
+from connectomics.errors import DataError
+from connectomics.files import atomic_path
+from connectomics.geometry import nm_to_voxel
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+logger = logging.getLogger(__name__)
+
+
+def write_table(table: pd.DataFrame, path: str | Path) -> None:
+    """Write a synapse table as CSV or Parquet, whichever the suffix of the path names.
+
+    Raises:
+        DataError: The suffix is another, Parquet is not installed, or the folder cannot be
+            written.
+    """
+    suffix = Path(path).suffix
+    if suffix not in (".csv", ".parquet"):
+        raise DataError(str(path), f"{suffix!r} is no format of tables.", "Use .csv or .parquet.")
+    if suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
+        raise DataError(
+            str(path),
+            "Parquet needs pyarrow, which is not installed.",
+            'Run: pip install "connectomics[parquet]", or use .csv.',
+        )
+    with atomic_path(path) as temporary:
+        if suffix == ".csv":
+            table.to_csv(temporary, index=False)
+        else:
+            table.to_parquet(temporary, index=False, engine="pyarrow")
+
+
+def read_table(path: str | Path) -> pd.DataFrame:
+    """Read back what `write_table` wrote, column types included.
+
+    Raises:
+        DataError: There is no such file, or it is no synapse table.
+    """
+    import pandas as pd
+
+    if not Path(path).is_file():
+        raise DataError(str(path), "no such file.", "Make it with --mode decode.")
+    if Path(path).suffix == ".parquet":
+        table = pd.read_parquet(path)
+    else:
+        ids: Any = {"pre_neuron": "UInt64", "post_neuron": "UInt64"}
+        table = pd.read_csv(path, dtype=ids)
+    missing = [name for name in TABLE_COLUMNS if name not in table.columns]
+    if missing:
+        raise DataError(
+            str(path),
+            f"is no synapse table: it lacks {', '.join(missing)}.",
+            "Make it with --mode decode.",
+        )
+    return table
+
+
+def write_cave(
+    table: pd.DataFrame, path: str | Path, *, voxel_size: Sequence[float] = (1.0, 1.0, 1.0)
+) -> int:
+    """Write the upload form of CAVE's `synapse` schema, as CSV.
+
+    One row per synapse with both sides: id, pre_pt_position, post_pt_position, ctr_pt_position
+    as [x, y, z], and size in nm³. Synapses whose two neurons are the same are left out, as CAVE
+    takes them for invalid.
+
+    Args:
+        table: A synapse table.
+        path: Where to, ending in .csv.
+        voxel_size: nm per unit of the positions, (z, y, x): the `voxel_resolution` declared to
+            CAVE; positions are in nm by default.
+
+    Returns:
+        How many rows were written.
+    """
+    import pandas as pd
+
+    paired = _column(table, "side") == "paired"
+    pre, post = _neurons(table, "pre"), _neurons(table, "post")
+    autapse = paired & (pre == post) & (pre > 0)
+    if autapse.any():
+        logger.warning("%d synapses of a neuron with itself are left out.", int(autapse.sum()))
+    rows = table.take(np.flatnonzero(paired & ~autapse))
+    columns: dict[str, Any] = {"id": _column(rows, "synapse_id")}
+    for name, point in (("pre", "pre"), ("post", "post"), ("ctr", "centre")):
+        places = nm_to_voxel(_points(rows, point), voxel_size)[:, ::-1]
+        columns[f"{name}_pt_position"] = [json.dumps(place) for place in places.tolist()]
+    columns["size"] = _column(rows, "size_nm3")
+    with atomic_path(path) as temporary:
+        pd.DataFrame(columns).to_csv(temporary, index=False)
+    return len(rows)
+
+
+def write_neuprint(table: pd.DataFrame, path: str | Path, *, voxel_size: Sequence[float]) -> int:
+    """Write the sites of synapses as neuPrint takes them, as CSV.
+
+    One row per site: bodyId (0 where no neuron is known), type (pre or post), x, y, z in whole
+    voxels, confidence. Connections that share the point and neuron of their pre site share its
+    row, which keeps the greatest confidence.
+
+    Args:
+        table: A synapse table.
+        path: Where to, ending in .csv.
+        voxel_size: nm per voxel (z, y, x) of the segmentation in neuPrint.
+
+    Returns:
+        How many rows were written.
+    """
+    import pandas as pd
+
+    parts = []
+    for side in ("pre", "post"):
+        rows = _with_side(table, side)
+        places = np.rint(nm_to_voxel(_points(rows, side), voxel_size)).astype(np.int32)
+        columns: dict[str, Any] = {"bodyId": _neurons(rows, side), "type": side}
+        columns |= {axis: places[:, 2 - k] for k, axis in enumerate("xyz")}
+        parts.append(pd.DataFrame({**columns, "confidence": _column(rows, "confidence")}))
+    sites = pd.concat(parts, ignore_index=True).sort_values("confidence", ascending=False)
+    sites = sites.drop_duplicates(["bodyId", "type", "x", "y", "z"]).sort_index()
+    with atomic_path(path) as temporary:
+        sites.to_csv(temporary, index=False)
+    return len(sites)
+
+
+def write_cremi(
+    table: pd.DataFrame, path: str | Path, *, offset_nm: Sequence[float] = (0.0, 0.0, 0.0)
+) -> int:
+    """Write the `annotations` of the CREMI format, as HDF5.
+
+    `annotations/ids` (N,), `types` (N,) presynaptic_site or postsynaptic_site, `locations`
+    (N, 3) in nm, z y x, relative to the attribute `offset`, and `presynaptic_site/partners`
+    (M, 2) ids of pre and post. Synapse n has the sites 2n - 1 and 2n, as in its labels.
+
+    Args:
+        table: A synapse table.
+        path: Where to, ending in .hdf or .h5.
+        offset_nm: What locations are relative to (z, y, x).
+
+    Returns:
+        How many partner pairs were written.
+    """
+    import h5py
+
+    ids, types, locations = [], [], []
+    for side, before in (("pre", 1), ("post", 0)):
+        rows = _with_side(table, side)
+        ids.append(2 * _column(rows, "synapse_id").astype(np.uint64) - np.uint64(before))
+        types += [f"{side}synaptic_site"] * len(rows)
+        locations.append(_points(rows, side) - np.asarray(offset_nm, float))
+    paired = _column(table, "synapse_id")[_column(table, "side") == "paired"].astype(np.uint64)
+    partners = np.stack([2 * paired - np.uint64(1), 2 * paired], axis=1)
+    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["file_format"] = "0.2"
+        group = file.create_group("annotations")
+        group.attrs["offset"] = np.asarray(offset_nm, float)
+        group["ids"] = np.concatenate(ids)
+        group.create_dataset("types", data=types, dtype=h5py.string_dtype())
+        group["locations"] = np.concatenate(locations)
+        group["presynaptic_site/partners"] = partners
+    return len(partners)
+
+
+def _points(table: pd.DataFrame, point: str) -> np.ndarray:
+    """(N, 3) positions in nm (z, y, x)."""
+    return np.stack([_column(table, f"{point}_{axis}_nm") for axis in "zyx"], axis=1)
+
+
+def _neurons(table: pd.DataFrame, side: str) -> np.ndarray:
+    """(N,) uint64 neurons of a side, 0 for none."""
+    return np.asarray(table[f"{side}_neuron"].fillna(0), np.uint64)
+
+
+def _with_side(table: pd.DataFrame, side: str) -> pd.DataFrame:
+    """The synapses that have a side."""
+    return table.take(np.flatnonzero(_column(table, f"{side}_voxels") > 0))
+
+
+def _column(table: pd.DataFrame, name: str) -> np.ndarray:
+    return np.asarray(table[name])

@@ -1,0 +1,135 @@
+"""Polyadic synapses: one pre side, several post partners, one connection each."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+
+from connectomics.decoding.candidates import POST, Candidates, link_offset, pieces_of
+from connectomics.decoding.merging import number_groups
+
+
+def split_partners(
+    candidates: Candidates, *, share: float, apart_nm: float, part_nm3: float
+) -> Candidates:
+    """Split synapses whose post side lies in pieces that are clearly apart.
+
+    Each piece becomes a synapse of its own; the pre side is shared out among them, each voxel
+    to the nearest piece. Pieces that only a lost section separates are one.
+
+    Args:
+        candidates: Synapses with sides.
+        share: A piece is a partner from this share of the synapse's largest piece on.
+        apart_nm: Pieces nearer than this in a section are one.
+        part_nm3: A piece is a partner from this volume on.
+    """
+    post = np.where(candidates.labelled & (candidates.side == POST), candidates.synapse, -1)
+    piece, count = pieces_of(candidates, post)
+    group = _join_near(candidates, piece, count, apart_nm)
+    return split_groups(candidates, group, share=share, part_nm3=part_nm3)
+
+
+def split_by_neuron(
+    candidates: Candidates, neuron: np.ndarray, *, share: float, part_nm3: float
+) -> Candidates:
+    """Split synapses whose post side lies in several neurons.
+
+    Args:
+        candidates: Synapses with sides.
+        neuron: (V,) neuron at each voxel; 0 is none.
+        share: A neuron is a partner from this share of the largest partner's part on.
+        part_nm3: A neuron is a partner from this volume on.
+    """
+    ids, number = np.unique(neuron, return_inverse=True)
+    post = candidates.labelled & (candidates.side == POST) & (neuron > 0)
+    key = np.where(post, candidates.synapse.astype(np.int64) * len(ids) + number, -1)
+    return split_groups(candidates, number_groups(key), share=share, part_nm3=part_nm3)
+
+
+def split_groups(
+    candidates: Candidates, group: np.ndarray, *, share: float, part_nm3: float
+) -> Candidates:
+    """Make a synapse of each large group of post voxels; the other voxels join the nearest.
+
+    Args:
+        candidates: Synapses with sides.
+        group: (V,) group from 0 of each post voxel, or -1; a group is of one synapse.
+        share: A group is large from this share of the synapse's largest group on.
+        part_nm3: A group is large from this volume on.
+    """
+    of_group = np.flatnonzero(group >= 0)
+    size = np.bincount(group[of_group])
+    owner = np.zeros(len(size), np.int64)
+    owner[group[of_group]] = candidates.synapse[of_group]
+    largest = np.zeros(candidates.count, np.int64)
+    np.maximum.at(largest, owner, size)
+    large = (size >= share * largest[owner]) & (size * candidates.voxel_nm3 >= part_nm3)
+    large &= np.bincount(owner[large], minlength=candidates.count)[owner] > 1
+    synapse = candidates.synapse.astype(np.int64)
+    order = np.argsort(candidates.synapse, kind="stable")
+    for s in np.unique(owner[large]):
+        mine = order[slice(*np.searchsorted(candidates.synapse, [s, s + 1], sorter=order))]
+        synapse[mine] = candidates.count + _nearest_group(candidates, mine, group, large)
+    return candidates.give(synapse=number_groups(synapse))
+
+
+def _nearest_group(
+    candidates: Candidates, places: np.ndarray, group: np.ndarray, large: np.ndarray
+) -> np.ndarray:
+    """The large group that is nearest to each of some voxels."""
+    from scipy.spatial import KDTree
+
+    mine = group[places]
+    seed = np.append(large, False)[mine]
+    points = candidates.points_nm(places)
+    _, nearest = KDTree(points[seed]).query(points)
+    return mine[seed][nearest]
+
+
+def _join_near(
+    candidates: Candidates, piece: np.ndarray, count: int, apart_nm: float
+) -> np.ndarray:
+    """Join the pieces of a synapse that lie near each other, or a lost section apart."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    taken = np.flatnonzero(piece >= 0)
+    owner = np.zeros(count, np.int64)
+    owner[piece[taken]] = candidates.synapse[taken]
+    several = np.bincount(owner, minlength=max(candidates.count, 1))[owner] > 1
+    taken = taken[several[piece[taken]]]
+    if len(taken) == 0:
+        return piece
+    index, of_place = candidates.index[taken], piece[taken].astype(np.int64)
+    keys = []
+    for offset in _offsets_within(apart_nm, candidates.resolution):
+        after = link_offset(index, candidates.shape, offset)
+        here = np.flatnonzero(after >= 0)
+        a, b = of_place[here], of_place[after[here]]
+        keys.append(np.unique((a * count + b)[(a != b) & (owner[a] == owner[b])]))
+    a, b = np.divmod(np.unique(np.concatenate(keys)), count)
+    graph = coo_array((np.ones(len(a)), (a, b)), shape=(count, count))
+    _, joined = connected_components(graph, directed=False)
+    return np.where(piece >= 0, joined[piece], -1)
+
+
+def _offsets_within(
+    distance_nm: float, resolution: tuple[float, float, float]
+) -> list[tuple[int, int, int]]:
+    """Offsets (z, y, x) to the later voxels within a distance, two sections counting as that.
+
+    >>> _offsets_within(8.0, (30.0, 8.0, 8.0))
+    [(0, 0, 1), (0, 1, 0), (1, 0, 0), (2, 0, 0)]
+    """
+    scale = (distance_nm / 2, *resolution[1:])
+    reach = [int(distance_nm / size + 1e-6) if size else 0 for size in scale]
+    z, y, x = (range(-n, n + 1) for n in reach)
+    return [
+        offset
+        for offset in itertools.product(z, y, x)
+        if offset > (0, 0, 0)
+        and math.hypot(*(n * size for n, size in zip(offset, scale, strict=True)))
+        <= distance_nm + 1e-6
+    ]

@@ -1,0 +1,271 @@
+"""The decoder beyond the baseline: probabilities to synapses, each with its row in a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from connectomics.decoding import kernels
+from connectomics.decoding.calibration import calibrate
+from connectomics.decoding.candidates import Candidates
+from connectomics.decoding.confidence import confidence, polarity_margin
+from connectomics.decoding.duplicates import centres_nm, duplicate_pairs
+from connectomics.decoding.evidence import find_candidates, gather_neurons, union_between
+from connectomics.decoding.hysteresis import keep_strong
+from connectomics.decoding.mending import fill_sections, join_continuations
+from connectomics.decoding.merging import join_pairs, number_kept
+from connectomics.decoding.pairing import pair_orphans
+from connectomics.decoding.partners import Partners, name_partners
+from connectomics.decoding.polyadic import split_by_neuron, split_partners
+from connectomics.decoding.probabilities import check_probabilities
+from connectomics.decoding.settings import check_settings
+from connectomics.decoding.sizes import drop_small_sides, drop_small_synapses
+from connectomics.decoding.splitting import split_touching
+from connectomics.decoding.table import BAND_NM, CLEFT_NM, build_table, check_resolution
+from connectomics.decoding.voting import settle_strays, trim_to_peak, vote_sides
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BASELINE: dict[str, Any] = {
+    "min_piece_nm3": 128 * 30.0 * 8.0 * 8.0,
+    "hysteresis": None,
+    "trim": 0.0,
+    "split_saddle": None,
+    "vote": False,
+    "stray_share": 0.0,
+    "mend_sections": 0,
+    "pair_nm": 0.0,
+    "polyadic": False,
+    "duplicate_nm": 0.0,
+    "min_confidence": 0.0,
+    "min_side_nm3": 0.0,
+    "min_synapse_nm3": 0.0,
+}
+"""Settings with which `decode_synapses` is the baseline: every point off, the early filter on."""
+
+_NO_SETTINGS = ("where", "probabilities", "resolution", "neurons", "offset_nm")
+
+
+class SynapseResult(NamedTuple):
+    """What a decoder finds.
+
+    Attributes:
+        labels: (Z, Y, X) unsigned: the pre voxels of synapse n carry 2n - 1, its post voxels 2n.
+        table: One row per synapse (`TABLE_COLUMNS`).
+        partners: One row per synapse: synapse_id, pre_neuron, pre_margin, post_neuron,
+            post_margin, autapse. None without neurons.
+    """
+
+    labels: np.ndarray
+    table: pd.DataFrame
+    partners: pd.DataFrame | None
+
+
+def decode_synapses(
+    probabilities: np.ndarray,
+    *,
+    resolution: Sequence[float],
+    neurons: np.ndarray | None = None,
+    offset_nm: Sequence[float] = (0.0, 0.0, 0.0),
+    exclusive: bool = False,
+    thres: float = 0.5,
+    bridge_nm: float = 40.0,
+    min_piece_nm3: float = 0.0,
+    hysteresis: tuple[float, float] | None = (0.3, 0.5),
+    core_nm3: float = 0.25e6,
+    trim: float = 0.5,
+    split_saddle: float | None = 0.75,
+    split_sigma_nm: float = 24.0,
+    split_radius_nm: float = 60.0,
+    part_nm3: float = 0.5e6,
+    vote: bool = True,
+    stray_share: float = 0.2,
+    mend_sections: int = 1,
+    mend_overlap: float = 0.4,
+    pair_nm: float = 60.0,
+    pair_evidence: float = 0.2,
+    polyadic: bool = True,
+    partner_share: float = 0.2,
+    apart_nm: float = 24.0,
+    duplicate_nm: float = 250.0,
+    calibration: dict[str, Any] | None = None,
+    min_confidence: float = 0.3,
+    min_side_nm3: float = 0.25e6,
+    min_synapse_nm3: float = 0.5e6,
+) -> SynapseResult:
+    """Decode pre- and post-synaptic probabilities into synapses, and list them.
+
+    The baseline's rule (`polarity2instance`) finds components of the union and the sides in
+    them. Every setting below that says "off" can be switched off on its own; with the settings
+    `BASELINE` all are, and the labels are the baseline's. Distances are in nm and volumes in
+    nm³, so that the same settings serve other voxel sizes.
+
+    1. `hysteresis` lets the union reach down to a low threshold where it holds enough that
+       exceeds the high one; `trim` then cuts each synapse at a share of its own strength.
+    2. `split_saddle` splits what touches (`split_touching`).
+    3. `vote` gives each voxel to the likelier side, `stray_share` takes the vote from strays.
+    4. `mend_sections` joins what a damaged section cuts, `pair_nm` pairs sides found apart.
+    5. `polyadic` makes each post partner of one pre side a synapse of its own.
+    6. `neurons` name the partners, and split what spans several.
+    7. `duplicate_nm` joins synapses between the same neurons at the same place.
+    8. `min_confidence` drops what is unlikely; `calibration` says how likely that is.
+    9. `min_side_nm3` and `min_synapse_nm3` drop what is too small, last of all.
+
+    Args:
+        probabilities: (3, Z, Y, X), as `polarity2instance` takes them.
+        resolution: nm per voxel (z, y, x).
+        neurons: (Z, Y, X) ids of a neuron segmentation; 0 is none.
+        offset_nm: Position of voxel (0, 0, 0) in nm (z, y, x), for the table.
+        exclusive: The channels are background, pre and post, and exclude each other.
+        thres: Probability above which a voxel is foreground.
+        bridge_nm: Edge of the square by which the union is dilated in each section, to bridge
+            gaps within a synapse.
+        min_piece_nm3: Pieces of one side smaller than this are dropped first; 0 drops none.
+        hysteresis: Low and high threshold of the union; None is off.
+        core_nm3: Volume above the high threshold that a component needs.
+        trim: Share of the synapse's own strength that the union needs at a voxel; 0 is off.
+        split_saddle: Synapses are split where the evidence between them falls below this share
+            of the weaker one's peak; None is off.
+        split_sigma_nm: Smoothing of that evidence.
+        split_radius_nm: Peaks nearer than this are one synapse.
+        part_nm3: A part split off needs this volume on each side, and a polyadic partner or a
+            neuron's part needs it too.
+        vote: Give each voxel of the union to the likelier side; False keeps the thresholds.
+        stray_share: A piece of a side smaller than this share of the largest is a stray; 0 is
+            off.
+        mend_sections: Damaged sections in a row across which a synapse is joined; 0 is off.
+        mend_overlap: Share of the smaller cross-section that has to overlap for that.
+        pair_nm: The most that lies between a pre and a post side that are paired; 0 is off.
+        pair_evidence: Mean probability of the union they need on the line between them.
+        polyadic: Split synapses with several post partners; False is off.
+        partner_share: A post piece or neuron is a partner from this share of the largest on.
+        apart_nm: Post pieces nearer than this are one.
+        duplicate_nm: The most that lies between the centres of duplicates; 0 is off.
+        calibration: What `fit_calibration` returned; None leaves confidences as they are.
+        min_confidence: Synapses less sure than this are dropped; 0 is off.
+        min_side_nm3: Sides smaller than this are dropped; 0 is off.
+        min_synapse_nm3: Synapses smaller than this are dropped; 0 is off.
+
+    Returns:
+        Labels, numbered from 1 without gaps, and their table. What is left one-sided is
+        flagged in the table's column `side`.
+
+    Raises:
+        DataError: The volume, the neurons or the resolution are not what they should be.
+        ConfigError: A setting is out of its range.
+    """
+    where = "decode_synapses"
+    check_settings(where, **{k: v for k, v in locals().items() if k not in _NO_SETTINGS})
+    nm = check_resolution(where, resolution)
+    volume = check_probabilities(probabilities, channels=3, where=where)
+    low, high = hysteresis or (None, 0.0)
+    with kernels.compiling.announced_compilation():
+        found = find_candidates(
+            volume,
+            nm,
+            thres=thres,
+            low=low,
+            exclusive=exclusive,
+            bridge_nm=bridge_nm,
+            min_piece_nm3=min_piece_nm3,
+        )
+        if hysteresis is not None:
+            found = keep_strong(found, high=high, core_nm3=core_nm3)
+        if split_saddle is not None:
+            found = split_touching(
+                found,
+                saddle=split_saddle,
+                sigma_nm=split_sigma_nm,
+                radius_nm=split_radius_nm,
+                part_nm3=part_nm3,
+            )
+        if vote:
+            found = vote_sides(found)
+        if trim:
+            found = trim_to_peak(found, share=trim)
+        if stray_share:
+            found = settle_strays(found, share=stray_share)
+        if mend_sections:
+            found = join_continuations(found, sections=mend_sections, overlap=mend_overlap)
+        if pair_nm:
+            between = partial(union_between, volume, exclusive=exclusive)
+            found = pair_orphans(found, between, gap_nm=pair_nm, evidence=pair_evidence)
+        found = _connections(
+            found,
+            neurons,
+            polyadic={"share": partner_share, "part_nm3": part_nm3} if polyadic else None,
+            apart_nm=apart_nm,
+            duplicate_nm=duplicate_nm,
+        )
+        found = drop_small_sides(found, min_side_nm3)
+        found = drop_small_synapses(found, min_synapse_nm3)
+        sure = confidence(found)
+        if calibration is not None:
+            sure = calibrate(sure, calibration)
+        kept = sure >= min_confidence
+        found, sure = found.renumber(number_kept(kept)), sure[kept]
+        margin = polarity_margin(found)
+        if mend_sections:
+            found = fill_sections(found, sections=mend_sections)
+        partners = None if neurons is None else _name(found, neurons)
+        table = build_table(
+            found, offset_nm=offset_nm, confidence=sure, polarity_margin=margin, partners=partners
+        )
+    return SynapseResult(_paint(found), table, _partner_table(partners))
+
+
+def _connections(
+    found: Candidates,
+    neurons: np.ndarray | None,
+    *,
+    polyadic: dict[str, float] | None,
+    apart_nm: float,
+    duplicate_nm: float,
+) -> Candidates:
+    """Make each connection a synapse, and of each connection one."""
+    if neurons is None:
+        return split_partners(found, apart_nm=apart_nm, **polyadic) if polyadic else found
+    if polyadic:
+        neuron = gather_neurons(neurons, found, "decode_synapses")
+        found = split_by_neuron(found, neuron, **polyadic)
+    if duplicate_nm:
+        partners = _name(found, neurons)
+        pairs = duplicate_pairs(centres_nm(found), partners, distance_nm=duplicate_nm)
+        found = join_pairs(found, pairs)
+    return found
+
+
+def _name(found: Candidates, neurons: np.ndarray) -> Partners:
+    """The partners of each synapse."""
+    neuron = gather_neurons(neurons, found, "decode_synapses")
+    return name_partners(found, neuron, cleft_nm=CLEFT_NM, band_nm=BAND_NM)
+
+
+def _paint(found: Candidates) -> np.ndarray:
+    """(Z, Y, X) labels 2n - 1 and 2n for synapses 0, 1, ..., in the narrowest type."""
+    labels = np.zeros(found.shape, np.min_scalar_type(2 * found.count))
+    chosen = found.labelled
+    values = 2 * found.synapse[chosen].astype(np.int64) + found.side[chosen]
+    labels.reshape(-1)[found.index[chosen]] = values
+    return labels
+
+
+def _partner_table(partners: Partners | None) -> pd.DataFrame | None:
+    if partners is None:
+        return None
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "synapse_id": np.arange(1, len(partners.pre) + 1),
+            "pre_neuron": partners.pre,
+            "pre_margin": partners.pre_margin,
+            "post_neuron": partners.post,
+            "post_margin": partners.post_margin,
+            "autapse": partners.autapse,
+        }
+    )

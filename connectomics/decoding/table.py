@@ -1,0 +1,224 @@
+"""The synapse table: one row per connection, positions in nm."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from connectomics.decoding.candidates import POST, PRE, Candidates
+from connectomics.decoding.confidence import confidence, polarity_margin
+from connectomics.decoding.evidence import gather, gather_neurons
+from connectomics.decoding.partners import Partners, name_partners
+from connectomics.decoding.probabilities import check_probabilities
+from connectomics.errors import DataError
+from connectomics.geometry import voxel_to_nm
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TABLE_COLUMNS = (
+    "synapse_id",
+    *(f"{point}_{axis}_nm" for point in ("pre", "post", "centre") for axis in "xyz"),
+    "pre_voxels",
+    "post_voxels",
+    "size_nm3",
+    "confidence",
+    "polarity_margin",
+    "side",
+    "pre_neuron",
+    "post_neuron",
+    "touches_border",
+)
+"""Columns of a synapse table, in their order."""
+
+CLEFT_NM, BAND_NM = 16.0, 64.0
+
+
+def synapse_table(
+    labels: np.ndarray,
+    *,
+    resolution: Sequence[float],
+    offset_nm: Sequence[float] = (0.0, 0.0, 0.0),
+    probabilities: np.ndarray | None = None,
+    exclusive: bool = False,
+    neurons: np.ndarray | None = None,
+) -> pd.DataFrame:
+    """List the synapses of a polarity label volume, predicted or annotated.
+
+    A point is the voxel of the object it names that lies nearest to the object's centroid; its
+    position is index · resolution + offset. What a synapse lacks is empty (NaN, <NA>).
+
+    Args:
+        labels: (Z, Y, X) integers: the pre voxels of synapse n carry 2n - 1, its post voxels 2n.
+        resolution: nm per voxel (z, y, x).
+        offset_nm: Position of voxel (0, 0, 0) in nm (z, y, x).
+        probabilities: (3, Z, Y, X), as the decoder read them, for confidence and margin.
+        exclusive: The channels of `probabilities` are background, pre and post.
+        neurons: (Z, Y, X) ids, for the partners; 0 is none.
+
+    Returns:
+        `TABLE_COLUMNS`, one row per synapse, by id. `synapse_id` is n. `confidence` lies in
+        [0, 1] and is not calibrated; `polarity_margin` is the mean lead of a voxel's side over
+        the other, in [-1, 1]. `side` is paired, pre_only or post_only. `touches_border` says
+        that a voxel lies on the volume's border.
+
+    Raises:
+        DataError: The arrays do not fit each other, or are not what they should be.
+
+    >>> labels = np.array([[[0, 1, 1, 1, 2, 0]]])
+    >>> table = synapse_table(labels, resolution=(30, 8, 8), offset_nm=(60, 0, 0))
+    >>> table[["pre_x_nm", "pre_z_nm", "post_x_nm", "side"]].values.tolist()
+    [[16.0, 60.0, 32.0, 'paired']]
+    """
+    where = "synapse_table"
+    ids, candidates = _listed(where, labels, check_resolution(where, resolution))
+    scores: dict[str, Any] = {}
+    if probabilities is not None:
+        volume = check_probabilities(probabilities, channels=3, where=where)
+        if volume.shape != candidates.shape:
+            raise DataError(
+                where,
+                f"the labels have shape {candidates.shape}, the probabilities {volume.shape}.",
+                "Give the probabilities that the labels were decoded from.",
+            )
+        p = gather(volume, candidates.index, exclusive)
+        candidates = candidates.weigh(*p)
+        scores = {
+            "confidence": confidence(candidates),
+            "polarity_margin": polarity_margin(candidates),
+        }
+    partners = None
+    if neurons is not None:
+        neuron = gather_neurons(neurons, candidates, where)
+        partners = name_partners(candidates, neuron, cleft_nm=CLEFT_NM, band_nm=BAND_NM)
+    return build_table(candidates, ids=ids, offset_nm=offset_nm, partners=partners, **scores)
+
+
+def build_table(
+    candidates: Candidates,
+    *,
+    ids: np.ndarray | None = None,
+    offset_nm: Sequence[float] = (0.0, 0.0, 0.0),
+    confidence: np.ndarray | None = None,
+    polarity_margin: np.ndarray | None = None,
+    partners: Partners | None = None,
+) -> pd.DataFrame:
+    """Lay out the table of listed voxels; every synapse has at least one.
+
+    Args:
+        candidates: Synapses 0 ... S - 1 with sides.
+        ids: (S,) what to call them; n = 1 ... S by default.
+        offset_nm: Position of voxel (0, 0, 0) in nm (z, y, x).
+        confidence: (S,), or None where it is not known.
+        polarity_margin: (S,), or None.
+        partners: Their neurons, or None.
+    """
+    import pandas as pd
+
+    count = candidates.count
+    unknown = np.full(count, np.nan)
+    pre, post = candidates.side_sizes()
+    columns: dict[str, Any] = {"synapse_id": np.arange(1, count + 1) if ids is None else ids}
+    columns["synapse_id"] = columns["synapse_id"].astype(np.int64)
+    for name, sides in (("pre", (PRE,)), ("post", (POST,)), ("centre", (PRE, POST))):
+        points = _central_points(candidates, sides, offset_nm)
+        columns |= {f"{name}_{axis}_nm": points[:, 2 - k] for k, axis in enumerate("xyz")}
+    columns |= {
+        "pre_voxels": pre,
+        "post_voxels": post,
+        "size_nm3": (pre + post) * candidates.voxel_nm3,
+        "confidence": unknown if confidence is None else confidence,
+        "polarity_margin": unknown if polarity_margin is None else polarity_margin,
+        "side": np.where(post == 0, "pre_only", np.where(pre == 0, "post_only", "paired")),
+        "pre_neuron": _neuron_ids(None if partners is None else partners.pre, count),
+        "post_neuron": _neuron_ids(None if partners is None else partners.post, count),
+        "touches_border": _at_border(candidates),
+    }
+    return pd.DataFrame(columns, columns=list(TABLE_COLUMNS))
+
+
+def check_resolution(where: str, resolution: Sequence[float]) -> tuple[float, float, float]:
+    """The resolution as three plain numbers.
+
+    Raises:
+        DataError: It is not three positive numbers.
+    """
+    values = () if resolution is None else tuple(float(size) for size in resolution)
+    if len(values) != 3 or not all(0 < size < float("inf") for size in values):
+        raise DataError(
+            where,
+            f"the resolution is {resolution!r}.",
+            "Give nm per voxel (z, y, x), such as (30, 8, 8); in YAML: data.test.resolution.",
+        )
+    z, y, x = values
+    return z, y, x
+
+
+def _listed(
+    where: str, labels: np.ndarray, resolution: tuple[float, float, float]
+) -> tuple[np.ndarray, Candidates]:
+    """The ids of the synapses of a label volume, and their voxels."""
+    labels = np.asarray(labels)
+    if labels.ndim != 3 or labels.dtype.kind not in "ui":
+        raise DataError(
+            where,
+            f"the labels are {labels.dtype} of shape {labels.shape}.",
+            "Give (Z, Y, X) integers, 2n - 1 on the pre and 2n on the post side of synapse n.",
+        )
+    index = np.flatnonzero(labels)
+    values = labels.ravel()[index]
+    if values.size and values.min() < 0:
+        raise DataError(where, f"a label is {values.min()}.", "Labels start at 0, background.")
+    odd = values % 2
+    ids, synapse = np.unique(values // 2 + odd, return_inverse=True)
+    nothing = np.zeros(index.size, np.float32)
+    z, y, x = labels.shape
+    return ids, Candidates(
+        shape=(z, y, x),
+        resolution=resolution,
+        index=index,
+        pre=nothing,
+        post=nothing,
+        union=nothing,
+        inside=np.ones(index.size, bool),
+        synapse=synapse.astype(np.int32),
+        side=np.where(odd == 1, PRE, POST).astype(np.int8),
+    )
+
+
+def _central_points(
+    candidates: Candidates, sides: tuple[int, ...], offset_nm: Sequence[float]
+) -> np.ndarray:
+    """(S, 3) position (z, y, x) of the voxel nearest each centroid; NaN where there is none."""
+    places = np.flatnonzero(candidates.labelled & np.isin(candidates.side, sides))
+    synapse = candidates.synapse[places]
+    points = voxel_to_nm(candidates.coordinates(places), candidates.resolution)
+    size = np.bincount(synapse, minlength=candidates.count)
+    sums = [np.bincount(synapse, points[:, axis], candidates.count) for axis in range(3)]
+    centroid = np.stack(sums, axis=1) / np.maximum(size, 1)[:, None]
+    away = ((points - centroid[synapse]) ** 2).sum(axis=1)
+    order = np.lexsort((away, synapse))  # among equals the first in scan order counts
+    first = order[np.flatnonzero(np.diff(synapse[order], prepend=-1))]
+    central = np.full((candidates.count, 3), np.nan)
+    central[synapse[first]] = points[first] + np.asarray(offset_nm, float)
+    return central
+
+
+def _at_border(candidates: Candidates) -> np.ndarray:
+    """(S,) bool, whether a synapse has a voxel on the border of the volume."""
+    places = np.flatnonzero(candidates.labelled)
+    at = candidates.coordinates(places)
+    on_border = ((at == 0) | (at == np.array(candidates.shape) - 1)).any(axis=1)
+    touches = np.zeros(candidates.count, bool)
+    touches[candidates.synapse[places[on_border]]] = True
+    return touches
+
+
+def _neuron_ids(neuron: np.ndarray | None, count: int) -> Any:
+    """Ids as whole numbers that may be missing."""
+    import pandas as pd
+
+    ids = np.zeros(count, np.uint64) if neuron is None else neuron
+    return pd.arrays.IntegerArray(ids.astype(np.uint64), ids == 0)
