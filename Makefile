@@ -16,7 +16,9 @@ help:
 	@echo "make clean     remove the virtual environment and caches; outputs and datasets stay"
 
 demo: $(VENV)/.runtime
-	@$(BIN)/python scripts/demo.py
+	$(BIN)/python scripts/main.py --config tutorials/demo.yaml
+	$(BIN)/python scripts/main.py --config tutorials/demo.yaml --mode test \
+		--checkpoint "$$(ls -td outputs/demo/*/checkpoints | head -n 1)/last.ckpt"
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term --cov-fail-under=90

@@ -4,6 +4,7 @@
         config.yaml, provenance.yaml
         <volume>/probabilities.h5    infer
         <volume>/labels.h5           decode
+        <volume>/synapses.csv        decode, where the labels have sides
         <volume>/comparison.png      evaluate
         scores.txt, scores.json, matches.csv
         earlier/                     what a later stage with other settings has replaced
@@ -48,6 +49,11 @@ class VolumeResults:
     def labels(self) -> Path:
         """(Z, Y, X) labels."""
         return self.folder / "labels.h5"
+
+    @property
+    def table(self) -> Path:
+        """One row per synapse."""
+        return self.folder / "synapses.csv"
 
     @property
     def picture(self) -> Path:

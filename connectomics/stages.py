@@ -9,6 +9,7 @@ test       infer, decode, evaluate
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ from connectomics.data.checks import check_data, check_settings
 from connectomics.data.io import open_volume, save_volume
 from connectomics.data.processing import ImageStatistics, channel_names, clean_label, normalize
 from connectomics.data.volumes import LabelledVolume
-from connectomics.decoding import steps
+from connectomics.decoding import steps, write_table
 from connectomics.errors import ConfigError, DataError, Fault
 from connectomics.evaluation.build import LabelPair, check_evaluation, evaluate_volumes
 from connectomics.evaluation.summary import write_report
@@ -139,30 +140,36 @@ def decode(resolved: Resolved, checkpoint: Path | None) -> None:
     """Turn the probabilities of a run into labels."""
     config = resolved.config
     run = run_of(checkpoint, config.save_path)
-    (step,) = config.decoding.steps or [None]
-    if step is None:
+    chosen = config.decoding.steps
+    if not chosen:
         raise ConfigError(
             resolved.place("decoding.steps"),
             "names no decoder.",
             "Add one, such as: decoding: {steps: [{name: polarity2instance}]}",
         )
+    settings = [step.model_dump(mode="json") for step in chosen]
     for results in existing_results(run):
         with open_volume(results.probabilities) as volume:
             attributes, resolution = volume.attributes, volume.resolution
-            key = digest(attributes[KEY], step.model_dump(mode="json"))
+            key = digest(attributes[KEY], settings)
             if is_made_from(results.labels, key):
                 print(f"decode: {results.labels} is up to date")
                 continue
             print(f"decode: {results.probabilities} → {results.labels}")
-            labels = steps.decode(volume.read(), [step])
+            decoded = steps.decode(
+                volume.read(), chosen, resolution=resolution, offset_nm=volume.offset_nm
+            )
         about = {
             KEY: key,
-            "encoding": steps.output_encoding(step),
-            "decoder": step.model_dump_json(),
+            "encoding": steps.output_encoding(chosen[0]),
+            "decoder": json.dumps(settings),
             "synthetic": attributes["synthetic"],
         }
         with replacing(results.labels) as (new,):
-            save_volume(new, labels, resolution=resolution, attributes=about)
+            save_volume(new, decoded.labels, resolution=resolution, attributes=about)
+        if decoded.table is not None:
+            with replacing(results.table) as (new,):
+                write_table(decoded.table, new)
 
 
 def evaluate(resolved: Resolved, checkpoint: Path | None) -> None:

@@ -19,7 +19,7 @@ SIGMOID_LOSSES = ("WeightedBCEWithLogitsLoss", "DiceLoss", "FocalLoss")
 MASKED_LOSSES = ("WeightedBCEWithLogitsLoss", "WeightedCE", "DiceLoss")
 """Losses that can leave masked voxels out."""
 
-EXCLUSIVE_DECODERS = ("polarity2instance",)
+EXCLUSIVE_DECODERS = ("polarity2instance", "synapses")
 """Decoders told by `exclusive` that their channels are {background, pre, post}."""
 
 

@@ -105,7 +105,8 @@ def draw_vesicles(points: np.ndarray, tissue: Tissue, rng: np.random.Generator) 
     ink = (wall, VESICLE_GREY, _VESICLE_STRENGTH)
     neurons = tissue.grid.neurons
     host = neurons[_voxels(points, tissue)]
-    stamp_vesicles(points, radii, host, neurons, tissue.resolution, ink, tissue.image)
+    vesicles = np.column_stack([points, radii])
+    stamp_vesicles(vesicles, host, neurons, tissue.resolution, ink, tissue.image)
 
 
 def draw_density(

@@ -109,7 +109,6 @@ def paint_grid(
     from .kernels import paint_neurites
 
     grid = Grid(np.empty(shape, np.uint32), np.empty(shape, np.uint8), np.empty(shape, np.uint8))
-    capsules, owner = neurites.capsules()
     look = (_MEMBRANE_HALF_WIDTH_NM, float(resolution[0]))
-    paint_neurites(capsules, owner, warp, resolution, look, grid)
+    paint_neurites(neurites.capsules(), warp, resolution, look, grid)
     return grid

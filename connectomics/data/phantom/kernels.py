@@ -3,7 +3,7 @@
 Imported at first use, because importing numba and loading the compiled code takes a second.
 Every loop runs on one thread: the same seed must give the same bytes.
 
-Capsules come as `capsule_rows` packs them, warp and grid as the named tuples of `grid`.
+Capsules come as the named tuple of `neurites`, warp and grid as those of `grid`.
 """
 
 from __future__ import annotations
@@ -22,78 +22,70 @@ _HALF_DIAGONAL = 0.8661
 
 
 @njit(cache=True)
-def paint_neurites(capsules, owner, warp, resolution, look, grid):
+def paint_neurites(capsules, warp, resolution, look, grid):
     """Give every voxel its neurite, its depth inside it, and the darkness of the membrane.
 
     The owner is the neurite whose surface is nearest (an additively weighted Voronoi diagram of
     capsules), seen through the warp; where all surfaces are far, it is glia (0).
 
     Args:
-        capsules: (M, 9) float64.
-        owner: (M,) int64 neuron ids.
+        capsules: The neurites.
         warp: Displacement.
         resolution: (3,) nm per voxel.
         look: Half-width of a membrane, thickness of a section, nm.
         grid: Written.
     """
     shape = grid.neurons.shape
-    begin, end, members = _cell_lists(capsules, owner, warp, shape, resolution)
-    local, nearest = np.empty(len(capsules), np.int64), np.empty(len(capsules))
+    cells = _cell_lists(capsules, warp, shape, resolution)
+    count = len(capsules.rows)
+    local, nearest = np.empty(count, np.int64), np.empty(count)
     centre, bent = np.empty(3), np.empty(4)
     half = 0.5 * BLOCK * math.hypot(resolution[1], resolution[2])
-    for k in range(shape[0]):
-        for j in range(0, shape[1], BLOCK):
-            for i in range(0, shape[2], BLOCK):
-                centre[0] = k * resolution[0]
-                centre[1] = (j + 0.5 * BLOCK) * resolution[1]
-                centre[2] = (i + 0.5 * BLOCK) * resolution[2]
-                cz = int(min(centre[0] // CELL_NM, begin.shape[0] - 1))
-                cy = int(min(centre[1] // CELL_NM, begin.shape[1] - 1))
-                cx = int(min(centre[2] // CELL_NM, begin.shape[2] - 1))
-                among = members[begin[cz, cy, cx] : end[cz, cy, cx]]
-                stretch, glia_slope = _slopes(warp, centre)
-                _bend(warp, centre, bent)
-                reach = half * stretch
-                count, who, best, second = _near(
-                    capsules, owner, among, centre, reach, local, nearest
-                )
-                second = min(second, bent[3] - half * glia_slope)
-                if 0.5 * (second - best) - reach > DEEP_NM:
-                    _fill_block(grid, (k, j, i), who)
-                else:
-                    lists = (local[:count], nearest[:count])
-                    _sort_by_distance(lists[0], lists[1])
-                    corner = (k, j, i)
-                    _paint_block(
-                        capsules, owner, lists, centre, warp, resolution, look, grid, corner
-                    )
+    rows, columns = (shape[1] + BLOCK - 1) // BLOCK, (shape[2] + BLOCK - 1) // BLOCK
+    for block in range(shape[0] * rows * columns):
+        k, j, i = _unravel(block, rows, columns)
+        centre[0] = k * resolution[0]
+        centre[1] = (j + 0.5) * BLOCK * resolution[1]
+        centre[2] = (i + 0.5) * BLOCK * resolution[2]
+        among = _cell_list(cells, centre)
+        stretch, glia_slope = _slopes(warp, centre)
+        _bend(warp, centre, bent)
+        reach = half * stretch
+        kept, who, best, second = _near(capsules, among, centre, reach, local, nearest)
+        second = min(second, bent[3] - half * glia_slope)
+        corner = (k, j * BLOCK, i * BLOCK)
+        if 0.5 * (second - best) - reach > DEEP_NM:
+            _fill_block(grid, corner, who)
+        else:
+            _sort_by_distance(local[:kept], nearest[:kept])
+            shortlist = (local[:kept], nearest[:kept], centre)
+            _paint_block(capsules, shortlist, warp, (resolution, look), grid, corner)
 
 
 @njit(cache=True)
-def paint_tube(capsules, host, warp, resolution, low, neurons, out):
-    """Signed distance (nm) to the surface of a union of capsules, within one neurite.
+def paint_tube(rows, warp, resolution, low, host, out):
+    """Signed distance (nm) to the surface of a union of capsules, within a mask.
 
     Args:
-        capsules: (M, 9) float64.
-        host: Neuron that holds the tube.
+        rows: (M, 9) float64, see `Capsules`.
         warp: Displacement.
         resolution: (3,) nm per voxel.
         low: (3,) first voxel of the box that is looked at.
-        neurons: (z, y, x) uint32 neuron ids in the box.
-        out: (z, y, x) float32, written where the host is.
+        host: (z, y, x) bool, where to look.
+        out: (z, y, x) float32, written in the mask.
     """
     point, bent = np.empty(3), np.empty(4)
     for voxel in range(out.size):
         k, j, i = _unravel(voxel, out.shape[1], out.shape[2])
-        if neurons[k, j, i] != host:
+        if not host[k, j, i]:
             continue
         point[0] = (k + low[0]) * resolution[0]
         point[1] = (j + low[1]) * resolution[1]
         point[2] = (i + low[2]) * resolution[2]
         _bend(warp, point, bent)
         nearest = 1e9
-        for m in range(len(capsules)):
-            nearest = min(nearest, _capsule_at(capsules, m, point)[0])
+        for m in range(len(rows)):
+            nearest = min(nearest, _capsule_at(rows, m, point)[0])
         out[k, j, i] = nearest
 
 
@@ -133,19 +125,19 @@ def _slopes(warp, point):
 
 
 @njit(cache=True)
-def _capsule_at(capsules, m, point):
+def _capsule_at(rows, m, point):
     """Signed distance from a point to the surface of capsule m, and the unit vector to it."""
-    pz, py, px = point[0] - capsules[m, 0], point[1] - capsules[m, 1], point[2] - capsules[m, 2]
-    az, ay, ax = capsules[m, 3], capsules[m, 4], capsules[m, 5]
-    t = min(max((pz * az + py * ay + px * ax) * capsules[m, 8], 0.0), 1.0)
+    pz, py, px = point[0] - rows[m, 0], point[1] - rows[m, 1], point[2] - rows[m, 2]
+    az, ay, ax = rows[m, 3], rows[m, 4], rows[m, 5]
+    t = min(max((pz * az + py * ay + px * ax) * rows[m, 8], 0.0), 1.0)
     dz, dy, dx = pz - t * az, py - t * ay, px - t * ax
     distance = math.sqrt(dz * dz + dy * dy + dx * dx) + 1e-9
-    outside = distance - capsules[m, 6] - t * capsules[m, 7]
+    outside = distance - rows[m, 6] - t * rows[m, 7]
     return outside, dz / distance, dy / distance, dx / distance
 
 
 @njit(cache=True)
-def _near(capsules, owner, among, point, reach, keep, distance):
+def _near(capsules, among, point, reach, keep, distance):
     """Keep the capsules that can decide the first or second owner within `reach` of a point.
 
     Of the first owner those count that can be its nearest, of others those that can be second.
@@ -157,18 +149,18 @@ def _near(capsules, owner, among, point, reach, keep, distance):
     best, second, who = 1e9, 1e9, -1
     for p in range(len(among)):
         m = among[p]
-        outside = _capsule_at(capsules, m, point)[0]
+        outside = _capsule_at(capsules.rows, m, point)[0]
         distance[p] = outside
-        if owner[m] == who:
+        if capsules.owner[m] == who:
             best = min(best, outside)
         elif outside < best:
-            second, best, who = best, outside, owner[m]
+            second, best, who = best, outside, capsules.owner[m]
         elif outside < second:
             second = outside
     kept = 0
     for p in range(len(among)):
         m = among[p]
-        if distance[p] <= (best if owner[m] == who else second) + 2 * reach:
+        if distance[p] <= (best if capsules.owner[m] == who else second) + 2 * reach:
             keep[kept], distance[kept] = m, distance[p]
             kept += 1
     return kept, who, best, second
@@ -187,7 +179,7 @@ def _sort_by_distance(local, nearest):
 
 
 @njit(cache=True)
-def _cell_lists(capsules, owner, warp, shape, resolution):
+def _cell_lists(capsules, warp, shape, resolution):
     """For every cubic cell of space, the capsules that matter anywhere inside it.
 
     Cells are searched in groups of 4 x 4 x 4, so that each looks only through its group's list.
@@ -200,9 +192,9 @@ def _cell_lists(capsules, owner, warp, shape, resolution):
         cells[axis] = int(shape[axis] * resolution[axis] / CELL_NM) + 1
     begin = np.zeros((cells[0], cells[1], cells[2]), np.int64)
     end = np.zeros_like(begin)
-    everyone = np.arange(len(capsules))
-    coarse, fine = np.empty(len(capsules), np.int64), np.empty(len(capsules), np.int64)
-    distance = np.empty(len(capsules))
+    total = len(capsules.rows)
+    everyone, distance = np.arange(total), np.empty(total)
+    coarse, fine = np.empty(total, np.int64), np.empty(total, np.int64)
     members, filled = np.empty(4096, np.int64), 0
     centre, bent = np.empty(3), np.empty(4)
     reach = 4 * _HALF_DIAGONAL * CELL_NM * warp.worst
@@ -211,7 +203,7 @@ def _cell_lists(capsules, owner, warp, shape, resolution):
         gk, gj, gi = _unravel(group, rows, columns)
         _cell_centre(gk, gj, gi, 4 * CELL_NM, centre)
         _bend(warp, centre, bent)
-        kept = _near(capsules, owner, everyone, centre, reach, coarse, distance)[0]
+        kept = _near(capsules, everyone, centre, reach, coarse, distance)[0]
         among = coarse[:kept]
         for part in range(64):
             pk, pj, pi = _unravel(part, 4, 4)
@@ -221,7 +213,7 @@ def _cell_lists(capsules, owner, warp, shape, resolution):
             _cell_centre(k, j, i, CELL_NM, centre)
             part_reach = _HALF_DIAGONAL * CELL_NM * _slopes(warp, centre)[0]
             _bend(warp, centre, bent)
-            kept = _near(capsules, owner, among, centre, part_reach, fine, distance)[0]
+            kept = _near(capsules, among, centre, part_reach, fine, distance)[0]
             begin[k, j, i] = filled
             if filled + kept > len(members):
                 longer = np.empty(2 * (filled + kept), np.int64)
@@ -231,6 +223,16 @@ def _cell_lists(capsules, owner, warp, shape, resolution):
             filled += kept
             end[k, j, i] = filled
     return begin, end, members
+
+
+@njit(cache=True)
+def _cell_list(cells, point):
+    """The capsules that matter in the cell around a point (nm)."""
+    begin, end, members = cells
+    k = int(min(point[0] // CELL_NM, begin.shape[0] - 1))
+    j = int(min(point[1] // CELL_NM, begin.shape[1] - 1))
+    i = int(min(point[2] // CELL_NM, begin.shape[2] - 1))
+    return members[begin[k, j, i] : end[k, j, i]]
 
 
 @njit(cache=True)
@@ -264,21 +266,21 @@ def _fill_block(grid, corner, who):
 
 
 @njit(cache=True)
-def _paint_block(capsules, owner, lists, centre, warp, resolution, look, grid, corner):
+def _paint_block(capsules, shortlist, warp, view, grid, corner):
     """Paint the voxels of a block one by one.
 
     Args:
-        capsules: (M, 9) float64.
-        owner: (M,) int64 neuron ids.
-        lists: Capsules that matter here, nearest first, and their distance from the centre.
-        centre: (3,) centre of the block, displaced by the warp.
+        capsules: The neurites.
+        shortlist: The capsules that matter here, nearest first; their distances from the block's
+            centre; that centre, displaced by the warp.
         warp: Displacement.
-        resolution: (3,) nm per voxel.
-        look: Half-width of a membrane, thickness of a section, nm.
+        view: nm per voxel; half-width of a membrane and thickness of a section, nm.
         grid: Written.
         corner: First voxel of the block.
     """
     k, j0, i0 = corner
+    resolution, look = view
+    centre = shortlist[2]
     point, bent = np.empty(3), np.empty(4)
     for j in range(j0, min(j0 + BLOCK, grid.neurons.shape[1])):
         for i in range(i0, min(i0 + BLOCK, grid.neurons.shape[2])):
@@ -288,14 +290,14 @@ def _paint_block(capsules, owner, lists, centre, warp, resolution, look, grid, c
             off = 0.0
             for axis in range(3):
                 off += (point[axis] - centre[axis]) ** 2
-            who, depth, tilt = _owner_at(capsules, owner, lists, point, math.sqrt(off), bent[3])
+            who, depth, tilt = _owner_at(capsules, shortlist, point, math.sqrt(off), bent[3])
             grid.neurons[k, j, i] = who
             grid.depth[k, j, i] = int(min(depth, 255.0))
             grid.membrane[k, j, i] = int(255.0 * _smeared(depth, tilt, look[0], look[1]))
 
 
 @njit(cache=True)
-def _owner_at(capsules, owner, lists, point, off, glia):
+def _owner_at(capsules, shortlist, point, off, glia):
     """Neuron id at a point, distance to its border (nm) and the border's slope along z (0..1).
 
     The list is sorted by distance at the block's centre; no capsule comes closer to the point than
@@ -303,12 +305,13 @@ def _owner_at(capsules, owner, lists, point, off, glia):
     """
     best, second, who, other = glia, 1e9, 0, -1
     mine, theirs = -1, -1
-    local, nearest = lists
+    local, nearest, _ = shortlist
+    rows, owner = capsules.rows, capsules.owner
     for p in range(len(local)):
         if nearest[p] - off > second:
             break
         m = local[p]
-        outside = _capsule_at(capsules, m, point)[0]
+        outside = _capsule_at(rows, m, point)[0]
         if owner[m] == who:
             if outside < best:
                 best, mine = outside, m
@@ -321,9 +324,9 @@ def _owner_at(capsules, owner, lists, point, off, glia):
         return who, 255.0, 0.0
     gz, gy, gx = 0.0, 0.0, 0.0
     if theirs >= 0:
-        _, gz, gy, gx = _capsule_at(capsules, theirs, point)
+        _, gz, gy, gx = _capsule_at(rows, theirs, point)
     if mine >= 0:
-        _, hz, hy, hx = _capsule_at(capsules, mine, point)
+        _, hz, hy, hx = _capsule_at(rows, mine, point)
         gz, gy, gx = gz - hz, gy - hy, gx - hx
     slope = max(math.sqrt(gz * gz + gy * gy + gx * gx), 0.3)
     return who, (second - best) / slope, abs(gz) / slope

@@ -9,6 +9,7 @@ leave free is glia.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,6 +19,19 @@ AXON, DENDRITE = 0, 1
 # Share of the box that each kind of tube fills. Together slightly less than the box: the capsules
 # are grown over the gaps later and glia takes the rest.
 _FILL = {DENDRITE: 0.34, AXON: 0.56}
+
+
+class Capsules(NamedTuple):
+    """Tubes with round ends, as the kernels read them.
+
+    Attributes:
+        rows: (M, 9) float64: start z, y, x and axis z, y, x in nm, radius at the start, by how
+            much it is larger at the other end, 1 / squared length.
+        owner: (M,) int64 neuron ids.
+    """
+
+    rows: np.ndarray
+    owner: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -38,24 +52,20 @@ class Neurites:
     previous: np.ndarray
     kind: np.ndarray
 
-    def capsules(self) -> tuple[np.ndarray, np.ndarray]:
-        """Give the joined beads as capsules.
-
-        Returns:
-            (M, 9) float64, see `capsule_rows`, and (M,) int64 neuron ids.
-        """
+    def capsules(self) -> Capsules:
+        """The joined beads as capsules."""
         end = np.flatnonzero(self.previous >= 0)
         start = self.previous[end]
         axis = self.points[end] - self.points[start]
         growth = self.radii[end] - self.radii[start]
         rows = capsule_rows(self.points[start], axis, self.radii[start], growth)
-        return rows, self.owner[end].astype(np.int64)
+        return Capsules(rows, self.owner[end].astype(np.int64))
 
 
 def capsule_rows(
     start: np.ndarray, axis: np.ndarray, radius: np.ndarray, growth: np.ndarray
 ) -> np.ndarray:
-    """Pack capsules as the kernels read them.
+    """Pack capsules into the rows of `Capsules`.
 
     Args:
         start: (M, 3) one end of each axis, nm.
@@ -64,7 +74,7 @@ def capsule_rows(
         growth: (M,) by how much it is larger at the other end.
 
     Returns:
-        (M, 9) float64: start z, y, x, axis z, y, x, radius, growth, 1 / squared length.
+        (M, 9) float64.
     """
     inverse = 1.0 / np.maximum((axis**2).sum(1), 1e-6)
     return np.ascontiguousarray(np.column_stack([start, axis, radius, growth, inverse]))

@@ -92,7 +92,15 @@ def make_phantom(
     """
     size, voxel = _triple("shape", shape), _triple("resolution", resolution).astype(float)
     thickness = label_thickness_nm
-    _check(seed, synapse_density_um3, noise, contrast, crowding, polyadic, thickness)
+    _check(
+        seed=seed,
+        synapse_density_um3=synapse_density_um3,
+        noise=noise,
+        contrast=contrast,
+        crowding=crowding,
+        polyadic=polyadic,
+        label_thickness_nm=thickness,
+    )
     spawned = np.random.SeedSequence(seed).spawn(len(_STREAMS))
     rng = dict(zip(_STREAMS, map(np.random.default_rng, spawned), strict=True))
     # Tissue is grown wider than the volume, so that shifted sections have something to show.
@@ -164,28 +172,35 @@ def _triple(name: str, values: Sequence[float]) -> np.ndarray:
 
 
 def _check(
+    *,
     seed: int,
-    density: float,
+    synapse_density_um3: float,
     noise: float,
     contrast: float,
     crowding: float,
     polyadic: float,
-    thickness: Sequence[float],
+    label_thickness_nm: Sequence[float],
 ) -> None:
+    thickness = tuple(label_thickness_nm)
     rules = (
-        ("seed", seed, seed >= 0, "Give an integer from 0 up."),
-        ("synapse_density_um3", density, density >= 0, "Give a number from 0 up."),
-        ("noise", noise, noise >= 0, "Give a number from 0 up."),
-        ("contrast", contrast, contrast > 0, "Give a number above 0."),
-        ("crowding", crowding, 0 <= crowding <= 1, "Give a share from 0 to 1."),
-        ("polyadic", polyadic, 0 <= polyadic <= 1, "Give a share from 0 to 1."),
+        ("seed", seed, seed >= 0, "an integer from 0 up"),
+        (
+            "synapse_density_um3",
+            synapse_density_um3,
+            synapse_density_um3 >= 0,
+            "a number from 0 up",
+        ),
+        ("noise", noise, noise >= 0, "a number from 0 up"),
+        ("contrast", contrast, contrast > 0, "a number above 0"),
+        ("crowding", crowding, 0 <= crowding <= 1, "a share from 0 to 1"),
+        ("polyadic", polyadic, 0 <= polyadic <= 1, "a share from 0 to 1"),
         (
             "label_thickness_nm",
-            tuple(thickness),
+            thickness,
             len(thickness) == 2 and min(thickness) > 0,
-            "Give two positive distances, (pre, post).",
+            "two positive distances, (pre, post)",
         ),
     )
-    for name, value, is_fine, remedy in rules:
+    for name, value, is_fine, wanted in rules:
         if not is_fine:
-            raise DataError(f"make_phantom({name}=...)", f"it is {value}.", remedy)
+            raise DataError(f"make_phantom({name}=...)", f"it is {value}.", f"Give {wanted}.")

@@ -12,20 +12,19 @@ from numba import njit
 
 
 @njit(cache=True)
-def stamp_vesicles(points, radii, host, neurons, resolution, ink, image):
+def stamp_vesicles(vesicles, host, neurons, resolution, ink, image):
     """Draw the rings that vesicles leave in the sections they touch.
 
     Args:
-        points: (N, 3) float64 centres, nm.
-        radii: (N,) float64 radius of the middle of the vesicle's membrane, nm.
+        vesicles: (N, 4) float64 centre z, y, x and radius of the membrane's middle, nm.
         host: (N,) uint32 neuron around each centre; nothing is drawn outside it.
         neurons: (Z, Y, X) uint32.
         resolution: (3,) nm per voxel.
         ink: Half-width of the ring in nm, its grey value, its strength (0..1).
         image: (Z, Y, X) float32, drawn in place.
     """
-    for v in range(len(points)):
-        z, radius = points[v, 0], radii[v]
+    for v in range(len(vesicles)):
+        z, y, x, radius = vesicles[v]
         first = math.ceil((z - radius) / resolution[0] - 0.5)
         last = math.floor((z + radius) / resolution[0] + 0.5)
         for k in range(max(first, 0), min(last, neurons.shape[0] - 1) + 1):
@@ -35,26 +34,16 @@ def stamp_vesicles(points, radii, host, neurons, resolution, ink, image):
             if share > 0.25:
                 off = max(0.0, low - z, z - high)
                 ring = math.sqrt(max(radius * radius - off * off, 0.0))
-                strength = ink[2] * min(share, 1.0)
-                middle = (points[v, 1], points[v, 2])
-                _stamp_ring(
-                    image[k],
-                    neurons[k],
-                    host[v],
-                    middle,
-                    resolution,
-                    ring,
-                    ink[0],
-                    ink[1],
-                    strength,
-                )
+                faded = (ink[0], ink[1], ink[2] * min(share, 1.0))
+                _stamp_ring(image[k], neurons[k], host[v], (y, x, ring), resolution, faded)
 
 
 @njit(cache=True)
-def _stamp_ring(plane, ids, host, middle, resolution, ring, wall, grey, strength):
+def _stamp_ring(plane, ids, host, circle, resolution, ink):
     """Draw one ring, slightly dark inside, on the pixels of its host."""
+    y, x, ring = circle
+    wall, grey, strength = ink
     reach = ring + 2.5 * wall
-    y, x = middle
     j_low, j_high = int((y - reach) / resolution[1]), int((y + reach) / resolution[1]) + 1
     i_low, i_high = int((x - reach) / resolution[2]), int((x + reach) / resolution[2]) + 1
     for j in range(max(j_low, 0), min(j_high, plane.shape[0] - 1) + 1):

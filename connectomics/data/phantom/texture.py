@@ -100,7 +100,7 @@ def add_mitochondria(
             continue
         box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
         away = np.ones(high - low, np.float32)
-        paint_tube(rows, owner, warp, resolution, low, grid.neurons[box], away)
+        paint_tube(rows, warp, resolution, low, grid.neurons[box] == owner, away)
         inside = (away < 0) & (grid.depth[box] > _ORGANELLE_CLEARANCE_NM)
         where = np.nonzero(inside)
         grey = _mitochondrion_grey(np.column_stack(where) * resolution, away[where], rng)

@@ -10,7 +10,7 @@ import pytest
 
 from connectomics.data.phantom import grid as grids
 from connectomics.data.phantom import kernels
-from connectomics.data.phantom.neurites import capsule_rows
+from connectomics.data.phantom.neurites import Capsules, capsule_rows
 
 Interpreter = Callable[[ModuleType], ModuleType]
 RESOLUTION = np.array([30.0, 8.0, 8.0])
@@ -47,7 +47,7 @@ def painted(loops: ModuleType, shape: tuple[int, ...], warp: grids.Warp, seed: i
     capsules = random_capsules(rng, np.array(shape) * RESOLUTION, 40)
     owner = rng.integers(1, 12, 40)
     grid = grids.Grid(*(np.zeros(shape, dtype) for dtype in (np.uint32, np.uint8, np.uint8)))
-    loops.paint_neurites(capsules, owner, warp, RESOLUTION, (7.5, 30.0), grid)
+    loops.paint_neurites(Capsules(capsules, owner), warp, RESOLUTION, (7.5, 30.0), grid)
     return capsules, owner, grid
 
 
@@ -71,7 +71,7 @@ def test_depth_counts_from_the_border(loops: ModuleType):
     )
     grid = grids.Grid(*(np.zeros(shape, dtype) for dtype in (np.uint32, np.uint8, np.uint8)))
     loops.paint_neurites(
-        capsules, np.array([5, 6]), still(shape, 1e6), RESOLUTION, (7.5, 30.0), grid
+        Capsules(capsules, np.array([5, 6])), still(shape, 1e6), RESOLUTION, (7.5, 30.0), grid
     )
     x = np.arange(64) * 8.0
     assert np.array_equal(grid.neurons[0, 3], np.where(x <= 250, 5, 6))
@@ -104,10 +104,10 @@ def test_an_oblique_membrane_is_broad_and_pale(loops: ModuleType):
 def test_tubes_are_measured_in_their_host_only(loops: ModuleType):
     shape = (3, 10, 12)
     capsules = random_capsules(np.random.default_rng(2), np.array(shape) * RESOLUTION, 3)
-    neurons = np.ones(shape, np.uint32)
-    neurons[:, :, 6:] = 2
+    host = np.ones(shape, bool)
+    host[:, :, 6:] = False
     out = np.full(shape, 7.0, np.float32)
-    loops.paint_tube(capsules, 1, still(shape, 0.0), RESOLUTION, np.zeros(3, int), neurons, out)
+    loops.paint_tube(capsules, still(shape, 0.0), RESOLUTION, np.zeros(3, int), host, out)
     assert np.all(out[:, :, 6:] == 7.0)
     for voxel in np.ndindex(3, 10, 6):
         point = np.array(voxel) * RESOLUTION

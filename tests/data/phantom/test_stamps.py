@@ -49,10 +49,8 @@ def test_a_vesicle_is_a_dark_ring_in_its_section(loops: ModuleType):
     neurons = np.ones((3, 21, 21), np.uint32)
     neurons[:, :, 13:] = 2
     image = np.full((3, 21, 21), 200.0, np.float32)
-    centre = np.array([[30.0, 80.0, 80.0]])
-    loops.stamp_vesicles(
-        centre, np.array([17.0]), HOST, neurons, RESOLUTION, (4.6, 50.0, 0.9), image
-    )
+    vesicle = np.array([[30.0, 80.0, 80.0, 17.0]])
+    loops.stamp_vesicles(vesicle, HOST, neurons, RESOLUTION, (4.6, 50.0, 0.9), image)
     assert np.all(image[[0, 2]] == 200)
     middle, rim = image[1, 10, 10], image[1, 10, 12]
     assert rim < 110 < middle < 200
@@ -62,9 +60,7 @@ def test_a_vesicle_is_a_dark_ring_in_its_section(loops: ModuleType):
 def test_a_vesicle_between_sections_shows_in_both(loops: ModuleType):
     neurons = np.ones((2, 21, 21), np.uint32)
     image = np.full((2, 21, 21), 200.0, np.float32)
-    centre = np.array([[15.0, 80.0, 80.0]])
-    loops.stamp_vesicles(
-        centre, np.array([17.0]), HOST, neurons, RESOLUTION, (4.6, 50.0, 0.9), image
-    )
+    vesicle = np.array([[15.0, 80.0, 80.0, 17.0]])
+    loops.stamp_vesicles(vesicle, HOST, neurons, RESOLUTION, (4.6, 50.0, 0.9), image)
     assert image[0].min() < 170
     assert image[0] == pytest.approx(image[1])
