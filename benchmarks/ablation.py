@@ -59,7 +59,7 @@ SETTINGS = {
 
 POINTS: dict[str, dict[str, Any]] = {
     "1 hysteresis": {"hysteresis": (0.3, 0.5), "trim": 0.5},
-    "2 splitting": {"split_saddle": 0.75},
+    "2 splitting": {"split_saddle": 0.8},
     "3 voting": {"vote": True, "stray_share": 0.2},
     "4 mending, pairing": {"mend_sections": 1, "pair_nm": 60.0},
     "5 polyadic": {"polyadic": True},

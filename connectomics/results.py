@@ -9,8 +9,9 @@
         scores.txt, scores.json, matches.csv
         earlier/                     what a later stage with other settings has replaced
 
-Probabilities and labels carry a key: a digest of everything they depend on. A stage that finds
-its result under the same key leaves it; under another, it keeps the old one in `earlier/`.
+Probabilities and labels carry a `config_hash`: a digest of everything they depend on. A stage
+that finds its result under the same hash leaves it; under another, it keeps the old one in
+`earlier/`.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from connectomics.errors import CheckpointError, DataError
 from connectomics.files import writing_to
 from connectomics.runs import RunFolder, keep_earlier, newest, run_of_checkpoint
 
-KEY = "made_from"
+KEY = "config_hash"
 SCORES = ("scores.txt", "scores.json", "matches.csv")
 
 

@@ -10,6 +10,8 @@ test       infer, decode, evaluate
 from __future__ import annotations
 
 import json
+import math
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -122,6 +124,7 @@ def infer(resolved: Resolved, checkpoint: Path | None) -> None:
             "checkpoint": str(checkpoint),
             "synthetic": volume.synthetic,
         }
+        began = time.perf_counter()
         with replacing(path) as (new,):
             write_probabilities(
                 new,
@@ -134,6 +137,8 @@ def infer(resolved: Resolved, checkpoint: Path | None) -> None:
                 resolution=volume.resolution,
                 attributes=attributes,
             )
+        rate = math.prod(volume.shape) / (time.perf_counter() - began)
+        print(f"infer: done, {rate:,.0f} voxels/s")
 
 
 def decode(resolved: Resolved, checkpoint: Path | None) -> None:

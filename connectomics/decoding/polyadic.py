@@ -9,6 +9,10 @@ import numpy as np
 
 from connectomics.decoding.candidates import POST, Candidates, link_offset, pieces_of
 from connectomics.decoding.merging import number_groups
+from connectomics.decoding.partners import near_other_side
+
+FACING_NM = 32.0
+"""Distance from the pre side, along an axis, up to which a neuron faces it."""
 
 
 def split_partners(
@@ -34,7 +38,10 @@ def split_partners(
 def split_by_neuron(
     candidates: Candidates, neuron: np.ndarray, *, share: float, part_nm3: float
 ) -> Candidates:
-    """Split synapses whose post side lies in several neurons.
+    """Split synapses whose post side faces the pre side from several neurons.
+
+    Only post voxels within `FACING_NM` of the pre side speak for a neuron: what the network
+    spills into neurons behind and beside a partner does not make them partners.
 
     Args:
         candidates: Synapses with sides.
@@ -44,6 +51,7 @@ def split_by_neuron(
     """
     ids, number = np.unique(neuron, return_inverse=True)
     post = candidates.labelled & (candidates.side == POST) & (neuron > 0)
+    post &= near_other_side(candidates, FACING_NM)
     key = np.where(post, candidates.synapse.astype(np.int64) * len(ids) + number, -1)
     return split_groups(candidates, number_groups(key), share=share, part_nm3=part_nm3)
 

@@ -9,10 +9,8 @@ from connectomics.decoding.candidates import Candidates
 from connectomics.decoding.merging import join_pairs, number_groups
 from connectomics.decoding.voting import vote_sides
 
-LEAST_PEAK = 0.1
-"""A place where evidence meets less than this is no synapse of its own."""
-
-_UNION_SHARE = 0.1  # far from the border of pre and post, the union leads the flood
+LEAST_PEAK = 0.2
+"""A basin whose peak is lower than this is no synapse of its own."""
 
 
 def split_touching(
@@ -20,10 +18,12 @@ def split_touching(
 ) -> Candidates:
     """Split each component into the synapses it holds.
 
-    The landscape is sqrt(G p_pre · G p_post), G a Gaussian: high along the border between the
-    two sides of a synapse, low between synapses. It is flooded from its peaks. Where two basins
-    meet they become one if the saddle between them is hardly lower than the lower peak, or if
-    their peaks are nearer than `radius_nm`; else a border stays.
+    The landscape is sqrt(G p_pre · G p_post) + G p_union, G a Gaussian. The first term is high
+    along the border between the two sides of a synapse. Between synapses both terms are low;
+    where a network only takes one side for the other, or misses a spot, one of them is not. It
+    is flooded from its peaks. Where two basins meet they become one if the saddle between them
+    is hardly lower than the lower peak, or if their peaks are nearer than `radius_nm`; else a
+    border stays.
 
     Args:
         candidates: Synapses that may be several.
@@ -38,7 +38,7 @@ def split_touching(
         The same voxels with more synapses, numbered in scan order.
     """
     height = meeting_evidence(candidates, sigma_nm=sigma_nm)
-    height += _UNION_SHARE * smooth(candidates, candidates.union, sigma_nm)
+    height += smooth(candidates, candidates.union, sigma_nm)
     parent = np.full(height.size, -1, np.int32)
     order = np.argsort(-height, kind="stable")
     order = order[candidates.synapse[order] >= 0]

@@ -78,7 +78,7 @@ def decode_synapses(
     hysteresis: tuple[float, float] | None = (0.3, 0.5),
     core_nm3: float = 0.25e6,
     trim: float = 0.5,
-    split_saddle: float | None = 0.75,
+    split_saddle: float | None = 0.8,
     split_sigma_nm: float = 24.0,
     split_radius_nm: float = 60.0,
     part_nm3: float = 0.5e6,

@@ -11,10 +11,11 @@ from connectomics.decoding.candidates import NONE, POST, PRE, Candidates, pieces
 def vote_sides(candidates: Candidates) -> Candidates:
     """Give each voxel of a synapse that lies inside the union to the likelier side.
 
-    Post wins a tie, as in the baseline.
+    Post wins a tie, as in the baseline. Where nothing has a side yet there is nothing to vote on.
     """
     side = np.where(candidates.pre > candidates.post, PRE, POST)
-    taken = candidates.inside & (candidates.synapse >= 0)
+    has_side = np.append(candidates.side_sizes().sum(axis=0) > 0, False)
+    taken = candidates.inside & has_side[candidates.synapse]
     return candidates.give(side=np.where(taken, side, NONE))
 
 

@@ -89,8 +89,8 @@ def predict_volume(
         DataError: The image is not three-dimensional, or a setting is out of range.
 
     >>> half = predict_volume(lambda x: 0 * x + 0.5, np.zeros((3, 8, 8)), window_size=(4, 5, 5))
-    >>> half.shape, float(half.min()), float(half.max())
-    ((1, 3, 8, 8), 0.5, 0.5)
+    >>> half.shape, bool(np.allclose(half, 0.5))
+    ((1, 3, 8, 8), True)
     """
     if image.ndim != 3:
         raise DataError("predict_volume", f"the image has shape {image.shape}, not (Z, Y, X).")

@@ -117,10 +117,11 @@ def comparison_figure(
     if nm_per_pixel:
         _draw_scale_bar(axes[0], height, 500 / nm_per_pixel, "500 nm")
     patches = [Patch(color=PRE, label="pre"), Patch(color=POST, label="post")]
-    axes[-1].legend(
+    figure.legend(
         handles=patches if sides else [Patch(color=NO_SIDE, label="synapse")],
-        loc="lower right",
-        framealpha=0.8,
+        loc="upper right",
+        ncols=2,
+        frameon=False,
     )
     figure.suptitle(title)
     figure.tight_layout()
