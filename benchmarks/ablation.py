@@ -73,7 +73,7 @@ def main() -> None:
     """Print one table."""
     parser = argparse.ArgumentParser(description="Measure the points of the synapses decoder.")
     parser.add_argument("--part", choices=("points", "settings"), default="points")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[11, 12, 13])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[21, 22, 23])
     parser.add_argument("--shape", type=int, nargs=3, help="of every phantom, in voxels")
     options = parser.parse_args()
     logging.disable(logging.WARNING)

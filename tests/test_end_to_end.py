@@ -69,7 +69,9 @@ def test_the_tutorial_trains_and_tests(em_r50, variant):
     # A barely trained network finds no synapse, or everything: what it finds is not the point.
     tested = run(em_r50, *options, "--mode", "test", "--checkpoint", str(checkpoint))
     assert "F1_pol" in tested.stdout
-    assert "semantic" in tested.stdout.lower()  # the truth was grouped into instances, and it is said
+    assert (
+        "semantic" in tested.stdout.lower()
+    )  # the truth was grouped into instances, and it is said
 
     (results,) = (path.parent for path in folder.glob("results/*/probabilities.h5"))
     with open_volume(results / "probabilities.h5") as probabilities:

@@ -9,10 +9,10 @@ import numpy as np
 
 from connectomics.decoding.candidates import POST, Candidates, link_offset, pieces_of
 from connectomics.decoding.merging import number_groups
-from connectomics.decoding.partners import near_other_side
+from connectomics.decoding.voting import percentile_per_synapse
 
-FACING_NM = 32.0
-"""Distance from the pre side, along an axis, up to which a neuron faces it."""
+CORE = 0.7
+"""Share of a synapse's post strength that a voxel needs to speak for the neuron it lies in."""
 
 
 def split_partners(
@@ -38,10 +38,10 @@ def split_partners(
 def split_by_neuron(
     candidates: Candidates, neuron: np.ndarray, *, share: float, part_nm3: float
 ) -> Candidates:
-    """Split synapses whose post side faces the pre side from several neurons.
+    """Split synapses whose post side lies in several neurons.
 
-    Only post voxels within `FACING_NM` of the pre side speak for a neuron: what the network
-    spills into neurons behind and beside a partner does not make them partners.
+    Only voxels that are likely post for their synapse speak for a neuron: what the network
+    spills over the border of a partner does not make partners of the neurons around it.
 
     Args:
         candidates: Synapses with sides.
@@ -51,7 +51,8 @@ def split_by_neuron(
     """
     ids, number = np.unique(neuron, return_inverse=True)
     post = candidates.labelled & (candidates.side == POST) & (neuron > 0)
-    post &= near_other_side(candidates, FACING_NM)
+    strength = percentile_per_synapse(candidates, np.where(post, candidates.post, 0), 95.0)
+    post &= candidates.post > CORE * np.append(strength, 0)[candidates.synapse]
     key = np.where(post, candidates.synapse.astype(np.int64) * len(ids) + number, -1)
     return split_groups(candidates, number_groups(key), share=share, part_nm3=part_nm3)
 
