@@ -55,6 +55,17 @@ def test_neurons_tell_partners_that_touch_apart():
     assert synapse[0, [0, 4, 6, 11]].tolist() == [0, 0, 1, 1]
 
 
+def test_what_spills_weakly_into_a_neuron_makes_no_partner():
+    labels = np.array([[[1] * 12, [2] * 12]])
+    neuron = np.array([[[9] * 12, [5] * 6 + [7] * 6]])
+    voxels = listed_labels(labels)
+    weak = (neuron.ravel() == 7) & (voxels.side == 2)
+    for p, count in ((0.5, 1), (0.7, 2)):  # of 0.9, against CORE
+        post = np.where(weak, p, 0.9).astype(np.float32)
+        split = split_by_neuron(voxels.weigh(voxels.pre, post, voxels.union), neuron.ravel(), **ANY)
+        assert split.count == count
+
+
 def test_one_partner_stays_one_synapse():
     voxels = listed_labels([[[1, 1, 2, 2]]])
     assert split_by_neuron(voxels, np.array([3, 3, 4, 4]), **ANY).count == 1

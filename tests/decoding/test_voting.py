@@ -18,12 +18,14 @@ from connectomics.decoding.voting import (
 
 def test_each_voxel_goes_to_the_likelier_side():
     voxels = listed(
-        [[[0, 0, 0, 0, 1]]],
-        pre=[[[0.6, 0.2, 0.5, 0.9, 0.1]]],
-        post=[[[0.4, 0.3, 0.5, 0.1, 0.0]]],
-        inside=[[[True, True, True, False, True]]],
+        [[[0, 0, 0, 0, 1, 2]]],
+        [[[2, 0, 0, 0, 2, 0]]],
+        pre=[[[0.6, 0.2, 0.5, 0.9, 0.1, 0.9]]],
+        post=[[[0.4, 0.3, 0.5, 0.1, 0.0, 0.0]]],
+        inside=[[[True, True, True, False, True, True]]],
     )
-    assert vote_sides(voxels).side.tolist() == [1, 2, 2, 0, 1]
+    # The fourth voxel only bridges, and the last synapse has no side to vote on.
+    assert vote_sides(voxels).side.tolist() == [1, 2, 2, 0, 1, 0]
 
 
 def test_trimming_follows_the_strength_of_each_synapse():
