@@ -132,7 +132,8 @@ def draw_density(
     at = tuple(junction.voxels.T)
     grey = tissue.image[at]
     grey = grey + (DENSITY_GREY - grey) * dark
-    tissue.image[at] = np.where(junction.distance_nm < _CLEFT_NM, 0.5 * grey + 45.0, grey)
+    cleft = max(_CLEFT_NM, 0.6 * float(tissue.resolution[1:].min()))
+    tissue.image[at] = np.where(junction.distance_nm < cleft, 0.5 * grey + 45.0, grey)
 
 
 def _ripple(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:

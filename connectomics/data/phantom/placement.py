@@ -13,7 +13,7 @@ from .tissue import Tissue
 # Log-normal sizes, fitted so that the finished labels follow the EM-R50 percentiles.
 _HALF_LENGTH_NM, _HALF_LENGTH_SPREAD, _LENGTH_LIMITS_NM = 180.0, 0.58, (90.0, 560.0)
 _HALF_HEIGHT_NM, _HALF_HEIGHT_SPREAD, _HEIGHT_LIMITS_NM = 132.0, 0.5, (45.0, 280.0)
-_SCALE_SPREAD, _SCALE_LIMITS = 0.24, (0.65, 1.6)
+_SCALE_SPREAD, _SCALE_LIMITS = 0.18, (0.7, 1.5)
 # Gap between crowded neighbours: three to six pixels of 8 nm.
 _CROWD_GAP_NM = (24.0, 48.0)
 _CLEAR_NM = 170.0

@@ -1,8 +1,9 @@
 """Synaptic junctions: where two neurites meet over a patch wide enough, and the slabs beside it.
 
 A junction is a patch of the border between a pre-synaptic neurite and its post-synaptic partners.
-Its label is everything on either side that is nearer than a fixed distance to the patch, in nm, so
-a border that is cut obliquely gets a wider label, as annotators draw it.
+Its label is what lies nearer than a fixed distance to the patch within the same section, as
+annotators draw it who go through a stack section by section: what a section does not show is not
+labelled in it.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ import numpy as np
 
 # Steepest border that gets a junction, as the z component of its normal: a junction seen en face
 # is hardly visible in sections.
-_STEEPEST = 0.72
+_STEEPEST = 0.68
 # Share of the voxels asked for that the neurites' shapes must leave room for, on each side.
-_LEAST_FILLED = 0.6
+_LEAST_FILLED = 0.5
 _LEAST_SIDE_NM3 = 0.4e6
 _LEAST_SEEN_NM2 = 3000.0
-_LEAST_FACES = 12
+_LEAST_EDGES = 12
 _FLAT_NM = 130.0
 _SAMPLED = 0.15
 
@@ -45,7 +46,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Border:
-    """Voxel faces between a neuron and its neighbours.
+    """Pixel edges between a neuron and its neighbours within sections.
 
     Attributes:
         points: (F, 3) midpoints, nm.
@@ -66,7 +67,7 @@ class Junction:
         size: As asked for.
         face_nm: (F, 3) points of the patch.
         voxels: (N, 3) indices of the voxels in both slabs.
-        distance_nm: (N,) their distance to the patch.
+        distance_nm: (N,) their distance to the patch within their section.
         is_pre: (N,) True on the pre side.
         partner: (N,) the post neuron that the voxel belongs to, or lies nearest to.
     """
@@ -192,7 +193,7 @@ def find_junction(
     inside = _patch(border, voxel * resolution, size)
     posts = _partners(border.facing[inside], partners)
     inside &= np.isin(border.facing, posts)
-    if post not in posts or len(posts) < min(partners, 2) or inside.sum() < _LEAST_FACES:
+    if post not in posts or len(posts) < min(partners, 2) or inside.sum() < _LEAST_EDGES:
         return None
     voxels, distance, is_pre, partner = _slabs(
         crop, low, pre, (border, inside), thickness, resolution
@@ -205,9 +206,9 @@ def find_junction(
 
 
 def _border(crop: np.ndarray, low: np.ndarray, pre: int, resolution: np.ndarray) -> Border:
-    """Voxel faces between `pre` and other neurons in a crop that starts at voxel `low`."""
+    """Pixel edges between `pre` and other neurons in a crop that starts at voxel `low`."""
     points, facing = [], []
-    for axis in range(3):
+    for axis in (1, 2):
         here = crop[tuple(slice(0, -1) if a == axis else slice(None) for a in range(3))]
         there = crop[tuple(slice(1, None) if a == axis else slice(None) for a in range(3))]
         is_here = here == pre
@@ -220,9 +221,9 @@ def _border(crop: np.ndarray, low: np.ndarray, pre: int, resolution: np.ndarray)
 
 
 def _patch(border: Border, centre: np.ndarray, size: Size) -> np.ndarray:
-    """(F,) bool: the faces within the patch around a point; none where the border is too steep."""
+    """(F,) bool: the edges within the patch around a point; none where the border is too steep."""
     near = border.points[np.linalg.norm(border.points - centre, axis=1) < _FLAT_NM]
-    if len(near) < _LEAST_FACES:
+    if len(near) < _LEAST_EDGES:
         return np.zeros(len(border.points), bool)
     normal = np.linalg.svd(near - near.mean(0), full_matrices=False)[2][2]
     if abs(normal[0]) > _STEEPEST:
@@ -252,7 +253,7 @@ def _slabs(
     thickness: np.ndarray,
     resolution: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Voxels on both sides whose nearest face lies in the patch, within the thickness.
+    """Voxels on both sides whose nearest edge in their section lies in the patch.
 
     Returns:
         Indices (N, 3), distance in nm (N,), whether pre (N,), post partner (N,).
@@ -264,14 +265,16 @@ def _slabs(
     start = np.maximum(np.floor((face.min(0) - thick) / resolution) - low, 0).astype(int)
     stop = (np.ceil((face.max(0) + thick) / resolution) - low + 1).astype(int)
     part = crop[start[0] : stop[0], start[1] : stop[1], start[2] : stop[2]]
-    # A face farther than this from the patch is nearest to no voxel of the slabs.
+    # An edge farther than this from the patch is nearest to no voxel of the slabs.
     close = np.all(
         np.abs(border.points - np.clip(border.points, face.min(0), face.max(0))) <= 2 * thick,
         axis=1,
     )
     border, inside = Border(border.points[close], border.facing[close]), inside[close]
     index, away = np.full(part.shape, -1), np.full(part.shape, thick)
-    nearest_points(border.points, thick, start + low, resolution, index, away)
+    # Sections moved so far apart that none sees the edges of another.
+    apart = np.array([1e3 * thick / resolution[0], 1.0, 1.0])
+    nearest_points(border.points * apart, thick, start + low, resolution * apart, index, away)
     found = np.nonzero(index >= 0)
     at, distance, nearest = np.column_stack(found), away[found], index[found]
     owner, partner = part[found], border.facing[nearest]
