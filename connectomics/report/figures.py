@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
 
 from connectomics.files import atomic_path
 
@@ -131,10 +132,11 @@ def comparison_figure(
 
 
 def _draw_scale_bar(axis: Axes, height: int, pixels: float, text: str) -> None:
-    y = height * 0.95
-    x = height * 0.04
-    axis.plot([x, x + pixels], [y, y], color="white", linewidth=4, solid_capstyle="butt")
-    axis.text(x, y - height * 0.015, text, color="white", fontsize=9, va="bottom")
+    x, y = height * 0.04, height * 0.95
+    bar = axis.plot([x, x + pixels], [y, y], color="white", linewidth=4, solid_capstyle="butt")
+    bar[0].set_path_effects([withStroke(linewidth=7, foreground="black")])
+    words = axis.text(x, y - height * 0.015, text, color="white", fontsize=9, va="bottom")
+    words.set_path_effects([withStroke(linewidth=2.5, foreground="black")])
 
 
 def _busiest_view(labelled: np.ndarray) -> tuple[slice, slice]:
