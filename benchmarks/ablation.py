@@ -1,14 +1,16 @@
-"""What each point of the `synapses` decoder is worth, on phantoms with known synapses.
+"""What each point of the `synapses` decoder is worth, where the true synapses are known.
 
-    python benchmarks/ablation.py                 # the ablation
-    python benchmarks/ablation.py --part settings # the defaults where they were not designed
+    python benchmarks/ablation.py                  # the points, on four kinds of phantoms
+    python benchmarks/ablation.py --part settings  # the defaults where they were not designed
 
-No network is run: the probabilities are simulated from the phantom's labels, by rule and seed
-(`simulate_network`). They have what makes decoding hard - blur, noise that hangs together, weak
-synapses, weak and lost sections, sides mixed up in places, responses to decoys - but a score here
-ranks decoders, it does not predict a score on real tissue.
+    python benchmarks/ablation.py \
+        --probabilities RUN/results/*/probabilities.h5 --truth 'annotated/*.h5::label'
 
-Printed is F1_pol at IoU 0.3 and 0.5, pooled over the phantoms of a column. About five minutes on
+The first two run no network: `simulated_network.py` draws its probabilities from the phantom's
+labels, by rule and seed. A score there ranks decoders, it does not predict a score on real tissue.
+The third takes the probabilities of a network that was run, on volumes that are labelled: yours.
+
+Printed is F1_pol at IoU 0.3 and 0.5, pooled over the phantoms of a column. Five to ten minutes on
 one CPU for either part.
 """
 
@@ -16,15 +18,21 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from functools import cache
+from inspect import signature
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
+from simulated_network import simulate_network
 
+from connectomics.data.io import open_volume, read_volume
 from connectomics.data.phantom import Phantom, make_phantom
 from connectomics.decoding import BASELINE, decode_synapses
+from connectomics.decoding.sides import drop_one_sided
+from connectomics.errors import DataError
 from connectomics.evaluation import PolarityScores, polarity_tables, score_polarity
 
 THRESHOLDS = (0.3, 0.5)
@@ -51,87 +59,148 @@ SETTINGS = {
     "10x10x10 nm": Scene({"shape": (96, 256, 256), "resolution": (10, 10, 10)} | MIXED),
     "thin labels": Scene(STANDARD | {"label_thickness_nm": (50, 45)}),
     "thick labels": Scene(STANDARD | {"label_thickness_nm": (130, 110)}),
-    "underconfident": Scene(STANDARD | MIXED, {"temperature": 0.5}),
+    "underconfident": Scene(STANDARD | MIXED, {"temperature": 0.25}),
     "overconfident": Scene(STANDARD | MIXED, {"temperature": 2.5}),
-    "reluctant": Scene(STANDARD | MIXED, {"bias": -1.0}),
-    "eager": Scene(STANDARD | MIXED, {"bias": 1.0}),
+    "reluctant": Scene(STANDARD | MIXED, {"bias": -3.0}),
+    "eager": Scene(STANDARD | MIXED, {"bias": 3.0}),
+    "nearly flawless": Scene(STANDARD, {"errors": 0.3}),
 }
 
-POINTS: dict[str, dict[str, Any]] = {
-    "1 hysteresis": {"hysteresis": (0.3, 0.5), "trim": 0.5},
-    "2 splitting": {"split_saddle": 0.8},
-    "3 voting": {"vote": True, "stray_share": 0.2},
-    "4 mending, pairing": {"mend_sections": 1, "pair_nm": 60.0},
-    "5 polyadic": {"polyadic": True},
-    "7 duplicates": {"duplicate_nm": 250.0},
-    "8 confidence": {"min_confidence": 0.3},
-    "9 sizes last": {"min_piece_nm3": 0.0, "min_side_nm3": 0.25e6, "min_synapse_nm3": 0.5e6},
+POINTS = {
+    "1 hysteresis": ("hysteresis", "trim"),
+    "2 splitting": ("split_saddle",),
+    "3 voting": ("vote", "stray_share"),
+    "4 mending, pairing": ("mend_sections", "pair_nm"),
+    "5 polyadic": ("polyadic",),
+    "7 duplicates": ("duplicate_nm",),
+    "8 confidence": ("min_confidence",),
+    "9 sizes last": ("min_piece_nm3", "min_side_nm3", "min_synapse_nm3"),
 }
+DEFAULTS = {name: p.default for name, p in signature(decode_synapses).parameters.items()}
+
+
+class Decoder(NamedTuple):
+    """Settings of `decode_synapses`, and what else it is given or followed by."""
+
+    settings: dict[str, Any]
+    sees_neurons: bool = False
+    drops_one_sided: bool = False
+
+
+class Volume(NamedTuple):
+    """What a decoder reads, and what it should find.
+
+    Attributes:
+        probabilities: (3, Z, Y, X).
+        truth: (Z, Y, X) polarity labels.
+        resolution: nm per voxel (z, y, x).
+        neurons: (Z, Y, X) ids; None where they are not known.
+    """
+
+    probabilities: np.ndarray
+    truth: np.ndarray
+    resolution: tuple[float, float, float]
+    neurons: np.ndarray | None = None
 
 
 def main() -> None:
     """Print one table."""
+    options = _options()
+    logging.disable(logging.WARNING)
+    if options.probabilities:
+        decoders = dict(decoders_of("points", neurons=bool(options.neurons)))
+        print_table({"your volumes": measure(volumes_of(options), decoders)})
+        return
+    decoders = dict(decoders_of(options.part))
+    columns = {
+        name: measure(simulated(scene, options.seeds, options.shape), decoders)
+        for name, scene in (SCENES if options.part == "points" else SETTINGS).items()
+    }
+    if options.part == "settings":  # few decoders, many scenes: lay the table on its side
+        columns = {row: {name: columns[name][row] for name in columns} for row in decoders}
+    print_table(columns)
+
+
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure the points of the synapses decoder.")
     parser.add_argument("--part", choices=("points", "settings"), default="points")
     parser.add_argument("--seeds", type=int, nargs="+", default=[21, 22, 23])
     parser.add_argument("--shape", type=int, nargs=3, help="of every phantom, in voxels")
+    files = parser.add_argument_group("on your own volumes, in the same order each")
+    files.add_argument("--probabilities", nargs="+", metavar="FILE", help="(3, Z, Y, X)")
+    files.add_argument("--truth", nargs="+", metavar="FILE", help="polarity labels")
+    files.add_argument("--neurons", nargs="+", metavar="FILE", help="neuron ids, if there are any")
+    files.add_argument("--resolution", type=float, nargs=3, help="nm (z y x), if no file says it")
     options = parser.parse_args()
-    logging.disable(logging.WARNING)
-    scenes = SCENES if options.part == "points" else SETTINGS
-    rows = dict(rows_of(options.part))
-    columns = {
-        name: measure(scene, rows, options.seeds, options.shape) for name, scene in scenes.items()
-    }
-    if options.part == "settings":  # few decoders, many scenes: lay the table on its side
-        columns = {row: {name: columns[name][row] for name in columns} for row in rows}
-    print_table(columns)
+    for name in ("probabilities", "truth", "neurons"):
+        setattr(options, name, _expanded(getattr(options, name) or [], parser))
+    if len(options.truth) != len(options.probabilities):
+        parser.error("give as many files of --truth as of --probabilities")
+    if options.neurons and len(options.neurons) != len(options.truth):
+        parser.error("give as many files of --neurons as of --truth")
+    return options
 
 
-def rows_of(part: str) -> Iterator[tuple[str, tuple[bool, dict[str, Any]]]]:
-    """Name, whether it sees the neurons, and settings of each decoder."""
-    yield "baseline", (False, BASELINE)
+def _expanded(names: list[str], parser: argparse.ArgumentParser) -> list[str]:
+    """The files that fit patterns such as `*.h5::label`, which a shell does not expand."""
+    found = []
+    for name in names:
+        file, *dataset = name.split("::", 1)
+        path = Path(file)
+        files = [path]
+        if "*" in file:
+            files = sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+        if not files:
+            parser.error(f"no file fits {file}")
+        found += ["::".join([str(path), *dataset]) for path in files]
+    return found
+
+
+def decoders_of(part: str, *, neurons: bool = True) -> Iterator[tuple[str, Decoder]]:
+    """Name each decoder of a table; without `neurons` those that need them are left out."""
+    large = BASELINE | {"min_piece_nm3": 400 * 30.0 * 8.0 * 8.0}
+    yield "baseline", Decoder(BASELINE)
+    yield "baseline, 400 voxels, paired", Decoder(large, drops_one_sided=True)
     if part == "points":
         for name, point in POINTS.items():
-            if name == "7 duplicates":
-                yield "+ 5 polyadic, neurons", (True, BASELINE | POINTS["5 polyadic"])
-            yield f"+ {name}", (name == "7 duplicates", BASELINE | point)
-    yield "all", (False, {})
-    yield "all, with neurons", (True, {})
+            on = BASELINE | {key: DEFAULTS[key] for key in point}
+            if name != "7 duplicates":
+                yield f"+ {name}", Decoder(on)
+            elif neurons:
+                polyadic = {"polyadic": DEFAULTS["polyadic"]}
+                yield "+ 5 polyadic, 6 neurons", Decoder(BASELINE | polyadic, sees_neurons=True)
+                yield f"+ {name}, 6 neurons", Decoder(on, sees_neurons=True)
+    yield "all", Decoder({})
+    if neurons:
+        yield "all, with neurons", Decoder({}, sees_neurons=True)
     if part == "points":
         for name, point in POINTS.items():
-            without = {key: BASELINE[key] for key in point}
-            yield f"all but {name}", (name == "7 duplicates", without)
+            off = {key: BASELINE[key] for key in point}
+            if name != "7 duplicates":
+                yield f"all but {name}", Decoder(off)
+            elif neurons:
+                yield f"all but {name}, with neurons", Decoder(off, sees_neurons=True)
 
 
-def measure(
-    scene: Scene,
-    rows: dict[str, tuple[bool, dict[str, Any]]],
-    seeds: list[int],
-    shape: list[int] | None,
-) -> dict[str, list[PolarityScores]]:
-    """The scores of every decoder on one scene, pooled over the seeds."""
-    found: dict[str, list[PolarityScores]] = {}
+def volumes_of(options: argparse.Namespace) -> Iterator[Volume]:
+    """Read the files of the command line, one volume at a time."""
+    neurons = options.neurons or [None] * len(options.truth)
+    for names in zip(options.probabilities, options.truth, neurons, strict=True):
+        print(" and ".join(filter(None, names)), file=sys.stderr)
+        with open_volume(names[0], resolution=options.resolution) as volume:
+            if volume.resolution is None:
+                sys.exit(f"{names[0]} does not say its voxel size: give --resolution Z Y X.")
+            neuron = read_volume(names[2]) if names[2] else None
+            yield Volume(volume.read(), read_volume(names[1]), volume.resolution, neuron)
+
+
+def simulated(scene: Scene, seeds: list[int], shape: list[int] | None = None) -> Iterator[Volume]:
+    """Make the phantoms of a scene, and draw what a network says of them."""
+    changed = {"shape": tuple(shape)} if shape else {}
     for seed in seeds:
-        changed = {"shape": tuple(shape)} if shape else {}
         phantom = phantom_of(seed, **(scene.phantom | changed))
         probabilities = simulate_network(phantom, seed, **scene.output)
-        for name, (sees_neurons, settings) in rows.items():
-            labels = decode_synapses(
-                probabilities,
-                resolution=phantom.resolution,
-                neurons=phantom.neurons if sees_neurons else None,
-                **settings,
-            ).labels
-            tables = polarity_tables(
-                phantom.label,
-                labels,
-                truth_encoding="polarity",
-                prediction_encoding="polarity",
-            )
-            scores = [score_polarity(tables, threshold) for threshold in THRESHOLDS]
-            before = found.get(name)
-            found[name] = [a + b for a, b in zip(before, scores, strict=True)] if before else scores
-    return found
+        yield Volume(probabilities, phantom.label, phantom.resolution, phantom.neurons)
 
 
 @cache
@@ -140,89 +209,28 @@ def phantom_of(seed: int, **settings: Any) -> Phantom:
     return make_phantom(seed=seed, damage=False, **settings)
 
 
-def simulate_network(
-    phantom: Phantom,
-    seed: int,
-    *,
-    damaged: float = 0.0,
-    temperature: float = 1.0,
-    bias: float = 0.0,
-) -> np.ndarray:
-    """Draw what a polarity network might say of a phantom.
-
-    Labels are blurred (12 nm) and turned into logits within ±4.6. Then each synapse gets a
-    strength (deviation 0.5; one in eight is 2 weaker), each section a weakness (deviation 0.4),
-    in 5 % of the volume pre and post are mixed up, decoys answer with one side mainly (peak
-    logit -0.3, deviation 1.2), and noise that hangs together over some 40 nm is added, most of
-    it common to the channels.
-
-    Args:
-        phantom: What to look at.
-        seed: Of everything random.
-        damaged: Share of sections whose logits fall by 4.
-        temperature: Factor on the logits: below 1 the network is underconfident.
-        bias: Added to the logits after that.
-
-    Returns:
-        (3, Z, Y, X) uint8, p * 255 of pre, post and union.
-    """
-    rng = np.random.default_rng(seed)
-    nm = np.asarray(phantom.resolution)
-    label = phantom.label
-    sides = (label % 2 == 1, (label > 0) & (label % 2 == 0), label > 0)
-    logits = np.stack([_logit(_blurred(side, 12.0 / nm)) for side in sides])
-    mixed_up = _field(label.shape, 45.0 / nm, rng) > 1.7
-    logits[:2] = np.where(mixed_up, 0.7 * logits[1::-1], logits[:2])
-    logits += _strengths(label, 16.0 / nm, rng)
-    np.maximum(logits, _decoys(phantom, rng), out=logits)
-    weakness = np.abs(rng.normal(0, 0.4, len(label))) + 4.0 * (rng.random(len(label)) < damaged)
-    logits -= weakness.astype(np.float32)[:, None, None]
-    logits += 0.8 * _field(label.shape, 40.0 / nm, rng)
-    for channel in logits:
-        channel += 0.5 * _field(label.shape, 28.0 / nm, rng)
-        channel += 0.3 * rng.standard_normal(label.shape, dtype=np.float32)
-    logits = temperature * logits + bias
-    return (255 / (1 + np.exp(-logits)) + 0.5).astype(np.uint8)
-
-
-def _logit(p: np.ndarray) -> np.ndarray:
-    p = np.clip(p, 0.01, 0.99)
-    return np.log(p / (1 - p))
-
-
-def _blurred(mask: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-    return gaussian_filter(mask.astype(np.float32), np.maximum(sigma, 0.35))
-
-
-def _field(shape: tuple[int, ...], sigma: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Smooth noise of deviation 1."""
-    noise = gaussian_filter(rng.standard_normal(shape, dtype=np.float32), sigma)
-    return noise / noise.std()
-
-
-def _strengths(label: np.ndarray, sigma: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """What is added to the logits of each synapse and around it."""
-    count = (int(label.max()) + 1) // 2
-    strength = rng.normal(0.3, 0.5, count) - 2.0 * (rng.random(count) < 0.12)
-    of_label = np.concatenate([[0], np.repeat(strength, 2)]).astype(np.float32)
-    return _blurred(of_label[label], sigma) / (_blurred(label > 0, sigma) + 1e-3)
-
-
-def _decoys(phantom: Phantom, rng: np.random.Generator) -> np.ndarray:
-    """(3, Z, Y, X) logits of the answers to decoys: vesicles look pre, densities post."""
-    shape = phantom.label.shape
-    logits = np.full((3, *shape), -4.6, np.float32)
-    axes = np.ogrid[tuple(slice(n) for n in shape)]
-    for decoy in phantom.decoys:
-        peak, other = rng.normal(-0.3, 1.2), rng.uniform(0.5, 3.0)
-        radii = rng.uniform(60, 130, 3) * (0.7, 1, 1)
-        placed = zip(axes, phantom.resolution, decoy.centre_nm, radii, strict=True)
-        away = sum(((axis * nm - centre) / radius) ** 2 for axis, nm, centre, radius in placed)
-        blob = (peak + 4.6) * np.exp(-(away**2)) - 4.6
-        likely, unlikely = (0, 1) if decoy.kind == "vesicles" else (1, 0)
-        for channel, lower in ((likely, 0.0), (unlikely, other), (2, 0.0)):
-            np.maximum(logits[channel], blob - lower, out=logits[channel])
-    return logits
+def measure(
+    volumes: Iterable[Volume], decoders: dict[str, Decoder]
+) -> dict[str, list[PolarityScores]]:
+    """The scores of every decoder at each of `THRESHOLDS`, pooled over some volumes."""
+    found: dict[str, list[PolarityScores]] = {}
+    for volume in volumes:
+        for name, decoder in decoders.items():
+            labels = decode_synapses(
+                volume.probabilities,
+                resolution=volume.resolution,
+                neurons=volume.neurons if decoder.sees_neurons else None,
+                **decoder.settings,
+            ).labels
+            if decoder.drops_one_sided:
+                labels = drop_one_sided(labels)
+            tables = polarity_tables(
+                volume.truth, labels, truth_encoding="polarity", prediction_encoding="polarity"
+            )
+            scores = [score_polarity(tables, threshold) for threshold in THRESHOLDS]
+            before = found.get(name)
+            found[name] = [a + b for a, b in zip(before, scores, strict=True)] if before else scores
+    return found
 
 
 def print_table(columns: dict[str, dict[str, list[PolarityScores]]]) -> None:
@@ -230,12 +238,20 @@ def print_table(columns: dict[str, dict[str, list[PolarityScores]]]) -> None:
     rows = list(next(iter(columns.values())))
     head = "F1_pol at IoU .3 / .5"
     width = max(map(len, [*rows, head]))
-    print(f"| {head:{width}} | {' | '.join(f'{name:>17}' for name in columns)} |")
-    print(f"|{'-' * (width + 2)}|" + f"{'-' * 18}:|" * len(columns))
+    widths = [max(len(name), 11) for name in columns]
+    names = [f"{name:>{n}}" for name, n in zip(columns, widths, strict=True)]
+    print(f"| {head:{width}} | {' | '.join(names)} |")
+    print(f"|{'-' * (width + 2)}|" + "".join(f"{'-' * (n + 1)}:|" for n in widths))
     for row in rows:
-        cells = [" / ".join(f"{s.f1_pol:.2f}" for s in column[row]) for column in columns.values()]
-        print(f"| {row:{width}} | {' | '.join(f'{cell:>17}' for cell in cells)} |")
+        cells = [
+            f"{' / '.join(f'{s.f1_pol:.2f}' for s in column[row]):>{n}}"
+            for column, n in zip(columns.values(), widths, strict=True)
+        ]
+        print(f"| {row:{width}} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except DataError as error:
+        sys.exit(f"{Path(sys.argv[0]).name}: {error}")

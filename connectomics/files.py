@@ -64,7 +64,8 @@ def writing_to(path: str | Path) -> Iterator[None]:
         raise DataError(
             str(path),
             f"cannot be written: {reason}.",
-            "Free some space or choose a folder you may write to (save_path=FOLDER).",
+            "Free some space or choose a folder you may write to (save_path=FOLDER; output=FOLDER "
+            "without a config).",
         ) from error
 
 

@@ -5,9 +5,16 @@
         <volume>/probabilities.h5    infer
         <volume>/labels.h5           decode
         <volume>/synapses.csv        decode, where the labels have sides
+        <volume>/synapses_*, ...     decode, the exports asked for
+        <volume>/partners.csv        decode, where the neurons are known
         <volume>/comparison.png      evaluate
-        scores.txt, scores.json, matches.csv
+        scores.txt, scores.json, matches.csv, precision_recall.*
         earlier/                     what a later stage with other settings has replaced
+    tuning/
+        <volume>/probabilities.h5    of the volumes to validate on
+        decoding/tuned.yaml          the best settings, a preset for `decoding=tuned`
+        study.journal, trials.csv, search.png
+        earlier/                     searches of other settings or for other scores
 
 Probabilities and labels carry a `config_hash`: a digest of everything they depend on. A stage
 that finds its result under the same hash leaves it; under another, it keeps the old one in
@@ -18,21 +25,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from connectomics.data.io import open_volume
+from connectomics.data.io import LazyVolume, open_volume
 from connectomics.data.volumes import LabelledVolume
+from connectomics.decoding import EXPORTS
 from connectomics.errors import CheckpointError, DataError
 from connectomics.files import writing_to
 from connectomics.runs import RunFolder, keep_earlier, newest, run_of_checkpoint
 
 KEY = "config_hash"
+FILES_REMEDY = """\
+  Labels that were not made in a run need no config:
+    python scripts/main.py --mode decode labels=FILE output=FOLDER
+    python scripts/main.py --mode evaluate truth=FILE prediction=FILE"""
 SCORES = ("scores.txt", "scores.json", "matches.csv")
+CURVES = ("precision_recall.csv", "precision_recall.png")
 
 
 @dataclass(frozen=True)
@@ -57,6 +70,15 @@ class VolumeResults:
         return self.folder / "synapses.csv"
 
     @property
+    def partners(self) -> Path:
+        """One row per synapse: its neurons, and how sure that is."""
+        return self.folder / "partners.csv"
+
+    def export(self, name: str) -> Path:
+        """The table in another program's form, by its name in `EXPORTS`."""
+        return self.folder / EXPORTS[name].file_name
+
+    @property
     def picture(self) -> Path:
         """EM, truth and prediction side by side."""
         return self.folder / "comparison.png"
@@ -65,13 +87,20 @@ class VolumeResults:
 def results_of_volumes(
     run: RunFolder, volumes: Sequence[LabelledVolume]
 ) -> list[tuple[LabelledVolume, VolumeResults]]:
-    """Give each test volume its folder, named after it; a name used twice gets a number."""
+    """Give each test volume its folder."""
+    return folders_of_volumes(run.results, volumes)
+
+
+def folders_of_volumes(
+    parent: Path, volumes: Sequence[LabelledVolume]
+) -> list[tuple[LabelledVolume, VolumeResults]]:
+    """Give each volume a folder, named after it; a name used twice gets a number."""
     used: dict[str, int] = {}
     pairs = []
     for volume in volumes:
         used[volume.name] = used.get(volume.name, 0) + 1
         number = f"_{used[volume.name]}" if used[volume.name] > 1 else ""
-        pairs.append((volume, VolumeResults(run.results / f"{volume.name}{number}")))
+        pairs.append((volume, VolumeResults(parent / f"{volume.name}{number}")))
     return pairs
 
 
@@ -84,7 +113,9 @@ def existing_results(run: RunFolder) -> list[VolumeResults]:
     found = [VolumeResults(p.parent) for p in sorted(run.results.glob("*/probabilities.h5"))]
     if not found:
         raise DataError(
-            str(run.results), "holds no probabilities.", "Make them first with --mode infer."
+            str(run.results),
+            "holds no probabilities.",
+            f"Make them first with --mode infer.\n{FILES_REMEDY}",
         )
     return found
 
@@ -122,9 +153,21 @@ def run_of(checkpoint: Path | None, save_path: str) -> RunFolder:
         raise DataError(
             save_path,
             "no run there has probabilities.",
-            "Make them first with --mode infer, or name a run's --checkpoint.",
+            f"Make them first with --mode infer, or name a run's --checkpoint.\n{FILES_REMEDY}",
         )
     return RunFolder(found.parent.parent.parent)
+
+
+def tuned_run(checkpoint: Path | None, save_path: str) -> RunFolder:
+    """Find the run folder in which to tune: as `run_of`, by the probabilities of validation.
+
+    Raises:
+        CheckpointError: Without a checkpoint, where no run has such probabilities.
+    """
+    found = None if checkpoint else newest(save_path, "*/tuning/*/probabilities.h5")
+    if found is not None:
+        return RunFolder(found.parent.parent.parent)
+    return run_of(require_checkpoint(checkpoint, save_path, "tune"), save_path)
 
 
 def digest(*parts: Any) -> str:
@@ -143,6 +186,13 @@ def digest(*parts: Any) -> str:
     return text.hexdigest()[:12]
 
 
+def state_of(volume: LazyVolume) -> list[Any]:
+    """What tells a volume on disk from others, and from a later state of the same file."""
+    file = Path(volume.source.partition("::")[0]).expanduser()
+    changed = file.stat().st_mtime_ns if file.is_file() else None
+    return [volume.source, volume.shape, volume.origin, changed]
+
+
 def is_made_from(path: Path, key: str) -> bool:
     """Tell whether a result stands at `path` and was made from just this."""
     if not path.is_file():
@@ -152,13 +202,14 @@ def is_made_from(path: Path, key: str) -> bool:
 
 
 @contextmanager
-def replacing(*paths: Path) -> Iterator[list[Path]]:
+def replacing(*paths: Path, stale: Iterable[Path] = ()) -> Iterator[list[Path]]:
     """Give places to write new results; once all are whole, they take the names `paths`.
 
     What stood there goes to `earlier/`, and it is said where; if writing fails, it stays.
 
     Args:
         paths: Final places, all in one folder.
+        stale: What was made from the earlier results and goes with them.
 
     Yields:
         Files of the same names, all in one new folder.
@@ -170,8 +221,9 @@ def replacing(*paths: Path) -> Iterator[list[Path]]:
     with folder as name:
         new = [Path(name) / path.name for path in paths]
         yield new
-        for path, written in zip(paths, new, strict=True):
+        for path in dict.fromkeys((*paths, *stale)):
             kept = keep_earlier(path)
             if kept:
                 print(f"  the earlier {path.name} is kept as {kept}")
+        for path, written in zip(paths, new, strict=True):
             written.rename(path)

@@ -6,6 +6,7 @@
     checkpoints/       last.ckpt and the best ones
     tensorboard/
     results/           probabilities, labels, scores and pictures of tests
+    tuning/            searches for decoder settings, and the presets they gave
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ PACKAGES = (
     "scipy",
     "numba",
     "h5py",
+    "optuna",
 )
 EARLIER = "earlier"
 
@@ -56,6 +58,11 @@ class RunFolder:
     def results(self) -> Path:
         """Where tests write."""
         return self.path / "results"
+
+    @property
+    def tuning(self) -> Path:
+        """Where tuning writes, and where presets are found."""
+        return self.path / "tuning"
 
 
 def new_run(save_path: str | Path) -> RunFolder:
@@ -134,10 +141,14 @@ def git_revision() -> str:
         return "unknown"
 
 
-def keep_earlier(path: Path) -> Path | None:
+def keep_earlier(path: Path, *companions: Path) -> Path | None:
     """Move what stands at `path` aside, so that a new result can take its name.
 
     It goes to `earlier/<its own time>/` in the same folder. Nothing a user made is lost.
+
+    Args:
+        path: A file or folder.
+        companions: What was made together with it, and goes to the same place where it exists.
 
     Returns:
         Where it went, or None where nothing stood there.
@@ -150,7 +161,8 @@ def keep_earlier(path: Path) -> Path | None:
             kept = path.parent / EARLIER / f"{stamp}{suffix}" / path.name
             if not kept.exists():
                 kept.parent.mkdir(parents=True, exist_ok=True)
-                path.rename(kept)
+                for moved in (path, *(other for other in companions if other.exists())):
+                    moved.rename(kept.parent / moved.name)
                 return kept
     raise RuntimeError(f"a thousand earlier versions of {path}")
 

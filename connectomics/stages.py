@@ -5,43 +5,42 @@ infer      checkpoint + volumes → probabilities
 decode     probabilities → labels
 evaluate   labels + ground truth → scores and pictures
 test       infer, decode, evaluate
+tune       checkpoint + validation volumes → settings of the decoder
 """
 
 from __future__ import annotations
 
-import json
-import math
-import time
+import sys
 from collections.abc import Callable, Iterator
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
+from connectomics import tuning
 from connectomics.config import Config, Resolved
-from connectomics.data.build import measure, open_split
-from connectomics.data.checks import check_data, check_settings
-from connectomics.data.io import open_volume, save_volume
-from connectomics.data.processing import ImageStatistics, channel_names, clean_label, normalize
+from connectomics.config.schema import ScoringSection, SplitSection
+from connectomics.data.build import HeldOut, open_split
+from connectomics.data.checks import check_data, check_settings, names_neurons
+from connectomics.data.io import LazyVolume, open_volume
+from connectomics.data.processing import clean_label
 from connectomics.data.volumes import LabelledVolume
-from connectomics.decoding import steps, write_table
+from connectomics.decoding import check_exports, read_table, steps
 from connectomics.errors import ConfigError, DataError, Fault
 from connectomics.evaluation.build import LabelPair, check_evaluation, evaluate_volumes
-from connectomics.evaluation.summary import write_report
 from connectomics.geometry import Box
+from connectomics.labelling import decode_volume, voxel_size_faults, voxel_size_of
+from connectomics.predicting import load_predictor
 from connectomics.results import (
-    KEY,
-    SCORES,
     VolumeResults,
-    digest,
     existing_results,
-    is_made_from,
     replacing,
     require_checkpoint,
     results_of_volumes,
     run_of,
+    tuned_run,
 )
-from connectomics.runs import RunFolder, new_run, write_provenance
+from connectomics.runs import RunFolder, new_run, run_of_checkpoint, write_provenance
+from connectomics.scoring import read_pair, write_scores
+from connectomics.validating import read_validation, require_held_back, validation_section
 
 
 def check_names(config: Config) -> list[Fault]:
@@ -54,8 +53,16 @@ def check_names(config: Config) -> list[Fault]:
     return [
         *check_settings(config.data),
         *steps.check_decoding(config.decoding.steps, channels=config.model.out_channels),
+        *check_exports(config.decoding.exports, "decoding.exports", encoding=encoding),
         *check_evaluation(config.evaluation, prediction_encoding=encoding),
+        *tuning.check_tuning(config),
     ]
+
+
+def presets_of(checkpoint: Path | None) -> list[Path]:
+    """Where the presets are that were made for a checkpoint."""
+    run = run_of_checkpoint(checkpoint) if checkpoint else None
+    return [run.tuning] if run else []
 
 
 def check_losses(config: Config) -> list[Fault]:
@@ -84,97 +91,36 @@ def train(resolved: Resolved, checkpoint: Path | None) -> None:
 
 def infer(resolved: Resolved, checkpoint: Path | None) -> None:
     """Predict the probabilities of the test volumes."""
-    import torch
-
-    from connectomics.inference.build import build_sliding, write_probabilities
-    from connectomics.training import (
-        choose_devices,
-        load_network,
-        read_checkpoint,
-        require_same_grey_values,
-    )
-
     config = resolved.config
     checkpoint = require_checkpoint(checkpoint, config.save_path, resolved.mode)
     _require(check_data(config.data, "infer"))
-    device = torch.device("cuda" if choose_devices(config.system)[0] == "gpu" else "cpu")
-    saved = read_checkpoint(checkpoint)
-    require_same_grey_values(saved, config.data.image_transform)
-    network = load_network(saved, config.model, use_ema=config.inference.model.use_ema).to(device)
-    sliding = build_sliding(config.inference, config.optimization.precision, device)
+    predictor = load_predictor(config, checkpoint)
     run = _start(resolved, checkpoint)
-    volumes = open_split(config.data.test, "data.test")
-    transform = config.data.image_transform
-    pooled = saved["connectomics"]["statistics"]
-    statistics = measure(volumes, transform, pooled and ImageStatistics.from_dict(pooled))
-    made_from = digest(
-        checkpoint, config.inference.model_dump(mode="json"), transform.model_dump(mode="json")
-    )
-    for (volume, results), measured in zip(
-        results_of_volumes(run, volumes), statistics, strict=True
-    ):
-        path, key = results.probabilities, digest(made_from, _identity(volume))
-        if is_made_from(path, key):
-            print(f"infer: {path} is up to date")
-            continue
-        print(f"infer: {volume.name} {volume.shape} → {path}")
-        attributes = {
-            KEY: key,
-            "source": _identity(volume),
-            "checkpoint": str(checkpoint),
-            "synthetic": volume.synthetic,
-        }
-        began = time.perf_counter()
-        with replacing(path) as (new,):
-            write_probabilities(
-                new,
-                network,
-                volume.image,
-                sliding,
-                normalise=partial(normalize, statistics=measured, mode=transform.normalize),
-                channels=channel_names(config.data.label_transform.targets),
-                dtype=config.inference.save_dtype,
-                resolution=volume.resolution,
-                attributes=attributes,
-            )
-        rate = math.prod(volume.shape) / (time.perf_counter() - began)
-        print(f"infer: done, {rate:,.0f} voxels/s")
+    volumes = results_of_volumes(run, open_split(config.data.test, "data.test"))
+    predictor.predict([(HeldOut(volume, volume), results) for volume, results in volumes])
 
 
 def decode(resolved: Resolved, checkpoint: Path | None) -> None:
-    """Turn the probabilities of a run into labels."""
-    config = resolved.config
-    run = run_of(checkpoint, config.save_path)
-    chosen = config.decoding.steps
-    if not chosen:
+    """Turn the probabilities of a run into labels, and list the synapses."""
+    config, split = resolved.config, resolved.config.data.test
+    if not config.decoding.steps:
         raise ConfigError(
             resolved.place("decoding.steps"),
             "names no decoder.",
             "Add one, such as: decoding: {steps: [{name: polarity2instance}]}",
         )
-    settings = [step.model_dump(mode="json") for step in chosen]
-    for results in existing_results(run):
-        with open_volume(results.probabilities) as volume:
-            attributes, resolution = volume.attributes, volume.resolution
-            key = digest(attributes[KEY], settings)
-            if is_made_from(results.labels, key):
-                print(f"decode: {results.labels} is up to date")
-                continue
-            print(f"decode: {results.probabilities} → {results.labels}")
-            decoded = steps.decode(
-                volume.read(), chosen, resolution=resolution, offset_nm=volume.offset_nm
-            )
-        about = {
-            KEY: key,
-            "encoding": steps.output_encoding(chosen[0]),
-            "decoder": json.dumps(settings),
-            "synthetic": attributes["synthetic"],
-        }
-        with replacing(results.labels) as (new,):
-            save_volume(new, decoded.labels, resolution=resolution, attributes=about)
-        if decoded.table is not None:
-            with replacing(results.table) as (new,):
-                write_table(decoded.table, new)
+    _require(check_data(config.data, "decode"))
+    run = run_of(checkpoint, config.save_path)
+    found = existing_results(run)
+    resolution = split.resolution if split else None
+    sizes = {str(p): voxel_size_of(p, resolution) for p in (one.probabilities for one in found)}
+    _require(voxel_size_faults(sizes, config.decoding))
+    neurons = _neurons(run, split)
+    for results in found:
+        known = neurons.get(results.folder)
+        if neurons and known is None:
+            print(f"decode: data.test names no neurons for {results.folder.name}: no partners")
+        decode_volume(results, config.decoding, neurons=known, resolution=resolution)
 
 
 def evaluate(resolved: Resolved, checkpoint: Path | None) -> None:
@@ -183,13 +129,13 @@ def evaluate(resolved: Resolved, checkpoint: Path | None) -> None:
     _require(check_data(config.data, "evaluate"))
     run = run_of(checkpoint, config.save_path)
     volumes = results_of_volumes(run, open_split(config.data.test, "data.test"))
-    report = evaluate_volumes(_pairs(volumes), config.evaluation)
-    with replacing(*(run.results / name for name in SCORES)) as new:
-        write_report(report, new[0].parent)
+    report = evaluate_volumes(_pairs(volumes, config.evaluation), config.evaluation)
+    synthetic = any(volume.synthetic for volume, _ in volumes)
+    written = write_scores(report, run.results, synthetic=synthetic)
     for volume, results in volumes:
         _draw(volume, results)
     print(f"\n{report.table()}")
-    print("evaluate: " + "\n          ".join(str(run.results / name) for name in SCORES))
+    print("evaluate: " + "\n          ".join(map(str, written)))
 
 
 def test(resolved: Resolved, checkpoint: Path | None) -> None:
@@ -198,21 +144,43 @@ def test(resolved: Resolved, checkpoint: Path | None) -> None:
     checkpoint = require_checkpoint(checkpoint, config.save_path, resolved.mode)
     scored = config.evaluation.enabled
     _require(check_data(config.data, "test", evaluates=scored))
+    volumes = open_split(config.data.test, "data.test")
+    _require(voxel_size_faults({one.name: one.resolution for one in volumes}, config.decoding))
     infer(resolved, checkpoint)
     decode(resolved, checkpoint)
     if scored:
         evaluate(resolved, checkpoint)
         return
     run = run_of(checkpoint, config.save_path)
-    for volume, results in results_of_volumes(run, open_split(config.data.test, "data.test")):
+    for volume, results in results_of_volumes(run, volumes):
         _draw(volume, results)
 
 
 def tune(resolved: Resolved, checkpoint: Path | None) -> None:
-    """Say that tuning is still to come."""
-    raise ConfigError(
-        "--mode", "tune is not there yet.", "Set decoding.steps by hand and use --mode decode."
-    )
+    """Search for the decoder settings that score best on the validation volumes."""
+    tuning.require_optuna()
+    config, section = resolved.config, validation_section(resolved)
+    if faults := check_data(section, "tune"):
+        raise ConfigError.of(replace(fault, where=resolved.place(fault.where)) for fault in faults)
+    run = tuned_run(checkpoint, config.save_path)
+    require_held_back(section, run)
+    predictor = load_predictor(config, checkpoint) if checkpoint else None
+    _record(resolved, run.tuning, checkpoint)
+    decoder = config.decoding.steps[0]
+    volumes = read_validation(section, run.tuning, predictor, decoder=decoder)
+    search = tuning.build_search(config, volumes)
+    print(f"tune: {search.describe()}")
+    study = tuning.open_search(run.tuning, search)
+    stopped = search.run(study, config.tune.trials)
+    if trials := tuning.trials_of(study):
+        _keep_tuned(resolved, run.tuning, tuning.Outcome(search, trials))
+        command = tuning.command_to_test(resolved.file, checkpoint, resolved.overrides)
+        print(f"\ntune: to test with what was found:\n    {command}")
+        if checkpoint and not presets_of(checkpoint):
+            print(f"    (keep a copy of tuned.yaml in {resolved.file.parent / 'decoding'} for it)")
+    if stopped:
+        print(f"tune: stopped by {stopped.name}; the same command goes on.", file=sys.stderr)
+        raise SystemExit(128 + stopped)
 
 
 STAGES: dict[str, Callable[[Resolved, Path | None], None]] = {
@@ -227,24 +195,44 @@ def _require(faults: list[Fault]) -> None:
 
 def _start(resolved: Resolved, checkpoint: Path) -> RunFolder:
     """Find the run folder of a test, and note there what is about to be done."""
-    config = resolved.config
-    run = run_of(checkpoint, config.save_path)
-    notes = {"checkpoint": str(checkpoint)}
-    write_provenance(run.results, resolved.to_yaml(), seed=config.system.seed, notes=notes)
+    run = run_of(checkpoint, resolved.config.save_path)
+    _record(resolved, run.results, checkpoint)
     return run
 
 
-def _identity(volume: LabelledVolume) -> str:
-    return f"{volume.image.name} {volume.shape}"
+def _record(resolved: Resolved, folder: Path, checkpoint: Path | None) -> None:
+    """Note in a folder what is about to be done there."""
+    notes = {"checkpoint": str(checkpoint)} if checkpoint else {}
+    write_provenance(folder, resolved.to_yaml(), seed=resolved.config.system.seed, notes=notes)
+
+
+def _keep_tuned(resolved: Resolved, folder: Path, outcome: tuning.Outcome) -> None:
+    """Write what a search has found, and sum it up."""
+    from connectomics.report import search_figure
+
+    best = tuning.tuned_steps(resolved.config, outcome.best.settings)
+    written = [
+        *tuning.write_outcome(outcome, [step.model_dump(mode="json") for step in best], folder),
+        search_figure(folder / tuning.FIGURE_FILE, **outcome.figure_data()),
+    ]
+    print(f"\n{outcome.summary()}\n")
+    print("tune: " + "\n      ".join(map(str, written)))
+
+
+def _neurons(run: RunFolder, split: SplitSection | None) -> dict[Path, LazyVolume]:
+    """The neuron segmentations that decoding is to know of, by the folder of the volume."""
+    if not names_neurons(split):
+        return {}
+    volumes = results_of_volumes(run, open_split(split, "data.test"))
+    found = {results.folder: volume.neurons for volume, results in volumes}
+    return {folder: part for folder, part in found.items() if isinstance(part, LazyVolume)}
 
 
 def _pairs(
-    volumes: list[tuple[LabelledVolume, VolumeResults]],
+    volumes: list[tuple[LabelledVolume, VolumeResults]], section: ScoringSection
 ) -> Iterator[LabelPair]:
     """Read truth and prediction, one volume at a time."""
     for volume, results in volumes:
-        assert volume.label is not None
-        truth = clean_label(volume.label.read())
         with open_volume(results.labels) as labels:
             if labels.shape != volume.shape:
                 raise DataError(
@@ -252,23 +240,9 @@ def _pairs(
                     f"has shape {labels.shape}, its volume {volume.shape}.",
                     "Predict it again with --mode test.",
                 )
-            yield LabelPair(
-                volume.name,
-                truth.label,
-                labels.read(),
-                prediction_encoding=labels.attributes["encoding"],
-                resolution=volume.resolution,
-                mask=_mask(volume, truth.mask),
-                notes=("synthetic EM, not real tissue",) if volume.synthetic else (),
-            )
-
-
-def _mask(volume: LabelledVolume, labelled: np.ndarray | None) -> np.ndarray | None:
-    """Where scores count: inside the volume's mask, and where its label is not invalid."""
-    if volume.mask is None:
-        return labelled
-    mask = volume.mask.read() > 0
-    return mask if labelled is None else mask & labelled
+            table = read_table(results.table) if results.table.is_file() else None
+            encoding = labels.attributes["encoding"]
+            yield read_pair(volume, labels, section, encoding=encoding, table=table)
 
 
 def _draw(volume: LabelledVolume, results: VolumeResults) -> None:

@@ -11,7 +11,10 @@ from pathlib import Path
 from connectomics import __version__
 from connectomics.errors import ConfigError, ConnectomicsError, did_you_mean
 
-USAGE = "main.py --config FILE [--mode MODE] [--checkpoint CKPT] [key=value ...]"
+USAGE = """\
+main.py --config FILE [--mode MODE] [--checkpoint CKPT] [key=value ...]
+       main.py --mode evaluate truth=FILE prediction=FILE [key=value ...]
+       main.py --mode decode labels=FILE output=FOLDER [key=value ...]"""
 DESCRIPTION = """\
 Find synapses and their direction in electron-microscopy volumes.
 
@@ -21,7 +24,10 @@ modes:
   decode     turn saved probabilities into labelled synapses
   evaluate   score saved labels against the ground truth
   test       infer, decode and evaluate
-  tune       search for decoder settings on saved probabilities
+  tune       search for the decoder settings that score best on the validation volumes
+
+evaluate and decode also work on files that were not made here, without a config: evaluate scores
+any two label volumes, decode lists the synapses of one. --print-config shows what can be set.
 """
 EPILOG = """\
 examples:
@@ -29,13 +35,16 @@ examples:
   python scripts/main.py --config tutorials/syn_em_r50.yaml --mode test \\
       --checkpoint outputs/syn_em_r50/<timestamp>/checkpoints/last.ckpt
   python scripts/main.py --config my.yaml optimization.max_steps=1000 model/rsunet=small
+  python scripts/main.py --mode evaluate truth=syn.h5 prediction=labels.h5 output=scores
 
 where to read on:
   README.md                first steps, and your own volumes in ten lines
   tutorials/               configs to start from; --print-config shows every setting there is
   datasets/README.md       how to get the data they name
+  docs/tuning.md           better settings for the decoder, and how to use them
   docs/architecture.md     how the program is built
 """
+WITHOUT_CONFIG = ("decode", "evaluate")
 OPTIONS = {
     "--config": {"type": Path, "metavar": "FILE", "help": "the YAML file"},
     "--mode": {"default": "train", "metavar": "MODE", "help": "one of the modes above"},
@@ -88,18 +97,42 @@ def _run(options: argparse.Namespace, overrides: Sequence[str]) -> None:
         _write_json_schema(options.json_schema)
         return
     if options.config is None:
-        remedy = "Start from one in tutorials/: --config tutorials/syn_em_r50.yaml"
-        raise ConfigError("--config", "names no file.", remedy)
+        _run_on_files(options, overrides)
+        return
     from connectomics import stages
     from connectomics.config import load_config
 
     # Losses take PyTorch to check, which takes seconds; whoever looks at a config need not wait.
     checks = [stages.check_names] + [stages.check_losses] * (not options.print_config)
-    resolved = load_config(options.config, mode=options.mode, overrides=overrides, checks=checks)
+    resolved = load_config(
+        options.config,
+        mode=options.mode,
+        overrides=overrides,
+        checks=checks,
+        presets=stages.presets_of(options.checkpoint),
+    )
     if options.print_config:
         print(resolved.config_to_yaml(), end="")
     else:
         stages.STAGES[options.mode](resolved, options.checkpoint)
+
+
+def _run_on_files(options: argparse.Namespace, overrides: Sequence[str]) -> None:
+    """Without a config: score or list what the command line names."""
+    if options.mode not in WITHOUT_CONFIG:
+        remedy = "Start from one in tutorials/: --config tutorials/syn_em_r50.yaml"
+        raise ConfigError("--config", "names no file.", remedy)
+    if options.checkpoint is not None:
+        raise ConfigError("--checkpoint", "is of use with a --config only.", "Take it out.")
+    from connectomics.standalone import FILE_MODES, read_file_settings
+
+    settings = read_file_settings(options.mode, overrides, complete=not options.print_config)
+    if options.print_config:
+        from connectomics.config.yaml_text import write_yaml
+
+        print(write_yaml(settings.model_dump()), end="")
+    else:
+        FILE_MODES[options.mode].run(settings)
 
 
 def _write_json_schema(target: str) -> None:

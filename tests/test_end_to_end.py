@@ -79,12 +79,14 @@ def test_the_tutorial_trains_and_tests(em_r50, variant):
         assert probabilities.shape == (3, sections, 96, 96)
         channels = ["background", "pre", "post"] if variant else ["pre", "post", "union"]
         assert probabilities.attributes["channels"] == channels
+        assert probabilities.offset_nm == (76 * 30, 0, 0)  # the tutorial tests on the last sections
         values = probabilities.read().astype(np.float32)
     assert values.min() >= 0
     assert values.max() <= 1
     if variant:
         np.testing.assert_allclose(values.sum(axis=0), 1, atol=2e-3)
     assert read_volume(results / "labels.h5").shape == (sections, 96, 96)
+    assert (results / "synapses.csv").is_file()
     assert (results / "comparison.png").stat().st_size > 10_000
     scores = json.loads((folder / "results" / "scores.json").read_text())
     assert set(scores["pooled"]) == {"polarity"}

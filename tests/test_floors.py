@@ -27,9 +27,15 @@ FLOORS = {
     "connectomics.inference": 4,
     "connectomics.report": 4,
     "connectomics.results": 4,
-    "connectomics.stages": 5,
+    "connectomics.tuning": 4,
+    "connectomics.labelling": 5,
+    "connectomics.predicting": 5,
+    "connectomics.scoring": 5,
+    "connectomics.standalone": 6,
+    "connectomics.validating": 6,
+    "connectomics.stages": 7,
 }
-SCRIPTS = 6
+SCRIPTS = 8
 
 WITHOUT_TORCH = (
     "connectomics.config",

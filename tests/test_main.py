@@ -94,6 +94,12 @@ def test_help_lists_modes_and_where_to_read_on(run):
         assert place in out
 
 
+def test_help_shows_what_needs_no_config(run):
+    _, out, _ = run("--help")
+    for mode in ("evaluate truth=FILE prediction=FILE", "decode labels=FILE output=FOLDER"):
+        assert f"main.py --mode {mode}" in out
+
+
 def test_version(run):
     assert run("--version") == (0, f"connectomics {__version__}\n", "")
 
@@ -195,12 +201,6 @@ def test_an_option_without_its_value(run):
     code, _, err = run("--config")
     assert code == 2
     assert "--config" in err
-
-
-def test_tune_is_not_there_yet(run):
-    code, _, err = run("--config", EM_R50, "--mode", "tune")
-    assert code == 2
-    assert "not there yet" in err
 
 
 def test_an_interrupt_leaves_quietly(run, monkeypatch: pytest.MonkeyPatch):

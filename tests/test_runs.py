@@ -73,3 +73,17 @@ def test_an_older_result_is_kept_when_a_new_one_takes_its_name(tmp_path):
     assert not result.exists()
     assert [path.read_text() for path in kept] == ["first", "second"]
     assert all(path.parent.parent == tmp_path / "earlier" for path in kept)
+
+
+def test_what_was_made_together_is_kept_together(tmp_path):
+    study, preset = tmp_path / "study", tmp_path / "decoding" / "tuned.yaml"
+    preset.parent.mkdir()
+    study.write_text("study")
+    preset.write_text("preset")
+    kept = keep_earlier(study, preset, tmp_path / "not there")
+    assert kept is not None
+    assert (kept.parent / "tuned.yaml").read_text() == "preset"
+    assert not preset.exists()
+    preset.write_text("another")
+    assert keep_earlier(study, preset) is None  # no study, so this preset belongs to none
+    assert preset.exists()

@@ -28,12 +28,15 @@ class Composition:
     faults: tuple[Fault, ...]
 
 
-def compose(file: str | Path, choices: Sequence[str] = ()) -> Composition:
+def compose(
+    file: str | Path, choices: Sequence[str] = (), presets: Sequence[Path] = ()
+) -> Composition:
     """Read a config file and all it is made of.
 
     Args:
         file: The YAML file.
         choices: Presets picked on the command line, such as `model/rsunet=small`.
+        presets: Folders of presets beside those that come with the package.
 
     Raises:
         ConfigError: A file that is missing or no YAML, or a `defaults:` list that cannot work.
@@ -46,7 +49,7 @@ def compose(file: str | Path, choices: Sequence[str] = ()) -> Composition:
         raise ConfigError(shown, "is empty.", remedy)
     _check_defaults(path, content, shown)
     layers, faults = [], []
-    for source, package in defaults_list(path, shown, choices):
+    for source, package in defaults_list(path, shown, choices, presets):
         if source.samefile(path):
             source_shown, source_content = shown, content
         else:

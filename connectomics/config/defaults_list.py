@@ -19,9 +19,12 @@ from connectomics.errors import ConfigError, Fault, did_you_mean
 
 PRESETS = Path(__file__).parent / "presets"
 TUTORIALS = Path(__file__).parents[2] / "tutorials"
+TUNED = "--mode tune writes one into the run of a checkpoint; name that with --checkpoint."
 
 
-def defaults_list(file: Path, shown: str, choices: Sequence[str]) -> list[tuple[Path, str]]:
+def defaults_list(
+    file: Path, shown: str, choices: Sequence[str], presets: Sequence[Path] = ()
+) -> list[tuple[Path, str]]:
     """Find the files that take part in a config.
 
     Args:
@@ -29,6 +32,7 @@ def defaults_list(file: Path, shown: str, choices: Sequence[str]) -> list[tuple[
         shown: How messages name it.
         choices: Presets picked on the command line. One whose group is not in the list is
             appended, so that it is laid on top.
+        presets: Folders of presets beside those that come with the package.
 
     Returns:
         Files and the places their settings go to (empty for the root), in merge order.
@@ -36,7 +40,7 @@ def defaults_list(file: Path, shown: str, choices: Sequence[str]) -> list[tuple[
     Raises:
         ConfigError: A file or preset that is missing or no YAML, or a list that cannot work.
     """
-    folders = _search_path(file)
+    folders = _search_path(file, presets)
     _check_choices(choices, folders)
     found = _ask_hydra(file, shown, folders, choices)
     return [(_find(name, folders), package) for name, package in found]
@@ -48,13 +52,13 @@ def relative_to_here(file: Path) -> str:
     return str(absolute.relative_to(here) if absolute.is_relative_to(here) else absolute)
 
 
-def _search_path(file: Path) -> list[Path]:
-    """The file's own folder, the tutorials, the presets.
+def _search_path(file: Path, presets: Sequence[Path]) -> list[Path]:
+    """The file's own folder, further presets, the tutorials, the presets of the package.
 
     The tutorials are part of the repository, not of an installed package, so they are on the
     path only where the package lies in a clone.
     """
-    folders = [file.absolute().parent, TUTORIALS, PRESETS]
+    folders = [file.absolute().parent, *(p.absolute() for p in presets), TUTORIALS, PRESETS]
     return [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
 
 
@@ -71,7 +75,8 @@ def _check_choices(choices: Sequence[str], folders: Sequence[Path]) -> None:
         if not _options(group, folders):
             groups = {str(preset.parent.relative_to(PRESETS)) for preset in PRESETS.rglob("*.yaml")}
             problem = f"there are no presets {group!r}."
-            faults.append(Fault(f"command line: {choice}", problem, did_you_mean(group, groups)))
+            hint = TUNED if group == "decoding" else did_you_mean(group, groups)
+            faults.append(Fault(f"command line: {choice}", problem, hint))
     if faults:
         raise ConfigError.of(faults)
 

@@ -29,7 +29,7 @@ def derive(config: Config, *, no_volumes: bool = False) -> Config:
     config = _paths_and_schedule(config)
     if no_volumes:
         config = _synthetic(config)
-    return _exclusive_decoder(_activations(_loss_slices(config)))
+    return _tuned_score(_exclusive_decoder(_activations(_loss_slices(config))))
 
 
 def target_channels(config: Config) -> int | None:
@@ -117,3 +117,13 @@ def _exclusive_decoder(config: Config) -> Config:
     return config.model_copy(
         update={"decoding": config.decoding.model_copy(update={"steps": steps})}
     )
+
+
+def _tuned_score(config: Config) -> Config:
+    """Decoders are tuned for their sides where there are some, else for finding objects."""
+    steps, truth = config.decoding.steps, config.evaluation.truth_encoding
+    if config.tune.metric is not None or not steps:
+        return config
+    sided = steps[0].name in EXCLUSIVE_DECODERS and truth in ("auto", "polarity", "semantic")
+    tune = config.tune.model_copy(update={"metric": "F1_pol" if sided else "F1_det"})
+    return config.model_copy(update={"tune": tune})

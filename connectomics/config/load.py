@@ -36,6 +36,7 @@ class Resolved:
 
     Attributes:
         config: The config of one mode, checked, with its derived values.
+        training: The config of training, whatever the mode: what another mode has to know of it.
         mode: `train`, `infer`, `decode`, `evaluate`, `test` or `tune`.
         file: The file it was read from.
         document: The composed config, its stages apart, the command line worked in. Reading
@@ -45,6 +46,7 @@ class Resolved:
     """
 
     config: Config
+    training: Config
     mode: str
     file: Path
     document: dict[str, Any]
@@ -70,6 +72,7 @@ def load_config(
     mode: str = "train",
     overrides: Sequence[str] = (),
     checks: Sequence[Check] = (),
+    presets: Sequence[Path] = (),
 ) -> Resolved:
     """Read a config file for a mode.
 
@@ -83,6 +86,7 @@ def load_config(
         overrides: `key=value` in Hydra's grammar.
         checks: Further checks, of names and settings that only higher floors know. They see
             a config with derived values, and name places by dotted path.
+        presets: Folders of presets beside those that come with the package.
 
     Raises:
         ConfigError: Every fault that could be found, each with its place and remedy.
@@ -95,7 +99,7 @@ def load_config(
 
     _require_mode(mode)
     parsed = parse_overrides(overrides)
-    composition = compose(file, parsed.choices)
+    composition = compose(file, parsed.choices, presets)
     sources = Sources(str(file), composition.layers, parsed.assignments)
     trees = stage_trees(sources)
     stages = [stage_of(mode), *(stage for stage in STAGES if stage != stage_of(mode))]
@@ -110,7 +114,13 @@ def load_config(
     if faults:
         raise ConfigError.of(dict.fromkeys(faults))
     return Resolved(
-        configs[stages[0]], mode, Path(file), document_of(trees), tuple(overrides), sources
+        configs[stages[0]],
+        configs["train"],
+        mode,
+        Path(file),
+        document_of(trees),
+        tuple(overrides),
+        sources,
     )
 
 
@@ -124,7 +134,7 @@ def _names_volumes(tree: Tree) -> bool:
     return any(split is not ABSENT and split is not None for split in found)
 
 
-def _read(stage: StageTree, *, no_volumes: bool) -> Validated:
+def _read(stage: StageTree, *, no_volumes: bool) -> Validated[Config]:
     read = validate(stage.tree)
     read.lost += [parse_path(fault.where) for fault in stage.faults]
     read.faults[:0] = stage.faults
@@ -132,7 +142,9 @@ def _read(stage: StageTree, *, no_volumes: bool) -> Validated:
     return read
 
 
-def _mismatches(read: Validated, mode: str | None, checks: Sequence[Check]) -> Iterator[Fault]:
+def _mismatches(
+    read: Validated[Config], mode: str | None, checks: Sequence[Check]
+) -> Iterator[Fault]:
     """What other checks than the schema find, but for consequences of what that found."""
     found = list(check_sections(read.config, lost=read.lost))
     if mode:
@@ -146,7 +158,7 @@ def _mismatches(read: Validated, mode: str | None, checks: Sequence[Check]) -> I
             yield fault
 
 
-def _placed(fault: Fault, read: Validated, sources: Sources, stage: str) -> Fault:
+def _placed(fault: Fault, read: Validated[Config], sources: Sources, stage: str) -> Fault:
     written = read.as_written(parse_path(fault.where))
     place = sources.place(format_path(written), stage)
     return Fault(place, fault.problem, fault.remedy)

@@ -15,8 +15,10 @@ from hydra.errors import HydraException
 from connectomics.config.dotted import DottedPath, format_path, parse_path
 from connectomics.config.levels import DEFAULT, STAGES
 from connectomics.config.merging import Tree, merge
+from connectomics.config.schema import Config
 from connectomics.errors import ConfigError, Fault
 
+SECTIONS = [name for name, field in Config.model_fields.items() if field.annotation is not str]
 GRAMMAR = "https://hydra.cc/docs/advanced/override_grammar/basic"
 
 
@@ -51,7 +53,9 @@ class ParsedOverrides:
 
 
 def parse_overrides(texts: Sequence[str]) -> ParsedOverrides:
-    """Read overrides; a key with a slash picks a preset, any other changes a value.
+    """Read overrides: those that pick a preset, and those that change a value.
+
+    A preset is picked by a key with a slash, or by a section and a name: `decoding=tuned`.
 
     Raises:
         ConfigError: Every one that is not in Hydra's grammar, or asks for several runs.
@@ -63,7 +67,7 @@ def parse_overrides(texts: Sequence[str]) -> ParsedOverrides:
     for text in texts:
         try:
             override = parser.parse_override(_without_brackets(text))
-            if "/" in override.key_or_group:
+            if _picks_preset(override):
                 choices.append(text)
             else:
                 assignments.append(_assignment(text, override))
@@ -123,6 +127,11 @@ def _set(node: Any, key: str | int, assignment: Assignment) -> None:
         node[key] = value
 
 
+def _picks_preset(override: Override) -> bool:
+    key = override.key_or_group
+    return "/" in key or (key in SECTIONS and isinstance(override.value(), str))
+
+
 def _assignment(text: str, override: Override) -> Assignment:
     where = f"command line: {text}"
     if override.is_sweep_override():
@@ -146,9 +155,8 @@ def _grammar_fault(text: str, error: HydraException) -> Fault:
     if "=" not in text:
         return Fault(where, "is no override.", "Write key=value, or ~key to take a key out.")
     key, _, value = text.partition("=")
-    remedy = (
-        f"Put the value in quotes: '{key}=\"{value}\"'" if re.search(r"[=()\s,:]", value) else ""
-    )
+    odd = re.search(r"[^A-Za-z0-9_./*\[\]{}\"'-]", value)
+    remedy = f"Put the value in quotes: '{key}=\"{value}\"'" if odd else ""
     reason = str(error).strip().splitlines()[0]
     return Fault(where, f"is not in Hydra's grammar ({reason}).", remedy or f"See {GRAMMAR}.")
 

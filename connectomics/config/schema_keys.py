@@ -11,14 +11,16 @@ from pydantic import BaseModel
 from connectomics.config.dotted import DottedPath
 from connectomics.config.schema import Config
 
+Schema = type[BaseModel]
 
-def keys_at(path: DottedPath) -> list[str]:
+
+def keys_at(path: DottedPath, schema: Schema = Config) -> list[str]:
     """The keys that the section at a path has; none where there is no section.
 
     >>> keys_at(("data", "dataloader", "reject_sampling"))
     ['size_thres', 'p']
     """
-    section: type[BaseModel] | None = Config
+    section: Schema | None = schema
     for key in path:
         if isinstance(key, int):
             continue
@@ -28,21 +30,21 @@ def keys_at(path: DottedPath) -> list[str]:
     return list(section.model_fields) if section else []
 
 
-def places_of(key: str) -> list[DottedPath]:
+def places_of(key: str, schema: Schema = Config) -> list[DottedPath]:
     """All paths of the schema that end in a key.
 
     >>> places_of("patch_size")
     [('data', 'dataloader', 'patch_size')]
     """
-    return [path for path in _all_paths() if path[-1] == key]
+    return [path for path in _all_paths(schema) if path[-1] == key]
 
 
 @cache
-def _all_paths() -> tuple[DottedPath, ...]:
-    return tuple(_walk(Config, ()))
+def _all_paths(schema: Schema) -> tuple[DottedPath, ...]:
+    return tuple(_walk(schema, ()))
 
 
-def _walk(section: type[BaseModel], path: DottedPath) -> Iterator[DottedPath]:
+def _walk(section: Schema, path: DottedPath) -> Iterator[DottedPath]:
     for name, field in section.model_fields.items():
         yield (*path, name)
         inner = _section_in(field.annotation)
@@ -50,7 +52,7 @@ def _walk(section: type[BaseModel], path: DottedPath) -> Iterator[DottedPath]:
             yield from _walk(inner, (*path, name))
 
 
-def _section_in(annotation: Any) -> type[BaseModel] | None:
+def _section_in(annotation: Any) -> Schema | None:
     """The section that a field holds, also where it is optional or one of a list."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation

@@ -10,20 +10,23 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from connectomics.config.dotted import ABSENT, DottedPath, format_path, look_up
 from connectomics.config.merging import Tree
 from connectomics.config.schema import Config
+from connectomics.config.schema_keys import Schema
 from connectomics.config.wording import fault_of, meant_key
 from connectomics.errors import Fault
 
+S = TypeVar("S", bound=BaseModel)
+
 
 @dataclass
-class Validated:
+class Validated(Generic[S]):
     """A config, and what was wrong with what it was read from.
 
     Attributes:
@@ -33,7 +36,7 @@ class Validated:
         meant: What misspelt keys were taken for: from the path meant to the path written.
     """
 
-    config: Config
+    config: S
     faults: list[Fault] = field(default_factory=list)
     lost: list[DottedPath] = field(default_factory=list)
     meant: dict[DottedPath, DottedPath] = field(default_factory=dict)
@@ -46,7 +49,7 @@ class Validated:
         return path
 
 
-def validate(tree: Tree) -> Validated:
+def validate(tree: Tree) -> Validated[Config]:
     """Read a config from nested dicts.
 
     Args:
@@ -59,11 +62,16 @@ def validate(tree: Tree) -> Validated:
     >>> found.config.data.dataloader.patch_size
     (8, 64, 64)
     """
+    return validate_as(Config, tree)
+
+
+def validate_as(schema: type[S], tree: Tree) -> Validated[S]:
+    """Read settings of any schema whose keys all have defaults; see `validate`."""
     tree = copy.deepcopy(tree)
-    result = Validated(Config())
+    result = Validated(schema())
     while True:  # every round takes out what was wrong, or gives a key its right name
         try:
-            result.config = Config.model_validate(tree)
+            result.config = schema.model_validate(tree)
         except ValidationError as error:
             _note(result, tree, error)
             tree = _repaired(result, tree, error)
@@ -71,35 +79,43 @@ def validate(tree: Tree) -> Validated:
             return result
 
 
-def _note(result: Validated, tree: Tree, error: ValidationError) -> None:
+def _note(result: Validated[S], tree: Tree, error: ValidationError) -> None:
     """Keep what is news: all of the first round, later what stood below a misspelt key."""
     first = not result.faults
-    for path, fault in _faults(tree, error):
+    for path, fault in _faults(tree, error, type(result.config)):
         written = result.as_written(path)
         if first or written != path:
             result.faults.append(Fault(format_path(written), fault.problem, fault.remedy))
 
 
-def _faults(tree: Tree, error: ValidationError) -> Iterator[tuple[DottedPath, Fault]]:
-    for path, details in _by_path(tree, error).items():
-        yield path, fault_of(path, details, look_up(tree, path))
+def _faults(
+    tree: Tree, error: ValidationError, schema: Schema
+) -> Iterator[tuple[DottedPath, Fault]]:
+    for path, details in _by_path(tree, error, schema).items():
+        yield path, fault_of(path, details, look_up(tree, path), schema)
 
 
-def _by_path(tree: Tree, error: ValidationError) -> dict[DottedPath, list[ErrorDetails]]:
+def _by_path(
+    tree: Tree, error: ValidationError, schema: Schema
+) -> dict[DottedPath, list[ErrorDetails]]:
     """Pydantic's findings; a value that fits no member of a union has one for each member."""
     by_path: dict[DottedPath, list[ErrorDetails]] = {}
     for detail in error.errors():
         by_path.setdefault(_path(detail["loc"], tree), []).append(detail)
-    consequences = {path for path in by_path if _is_consequence(path, by_path)}
+    consequences = {path for path in by_path if _is_consequence(path, by_path, schema)}
     return {path: found for path, found in by_path.items() if path not in consequences}
 
 
-def _is_consequence(path: DottedPath, found: dict[DottedPath, list[ErrorDetails]]) -> bool:
+def _is_consequence(
+    path: DottedPath, found: dict[DottedPath, list[ErrorDetails]], schema: Schema
+) -> bool:
     """Whether a list is too short for its faulty items, or a key is missing that is misspelt."""
     kinds = {detail["type"] for detail in found[path]}
     below = [other for other in found if other != path and other[: len(path)] == path]
     if kinds == {"missing"}:
-        return any(meant_key(other, found[other][0]) for other in below if other[:-1] == path)
+        return any(
+            meant_key(other, found[other][0], schema) for other in below if other[:-1] == path
+        )
     return kinds == {"too_short"} and bool(below)
 
 
@@ -113,10 +129,11 @@ def _path(location: tuple[int | str, ...], tree: Any) -> DottedPath:
     return path
 
 
-def _repaired(result: Validated, tree: Tree, error: ValidationError) -> Tree:
+def _repaired(result: Validated[S], tree: Tree, error: ValidationError) -> Tree:
     """A tree without what was wrong, or with what was meant in its place."""
-    for path, (first, *_) in _by_path(tree, error).items():
-        meant = meant_key(path, first)
+    schema = type(result.config)
+    for path, (first, *_) in _by_path(tree, error, schema).items():
+        meant = meant_key(path, first, schema)
         parent = look_up(tree, path[:-1])
         if parent is ABSENT:
             continue  # it went with something above it

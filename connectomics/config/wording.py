@@ -8,8 +8,9 @@ from typing import Any
 from pydantic_core import ErrorDetails
 
 from connectomics.config.dotted import DottedPath, format_path
+from connectomics.config.schema import Config
 from connectomics.config.schema.base import CHANNELS_PATTERN, FILE_NAME_PATTERN
-from connectomics.config.schema_keys import keys_at, places_of
+from connectomics.config.schema_keys import Schema, keys_at, places_of
 from connectomics.errors import Fault, did_you_mean
 
 EXPECTED = {
@@ -31,6 +32,8 @@ EXPECTED = {
     "model": "settings, each as 'key: value'",
 }
 
+FILE_KEYS = ("truth", "prediction", "table", "labels", "output")
+"""What only modes that work on files without a config have."""
 
 PATTERNS = {
     CHANNELS_PATTERN: "a channel or a range such as '0:3'",
@@ -38,18 +41,21 @@ PATTERNS = {
 }
 
 
-def fault_of(path: DottedPath, details: list[ErrorDetails], value: Any) -> Fault:
+def fault_of(
+    path: DottedPath, details: list[ErrorDetails], value: Any, schema: Schema = Config
+) -> Fault:
     """Say in one fault what pydantic finds at one path.
 
     Args:
         path: The place in the config.
         details: The findings: several where no member of a union fits.
         value: What stands there.
+        schema: What it was held against.
     """
     first, where = details[0], format_path(path)
     if first["type"] == "extra_forbidden":
-        kind = "section" if len(path) == 1 else "key"
-        return Fault(where, f"no such {kind}.", _where_it_belongs(path))
+        kind = "section" if len(path) == 1 and schema is Config else "key"
+        return Fault(where, f"no such {kind}.", _where_it_belongs(path, schema))
     if first["type"] == "missing" and isinstance(value, dict):
         names = [str(detail["loc"][-1]) for detail in details]
         return Fault(where, f"lacks {' and '.join(names)}.", f"Add {names[0]}: ...")
@@ -74,10 +80,12 @@ def _expectation(detail: ErrorDetails) -> str:
     return detail["msg"]
 
 
-def _where_it_belongs(path: DottedPath) -> str:
-    key, keys = str(path[-1]), keys_at(path[:-1])
+def _where_it_belongs(path: DottedPath, schema: Schema) -> str:
+    key, keys = str(path[-1]), keys_at(path[:-1], schema)
     hint = did_you_mean(key, keys)
-    elsewhere = places_of(key)
+    elsewhere = places_of(key, schema)
+    if schema is Config and len(path) == 1 and key in FILE_KEYS:
+        return f"{key}=... is for --mode evaluate and --mode decode without --config."
     if hint.startswith("Did") or not 0 < len(elsewhere) <= 3:
         return hint
     return f"There is {' and '.join(format_path(place) for place in elsewhere)}."
@@ -88,9 +96,9 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def meant_key(path: DottedPath, detail: ErrorDetails) -> str | None:
+def meant_key(path: DottedPath, detail: ErrorDetails, schema: Schema = Config) -> str | None:
     """The key that a misspelt one was meant to be, if that is clear."""
     if detail["type"] != "extra_forbidden":
         return None
-    hint = did_you_mean(str(path[-1]), keys_at(path[:-1]))
+    hint = did_you_mean(str(path[-1]), keys_at(path[:-1], schema))
     return hint.split("'")[1] if hint.startswith("Did") else None

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from connectomics.config.schema import (
     DataSection,
@@ -14,7 +14,13 @@ from connectomics.config.schema import (
     PhantomSection,
     SplitSection,
 )
-from connectomics.data.checks import files_of, split_faults, training_faults
+from connectomics.data.checks import (
+    VOLUMES,
+    files_of,
+    split_faults,
+    training_faults,
+    validation_faults,
+)
 from connectomics.data.io import LazyVolume, open_volume, save_volume
 from connectomics.data.processing.normalize import ImageStatistics, image_statistics
 from connectomics.data.volumes import LabelledVolume, hold_back
@@ -27,6 +33,8 @@ if TYPE_CHECKING:
 
 PHANTOM_FOLDER = Path("datasets/phantom")
 """Where phantoms are kept once made, seen from where the program runs."""
+
+PHANTOM_PARTS = ("image", "label", "neurons")
 
 
 def open_split(split: SplitSection | None, where: str) -> list[LabelledVolume]:
@@ -43,6 +51,31 @@ def open_split(split: SplitSection | None, where: str) -> list[LabelledVolume]:
     if faults or split is None:
         raise DataError.of(faults)
     return list(_open(split))
+
+
+class HeldOut(NamedTuple):
+    """A volume to validate on.
+
+    Attributes:
+        volume: The volume, or the part of a volume that is held back from training.
+        whole: The volume whose grey values it is measured by.
+    """
+
+    volume: LabelledVolume
+    whole: LabelledVolume
+
+
+def open_validation(section: DataSection) -> list[HeldOut]:
+    """Open what training validates on: `data.val`, or what it holds back from `data.train`.
+
+    Raises:
+        DataError: Everything that is wrong with the files, or there is no room to hold back.
+    """
+    faults = validation_faults(section)
+    if faults:
+        raise DataError.of(faults)
+    divided = section.train if section.val is None else None
+    return _split_off(section, list(_open(divided)) if divided else [])[1]
 
 
 def measure(
@@ -124,13 +157,25 @@ def _training_volumes(section: DataSection) -> tuple[list[Measured], list[Measur
         raise DataError.of(faults)
     volumes = list(_open(section.train))
     measured = measure(volumes, section.image_transform)
+    learn, validation = _split_off(section, volumes)
+    look = [one.volume for one in validation]
+    if section.val is None:
+        return _pairs(learn, measured), _pairs(look, measured)
+    return _pairs(learn, measured), _pairs(
+        look, measure(look, section.image_transform, measured[0])
+    )
+
+
+def _split_off(
+    section: DataSection, volumes: Sequence[LabelledVolume]
+) -> tuple[list[LabelledVolume], list[HeldOut]]:
+    """Split the volumes of training, unless validation has volumes of its own."""
     if section.val is not None:
-        held = list(_open(section.val))
-        of_held = measure(held, section.image_transform, measured[0])
-        return _pairs(volumes, measured), _pairs(held, of_held)
+        return list(volumes), [HeldOut(one, one) for one in _open(section.val)]
     size, fraction = section.dataloader.patch_size, section.val_fraction
-    learn, look = zip(*(hold_back(volume, size, fraction) for volume in volumes), strict=True)
-    return _pairs(learn, measured), _pairs(look, measured)
+    parts = [hold_back(volume, size, fraction) for volume in volumes]
+    held = [HeldOut(part, whole) for (_, part), whole in zip(parts, volumes, strict=True)]
+    return [learn for learn, _ in parts], held
 
 
 def _pairs(
@@ -142,20 +187,31 @@ def _pairs(
 def _open(split: SplitSection) -> Iterator[LabelledVolume]:
     if split.phantom is not None:
         path = _phantom_file(split.phantom)
-        parts = {
-            n: _view(open_volume(f"{path}::{n}"), split) for n in ("image", "label", "neurons")
-        }
-        name = f"phantom_{split.phantom.seed}"
-        yield LabelledVolume(name, resolution=parts["image"].resolution, synthetic=True, **parts)
+        names = PHANTOM_PARTS if split.phantom.neurons else PHANTOM_PARTS[:2]
+        parts = {name: _view(open_volume(f"{path}::{name}"), split) for name in names}
+        yield _labelled(parts, name=f"phantom_{split.phantom.seed}")
         return
     for files in files_of(split):
         parts = {
             name: _view(open_volume(path, resolution=split.resolution), split)
             for name, path in files.items()
+            if name in VOLUMES
         }
-        image = parts["image"]
-        synthetic = bool(image.attributes.get("synthetic", False))
-        yield LabelledVolume(image.name, resolution=image.resolution, synthetic=synthetic, **parts)
+        yield _labelled(parts, annotations=files.get("annotations"))
+
+
+def _labelled(
+    parts: dict[str, LazyVolume], *, name: str | None = None, annotations: str | None = None
+) -> LabelledVolume:
+    image = parts["image"]
+    return LabelledVolume(
+        name or image.name,
+        annotations=annotations,
+        resolution=image.resolution,
+        offset_nm=image.offset_nm,
+        synthetic=bool(image.attributes.get("synthetic", False)),
+        **parts,
+    )
 
 
 def _phantom_file(phantom: PhantomSection) -> Path:
@@ -165,7 +221,8 @@ def _phantom_file(phantom: PhantomSection) -> Path:
     """
     from connectomics.data import phantom as package
 
-    digest = hashlib.sha256(phantom.model_dump_json().encode())
+    # Which parts are read is no matter of the file.
+    digest = hashlib.sha256(phantom.model_dump_json(exclude={"neurons"}).encode())
     for source in sorted(Path(package.__file__).parent.glob("*.py")):
         digest.update(source.read_bytes())
     size = "x".join(str(n) for n in phantom.shape)
@@ -174,9 +231,10 @@ def _phantom_file(phantom: PhantomSection) -> Path:
         return path
     print(f"making a synthetic volume, once: {path}", flush=True)
     made = package.make_phantom(phantom.shape, seed=phantom.seed, **phantom.kwargs)
-    attributes = {"synthetic": True, "phantom": json.dumps(phantom.model_dump(mode="json"))}
+    settings = phantom.model_dump(mode="json", exclude={"neurons"})
+    attributes = {"synthetic": True, "phantom": json.dumps(settings)}
     with atomic_path(path) as temporary:
-        for name in ("image", "label", "neurons"):
+        for name in PHANTOM_PARTS:
             save_volume(
                 f"{temporary}::{name}",
                 getattr(made, name),

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Literal
 
 from connectomics.config.schema import DataSection, PhantomSection, SplitSection
 from connectomics.config.signatures import check_kwargs
+from connectomics.data.annotations import annotation_faults
 from connectomics.data.io import LazyVolume, open_volume
+from connectomics.data.overlap import overlap_faults
 from connectomics.errors import DataError, Fault
 from connectomics.geometry import Triple
+
+VOLUMES = ("image", "label", "mask", "neurons")
+"""What a split may name that lies on the grid of its image."""
 
 Mode = Literal["train", "infer", "decode", "evaluate", "test", "tune"]
 
@@ -19,7 +24,7 @@ def check_data(section: DataSection, mode: Mode, *, evaluates: bool = True) -> l
 
     Args:
         section: The whole section.
-        mode: Which stage will run; "decode" needs no volume.
+        mode: Which stage will run; "decode" needs no volume unless it is to know the neurons.
         evaluates: Whether "test" compares with ground truth.
 
     Returns:
@@ -27,10 +32,19 @@ def check_data(section: DataSection, mode: Mode, *, evaluates: bool = True) -> l
     """
     if mode == "train":
         return [*check_settings(section), *training_faults(section)]
-    if mode == "decode":
+    if mode == "tune":
+        return validation_faults(section) or overlap_faults(section)
+    if mode == "decode" and not names_neurons(section.test):
         return []
-    labelled = mode in ("evaluate", "tune") or (mode == "test" and evaluates)
+    labelled = mode == "evaluate" or (mode == "test" and evaluates)
     return split_faults(section.test, "data.test", labelled=labelled)
+
+
+def names_neurons(split: SplitSection | None) -> bool:
+    """Whether decoding is to know the neurons of the volumes of a split."""
+    if split is None:
+        return False
+    return split.neurons is not None or (split.phantom is not None and split.phantom.neurons)
 
 
 def check_settings(section: DataSection) -> list[Fault]:
@@ -51,6 +65,18 @@ def training_faults(section: DataSection) -> list[Fault]:
     if section.val is not None:
         faults += split_faults(section.val, "data.val", patch_size=size, labelled=True)
     return faults
+
+
+def validation_faults(section: DataSection) -> list[Fault]:
+    """Find what is wrong with the volumes to validate on, given or held back from training."""
+    if section.val is not None:
+        return split_faults(section.val, "data.val", labelled=True)
+    if section.train is None:
+        problem = "no volumes are given, nor volumes of training to hold some back from."
+        remedy = "Name labelled ones: data.val.image=FILE data.val.label=FILE."
+        return [Fault("data.val", problem, remedy)]
+    size = section.dataloader.patch_size
+    return split_faults(section.train, "data.train", patch_size=size, labelled=True)
 
 
 def split_faults(
@@ -96,30 +122,60 @@ def _volume_faults(
     split: SplitSection, files: dict[str, str], where: str, patch_size: Triple | None
 ) -> list[Fault]:
     """What is wrong with one image and what belongs to it."""
-    faults: list[Fault] = []
+    volumes = {f"{where}.{name}": path for name, path in files.items() if name in VOLUMES}
+    integers = [f"{where}.{name}" for name in ("label", "neurons")]
+    opened, faults = open_on_one_grid(volumes, resolution=split.resolution, integers=integers)
+    if "annotations" in files:
+        faults += annotation_faults(files["annotations"])
+    if faults:
+        return faults
+    shape = opened[f"{where}.image"].shape
+    return _extent_faults(split, files["image"], shape, where, patch_size)
+
+
+def open_on_one_grid(
+    files: Mapping[str, str],
+    *,
+    resolution: tuple[float, float, float] | None = None,
+    integers: Collection[str] = (),
+) -> tuple[dict[str, LazyVolume], list[Fault]]:
+    """Open volumes that must cover the same voxels, and find all that is wrong with them.
+
+    Args:
+        files: Paths by what messages call them, such as `data.test.label`. The first has the
+            shape that the others must have.
+        resolution: nm per voxel (z, y, x) where the files do not say.
+        integers: Which of them hold labels or ids.
+
+    Returns:
+        What could be opened, closed again until it is read, and the faults.
+    """
     opened: dict[str, LazyVolume] = {}
+    faults: list[Fault] = []
     for name, path in files.items():
         try:
-            volume = open_volume(path, resolution=split.resolution)
+            volume = open_volume(path, resolution=resolution)
         except DataError as error:
             faults += error.faults
             continue
         opened[name] = volume
         if len(volume.shape) != 3:
-            problem = f"has shape {volume.shape}, where {where}.{name} is a (Z, Y, X) volume."
+            problem = f"has shape {volume.shape}, where {name} is a (Z, Y, X) volume."
             faults.append(Fault(path, problem, "Save one channel alone, or name its dataset."))
+        elif name in integers and volume.dtype.kind not in "biu":
+            problem = f"holds {volume.dtype}; labels and ids must be integers."
+            remedy = "Save them as integers, such as uint16. Probabilities have to be decoded."
+            faults.append(Fault(path, problem, remedy))
         volume.close()
-    if faults:
-        return faults
-    image = opened["image"]
+    first = next(iter(files))
+    if faults or first not in opened:
+        return opened, faults
+    shape, last = opened[first].shape, first.rpartition(".")[2]
     for name, volume in opened.items():
-        if volume.shape != image.shape:
-            problem = f"has shape {volume.shape}, its image {files['image']} {image.shape}."
+        if volume.shape != shape:
+            problem = f"has shape {volume.shape}, its {last} {files[first]} {shape}."
             faults.append(Fault(files[name], problem, "Both must cover the same voxels."))
-    if "label" in opened and opened["label"].dtype.kind not in "biu":
-        problem = f"holds {opened['label'].dtype}; labels must be integers."
-        faults.append(Fault(files["label"], problem, "Save them as integers, such as uint16."))
-    return faults or _extent_faults(split, files["image"], image.shape, where, patch_size)
+    return opened, faults
 
 
 def _extent_faults(
@@ -139,8 +195,8 @@ def _extent_faults(
 
 
 def files_of(split: SplitSection) -> Iterator[dict[str, str]]:
-    """The files of each volume by name: image and, where given, label and mask."""
-    named = {"image": split.image, "label": split.label, "mask": split.mask}
+    """The files of each volume by name: image and, where given, the others."""
+    named = {name: getattr(split, name) for name in (*VOLUMES, "annotations")}
     given = {name: paths for name, paths in named.items() if paths is not None}
     for paths in zip(*given.values(), strict=True):
         yield dict(zip(given, paths, strict=True))

@@ -10,7 +10,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from connectomics.errors import DataError
-from connectomics.geometry import Box, Triple
+from connectomics.geometry import Box, Triple, voxel_to_nm
 
 
 class Volume(Protocol):
@@ -80,8 +80,10 @@ class LabelledVolume:
         image: Grey values.
         label: Ground truth, or None.
         mask: 0 where voxels do not count, or None where all do.
-        neurons: Neuron ids, or None.
+        neurons: Neuron ids that decoding is to know of, or None.
+        annotations: A file with the sites of true synapses (`read_annotations`), or None.
         resolution: nm per voxel (z, y, x), or None where nobody says.
+        offset_nm: Position of voxel (0, 0, 0) in nm (z, y, x).
         synthetic: Whether it is a phantom, which is to be said wherever results are shown.
     """
 
@@ -90,7 +92,9 @@ class LabelledVolume:
     label: Volume | None = None
     mask: Volume | None = None
     neurons: Volume | None = None
+    annotations: str | None = None
     resolution: tuple[float, float, float] | None = None
+    offset_nm: tuple[float, float, float] = (0.0, 0.0, 0.0)
     synthetic: bool = False
 
     @property
@@ -100,13 +104,16 @@ class LabelledVolume:
         return depth, height, width
 
     def crop(self, box: Box) -> LabelledVolume:
-        """The part inside `box`."""
+        """The part inside `box`, with the offset moved along."""
         parts = {
             name: part.crop(box)
             for name in ("image", "label", "mask", "neurons")
             if (part := getattr(self, name)) is not None
         }
-        return replace(self, **parts)
+        if self.resolution is None:
+            return replace(self, **parts)
+        z, y, x = voxel_to_nm(box.start, self.resolution, self.offset_nm).tolist()
+        return replace(self, offset_nm=(z, y, x), **parts)
 
 
 def hold_back(
@@ -134,26 +141,42 @@ def hold_back(
     >>> train.shape, val.shape
     ((16, 64, 64), (4, 64, 64))
     """
+    box = held_back(volume.name, volume.shape, patch_size, fraction)
+    stop = [cut or length for cut, length in zip(box.start, volume.shape, strict=True)]
+    return volume.crop(Box((0, 0, 0), _triple(stop))), volume.crop(box)
+
+
+def held_back(name: str, shape: Triple, patch_size: Triple, fraction: float) -> Box:
+    """The part of a volume that `hold_back` holds back.
+
+    Args:
+        name: Of the volume, for the message.
+        shape: `(Z, Y, X)` of the volume.
+        patch_size: See `hold_back`.
+        fraction: See `hold_back`.
+
+    Raises:
+        DataError: Two patches fit side by side along no axis.
+
+    >>> held_back("em", (20, 64, 64), (4, 32, 32), 0.15).start
+    (16, 0, 0)
+    """
     costs = []
-    for axis, (length, patch) in enumerate(zip(volume.shape, patch_size, strict=True)):
+    for axis, (length, patch) in enumerate(zip(shape, patch_size, strict=True)):
         held = max(patch, math.ceil(fraction * length))
         if length - held >= patch:
             costs.append((held / length, axis, held))
     if not costs:
         raise DataError(
-            volume.name,
-            f"shape {volume.shape} leaves no room to hold back a validation patch of "
+            name,
+            f"shape {shape} leaves no room to hold back a validation patch of "
             f"{patch_size} beside a training patch of the same size.",
             "Name validation volumes in data.val, or reduce data.dataloader.patch_size.",
         )
     _, axis, held = min(costs)
-    cut = volume.shape[axis] - held
-    stop, start = list(volume.shape), [0, 0, 0]
-    stop[axis] = start[axis] = cut
-    return (
-        volume.crop(Box((0, 0, 0), _triple(stop))),
-        volume.crop(Box(_triple(start), volume.shape)),
-    )
+    start = [0, 0, 0]
+    start[axis] = shape[axis] - held
+    return Box(_triple(start), shape)
 
 
 def _triple(values: Sequence[int]) -> Triple:

@@ -9,9 +9,13 @@ from __future__ import annotations
 from connectomics.decoding.calibration import calibrate, fit_calibration
 from connectomics.decoding.components import binary2instance
 from connectomics.decoding.export import (
+    EXPORTS,
+    Grid,
+    check_exports,
     read_table,
     write_cave,
     write_cremi,
+    write_export,
     write_neuprint,
     write_table,
 )
@@ -26,21 +30,31 @@ from connectomics.decoding.steps import (
     output_encoding,
 )
 from connectomics.decoding.synapses import BASELINE, SynapseResult, decode_synapses
-from connectomics.decoding.table import TABLE_COLUMNS, synapse_table
+from connectomics.decoding.table import (
+    TABLE_COLUMNS,
+    SynapseList,
+    list_synapses,
+    synapse_table,
+)
 
 __all__ = [
     "BASELINE",
     "DECODERS",
+    "EXPORTS",
     "INPUT_CHANNELS",
     "TABLE_COLUMNS",
     "Decoded",
+    "Grid",
+    "SynapseList",
     "SynapseResult",
     "binary2instance",
     "calibrate",
     "check_decoding",
+    "check_exports",
     "decode",
     "decode_synapses",
     "fit_calibration",
+    "list_synapses",
     "output_encoding",
     "polarity2instance",
     "read_table",
@@ -48,6 +62,7 @@ __all__ = [
     "synapse_table",
     "write_cave",
     "write_cremi",
+    "write_export",
     "write_neuprint",
     "write_table",
 ]

@@ -118,21 +118,21 @@ def _fit_logistic(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
 
 def _fit_isotonic(x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
     """Blocks of equal share, by pooling adjacent violators; each at its mean confidence."""
-    order = np.argsort(x, kind="stable")
+    values, group = np.unique(x, return_inverse=True)
+    sizes, real = np.bincount(group), np.bincount(group, y)
     blocks: list[list[float]] = []  # sum of confidence, synapses, real ones
-    for value, real in zip(x[order], y[order], strict=True):
-        blocks.append([value, 1, float(real)])
-        while len(blocks) > 1 and _violates(blocks[-2], blocks[-1]):
+    for value, size, hits in zip(values, sizes, real, strict=True):
+        blocks.append([float(value * size), float(size), float(hits)])
+        while len(blocks) > 1 and _falls(blocks[-2], blocks[-1]):
             last = blocks.pop()
             blocks[-1] = [a + b for a, b in zip(blocks[-1], last, strict=True)]
     return {
         "method": "isotonic",
-        "confidence": [float(total / size) for total, size, _ in blocks],
-        "share": [float(real / size) for _, size, real in blocks],
+        "confidence": [total / size for total, size, _ in blocks],
+        "share": [hits / size for _, size, hits in blocks],
     }
 
 
-def _violates(before: list[float], after: list[float]) -> bool:
-    """Whether two neighbouring blocks must be one: shares fall, or the confidences are equal."""
-    falls = before[2] * after[1] > after[2] * before[1]
-    return falls or before[0] * after[1] == after[0] * before[1]
+def _falls(before: list[float], after: list[float]) -> bool:
+    """Whether the share of real synapses falls from one block to the next."""
+    return before[2] * after[1] > after[2] * before[1]

@@ -4,34 +4,52 @@ from __future__ import annotations
 
 import numpy as np
 
-from connectomics.decoding.candidates import POST, PRE, Candidates
+from connectomics.decoding.candidates import NONE, POST, PRE, Candidates
+from connectomics.decoding.voting import percentile_per_synapse
 
-HALF_NM3 = 0.25e6
-"""A side of this volume, with p = 1, has strength 1/2: smaller ones are hardly ever real."""
+HALF_NM3 = 0.5e6
+"""A side of this volume, with p = 1, has strength 1/2: smaller ones are seldom real."""
 
-ONE_SIDED = 0.5
-"""The most confidence a synapse can have of which only one side was found."""
+ONE_SIDED = 0.45
+"""What a side is worth that was found alone: networks mistake half a synapse for one easily."""
 
 
-def confidence(candidates: Candidates) -> np.ndarray:
+def confidence(candidates: Candidates, *, one_sided: float = ONE_SIDED) -> np.ndarray:
     """How sure it is that each synapse is there, before calibration.
 
-    The strength of a side is its mean probability, shrunk for small sides: sum(p) / (n + n0)
-    with n voxels, n0 of them in `HALF_NM3`. The confidence is the geometric mean of both
-    strengths, or half of the stronger one where that is more.
+    A synapse is as sure as the weaker of its sides, or `one_sided` times the stronger one where
+    that is more. The strength of a side is the product of
+
+    * its size, n / (n + n0) with n voxels, n0 of them in `HALF_NM3`;
+    * its evenness, the mean of p over its 90th percentile: what is mistaken for a side fades
+      towards its edges, and an underconfident network is even, too;
+    * its level, the square root of the mean of p.
+
+    On networks of this project these three told true from false better than the mean of p.
+
+    Args:
+        candidates: Synapses with sides.
+        one_sided: Share of its strength that counts for a side that was found alone.
 
     Returns:
         (count,) in [0, 1]; 0 without a voxel.
     """
-    shrink = HALF_NM3 / candidates.voxel_nm3
-    strength = np.zeros((2, candidates.count))
-    for row, (side, p) in enumerate(((PRE, candidates.pre), (POST, candidates.post))):
-        chosen = candidates.labelled & (candidates.side == side)
-        synapse = candidates.synapse[chosen]
-        size = np.bincount(synapse, minlength=candidates.count)
-        strength[row] = np.bincount(synapse, p[chosen], candidates.count) / (size + shrink)
-    both = np.sqrt(strength[0] * strength[1])
-    return np.minimum(np.maximum(both, ONE_SIDED * strength.max(axis=0)), 1.0)
+    sides = ((PRE, candidates.pre), (POST, candidates.post))
+    strength = np.stack([_strength(candidates, side, p) for side, p in sides])
+    weaker, stronger = strength.min(axis=0), strength.max(axis=0)
+    return np.minimum(np.maximum(weaker, one_sided * stronger), 1.0)
+
+
+def _strength(candidates: Candidates, side: int, p: np.ndarray) -> np.ndarray:
+    """(count,) the strength of one side, with the probability p of it at each voxel."""
+    alone = candidates.give(side=np.where(candidates.side == side, side, NONE))
+    chosen = alone.labelled
+    synapse = alone.synapse[chosen]
+    size = np.bincount(synapse, minlength=alone.count)
+    mean = np.bincount(synapse, p[chosen], alone.count) / np.maximum(size, 1)
+    high = np.maximum(percentile_per_synapse(alone, p, 90.0), 1e-6)
+    evenness = np.minimum(mean / high, 1.0)
+    return size / (size + HALF_NM3 / alone.voxel_nm3) * evenness * np.sqrt(mean)
 
 
 def polarity_margin(candidates: Candidates) -> np.ndarray:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from connectomics.decoding.table import TABLE_COLUMNS
-from connectomics.errors import DataError
+from connectomics.errors import DataError, Fault, did_you_mean
 from connectomics.files import atomic_path
 from connectomics.geometry import nm_to_voxel
 
@@ -20,6 +20,77 @@ if TYPE_CHECKING:
     import pandas as pd
 
 logger = logging.getLogger(__name__)
+
+PARQUET_REMEDY = 'Run: pip install "connectomics[parquet]"'
+
+
+class Grid(NamedTuple):
+    """Where the voxels of a volume lie.
+
+    Attributes:
+        resolution: nm per voxel (z, y, x).
+        offset_nm: Position of voxel (0, 0, 0) in nm (z, y, x).
+    """
+
+    resolution: Sequence[float]
+    offset_nm: Sequence[float] = (0.0, 0.0, 0.0)
+
+
+class Export(NamedTuple):
+    """A form that other programs take in: what its file is called, and what writes it."""
+
+    file_name: str
+    write: Callable[[pd.DataFrame, str | Path, Grid], object]
+
+
+EXPORTS: dict[str, Export] = {
+    "parquet": Export("synapses.parquet", lambda table, path, _: write_table(table, path)),
+    "cave": Export("synapses_cave.csv", lambda table, path, _: write_cave(table, path)),
+    "neuprint": Export(
+        "synapses_neuprint.csv",
+        lambda table, path, grid: write_neuprint(table, path, voxel_size=grid.resolution),
+    ),
+    "cremi": Export(
+        "synapses_cremi.h5",
+        lambda table, path, grid: write_cremi(table, path, offset_nm=grid.offset_nm),
+    ),
+}
+"""The exports a config may name."""
+
+
+def check_exports(exports: Sequence[str], where: str, *, encoding: str = "auto") -> list[Fault]:
+    """Find exports that do not exist, those that lack a package, and labels without a table.
+
+    Args:
+        exports: Names.
+        where: Their place in the config, such as `decoding.exports`.
+        encoding: What the labels mean, where it is known (`output_encoding`).
+    """
+    faults = []
+    if exports and encoding not in ("auto", "polarity"):
+        problem = f"takes synapses with sides, and decoding gives {encoding} labels."
+        faults.append(Fault(where, problem, "Take it out, or use a decoder of pre, post, union."))
+    for i, name in enumerate(exports):
+        if name not in EXPORTS:
+            hint = did_you_mean(name, EXPORTS)
+            faults.append(Fault(f"{where}[{i}]", f"there is no export {name!r}.", hint))
+        elif name == "parquet" and not _has_parquet():
+            problem = "Parquet needs pyarrow, which is not installed."
+            faults.append(Fault(f"{where}[{i}]", problem, f"{PARQUET_REMEDY}, or leave it out."))
+    return faults
+
+
+def write_export(name: str, table: pd.DataFrame, path: str | Path, *, grid: Grid) -> None:
+    """Write a synapse table in one of the forms of `EXPORTS`.
+
+    Raises:
+        DataError: It cannot be written there.
+    """
+    EXPORTS[name].write(table, path, grid)
+
+
+def _has_parquet() -> bool:
+    return importlib.util.find_spec("pyarrow") is not None
 
 
 def write_table(table: pd.DataFrame, path: str | Path) -> None:
@@ -32,11 +103,11 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
     suffix = Path(path).suffix
     if suffix not in (".csv", ".parquet"):
         raise DataError(str(path), f"{suffix!r} is no format of tables.", "Use .csv or .parquet.")
-    if suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
+    if suffix == ".parquet" and not _has_parquet():
         raise DataError(
             str(path),
             "Parquet needs pyarrow, which is not installed.",
-            'Run: pip install "connectomics[parquet]", or use .csv.',
+            f"{PARQUET_REMEDY}, or use .csv.",
         )
     with atomic_path(path) as temporary:
         if suffix == ".csv":
@@ -55,11 +126,13 @@ def read_table(path: str | Path) -> pd.DataFrame:
 
     if not Path(path).is_file():
         raise DataError(str(path), "no such file.", "Make it with --mode decode.")
-    if Path(path).suffix == ".parquet":
-        table = pd.read_parquet(path)
-    else:
-        ids: Any = {"pre_neuron": "UInt64", "post_neuron": "UInt64"}
-        table = pd.read_csv(path, dtype=ids)
+    ids: Any = {"pre_neuron": "UInt64", "post_neuron": "UInt64"}
+    try:
+        parquet = Path(path).suffix == ".parquet"
+        table = pd.read_parquet(path) if parquet else pd.read_csv(path, dtype=ids)
+    except (ValueError, OSError) as error:
+        problem = f"cannot be read as a table: {str(error).splitlines()[0]}."
+        raise DataError(str(path), problem, "Make it with --mode decode.") from error
     missing = [name for name in TABLE_COLUMNS if name not in table.columns]
     if missing:
         raise DataError(

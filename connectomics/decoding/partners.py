@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from connectomics.decoding import kernels
 from connectomics.decoding.candidates import POST, PRE, Candidates
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Partners(NamedTuple):
@@ -52,6 +55,30 @@ def name_partners(
     pre, pre_margin = _elect(candidates, neuron, PRE, candidates.pre, in_band)
     post, post_margin = _elect(candidates, neuron, POST, candidates.post, in_band)
     return Partners(pre, post, pre_margin, post_margin)
+
+
+def partner_table(partners: Partners, ids: np.ndarray) -> pd.DataFrame:
+    """Lay out partners as a table.
+
+    Args:
+        partners: Of S synapses.
+        ids: (S,) what the synapses are called.
+
+    Returns:
+        synapse_id, pre_neuron, pre_margin, post_neuron, post_margin, autapse; one row each.
+    """
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "synapse_id": ids.astype(np.int64),
+            "pre_neuron": partners.pre,
+            "pre_margin": partners.pre_margin,
+            "post_neuron": partners.post,
+            "post_margin": partners.post_margin,
+            "autapse": partners.autapse,
+        }
+    )
 
 
 def near_other_side(candidates: Candidates, distance_nm: float) -> np.ndarray:

@@ -121,7 +121,7 @@ _RULES: dict[str, _Rule] = {
     ),
     "mend_sections": (_is_count, "a whole number of sections, 0 or more", "0 is off."),
     **dict.fromkeys(
-        ("trim", "stray_share", "mend_overlap", "partner_share"),
+        ("trim", "stray_share", "mend_overlap", "partner_share", "one_sided"),
         (_is_probability, "a share in [0, 1]", ""),
     ),
     **dict.fromkeys(

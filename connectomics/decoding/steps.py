@@ -15,10 +15,11 @@ import numpy as np
 
 from connectomics.decoding.components import binary2instance
 from connectomics.decoding.polarity import polarity2instance
+from connectomics.decoding.resize import resize_nearest
 from connectomics.decoding.settings import setting_faults
 from connectomics.decoding.sides import drop_one_sided
 from connectomics.decoding.synapses import SynapseResult, decode_synapses
-from connectomics.decoding.table import synapse_table
+from connectomics.decoding.table import SynapseList, list_synapses
 from connectomics.errors import ConfigError, Fault, did_you_mean
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Decoded(NamedTuple):
         labels: (Z, Y, X); `output_encoding` says what they mean.
         table: The synapse table; None for labels without polarity, and where the resolution is
             not known.
-        partners: See `SynapseResult`; None where the decoder names no partners.
+        partners: See `SynapseResult`; None without table or neurons.
     """
 
     labels: np.ndarray
@@ -174,20 +175,26 @@ def decode(
         result = REFINERS[refiner.name](result, **refiner.kwargs)
     if output_encoding(step) != "polarity" or resolution is None:
         return Decoded(result)
-    return Decoded(result, _table_of(result, probabilities, step, supplied))
+    return Decoded(result, *_listed(result, probabilities, step, supplied))
 
 
-def _table_of(
+def _listed(
     labels: np.ndarray, probabilities: np.ndarray, step: Step, supplied: dict[str, Any]
-) -> pd.DataFrame:
-    """The table of a decoder that gives labels alone, perhaps of another size."""
+) -> SynapseList:
+    """What a decoder found that gives labels alone, perhaps of another size."""
     shape = probabilities.shape[-3:]
     if labels.shape == shape:
         exclusive = bool(step.kwargs.get("exclusive", False))
-        return synapse_table(labels, probabilities=probabilities, exclusive=exclusive, **supplied)
-    sizes = zip(supplied["resolution"], shape, labels.shape, strict=True)
-    resolution = [nm * old / new for nm, old, new in sizes]
-    return synapse_table(labels, resolution=resolution, offset_nm=supplied["offset_nm"])
+        return list_synapses(labels, probabilities=probabilities, exclusive=exclusive, **supplied)
+    factors = [new / old for old, new in zip(shape, labels.shape, strict=True)]
+    sizes = zip(supplied["resolution"], factors, strict=True)
+    neurons = supplied["neurons"]
+    return list_synapses(
+        labels,
+        resolution=[nm / factor for nm, factor in sizes],
+        offset_nm=supplied["offset_nm"],
+        neurons=None if neurons is None else resize_nearest(neurons, factors),
+    )
 
 
 def output_encoding(step: Step) -> Encoding:
@@ -200,6 +207,12 @@ def output_encoding(step: Step) -> Encoding:
     if step.name == "polarity2instance" and step.kwargs.get("semantic", False):
         return "semantic"
     return OUTPUT_ENCODINGS[step.name]
+
+
+def needs_resolution(step: Step) -> bool:
+    """Whether a decoder cannot do without the voxel size."""
+    resolution = signature(DECODERS[step.name]).parameters.get("resolution")
+    return resolution is not None and resolution.default is resolution.empty
 
 
 def _setting_faults(where: str, step: Step) -> list[Fault]:

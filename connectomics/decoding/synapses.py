@@ -18,7 +18,7 @@ from connectomics.decoding.hysteresis import keep_strong
 from connectomics.decoding.mending import fill_sections, join_continuations
 from connectomics.decoding.merging import join_pairs, number_kept
 from connectomics.decoding.pairing import pair_orphans
-from connectomics.decoding.partners import Partners, name_partners
+from connectomics.decoding.partners import Partners, name_partners, partner_table
 from connectomics.decoding.polyadic import split_by_neuron, split_partners
 from connectomics.decoding.probabilities import check_probabilities
 from connectomics.decoding.settings import check_settings
@@ -78,10 +78,10 @@ def decode_synapses(
     hysteresis: tuple[float, float] | None = (0.3, 0.5),
     core_nm3: float = 0.25e6,
     trim: float = 0.5,
-    split_saddle: float | None = 0.8,
+    split_saddle: float | None = 0.7,
     split_sigma_nm: float = 24.0,
     split_radius_nm: float = 60.0,
-    part_nm3: float = 0.5e6,
+    part_nm3: float = 0.75e6,
     vote: bool = True,
     stray_share: float = 0.2,
     mend_sections: int = 1,
@@ -93,7 +93,8 @@ def decode_synapses(
     apart_nm: float = 24.0,
     duplicate_nm: float = 250.0,
     calibration: dict[str, Any] | None = None,
-    min_confidence: float = 0.3,
+    min_confidence: float = 0.42,
+    one_sided: float = 0.45,
     min_side_nm3: float = 0.25e6,
     min_synapse_nm3: float = 0.5e6,
 ) -> SynapseResult:
@@ -112,7 +113,8 @@ def decode_synapses(
     5. `polyadic` makes each post partner of one pre side a synapse of its own.
     6. `neurons` name the partners, and split what spans several.
     7. `duplicate_nm` joins synapses between the same neurons at the same place.
-    8. `min_confidence` drops what is unlikely; `calibration` says how likely that is.
+    8. `min_confidence` drops what is unlikely, most of what is `one_sided` with it;
+       `calibration` says how likely that is.
     9. `min_side_nm3` and `min_synapse_nm3` drop what is too small, last of all.
 
     Args:
@@ -147,6 +149,9 @@ def decode_synapses(
         duplicate_nm: The most that lies between the centres of duplicates; 0 is off.
         calibration: What `fit_calibration` returned; None leaves confidences as they are.
         min_confidence: Synapses less sure than this are dropped; 0 is off.
+        one_sided: What a side that was found alone is worth beside a pair, in [0, 1]. By default
+            it stays, flagged, only where the network is nearly certain of it; 1 keeps, and 0
+            drops, every one.
         min_side_nm3: Sides smaller than this are dropped; 0 is off.
         min_synapse_nm3: Synapses smaller than this are dropped; 0 is off.
 
@@ -203,7 +208,7 @@ def decode_synapses(
         )
         found = drop_small_sides(found, min_side_nm3)
         found = drop_small_synapses(found, min_synapse_nm3)
-        sure = confidence(found)
+        sure = confidence(found, one_sided=one_sided)
         if calibration is not None:
             sure = calibrate(sure, calibration)
         kept = sure >= min_confidence
@@ -215,7 +220,8 @@ def decode_synapses(
         table = build_table(
             found, offset_nm=offset_nm, confidence=sure, polarity_margin=margin, partners=partners
         )
-    return SynapseResult(_paint(found), table, _partner_table(partners))
+    listed = None if partners is None else partner_table(partners, table.synapse_id.to_numpy())
+    return SynapseResult(_paint(found), table, listed)
 
 
 def _connections(
@@ -252,20 +258,3 @@ def _paint(found: Candidates) -> np.ndarray:
     values = 2 * found.synapse[chosen].astype(np.int64) + found.side[chosen]
     labels.reshape(-1)[found.index[chosen]] = values
     return labels
-
-
-def _partner_table(partners: Partners | None) -> pd.DataFrame | None:
-    if partners is None:
-        return None
-    import pandas as pd
-
-    return pd.DataFrame(
-        {
-            "synapse_id": np.arange(1, len(partners.pre) + 1),
-            "pre_neuron": partners.pre,
-            "pre_margin": partners.pre_margin,
-            "post_neuron": partners.post,
-            "post_margin": partners.post_margin,
-            "autapse": partners.autapse,
-        }
-    )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from connectomics.decoding.candidates import POST, PRE, Candidates
 from connectomics.decoding.confidence import confidence, polarity_margin
 from connectomics.decoding.evidence import gather, gather_neurons
-from connectomics.decoding.partners import Partners, name_partners
+from connectomics.decoding.partners import Partners, name_partners, partner_table
 from connectomics.decoding.probabilities import check_probabilities
 from connectomics.errors import DataError
 from connectomics.geometry import voxel_to_nm
@@ -72,6 +72,41 @@ def synapse_table(
     >>> table[["pre_x_nm", "pre_z_nm", "post_x_nm", "side"]].values.tolist()
     [[16.0, 60.0, 32.0, 'paired']]
     """
+    return list_synapses(
+        labels,
+        resolution=resolution,
+        offset_nm=offset_nm,
+        probabilities=probabilities,
+        exclusive=exclusive,
+        neurons=neurons,
+    ).table
+
+
+class SynapseList(NamedTuple):
+    """The synapses of a label volume.
+
+    Attributes:
+        table: See `synapse_table`.
+        partners: See `partner_table`; None without neurons.
+    """
+
+    table: pd.DataFrame
+    partners: pd.DataFrame | None
+
+
+def list_synapses(
+    labels: np.ndarray,
+    *,
+    resolution: Sequence[float],
+    offset_nm: Sequence[float] = (0.0, 0.0, 0.0),
+    probabilities: np.ndarray | None = None,
+    exclusive: bool = False,
+    neurons: np.ndarray | None = None,
+) -> SynapseList:
+    """List the synapses of a label volume, and how sure it is which neurons they connect.
+
+    Args and Raises: as `synapse_table`.
+    """
     where = "synapse_table"
     ids, candidates = _listed(where, labels, check_resolution(where, resolution))
     scores: dict[str, Any] = {}
@@ -93,7 +128,8 @@ def synapse_table(
     if neurons is not None:
         neuron = gather_neurons(neurons, candidates, where)
         partners = name_partners(candidates, neuron, cleft_nm=CLEFT_NM, band_nm=BAND_NM)
-    return build_table(candidates, ids=ids, offset_nm=offset_nm, partners=partners, **scores)
+    table = build_table(candidates, ids=ids, offset_nm=offset_nm, partners=partners, **scores)
+    return SynapseList(table, None if partners is None else partner_table(partners, ids))
 
 
 def build_table(

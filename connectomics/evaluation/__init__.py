@@ -12,6 +12,7 @@ from connectomics.evaluation.bootstrap import bootstrap_intervals
 from connectomics.evaluation.breakdown import Share, scores_by_border, scores_by_size
 from connectomics.evaluation.build import (
     METRICS,
+    SITE_METRICS,
     LabelPair,
     check_evaluation,
     default_metrics,
@@ -40,6 +41,7 @@ from connectomics.evaluation.encoding import (
     group_components,
     group_semantic,
     interpret,
+    likely_encoding,
 )
 from connectomics.evaluation.matches import Matches
 from connectomics.evaluation.matching import Matching, assign, match_objects
@@ -47,6 +49,7 @@ from connectomics.evaluation.overlap import MaskOverlap, mask_overlap
 from connectomics.evaluation.points import PointMatches, match_points
 from connectomics.evaluation.polarity import PolarityScores, polarity_scores, score_polarity
 from connectomics.evaluation.sides import PolarityTables, polarity_tables
+from connectomics.evaluation.sites import Sites, SiteScore, partner_score, point_score
 from connectomics.evaluation.summary import EvaluationReport, VolumeScores, write_report
 from connectomics.evaluation.sweep import (
     MEAN_THRESHOLDS,
@@ -59,6 +62,7 @@ from connectomics.evaluation.sweep import (
 __all__ = [
     "MEAN_THRESHOLDS",
     "METRICS",
+    "SITE_METRICS",
     "ContingencyTable",
     "Counts",
     "CremiClefts",
@@ -81,6 +85,8 @@ __all__ = [
     "PrecisionRecallCurve",
     "Score",
     "Share",
+    "SiteScore",
+    "Sites",
     "ThresholdSweep",
     "VolumeScores",
     "assign",
@@ -99,9 +105,12 @@ __all__ = [
     "group_components",
     "group_semantic",
     "interpret",
+    "likely_encoding",
     "mask_overlap",
     "match_objects",
     "match_points",
+    "partner_score",
+    "point_score",
     "polarity_scores",
     "polarity_sweep",
     "polarity_tables",

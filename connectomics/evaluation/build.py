@@ -14,11 +14,12 @@ from connectomics.evaluation.cremi import cremi_clefts
 from connectomics.evaluation.em_r50 import em_r50_pair, em_r50_union
 from connectomics.evaluation.encoding import SIDED, Encoding
 from connectomics.evaluation.overlap import mask_overlap
+from connectomics.evaluation.sites import Sites, partner_score, point_score
 from connectomics.evaluation.summary import EvaluationReport, VolumeScores
 from connectomics.evaluation.sweep import detection_sweep, polarity_sweep
 
 if TYPE_CHECKING:
-    from connectomics.config.schema import EvaluationSection
+    from connectomics.config.schema import ScoringSection
 
 METRICS: dict[str, Callable[..., Score]] = {
     "polarity": polarity_sweep,
@@ -27,11 +28,20 @@ METRICS: dict[str, Callable[..., Score]] = {
     "cremi_clefts": cremi_clefts,
     "em_r50_union": em_r50_union,
     "em_r50_pair": em_r50_pair,
+    "points": point_score,
+    "cremi_partners": partner_score,
 }
+
+SITE_METRICS = ("points", "cremi_partners")
+"""Metrics that compare where synapses are, not their voxels."""
+
+RESOLUTION_REMEDY = (
+    "Set data.test.resolution to [z, y, x] in nm; for two files without a config, resolution=[...]."
+)
 
 # Metrics that need a pre and a post side in the truth, and in the prediction.
 _SIDED_TRUTH = ("polarity", "em_r50_union", "em_r50_pair")
-_SIDED_PREDICTION = ("polarity", "em_r50_pair")
+_SIDED_PREDICTION = ("polarity", "em_r50_pair", *SITE_METRICS)
 
 # What the metrics get from the volumes and from the section's other keys.
 _GIVEN = (
@@ -44,6 +54,8 @@ _GIVEN = (
     "prediction_encoding",
     "iou_thresholds",
     "ignore_border",
+    "truth_sites",
+    "prediction_sites",
 )
 
 
@@ -58,6 +70,8 @@ class LabelPair(NamedTuple):
         resolution: nm per voxel (z, y, x), which the distance metrics need.
         mask: (Z, Y, X), 0 where voxels are unlabelled.
         confidence: Of each predicted synapse by its number.
+        truth_sites: Where the true synapses are, which `SITE_METRICS` need.
+        prediction_sites: Where the predicted ones are.
         notes: What a reader must know about this volume, such as that it is synthetic.
     """
 
@@ -68,21 +82,25 @@ class LabelPair(NamedTuple):
     resolution: tuple[float, float, float] | None = None
     mask: np.ndarray | None = None
     confidence: dict[int, float] | None = None
+    truth_sites: Sites | None = None
+    prediction_sites: Sites | None = None
     notes: tuple[str, ...] = ()
 
 
-def default_metrics(prediction_encoding: Encoding) -> tuple[str, ...]:
+def default_metrics(
+    prediction_encoding: Encoding, truth_encoding: Encoding = "auto"
+) -> tuple[str, ...]:
     """The metrics where the section names none.
 
-    >>> default_metrics("polarity"), default_metrics("instance")
+    >>> default_metrics("polarity"), default_metrics("polarity", "instance")
     (('polarity',), ('jaccard', 'detection'))
     """
-    sided = prediction_encoding in (*SIDED, "auto")
+    sided = {prediction_encoding, truth_encoding} <= {*SIDED, "auto"}
     return ("polarity",) if sided else ("jaccard", "detection")
 
 
 def check_evaluation(
-    section: EvaluationSection, *, prediction_encoding: Encoding = "auto"
+    section: ScoringSection, *, prediction_encoding: Encoding = "auto"
 ) -> list[Fault]:
     """Find what cannot work in the `evaluation` section.
 
@@ -124,13 +142,13 @@ def _check_sides(
         faults.append(Fault(where, problem, remedy))
     if name in _SIDED_PREDICTION and prediction_encoding not in (*SIDED, "auto"):
         problem = (
-            f"{name} needs pre and post sides, and decoding gives {prediction_encoding} labels."
+            f"{name} needs pre and post sides, and the prediction has {prediction_encoding} labels."
         )
         faults.append(Fault(where, problem, remedy))
     return faults
 
 
-def evaluate_volumes(volumes: Iterable[LabelPair], section: EvaluationSection) -> EvaluationReport:
+def evaluate_volumes(volumes: Iterable[LabelPair], section: ScoringSection) -> EvaluationReport:
     """Score every volume with every metric, and all volumes together.
 
     Args:
@@ -154,9 +172,10 @@ def evaluate_volumes(volumes: Iterable[LabelPair], section: EvaluationSection) -
     return EvaluationReport(scored, pooled, settings)
 
 
-def _evaluate(volume: LabelPair, section: EvaluationSection) -> VolumeScores:
+def _evaluate(volume: LabelPair, section: ScoringSection) -> VolumeScores:
     chosen = {metric.name: metric.kwargs for metric in section.metrics}
-    chosen = chosen or {name: {} for name in default_metrics(volume.prediction_encoding)}
+    usual = default_metrics(volume.prediction_encoding, section.truth_encoding)
+    chosen = chosen or {name: {} for name in usual}
     given = {
         **volume._asdict(),
         "truth_encoding": section.truth_encoding,
@@ -180,6 +199,12 @@ def _score(name: str, given: dict[str, Any], kwargs: dict[str, Any]) -> Score:
         raise DataError(
             f"evaluation: {name}",
             "the voxel size is not known.",
-            "Set data.test.resolution to [z, y, x] in nm.",
+            RESOLUTION_REMEDY,
+        )
+    if name in SITE_METRICS and None in (given["truth_sites"], given["prediction_sites"]):
+        raise DataError(
+            f"evaluation: {name}",
+            "where the synapses are is not known.",
+            f"It takes labels with pre and post sides and the voxel size. {RESOLUTION_REMEDY}",
         )
     return function(**{key: given[key] for key in wanted}, **kwargs)

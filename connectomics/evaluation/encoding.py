@@ -19,6 +19,9 @@ Encoding = Literal["auto", "polarity", "semantic", "instance", "binary"]
 
 SIDED: tuple[Encoding, ...] = ("polarity", "semantic")
 
+NEIGHBOURS = 10
+"""The most voxels between the sides of a synapse, for `likely_encoding`."""
+
 
 @dataclass(frozen=True, eq=False)
 class Interpretation:
@@ -74,6 +77,41 @@ def interpret(
         plain = Interpretation(labels, "polarity" if sided else "instance")
         return _guess(name, labelled, sided, dilate_sz) or plain
     return (_semantic if encoding == "semantic" else _binary)(name, labelled, dilate_sz)
+
+
+def likely_encoding(labels: np.ndarray) -> Encoding:
+    """Tell from the labels alone how they are stored, for files that do not say.
+
+    The sides of a synapse lie side by side, and objects 2n-1 and 2n of an instance volume
+    hardly ever do: labels are `polarity` where of all pairs 2n-1 and 2n at least half come
+    within `NEIGHBOURS` voxels of each other along every axis, and `instance` otherwise.
+
+    Args:
+        labels: (Z, Y, X) integers from 0.
+
+    Returns:
+        `binary` where the only value besides 0 is 1 or 255; `auto` where there are no others
+        than 1 and 2, of which `interpret` knows more, or none at all.
+
+    >>> likely_encoding(np.array([[[1, 2, 0, 5, 6, 0]]])), likely_encoding(np.array([[[0, 255]]]))
+    ('polarity', 'binary')
+    """
+    index = np.flatnonzero(labels)
+    ids, which = np.unique(labels.reshape(-1)[index], return_inverse=True)
+    if ids.size == 1 and ids[0] in (1, 255):
+        return "binary"
+    if ids.size == 0 or ids[-1] <= 2:
+        return "auto"
+    pre = np.flatnonzero((ids[:-1] % 2 == 1) & (np.diff(ids) == 1))
+    near = np.ones(pre.size, bool)
+    for places in np.unravel_index(index, labels.shape):
+        low, high = np.full(ids.size, labels.size), np.full(ids.size, -1)
+        np.minimum.at(low, which, places)
+        np.maximum.at(high, which, places)
+        near &= np.maximum(low[pre], low[pre + 1]) - NEIGHBOURS <= np.minimum(
+            high[pre], high[pre + 1]
+        )
+    return "polarity" if pre.size and 2 * np.count_nonzero(near) >= pre.size else "instance"
 
 
 def _semantic(name: str, labels: np.ndarray, dilate_sz: int | None) -> Interpretation:

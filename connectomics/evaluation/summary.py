@@ -11,18 +11,21 @@ from pathlib import Path
 from typing import Any
 
 from connectomics.evaluation.counts import Score
-from connectomics.evaluation.sweep import ThresholdSweep
+from connectomics.evaluation.curve import PrecisionRecallCurve
+from connectomics.evaluation.sweep import PolaritySweep, ThresholdSweep
 from connectomics.files import atomic_path
 
 LEGENDS = {
     "polarity": "one-to-one matching at IoU >= t\n"
     "F1_pol asks for orientation and both sides; blind ignores which side is which and is only for"
-    "\ncomparison; pol and det are TP/FP/FN; sides are correct/flipped/one-sided",
+    "\ncomparison; pol, det: TP/FP/FN; sides: correct/flipped/one-sided; AP_pol: over confidence",
     "detection": "one-to-one matching at IoU >= t, sides aside",
     "jaccard": "voxels of the foreground",
     "cremi_clefts": "distances in nm, lower is better; fp and fn in voxels",
     "em_r50_union": "best IoU > t of unions, not one-to-one",
     "em_r50_pair": "IoU > t of both sides, not one-to-one; fp only without any overlap",
+    "points": "one-to-one matching of points within a radius",
+    "cremi_partners": "one-to-one matching of connections: same neurons, both ends nearby",
 }
 """What each block of the table shows, by the metric's name."""
 
@@ -71,6 +74,21 @@ class EvaluationReport:
             if isinstance(score, ThresholdSweep)
             for row in score.match_rows()
         ]
+
+    @property
+    def curves(self) -> dict[str, tuple[PrecisionRecallCurve, ...]]:
+        """Precision and recall over confidence, by volume, `pooled` last where there are several.
+
+        A volume whose synapses come without confidence is not among them.
+        """
+        scores = {volume.name: volume.scores.get("polarity") for volume in self.volumes}
+        if len(self.volumes) > 1:
+            scores["pooled"] = self.pooled.get("polarity")
+        return {
+            name: score.curves
+            for name, score in scores.items()
+            if isinstance(score, PolaritySweep) and score.curves
+        }
 
     def as_dict(self) -> dict[str, Any]:
         """Everything, legal in JSON: an undefined number is None, an infinite one "inf"."""
@@ -131,12 +149,14 @@ def _cell(value: Any) -> str:
 def write_report(report: EvaluationReport, folder: str | Path) -> dict[str, Path]:
     """Write `scores.json`, `scores.txt` and `matches.csv`.
 
+    Where synapses come with confidence, `precision_recall.csv` has the points of the curves.
+
     Args:
         report: What to write.
         folder: Where; it is made.
 
     Returns:
-        The three paths by the files' names.
+        The paths by the files' names.
 
     Raises:
         DataError: The folder cannot be written.
@@ -145,17 +165,37 @@ def write_report(report: EvaluationReport, folder: str | Path) -> dict[str, Path
         "scores.json": json.dumps(report.as_dict(), indent=2, allow_nan=False) + "\n",
         "scores.txt": report.table(),
     }
-    paths = {name: Path(folder) / name for name in (*texts, "matches.csv")}
+    tables = {"matches.csv": report.matches}
+    if report.curves:
+        tables["precision_recall.csv"] = _curve_rows(report.curves)
+    paths = {name: Path(folder) / name for name in (*texts, *tables)}
     for name, text in texts.items():
         with atomic_path(paths[name]) as temporary:
             temporary.write_text(text, encoding="utf-8")
-    rows = report.matches
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    with atomic_path(paths["matches.csv"]) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, names)
-        writer.writeheader()
-        writer.writerows(rows)
+    for name, rows in tables.items():
+        columns = list(dict.fromkeys(column for row in rows for column in row))
+        with atomic_path(paths[name]) as temporary, temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(rows)
     return paths
+
+
+def _curve_rows(curves: Mapping[str, Sequence[PrecisionRecallCurve]]) -> list[dict[str, Any]]:
+    return [
+        {
+            "volume": volume,
+            "iou_threshold": curve.iou_threshold,
+            "confidence": confidence,
+            "precision": precision,
+            "recall": recall,
+        }
+        for volume, several in curves.items()
+        for curve in several
+        for confidence, precision, recall in zip(
+            *(column.tolist() for column in curve.points()), strict=True
+        )
+    ]
 
 
 def _volume_notes(volume: VolumeScores) -> tuple[str, ...]:

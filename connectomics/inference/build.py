@@ -81,6 +81,7 @@ def write_probabilities(
     channels: Sequence[str],
     dtype: str,
     resolution: Sequence[float] | None,
+    offset_nm: Sequence[float] = (0.0, 0.0, 0.0),
     attributes: dict[str, Any],
     progress: bool = True,
 ) -> None:
@@ -95,6 +96,7 @@ def write_probabilities(
         channels: The names of the network's output channels.
         dtype: `float32`, `float16` or `uint8`.
         resolution: nm per voxel (z, y, x).
+        offset_nm: Position of voxel (0, 0, 0) in nm (z, y, x).
         attributes: What the file shall say of itself.
         progress: Show a bar with voxels per second.
 
@@ -108,7 +110,8 @@ def write_probabilities(
 
     shape = (len(channels), *image.shape)
     named = {**attributes, "channels": list(channels)}
-    with create_volume(path, shape, dtype, resolution=resolution, attributes=named) as file:
+    place = {"resolution": resolution, "offset_nm": offset_nm}
+    with create_volume(path, shape, dtype, **place, attributes=named) as file:
         for z, slab in predict_slabs(network, read, image.shape, sliding, progress=progress):
             box = Box((z, 0, 0), (z + slab.shape[1], height, width))
             file.write(box, to_stored(slab, dtype))

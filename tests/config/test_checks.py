@@ -191,6 +191,27 @@ def test_what_was_lost_is_not_held_against_the_rest(lost: str):
     assert list(check_sections(config, lost=[parse_path(lost)])) == []
 
 
+@pytest.mark.parametrize(
+    ("split", "keys", "message"),
+    [
+        ("test", {"image": ["a.h5", "b.h5"], "neurons": "n.h5"},
+         "data.test.neurons: names 1 files for 2 images."),
+        ("test", {"image": "a.h5", "annotations": ["a.hdf", "b.hdf"]},
+         "data.test.annotations: names 2 files for 1 images."),
+        ("test", {"phantom": {}, "neurons": "n.h5"},
+         "data.test.neurons: is given without an image.\n"
+         "  A phantom has its own: phantom: {neurons: true}."),
+        ("test", {"phantom": {}, "annotations": "a.hdf"},
+         "data.test.annotations: is given without an image.\n  Name the image too."),
+        ("train", {"image": "a.h5", "annotations": "a.hdf"},
+         "data.train.annotations: is not read: only scores of test volumes compare"),
+    ],
+)  # fmt: skip
+def test_neurons_and_annotations(split: str, keys: dict[str, Any], message: str):
+    (fault,) = faults({"data": {split: keys}})
+    assert fault.startswith(message)
+
+
 def test_what_checks_say_they_read_exists():
     for paths in SECTIONS_READ.values():
         for path in paths:
@@ -209,7 +230,7 @@ class TestModes:
 
     @pytest.mark.parametrize(
         ("mode", "where"),
-        [("train", "data.train"), *((m, "data.test") for m in ("infer", "evaluate", "tune"))],
+        [("train", "data.train"), *((m, "data.test") for m in ("infer", "evaluate"))],
     )
     def test_the_volumes_of_a_mode(self, mode: str, where: str):
         assert self.faults(mode) == [where]
@@ -234,6 +255,6 @@ class TestModes:
         expected = ["data.test.label"] if wrong else []
         assert self.faults(mode, data, decoder("binary2instance")) == expected
 
-    @pytest.mark.parametrize("mode", ["decode", "test"])
+    @pytest.mark.parametrize("mode", ["decode", "test", "tune"])
     def test_decoding_needs_a_decoder(self, mode: str):
         assert self.faults(mode, {"data": {"test": FILES}}) == ["decoding.steps"]

@@ -288,3 +288,23 @@ def test_a_clone_in_a_folder_of_any_name(write, tmp_path, monkeypatch, name: str
     )
     default = merged(write("defaults: [theirs, _self_]"))["default"]
     assert default["model"]["out_channels"] == 6
+
+
+def test_further_presets_come_after_the_own_folder_and_before_the_tutorials(write, tmp_path: Path):
+    header = "# @package test.decoding\n"
+    write(f"{header}steps: [theirs]", "run/tuning/decoding/tuned.yaml")
+    file, folders = write("defaults: [syn_cremi, _self_]"), [tmp_path / "run" / "tuning"]
+
+    def steps(file: Path, *choices: str) -> list[str]:
+        layers = compose(file, choices, folders).layers
+        return merge_layers(layers)["test"]["decoding"]["steps"]
+
+    assert steps(file, "decoding=tuned") == ["theirs"]
+    write("defaults: [syn_cremi, {decoding: tuned}, _self_]", "named.yaml")
+    assert steps(Path("named.yaml")) == ["theirs"]
+    write(f"{header}steps: [mine]", "decoding/tuned.yaml")
+    assert steps(file, "decoding=tuned") == ["mine"]
+    assert message(write("model: {}", "elsewhere/b.yaml"), "decoding=tuned") == (
+        "command line: decoding=tuned: there are no presets 'decoding'.\n"
+        "  --mode tune writes one into the run of a checkpoint; name that with --checkpoint."
+    )

@@ -171,3 +171,26 @@ def test_like_omegaconf(tree: dict[str, Any], data: st.DataObject, value: int):
 def test_paths_survive_their_text(tree: dict[str, Any], data: st.DataObject):
     path = data.draw(st.sampled_from(_paths(tree)))
     assert parse_path(format_path(path)) == path
+
+
+@pytest.mark.parametrize(
+    "text", ["decoding=tuned", "model/rsunet=small", "~decoding=tuned", "+tune=mine"]
+)
+def test_a_section_and_a_name_pick_a_preset(text: str):
+    assert parse_overrides([text]).choices == (text,)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "decoding={steps: [a]}",
+        "~decoding",
+        "experiment_name=tuned",
+        "decoding.steps=[a]",
+        "tune=null",
+    ],
+)
+def test_everything_else_changes_a_value(text: str):
+    parsed = parse_overrides([text])
+    assert parsed.choices == ()
+    assert parsed.assignments[0].text == text

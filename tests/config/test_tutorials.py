@@ -82,7 +82,7 @@ def test_em_r50_is_cremi_and_what_makes_it_polarity():
     em_r50 = load_config(TUTORIALS / "syn_em_r50.yaml").config.model_dump()
     assert {key for key in cremi if cremi[key] != em_r50[key]} == {
         "experiment_name", "description", "save_path", "model", "data", "inference", "decoding",
-        "evaluation",
+        "evaluation", "tune",
     }  # fmt: skip
     assert cremi["model"]["rsunet"] == em_r50["model"]["rsunet"]
     assert cremi["data"]["augmentation"] == em_r50["data"]["augmentation"]

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -12,6 +13,7 @@ from connectomics.data.checks import check_data
 from connectomics.data.io import save_volume
 from connectomics.data.processing.normalize import image_statistics
 from connectomics.errors import DataError
+from connectomics.geometry import Box
 
 SHAPE = (12, 40, 40)
 
@@ -79,7 +81,7 @@ def test_a_phantom_is_made_once_and_says_synthetic():
     assert volume.synthetic
     assert volume.shape == (6, 64, 64)
     assert volume.resolution == (30.0, 8.0, 8.0)
-    assert volume.neurons is not None
+    assert volume.neurons is None
     (file,) = Path("datasets/phantom").iterdir()
     made = file.stat().st_mtime_ns
     (again,) = open_split(split, "data.test")
@@ -92,6 +94,46 @@ def test_a_phantom_is_made_once_and_says_synthetic():
     (clean,) = open_split(other, "data.test")
     assert len(list(Path("datasets/phantom").iterdir())) == 2
     assert not np.array_equal(clean.image.read(), volume.image.read())
+
+
+def test_the_neurons_of_a_phantom_are_told_on_request_from_the_same_file():
+    split = {"phantom": {"seed": 4, "shape": [6, 64, 64]}, "z_range": [2, 5]}
+    open_split(SplitSection.model_validate(split), "data.test")
+    split["phantom"]["neurons"] = True
+    (volume,) = open_split(SplitSection.model_validate(split), "data.test")
+    assert volume.neurons is not None
+    assert volume.neurons.shape == (3, 64, 64)
+    assert volume.offset_nm == (60.0, 0.0, 0.0)
+    assert len(list(Path("datasets/phantom").iterdir())) == 1
+
+
+def test_neurons_and_annotations_of_files():
+    neurons = np.arange(np.prod(SHAPE), dtype=np.uint32).reshape(SHAPE)
+    place = {"resolution": (30, 8, 8), "offset_nm": (300, 16, 8)}
+    split = {
+        "image": [write("a", **place), write("b")],
+        "neurons": [write("na", neurons), write("nb", neurons)],
+        "annotations": [cremi("sa.hdf"), cremi("sb.hdf")],
+        "z_range": [2, 7],
+    }
+    first, second = open_split(SplitSection.model_validate(split), "data.test")
+    assert first.neurons is not None
+    np.testing.assert_array_equal(first.neurons.read(), neurons[2:7])
+    assert first.offset_nm == (360.0, 16.0, 8.0)
+    assert (first.annotations, second.annotations) == ("sa.hdf", "sb.hdf")
+    assert second.offset_nm == (0.0, 0.0, 0.0)  # where no voxel size is known, nothing moves
+    part = first.crop(Box((1, 0, 2), (3, 40, 40)))
+    assert part.offset_nm == (390.0, 16.0, 24.0)
+    assert second.crop(Box((1, 0, 2), (3, 40, 40))).offset_nm == (0.0, 0.0, 0.0)
+
+
+def cremi(name: str) -> str:
+    """Write a file of annotations with one pair of sites."""
+    with h5py.File(name, "w") as file:
+        file["annotations/ids"] = [1, 2]
+        file["annotations/locations"] = np.zeros((2, 3))
+        file["annotations/presynaptic_site/partners"] = [[1, 2]]
+    return name
 
 
 def test_a_phantom_saved_to_a_file_stays_synthetic():
@@ -119,12 +161,13 @@ def test_all_faults_of_all_volumes_at_once():
     found = messages(
         train=split, label_transform={"targets": ["polarty"]}, augmentation={"flip": {"prop": 1}}
     )
-    assert len(found) == 5
+    assert len(found) == 6
     assert "no target is called 'polarty'" in found[0]
     assert "flip.prop" in found[1]
     assert "missing.h5" in found[2]
-    assert "small.h5: has shape (1, 8, 9), its image flat.h5 (1, 8, 8)." in found[3]
-    assert "reals.h5: holds float32; labels must be integers." in found[4]
+    assert "float.h5: holds float32; labels and ids must be integers." in found[3]
+    assert "small.h5: has shape (1, 8, 9), its image flat.h5 (1, 8, 8)." in found[4]
+    assert "reals.h5: holds float32" in found[5]
 
 
 @pytest.mark.parametrize(
@@ -164,10 +207,24 @@ def test_stages_need_what_they_read():
     test = section(test={"image": write("a")})
     assert check_data(test, "infer") == []
     assert check_data(test, "test", evaluates=False) == []
-    for mode in ("evaluate", "tune", "test"):
+    for mode in ("evaluate", "test"):
         (fault,) = check_data(test, mode)
         assert fault.where == "data.test.label"
     assert check_data(section(), "decode") == []
+
+
+def test_decoding_reads_neurons_where_they_are_named():
+    test = {"image": write("a"), "neurons": write("n", np.zeros(SHAPE, np.float32))}
+    (fault,) = check_data(section(test=test), "decode")
+    assert str(fault).startswith("n.h5: holds float32; labels and ids must be integers.")
+    test["neurons"] = write("m", np.zeros((12, 40, 41), np.uint8))
+    (fault,) = check_data(section(test=test), "decode")
+    assert "m.h5: has shape (12, 40, 41), its image a.h5 (12, 40, 40)." in str(fault)
+    (fault,) = check_data(section(test={"image": "a.h5", "annotations": "a.h5"}), "infer")
+    assert "a.h5: has no group 'annotations'." in str(fault)
+    phantom = {"phantom": {"shape": [6, 64, 64], "neurons": True}, "z_range": [3, 9]}
+    (fault,) = check_data(section(test=phantom), "decode")
+    assert "[3, 9] is no range of the 6 sections" in str(fault)
 
 
 def test_opening_what_is_not_there_is_an_error():

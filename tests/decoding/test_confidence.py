@@ -14,7 +14,7 @@ from connectomics.decoding.calibration import calibrate, fit_calibration
 from connectomics.decoding.confidence import confidence, polarity_margin
 from connectomics.errors import ConfigError, DataError
 
-HALF = 0.25e6 / (30 * 8 * 8)  # voxels
+HALF = 0.5e6 / (30 * 8 * 8)  # voxels
 
 
 def sided(n_pre, n_post, p_pre=1.0, p_post=1.0):
@@ -23,18 +23,43 @@ def sided(n_pre, n_post, p_pre=1.0, p_post=1.0):
     return listed(np.zeros_like(side), side, pre=pre, post=post)
 
 
-def test_confidence_by_hand():
-    found = confidence(sided(100, 50, 0.9, 0.6))
-    expected = np.sqrt(90 / (100 + HALF) * 30 / (50 + HALF))
-    assert found == pytest.approx([expected], rel=1e-6)
+def strength(size, p):
+    """Of a side of which every voxel has the same p."""
+    return size / (size + HALF) * np.sqrt(p)
 
 
-def test_one_side_alone_is_worth_half():
-    assert confidence(sided(1000, 0)) == pytest.approx([0.5 * 1000 / (1000 + HALF)])
+def test_a_synapse_is_as_sure_as_its_weaker_side():
+    found = confidence(sided(900, 500, 0.9, 0.6))
+    assert found == pytest.approx([strength(500, 0.6)], rel=1e-6)
+    found = confidence(sided(400, 900, 0.7, 0.9))
+    assert found == pytest.approx([strength(400, 0.7)], rel=1e-6)
+
+
+def test_what_fades_is_less_sure_than_what_is_even():
+    side = np.repeat([[[1, 2]]], [100, 100], axis=2)
+    p = np.concatenate([np.linspace(0.5, 0.9, 100), np.full(100, 0.7)]).reshape(1, 1, 200)
+    fading = confidence(listed(np.zeros_like(side), side, pre=p, post=p))
+    # The lower of the two values beside the 90th percentile: number 89 of 0 to 99.
+    evenness = 0.7 / (0.5 + 0.4 * 89 / 99)
+    assert fading == pytest.approx([strength(100, 0.7) * evenness], rel=1e-5)
+    even = confidence(sided(100, 100, 0.7, 0.7))
+    assert even == pytest.approx([strength(100, 0.7)])
+
+
+def test_one_side_alone_is_worth_less_than_half():
+    assert confidence(sided(1000, 0)) == pytest.approx([0.45 * strength(1000, 1)])
+    # A token of the other side is worth no more.
+    assert confidence(sided(1000, 1)) == pytest.approx(confidence(sided(1000, 0)))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_what_one_side_is_worth_can_be_set(share):
+    found = confidence(sided(0, 1000, 1.0, 0.8), one_sided=share)
+    assert found == pytest.approx([share * strength(1000, 0.8)])
 
 
 def test_large_sure_synapses_are_certain_and_small_ones_are_not():
-    assert confidence(sided(9000, 9000))[0] > 0.98
+    assert confidence(sided(30_000, 30_000))[0] > 0.98
     assert confidence(sided(5, 5))[0] < 0.05
 
 

@@ -11,10 +11,14 @@ import pandas as pd
 import pytest
 
 from connectomics.decoding import (
+    EXPORTS,
+    Grid,
+    check_exports,
     read_table,
     synapse_table,
     write_cave,
     write_cremi,
+    write_export,
     write_neuprint,
     write_table,
 )
@@ -63,6 +67,14 @@ def test_what_is_no_table_is_refused(tmp_path, table):
     (tmp_path / "other.csv").write_text("synapse_id,side\n1,paired\n")
     with pytest.raises(DataError, match="lacks pre_x_nm"):
         read_table(tmp_path / "other.csv")
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
+@pytest.mark.parametrize("content", [b"", b"a\n1,2\n", b"\x89HDF\r\n\x1a\n\xff\xfe"])
+def test_what_is_no_table_at_all_is_refused(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=r"cannot be read as a table|is no synapse table"):
+        read_table(tmp_path / name)
 
 
 def test_parquet_without_pyarrow_says_what_to_install(tmp_path, table, monkeypatch):
@@ -117,3 +129,35 @@ def test_cremi_takes_sites_and_partners(tmp_path, table):
         assert group["locations"][0].tolist() == [30, 0, 8]
         assert group["presynaptic_site/partners"][:].tolist() == [[1, 2], [5, 6]]
         assert group.attrs["offset"].tolist() == [300, 0, 0]
+
+
+@pytest.mark.parametrize("rows", [3, 0])
+def test_every_export_is_what_its_own_writer_makes(tmp_path, table, rows):
+    table = table.head(rows)
+    grid = Grid(NM, (300.0, 0.0, 0.0))
+    for name, export in EXPORTS.items():
+        write_export(name, table, tmp_path / export.file_name, grid=grid)
+    write_cave(table, tmp_path / "cave.csv")
+    write_neuprint(table, tmp_path / "neuprint.csv", voxel_size=NM)
+    pd.testing.assert_frame_equal(read_table(tmp_path / "synapses.parquet"), table)
+    for name in ("cave", "neuprint"):
+        written = (tmp_path / f"synapses_{name}.csv").read_text()
+        assert written == (tmp_path / f"{name}.csv").read_text()
+    with h5py.File(tmp_path / "synapses_cremi.h5") as file:
+        assert file["annotations"].attrs["offset"].tolist() == [300, 0, 0]
+        assert len(file["annotations/ids"]) == (5 if rows else 0)
+
+
+def test_faults_of_exports(monkeypatch):
+    assert check_exports(list(EXPORTS), "decoding.exports", encoding="polarity") == []
+    found = check_exports(["cave", "neuprnt"], "decoding.exports", encoding="instance")
+    assert [str(fault) for fault in found] == [
+        "decoding.exports: takes synapses with sides, and decoding gives instance labels.\n"
+        "  Take it out, or use a decoder of pre, post, union.",
+        "decoding.exports[1]: there is no export 'neuprnt'.\n  Did you mean 'neuprint'?",
+    ]
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    (fault,) = check_exports(["cave", "parquet"], "exports")
+    assert fault.where == "exports[1]"
+    assert 'pip install "connectomics[parquet]"' in fault.remedy
+    assert check_exports([], "exports", encoding="instance") == []

@@ -201,3 +201,18 @@ def test_the_baseline_has_a_table_where_the_resolution_is_known():
     assert smaller.size_nm3[0] == table.size_nm3[0]
     semantic = Step("polarity2instance", {"semantic": True})
     assert decode(volume, [semantic], resolution=NM).table is None
+
+
+def test_the_baseline_names_partners_where_neurons_are_known():
+    volume = sampled_volume()
+    neurons = np.zeros((8, 40, 60), np.uint32)
+    neurons[:, :20], neurons[:, 20:] = 5, 6  # the middle of the rows of the synapse
+    decoded = decode(volume, [Step("polarity2instance")], resolution=NM, neurons=neurons)
+    half = Step("polarity2instance", {"scale_factors": [1, 0.5, 0.5]})
+    smaller = decode(volume, [half], resolution=NM, neurons=neurons)
+    for found in (decoded, smaller):
+        assert found.table[["pre_neuron", "post_neuron"]].values.tolist() == [[5, 6]]
+        assert found.partners.autapse.tolist() == [False]
+        assert found.partners.pre_margin.tolist() == [1]
+    assert smaller.labels.shape == (8, 20, 30)
+    assert decode(volume, [Step("polarity2instance")], resolution=NM).partners is None

@@ -128,18 +128,34 @@ def test_strays_do_not_count():
     assert (labels[1:7, 20:32, 10:50] == 2).all()
 
 
-def test_what_is_one_sided_is_flagged_or_dropped_when_weak():
-    volume = empty((8, 40, 100))
-    volume[[0, 2], 1:7, 8:32, 8:40] = 0.98
-    volume[[1, 2], 1:7, 8:32, 60:92] = 0.55
-    table = decode_synapses(volume, resolution=NM).table
+def one_sided_answers():
+    """A pre side that is certain, one that is likely, and a post side that is weak."""
+    volume = empty((8, 40, 150))
+    volume[[0, 2], 1:7, 8:32, 8:40] = 0.99
+    volume[[0, 2], 1:7, 8:32, 60:92] = 0.9
+    volume[[1, 2], 1:7, 8:32, 112:144] = 0.55
+    return volume
+
+
+def test_what_is_one_sided_is_flagged_where_it_is_certain():
+    table = decode_synapses(one_sided_answers(), resolution=NM).table
     assert table.side.tolist() == ["pre_only"]
-    assert table.confidence[0] < 0.5
+    assert 0.42 <= table.confidence[0] < 0.45
     assert table[["post_x_nm", "post_y_nm", "post_z_nm"]].isna().all(axis=None)
-    assert decode_synapses(volume, resolution=NM, min_confidence=0).table.side.tolist() == [
-        "pre_only",
-        "post_only",
-    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "sides"),
+    [
+        ({"one_sided": 0.0}, []),
+        ({"one_sided": 0.5}, ["pre_only", "pre_only"]),
+        ({"one_sided": 1.0}, ["pre_only", "pre_only", "post_only"]),
+        ({"min_confidence": 0.0}, ["pre_only", "pre_only", "post_only"]),
+    ],
+)
+def test_how_much_one_side_is_worth_can_be_set(settings, sides):
+    table = decode_synapses(one_sided_answers(), resolution=NM, **settings).table
+    assert table.side.tolist() == sides
 
 
 def test_sides_that_were_found_apart_are_paired():
@@ -148,10 +164,8 @@ def test_sides_that_were_found_apart_are_paired():
     volume[2, 1:7, 16:22, 10:50] = 0.28  # a cleft that is hardly seen
     volume[1, 1:7, 16:22, 10:50] = 0.02
     volume[0, 1:7, 16:40, 10:50] = 0.02
-    assert decode_synapses(volume, resolution=NM, pair_nm=0).table.side.tolist() == [
-        "pre_only",
-        "post_only",
-    ]
+    apart = decode_synapses(volume, resolution=NM, pair_nm=0, one_sided=1)
+    assert apart.table.side.tolist() == ["pre_only", "post_only"]
     assert decode_synapses(volume, resolution=NM).table.side.tolist() == ["paired"]
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectomics.decoding import TABLE_COLUMNS, synapse_table
+from connectomics.decoding import TABLE_COLUMNS, list_synapses, synapse_table
 from connectomics.errors import DataError
 
 NM = (30.0, 8.0, 8.0)
@@ -110,3 +110,25 @@ def test_points_lie_inside_and_nearest_the_centroid(seed):
 def test_faults_are_named(labels, change, message):
     with pytest.raises(DataError, match=message):
         synapse_table(labels, **{"resolution": NM} | change)
+
+
+def test_partners_come_with_how_sure_they_are():
+    volume = labels()
+    neurons = np.zeros(volume.shape, np.uint64)
+    neurons[1, 1, 1:5], neurons[1, 1, 5], neurons[1, 2], neurons[2] = 7, 8, 7, 9
+    listed = list_synapses(volume, resolution=NM, neurons=neurons)
+    assert listed.partners is not None
+    assert listed.partners.to_dict("list") == {
+        "synapse_id": [1, 3],
+        "pre_neuron": [7, 0],
+        "pre_margin": [pytest.approx(0.6), 0],  # four voxels of five, and one
+        "post_neuron": [7, 9],
+        "post_margin": [1, 1],
+        "autapse": [True, False],
+    }
+    assert listed.table.pre_neuron.fillna(0).tolist() == [7, 0]
+    assert listed.table.post_neuron.tolist() == [7, 9]
+    pd.testing.assert_frame_equal(
+        listed.table, synapse_table(volume, resolution=NM, neurons=neurons)
+    )
+    assert list_synapses(volume, resolution=NM).partners is None

@@ -15,7 +15,9 @@ from connectomics.errors import DataError
 from connectomics.evaluation import (
     METRICS,
     LabelPair,
+    Sites,
     check_evaluation,
+    default_metrics,
     evaluate_volumes,
     write_report,
 )
@@ -64,7 +66,10 @@ def test_faults_are_found_all_at_once():
 def test_metrics_that_need_sides():
     assert "truth_encoding is 'binary'" in faults("polarity", truth_encoding="binary")
     said = faults("polarity", "em_r50_union", prediction_encoding="instance")
-    assert "evaluation.metrics[0]: polarity needs pre and post sides, and decoding gives" in said
+    assert "evaluation.metrics[0]: polarity needs pre and post sides, and the prediction" in said
+    assert "cremi_partners needs pre and post sides" in faults(
+        "points", "cremi_partners", prediction_encoding="instance"
+    )
     assert "em_r50_union" not in said
     assert not faults("detection", "jaccard", truth_encoding="binary")
 
@@ -146,6 +151,59 @@ def test_settings_reach_the_metrics():
 def test_confidences_give_average_precision():
     pair = LabelPair("v", TRUTH, FLIPPED, "polarity", confidence={1: 0.9, 2: 0.1})
     assert "AP_pol" in evaluate_volumes([pair], section("polarity")).table()
+
+
+def test_the_curve_is_kept_point_by_point(tmp_path):
+    one = LabelPair("a", TRUTH, FLIPPED, "polarity", confidence={1: 0.9, 2: 0.1})
+    other = LabelPair("b", TRUTH, TRUTH, "polarity", confidence={1: 0.8, 2: 0.8})
+    report = evaluate_volumes([one, other], section("polarity", iou_thresholds=[0.5]))
+    assert list(report.curves) == ["a", "b", "pooled"]
+    with write_report(report, tmp_path)["precision_recall.csv"].open() as file:
+        rows = [[*row.values()] for row in csv.DictReader(file)]
+    assert rows == [
+        ["a", "0.5", "0.9", "1.0", "0.5"],
+        ["a", "0.5", "0.1", "0.5", "0.5"],
+        ["b", "0.5", "0.8", "1.0", "1.0"],
+        ["pooled", "0.5", "0.9", "1.0", "0.25"],
+        ["pooled", "0.5", "0.8", "1.0", "0.75"],
+        ["pooled", "0.5", "0.1", "0.75", "0.75"],
+    ]
+
+
+def test_without_confidence_there_is_no_curve(report, tmp_path):
+    assert report.curves == {}
+    assert "precision_recall.csv" not in write_report(report, tmp_path)
+    sure = LabelPair("a", TRUTH, TRUTH, "polarity", confidence={1: 0.9, 2: 0.1})
+    both = evaluate_volumes([sure, LabelPair("b", TRUTH, TRUTH)], section("polarity"))
+    assert list(both.curves) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("prediction", "truth", "metrics"),
+    [
+        ("auto", "auto", ("polarity",)),
+        ("polarity", "semantic", ("polarity",)),
+        ("polarity", "instance", ("jaccard", "detection")),
+        ("binary", "polarity", ("jaccard", "detection")),
+    ],
+)
+def test_default_metrics_suit_both_volumes(prediction, truth, metrics):
+    assert default_metrics(prediction, truth) == metrics
+
+
+def test_metrics_of_sites():
+    here = np.zeros((1, 3))
+    sites = Sites(here, here, here, np.array([[1, 2]], np.uint64))
+    pair = LabelPair("v", TRUTH, TRUTH, "polarity", truth_sites=sites, prediction_sites=sites)
+    chosen = section({"name": "points", "kwargs": {"site": "pre"}}, "cremi_partners")
+    report = evaluate_volumes([pair], chosen)
+    assert report.as_dict()["pooled"]["points"]["f1"] == 1
+    assert "cremi_partners: one-to-one matching of connections" in report.table()
+    with pytest.raises(DataError, match=r"points: where the synapses are is not known[\s\S]*voxel"):
+        evaluate_volumes([LabelPair("v", TRUTH, TRUTH)], chosen)
+    assert "radius: point_score has no such setting" in faults(
+        {"name": "points", "kwargs": {"radius": 3}}
+    )
 
 
 def test_an_error_names_the_volume():

@@ -10,7 +10,12 @@ from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
 from connectomics.errors import DataError
-from connectomics.evaluation import group_components, group_semantic, interpret
+from connectomics.evaluation import (
+    group_components,
+    group_semantic,
+    interpret,
+    likely_encoding,
+)
 
 
 def same_partition(first, second):
@@ -120,3 +125,39 @@ def test_labels_that_do_not_fit(labels, encoding, said):
 def test_a_square_needs_a_middle(size):
     with pytest.raises(DataError, match="is not odd"):
         group_components(np.ones((1, 1, 1), bool), dilate_sz=size)
+
+
+def volume_of(*boxes):
+    """(1, 30, 90) labels: (label, first column) draws a block of 4 x 4 voxels in row 3."""
+    labels = np.zeros((1, 30, 90), np.uint16)
+    for label, x in boxes:
+        labels[0, 3:7, x : x + 4] = label
+    return labels
+
+
+@pytest.mark.parametrize(
+    ("labels", "encoding"),
+    [
+        (volume_of((3, 0), (4, 4), (7, 40), (8, 45)), "polarity"),
+        (volume_of((1, 0), (2, 13)), "auto"),  # one synapse, or the semantic encoding
+        (volume_of((1, 0), (3, 5)), "instance"),  # 1 and 3 are pre sides of two synapses
+        (volume_of((2, 0), (3, 4)), "instance"),
+        (volume_of((1, 0), (2, 30), (3, 60)), "instance"),
+        (volume_of((1, 0), (2, 4), (3, 30), (4, 60)), "polarity"),  # half of the pairs will do
+        (volume_of((3, 0), (4, 13)), "polarity"),
+        (volume_of((3, 0), (4, 14)), "instance"),  # 11 columns apart
+        (volume_of((255, 0), (255, 60)), "binary"),
+        (volume_of((1, 0), (1, 60)), "binary"),
+        (volume_of((7, 0)), "instance"),
+        (volume_of(), "auto"),
+    ],
+)
+def test_labels_of_which_nobody_says_how_they_are_stored(labels, encoding):
+    assert likely_encoding(labels) == encoding
+
+
+def test_huge_ids_are_told_apart():
+    labels = volume_of((3, 0), (4, 4)).astype(np.uint64)
+    labels[labels == 3] = 2**60 + 1
+    labels[labels == 4] = 2**60 + 2
+    assert likely_encoding(labels) == "polarity"

@@ -23,6 +23,9 @@ def check_volumes(config: Config) -> Iterator[Fault]:
     """Every split says where its volumes come from, and pairs images, labels and masks."""
     for name, split in splits(config).items():
         yield from _split_faults(f"data.{name}", split)
+        if name != "test" and split.annotations:
+            problem = "is not read: only scores of test volumes compare with annotations."
+            yield Fault(f"data.{name}.annotations", problem, "Take it out.")
         if name != "test" and split.mask:
             yield from _mask_faults(config, f"data.{name}.mask")
     transform = config.data.image_transform
@@ -58,10 +61,14 @@ def check_evaluation(config: Config) -> Iterator[Fault]:
 
 
 def check_mode(config: Config, mode: str) -> Iterator[Fault]:
-    """The volumes that a mode works on are there."""
+    """The volumes that a mode works on are there.
+
+    Decoding works on saved probabilities. What tuning works on depends on both stages, so that
+    it is checked when tuning begins.
+    """
     found = splits(config)
     needed = "train" if mode == "train" else "test"
-    if needed not in found and mode != "decode":  # it works on saved probabilities
+    if needed not in found and mode not in ("decode", "tune"):
         yield Fault(
             f"data.{needed}",
             f"names no volume, and mode {mode} works on it.",
@@ -73,7 +80,7 @@ def check_mode(config: Config, mode: str) -> Iterator[Fault]:
             yield Fault(
                 f"data.{name}.label", "is not given, and training needs it.", "Name the file."
             )
-    if mode in ("decode", "test") and not config.decoding.steps:
+    if mode in ("decode", "test", "tune") and not config.decoding.steps:
         yield Fault(
             "decoding.steps",
             f"is empty, and mode {mode} decodes.",
@@ -102,9 +109,14 @@ def _split_faults(where: str, split: SplitSection) -> Iterator[Fault]:
     if (split.image is None) == (split.phantom is None):
         problem = "has image and phantom" if split.image else "has neither image nor phantom"
         yield Fault(where, f"{problem}.", "Name image files, or phantom: {seed: 0}.")
-    for name, paths in (("label", split.label), ("mask", split.mask)):
+    for name in ("label", "mask", "neurons", "annotations"):
+        paths = getattr(split, name)
         if paths is not None and split.image is None:
-            yield Fault(f"{where}.{name}", "is given without an image.", "Name the image too.")
+            own = {"neurons": "A phantom has its own: phantom: {neurons: true}."}
+            remedy = own.get(name) if split.phantom else None
+            yield Fault(
+                f"{where}.{name}", "is given without an image.", remedy or "Name the image too."
+            )
         elif paths is not None and split.image is not None and len(paths) != len(split.image):
             yield Fault(
                 f"{where}.{name}",

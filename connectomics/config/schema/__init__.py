@@ -23,6 +23,7 @@ from connectomics.config.schema.testing import (
     DecodingSection,
     EvaluationSection,
     InferenceSection,
+    ScoringSection,
     TestTimeAugmentationSection,
     WindowSection,
 )
@@ -32,6 +33,7 @@ from connectomics.config.schema.training import (
     OptimizationSection,
     SystemSection,
 )
+from connectomics.config.schema.tuning import ChoicesSection, RangeSection, TuneSection
 
 
 class Config(Section):
@@ -48,10 +50,12 @@ class Config(Section):
     inference: InferenceSection = InferenceSection()
     decoding: DecodingSection = DecodingSection()
     evaluation: EvaluationSection = EvaluationSection()
+    tune: TuneSection = TuneSection()
 
 
 __all__ = [
     "ChannelActivationSection",
+    "ChoicesSection",
     "Config",
     "DataSection",
     "DataloaderSection",
@@ -69,10 +73,13 @@ __all__ = [
     "OptimizationSection",
     "PhantomSection",
     "RSUNetSection",
+    "RangeSection",
     "RejectSamplingSection",
+    "ScoringSection",
     "Section",
     "SplitSection",
     "SystemSection",
     "TestTimeAugmentationSection",
+    "TuneSection",
     "WindowSection",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -35,6 +35,7 @@ Paths = Annotated[
 ]
 ChannelText = Annotated[str, Field(pattern=CHANNELS_PATTERN)]
 FileName = Annotated[str, Field(pattern=FILE_NAME_PATTERN)]
+EncodingName = Literal["auto", "polarity", "semantic", "instance", "binary"]
 Channels = Annotated[int, Field(ge=0)] | ChannelText | tuple[int, int]
 
 

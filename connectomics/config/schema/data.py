@@ -19,22 +19,30 @@ from connectomics.config.schema.base import (
 
 
 class PhantomSection(Section):
-    """Synthetic EM in place of files; see `connectomics.data.phantom.make_phantom`."""
+    """Synthetic EM in place of files; see `connectomics.data.phantom.make_phantom`.
+
+    `neurons: true` gives decoding the true neurons, as `neurons` of a split does.
+    """
 
     seed: Annotated[int, Field(ge=0)] = 0
     shape: Size3 = (64, 512, 512)
+    neurons: bool = False
     kwargs: dict[str, Any] = {}
 
 
 class SplitSection(Section):
     """The volumes of one split: files, or a synthetic phantom.
 
-    `z_range: [0, 70]` takes sections 0 to 69 of every volume.
+    `neurons` is a segmentation that tells decoding which neurons a synapse connects;
+    `annotations` is a file with the sites of true synapses in the CREMI format, for the metrics
+    `points` and `cremi_partners`. `z_range: [0, 70]` takes sections 0 to 69 of every volume.
     """
 
     image: Paths | None = None
     label: Paths | None = None
     mask: Paths | None = None
+    neurons: Paths | None = None
+    annotations: Paths | None = None
     phantom: PhantomSection | None = None
     resolution: Resolution | None = None
     z_range: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(gt=0)]] | None = None

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from connectomics.config.schema.base import (
     Channels,
+    EncodingName,
     NameOrSection,
     PositiveInt,
     Section,
@@ -61,16 +62,27 @@ class InferenceSection(Section):
 
 
 class DecodingSection(Section):
-    """From a probability volume to labels."""
+    """From a probability volume to labels, and to their table in other programs' forms.
+
+    `exports` are written beside `synapses.csv`; see `connectomics.decoding.EXPORTS`.
+    """
 
     steps: tuple[NameOrSection, ...] = ()
+    exports: tuple[str, ...] = ()
 
 
-class EvaluationSection(Section):
+class ScoringSection(Section):
+    """Which scores, and how the truth is stored. Without `metrics` they suit the labels."""
+
+    metrics: tuple[NameOrSection, ...] = ()
+    iou_thresholds: Annotated[
+        tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)
+    ] = (0.3, 0.5, 0.75)
+    truth_encoding: EncodingName = "auto"
+    ignore_border: bool = False
+
+
+class EvaluationSection(ScoringSection):
     """From labels to scores."""
 
     enabled: bool = True
-    metrics: tuple[NameOrSection, ...] = ()
-    iou_thresholds: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.3, 0.5, 0.75)
-    truth_encoding: Literal["auto", "polarity", "semantic", "instance", "binary"] = "auto"
-    ignore_border: bool = False

@@ -53,9 +53,9 @@ def inspect(location: Location) -> tuple[Header, Opener]:
             offset_nm=offset_nm,
             attributes=attributes,
             chunks=dataset.chunks and dataset.chunks[-3:],
+            dataset=str(dataset.name),
         )
-        name = str(dataset.name)
-    return header, partial(_open_dataset, location.path, location.source, name)
+    return header, partial(_open_dataset, location.path, location.source, header.dataset)
 
 
 def open_file(path: Path, source: str) -> h5py.File:

@@ -40,6 +40,7 @@ class Header:
         offset_nm: Position of voxel (0, 0, 0) in nm (z, y, x).
         attributes: Everything else the file says, as plain JSON-able values.
         chunks: (z, y, x) of the pieces in which the file can be read, or None if any will do.
+        dataset: The name of the array inside the file or store; empty where arrays have none.
 
     >>> Header((3, 20, 64, 64), np.dtype("uint8"), chunks=(16, 32, 32)).full_chunks
     (1, 16, 32, 32)
@@ -51,6 +52,7 @@ class Header:
     offset_nm: Resolution = (0.0, 0.0, 0.0)
     attributes: Mapping[str, Any] = field(default_factory=dict)
     chunks: tuple[int, int, int] | None = None
+    dataset: str = ""
 
     @property
     def full_chunks(self) -> tuple[int, ...] | None:

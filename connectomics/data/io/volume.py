@@ -44,6 +44,8 @@ class LazyVolume:
         attributes: Everything else the file says, as plain values.
         chunks: (z, y, x) of the pieces the file is stored in; boxes along their borders read
             fastest. None where any box does.
+        dataset: The name of the array inside the file or store; empty where arrays have none.
+        origin: Voxel (z, y, x) of the stored array at which this part of it begins.
     """
 
     def __init__(self, location: Location, header: Header, opener: Opener) -> None:
@@ -55,8 +57,9 @@ class LazyVolume:
         self.offset_nm = header.offset_nm
         self.attributes = dict(header.attributes)
         self.chunks = header.chunks
+        self.dataset = header.dataset
+        self.origin = (0, 0, 0)
         self._opener = opener
-        self._origin = (0, 0, 0)
         self._opened: tuple[int, ArrayLike, Callable[[], None]] | None = None
 
     def read(self, box: Box | None = None) -> NDArray[Any]:
@@ -76,7 +79,7 @@ class LazyVolume:
         if not box.fits_in(self.shape[-3:]):
             raise ValueError(f"{box} reaches outside {self.source} of shape {self.shape}")
         channels = (slice(0, self.shape[0]),) if len(self.shape) == 4 else ()
-        index = (*channels, *box.shift(self._origin).slices)
+        index = (*channels, *box.shift(self.origin).slices)
         try:
             return np.ascontiguousarray(self._array()[index], self.dtype)
         except (OSError, ValueError, RuntimeError, KeyError) as error:
@@ -104,7 +107,7 @@ class LazyVolume:
         part = LazyVolume.__new__(LazyVolume)
         part.__dict__.update(self.__getstate__())
         part.shape = (*self.shape[:-3], *box.shape)
-        part._origin = box.shift(self._origin).start
+        part.origin = box.shift(self.origin).start
         if self.resolution is not None:
             z, y, x = (
                 offset + start * size

@@ -74,7 +74,8 @@ def _header(
         resolution = scale.resolution_nm() or resolution
         offset_nm = scale.offset_nm() or offset_nm
     z, y, x = (array.chunks[axis] for axis in order[-3:])
-    return Header(shape, native(dtype), resolution, offset_nm, attributes, (z, y, x))
+    chunks = (z, y, x)
+    return Header(shape, native(dtype), resolution, offset_nm, attributes, chunks, array.path)
 
 
 def _find_node(location: Location) -> Node:

@@ -288,3 +288,16 @@ def test_the_package_imports_without_torch_and_fast_formats_only() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert done.stdout.decode().strip() == "[]"
+
+
+def test_a_part_knows_where_it_begins_and_in_which_dataset(tmp_path: Path) -> None:
+    save_volume(f"{tmp_path / 'em.h5'}::volumes/raw", np.zeros((4, 8, 8), np.uint8))
+    store = zarr.open_group(tmp_path / "em.zarr", mode="w")
+    store.create_array("volumes/raw", shape=(4, 8, 8), dtype="uint8")
+    for name in ("em.h5", "em.zarr"):
+        volume = open_volume(tmp_path / name)
+        assert volume.dataset.strip("/") == "volumes/raw"
+        part = volume.crop(Box((1, 2, 0), (4, 8, 8))).crop(Box((1, 1, 3), (2, 2, 4)))
+        assert (volume.origin, part.origin) == ((0, 0, 0), (2, 3, 3))
+    save_volume(tmp_path / "em.tif", np.zeros((4, 8, 8), np.uint8))
+    assert open_volume(tmp_path / "em.tif").dataset == ""

@@ -1,0 +1,43 @@
+"""What `--mode evaluate` and `--mode decode` take without a config: files, and how to read them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from connectomics.config.schema.base import EncodingName, Resolution, Section
+from connectomics.config.schema.testing import ScoringSection
+
+File = Annotated[str, Field(min_length=1)]
+
+
+class EvaluateFiles(ScoringSection):
+    """Two label volumes to compare. Files are named as everywhere: `file.h5::dataset`, ...
+
+    `table` is the synapse table of the prediction, for confidences. `neurons` and `annotations`
+    (of the truth, in the CREMI format) are for the metrics `cremi_partners` and `points`.
+    `resolution` is nm per voxel (z, y, x), where the files do not say. Without `output` the
+    scores are printed and not kept.
+    """
+
+    truth: File | None = None
+    prediction: File | None = None
+    mask: File | None = None
+    table: File | None = None
+    neurons: File | None = None
+    annotations: File | None = None
+    resolution: Resolution | None = None
+    prediction_encoding: EncodingName = "auto"
+    output: File | None = None
+
+
+class DecodeFiles(Section):
+    """Labels of synapses with sides, to list in a table. `resolution` as in `EvaluateFiles`."""
+
+    labels: File | None = None
+    neurons: File | None = None
+    resolution: Resolution | None = None
+    encoding: EncodingName = "auto"
+    exports: tuple[str, ...] = ()
+    output: File | None = None

@@ -1,0 +1,54 @@
+"""`tune`: the search for decoder settings on the validation volumes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from connectomics.config.schema.base import PositiveInt, Section
+
+
+class RangeSection(Section):
+    """Everything from `low` to `high`; `log` searches orders of magnitude evenly."""
+
+    low: float
+    high: float
+    log: bool = False
+
+
+class ChoicesSection(Section):
+    """These values and no others."""
+
+    choices: tuple[Any, ...]
+
+
+Candidates = tuple[Any, ...] | RangeSection | ChoicesSection
+"""Two numbers in a list are a range, everything else in a list are choices."""
+
+
+def _one_alone(value: Any) -> Any:
+    return (value,) if isinstance(value, int | float) else value
+
+
+Threshold = Annotated[float, Field(gt=0, le=1)]
+Thresholds = Annotated[
+    tuple[Threshold, ...],
+    BeforeValidator(_one_alone, json_schema_input_type=Threshold | tuple[Threshold, ...]),
+    Field(min_length=1),
+]
+
+
+class TuneSection(Section):
+    """Which settings of the decoder are searched, for which score, and how long.
+
+    `trials` counts those of earlier runs of the same search. The `metric` follows from the decoder
+    unless given; it is averaged over `iou_thresholds`. `space` names exactly the settings to
+    search, such as `{thres: [0.3, 0.7], vote: [true, false]}`; without it, those are searched
+    that `connectomics.tuning.SPACES` names for the decoder.
+    """
+
+    trials: PositiveInt = 100
+    metric: str | None = None
+    iou_thresholds: Thresholds = (0.3, 0.5, 0.75)
+    space: dict[str, Candidates] | None = None

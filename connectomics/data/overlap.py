@@ -1,0 +1,129 @@
+"""Whether tuning would see what is tested on, found before a voxel is read."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from connectomics.config.schema import DataSection, SplitSection
+from connectomics.data.io import open_volume
+from connectomics.data.io.location import format_of, parse_location
+from connectomics.data.io.sections import find_sections
+from connectomics.data.volumes import held_back
+from connectomics.errors import DataError, Fault
+from connectomics.geometry import Triple
+
+
+class Stack(NamedTuple):
+    """The sections of one volume of a split.
+
+    Attributes:
+        name: As the config names the volume.
+        shape: (Z, Y, X) of the part that the split takes.
+        sections: Which section of which file on disk (or of which phantom) each is, in order.
+            Links to a file are that file.
+        first: The number of the first section.
+    """
+
+    name: str
+    shape: Triple
+    sections: tuple[Hashable, ...]
+    first: int
+
+
+def overlap_faults(section: DataSection) -> list[Fault]:
+    """Find the volumes to validate on that share sections with volumes to test on.
+
+    Where validation volumes are held back from those of training, it is the part held back that
+    counts. A test volume is taken to be whole in y and x, as it always is.
+
+    Args:
+        section: Whose volumes to validate on are there, see `validation_faults`. A test volume
+            that is not there is no other's.
+
+    Raises:
+        DataError: There is no room to hold anything back.
+    """
+    tested = _numbers([] if section.test is None else _stacks(section.test, missing_ok=True))
+    where = "data.train" if section.val is None else "data.val"
+    faults = []
+    for stack in _validation(section):
+        shared = sorted({n for key, n in _numbers([stack]).items() if key in tested})
+        if not shared:
+            continue
+        held = ", held back for validation," if section.val is None else ""
+        faults.append(
+            Fault(
+                where,
+                f"{_named(shared, stack.name + held)} also in data.test.",
+                "Tuned on what is tested, settings score better than they are. Validate on "
+                "other volumes, data.val, or other sections, z_range.",
+            )
+        )
+    return faults
+
+
+def _named(sections: list[int], of: str) -> str:
+    if len(sections) == 1:
+        return f"section {sections[0]} of {of} is"
+    return f"{len(sections)} sections ({sections[0]} to {sections[-1]}) of {of} are"
+
+
+def _validation(section: DataSection) -> Iterator[Stack]:
+    if section.val is not None:
+        yield from _stacks(section.val)
+        return
+    assert section.train is not None
+    size, fraction = section.dataloader.patch_size, section.val_fraction
+    for stack in _stacks(section.train):
+        box = held_back(stack.name, stack.shape, size, fraction)
+        first, stop = box.start[0], box.stop[0]
+        yield Stack(stack.name, box.shape, stack.sections[first:stop], stack.first + first)
+
+
+def _stacks(split: SplitSection, *, missing_ok: bool = False) -> Iterator[Stack]:
+    if split.phantom is not None:
+        phantom = split.phantom
+        name = f"the phantom of seed {phantom.seed}"
+        yield _cut(name, phantom.shape, [(name, z) for z in range(phantom.shape[0])], split)
+    for source in split.image or ():
+        try:
+            yield _stack(source, split)
+        except DataError:
+            if not missing_ok:
+                raise
+
+
+def _stack(source: str, split: SplitSection) -> Stack:
+    location = parse_location(source)
+    with open_volume(source) as volume:
+        depth, height, width = volume.shape
+        dataset = volume.dataset
+    match format_of(location):
+        case "sections":
+            sections: list[Hashable] = [_file(path) for path in find_sections(location)]
+        case "zarr":  # every array is a folder of its own, however the store is named
+            array = _file(location.path / dataset)
+            sections = [(array, z) for z in range(depth)]
+        case _:
+            file = _file(location.path)
+            sections = [(file, dataset, z) for z in range(depth)]
+    return _cut(source, (depth, height, width), sections, split)
+
+
+def _cut(name: str, shape: Triple, sections: list[Hashable], split: SplitSection) -> Stack:
+    first, stop = split.z_range or (0, shape[0])
+    kept = tuple(sections[first:stop])
+    return Stack(name, (len(kept), *shape[1:]), kept, first)
+
+
+def _file(path: Path) -> Hashable:
+    """What a file is, whatever path or link leads to it."""
+    stat = path.stat()
+    return stat.st_dev, stat.st_ino
+
+
+def _numbers(stacks: Iterator[Stack] | list[Stack]) -> Mapping[Hashable, int]:
+    """The number of every section in its volume."""
+    return {key: s.first + i for s in stacks for i, key in enumerate(s.sections)}

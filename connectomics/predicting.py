@@ -1,0 +1,128 @@
+"""From a checkpoint to the probability volumes of a run, unless they are there already."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from connectomics.config import Config
+from connectomics.data.build import HeldOut, measure
+from connectomics.data.io import LazyVolume
+from connectomics.data.processing import ImageStatistics, channel_names, normalize
+from connectomics.data.volumes import LabelledVolume
+from connectomics.results import KEY, VolumeResults, digest, is_made_from, replacing
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from connectomics.inference.predict import Sliding
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A network, and how it goes over a volume.
+
+    Attributes:
+        network: On its device.
+        sliding: The window.
+        config: Of the stage.
+        checkpoint: Where the network comes from.
+        pooled: Grey values of the training volumes, where they are to be used for all volumes.
+    """
+
+    network: nn.Module
+    sliding: Sliding
+    config: Config
+    checkpoint: Path
+    pooled: ImageStatistics | None
+
+    def predict(self, volumes: Sequence[tuple[HeldOut, VolumeResults]]) -> None:
+        """Write the probabilities of volumes, each into its folder.
+
+        Raises:
+            DataError: A volume cannot be read, or its probabilities cannot be written.
+        """
+        made_from = digest(
+            self.checkpoint,
+            self.config.inference.model_dump(mode="json"),
+            self.config.data.image_transform.model_dump(mode="json"),
+        )
+        transform = self.config.data.image_transform
+        statistics = measure([held.whole for held, _ in volumes], transform, self.pooled)
+        for ((volume, whole), results), measured in zip(volumes, statistics, strict=True):
+            key = digest(made_from, identity(volume), identity(whole))
+            if is_made_from(results.probabilities, key):
+                print(f"infer: {results.probabilities} is up to date")
+                continue
+            normalise = partial(normalize, statistics=measured, mode=transform.normalize)
+            self._write(volume, results.probabilities, key, normalise)
+
+    def _write(
+        self, volume: LabelledVolume, path: Path, key: str, normalise: Callable[..., Any]
+    ) -> None:
+        from connectomics.inference.build import write_probabilities
+
+        print(f"infer: {volume.name} {volume.shape} → {path}")
+        began = time.perf_counter()
+        with replacing(path) as (new,):
+            write_probabilities(
+                new,
+                self.network,
+                volume.image,
+                self.sliding,
+                normalise=normalise,
+                channels=channel_names(self.config.data.label_transform.targets),
+                dtype=self.config.inference.save_dtype,
+                resolution=volume.resolution,
+                offset_nm=volume.offset_nm,
+                attributes={
+                    KEY: key,
+                    "source": volume.name,
+                    "checkpoint": str(self.checkpoint),
+                    "synthetic": volume.synthetic,
+                },
+            )
+        rate = math.prod(volume.shape) / (time.perf_counter() - began)
+        print(f"infer: done, {rate:,.0f} voxels/s")
+
+
+def load_predictor(config: Config, checkpoint: Path) -> Predictor:
+    """Load the network of a checkpoint as the config has it.
+
+    Raises:
+        CheckpointError: It cannot be read, is of another network, or of other grey values.
+    """
+    import torch
+
+    from connectomics.inference.build import build_sliding
+    from connectomics.training import (
+        choose_devices,
+        load_network,
+        read_checkpoint,
+        require_same_grey_values,
+    )
+
+    device = torch.device("cuda" if choose_devices(config.system)[0] == "gpu" else "cpu")
+    saved = read_checkpoint(checkpoint)
+    require_same_grey_values(saved, config.data.image_transform)
+    network = load_network(saved, config.model, use_ema=config.inference.model.use_ema).to(device)
+    sliding = build_sliding(config.inference, config.optimization.precision, device)
+    pooled = saved["connectomics"]["statistics"]
+    return Predictor(
+        network, sliding, config, checkpoint, pooled and ImageStatistics.from_dict(pooled)
+    )
+
+
+def identity(volume: LabelledVolume) -> list[Any]:
+    """What tells the image of a volume from another, or from a later state of the same file."""
+    image = volume.image
+    if not isinstance(image, LazyVolume):
+        return [image.name, image.shape]
+    file = Path(image.source.partition("::")[0]).expanduser()
+    changed = file.stat().st_mtime_ns if file.is_file() else None
+    return [image.source, image.shape, image.origin, changed]

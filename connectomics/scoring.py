@@ -1,0 +1,190 @@
+"""From label volumes on disk to pairs that can be scored, and from their scores to files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from connectomics.config.schema import ScoringSection
+from connectomics.data.annotations import read_annotations
+from connectomics.data.io import LazyVolume
+from connectomics.data.processing import clean_label
+from connectomics.data.volumes import LabelledVolume
+from connectomics.decoding import list_synapses
+from connectomics.evaluation import (
+    SITE_METRICS,
+    Encoding,
+    EvaluationReport,
+    LabelPair,
+    Sites,
+    interpret,
+    write_report,
+)
+from connectomics.evaluation.encoding import SIDED
+from connectomics.geometry import nm_to_voxel
+from connectomics.results import CURVES, SCORES, replacing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def read_pair(
+    volume: LabelledVolume,
+    prediction: LazyVolume,
+    section: ScoringSection,
+    *,
+    encoding: Encoding,
+    table: pd.DataFrame | None = None,
+) -> LabelPair:
+    """Read truth and prediction of one volume, and what else the metrics compare.
+
+    Args:
+        volume: With its label.
+        prediction: Labels of the same voxels.
+        section: The metrics, and how the truth is stored.
+        encoding: How the prediction is stored.
+        table: The synapse table of the prediction, for confidences and sites; without it, there
+            are no confidences, and sites are found in the labels.
+
+    Raises:
+        DataError: A file cannot be read, or does not hold labels.
+    """
+    truth, mask = read_truth(volume)
+    pair = LabelPair(
+        volume.name,
+        truth,
+        clean_label(prediction.read(), prediction.name).label,
+        prediction_encoding=encoding,
+        resolution=volume.resolution,
+        mask=mask,
+        confidence=None if table is None else confidences(table),
+        notes=("synthetic EM, not real tissue",) if volume.synthetic else (),
+    )
+    compares_sites = any(metric.name in SITE_METRICS for metric in section.metrics)
+    if volume.resolution is None or not compares_sites:
+        return pair
+    return _with_sites(pair, volume, section.truth_encoding, table)
+
+
+def confidences(table: pd.DataFrame) -> dict[int, float] | None:
+    """The confidence of each synapse by its number; None where one has none."""
+    values = np.asarray(table["confidence"], float)
+    if not np.isfinite(values).all():
+        return None
+    return dict(zip(np.asarray(table["synapse_id"]).tolist(), values.tolist(), strict=True))
+
+
+def write_scores(report: EvaluationReport, folder: Path, *, synthetic: bool = False) -> list[Path]:
+    """Write a report, and a picture of precision and recall where there is confidence.
+
+    Args:
+        report: The scores.
+        folder: Where to; what stood there goes to `earlier/`.
+        synthetic: Whether there is synthetic EM among it, which the picture has to say.
+
+    Returns:
+        The files written.
+    """
+    curves = report.curves
+    paths = [folder / name for name in (*SCORES, *(CURVES if curves else ()))]
+    with replacing(*paths, stale=[folder / name for name in CURVES]) as new:
+        write_report(report, new[0].parent)
+        if curves:
+            from connectomics.report import precision_recall_figure
+
+            name, shown = list(curves.items())[-1]
+            title = f"polarity, {name}{' (synthetic EM)' if synthetic else ''}"
+            precision_recall_figure(new[-1], shown, title=title)
+    return paths
+
+
+def read_truth(volume: LabelledVolume) -> tuple[np.ndarray, np.ndarray | None]:
+    """Read the label of a volume, and where scores count.
+
+    Returns:
+        (Z, Y, X) labels, and a mask of the same shape: inside the volume's mask, and where its
+        label is not invalid. None where everything counts.
+    """
+    assert volume.label is not None
+    truth = clean_label(volume.label.read(), volume.label.name)
+    if volume.mask is None:
+        return truth.label, truth.mask
+    mask = volume.mask.read() > 0
+    return truth.label, mask if truth.mask is None else mask & truth.mask
+
+
+def _with_sites(
+    pair: LabelPair,
+    volume: LabelledVolume,
+    truth_encoding: Encoding,
+    table: pd.DataFrame | None,
+) -> LabelPair:
+    """A pair with the sites of both sides that lie where scores count."""
+    neurons = None if volume.neurons is None else clean_label(volume.neurons.read()).label
+    if volume.annotations is None:
+        true = _listed_sites(volume, pair.truth, truth_encoding, neurons)
+    else:
+        true = _annotated_sites(volume, volume.annotations, neurons)
+    if table is None:
+        found = _listed_sites(volume, pair.prediction, pair.prediction_encoding, neurons)
+    else:
+        found = _table_sites(table)
+    return pair._replace(
+        truth_sites=_inside(true, volume, pair.mask),
+        prediction_sites=_inside(found, volume, pair.mask),
+    )
+
+
+def _listed_sites(
+    volume: LabelledVolume, labels: np.ndarray, encoding: Encoding, neurons: np.ndarray | None
+) -> Sites | None:
+    """The sites of labels with sides; None of others."""
+    read = interpret("labels", labels, encoding, sided=True)
+    if read.encoding not in SIDED:
+        return None
+    assert volume.resolution is not None
+    listed = list_synapses(
+        read.labels, resolution=volume.resolution, offset_nm=volume.offset_nm, neurons=neurons
+    )
+    return _table_sites(listed.table)
+
+
+def _table_sites(table: pd.DataFrame) -> Sites:
+    points = [
+        np.stack([np.asarray(table[f"{site}_{axis}_nm"], float) for axis in "zyx"], axis=1)
+        for site in ("pre", "post", "centre")
+    ]
+    ids = [np.asarray(table[f"{side}_neuron"].fillna(0), np.uint64) for side in ("pre", "post")]
+    return Sites(*points, neurons=np.stack(ids, axis=1))
+
+
+def _annotated_sites(volume: LabelledVolume, file: str, neurons: np.ndarray | None) -> Sites:
+    """The sites of annotations, each in the neuron that it lies in."""
+    pre, post = read_annotations(file)
+    ids = np.zeros((len(pre), 2), np.uint64)
+    if neurons is not None:
+        for side, points in enumerate((pre, post)):
+            voxel, inside = _voxels(points, volume)
+            ids[inside, side] = neurons[tuple(voxel[inside].T)]
+    return Sites(pre, post, (pre + post) / 2, ids)
+
+
+def _inside(sites: Sites | None, volume: LabelledVolume, mask: np.ndarray | None) -> Sites | None:
+    """The synapses whose centre lies in the volume, where scores count."""
+    if sites is None:
+        return None
+    voxel, kept = _voxels(sites.centre_nm, volume)
+    if mask is not None:
+        kept[kept] = mask[tuple(voxel[kept].T)]
+    return sites.selected(kept)
+
+
+def _voxels(points_nm: np.ndarray, volume: LabelledVolume) -> tuple[np.ndarray, np.ndarray]:
+    """(n, 3) the voxel of each point, and (n,) bool, whether it is in the volume."""
+    assert volume.resolution is not None
+    # The small term keeps the position of a voxel, index · nm, from falling into the one before.
+    voxel = np.floor(nm_to_voxel(points_nm, volume.resolution, volume.offset_nm) + 1e-6)
+    inside = np.asarray(((voxel >= 0) & (voxel < volume.shape)).all(axis=1))
+    return voxel.astype(np.int64), inside

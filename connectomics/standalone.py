@@ -1,0 +1,280 @@
+"""`--mode evaluate` and `--mode decode` on files made anywhere, without a config.
+
+evaluate   two label volumes → scores
+decode     one label volume → the table of its synapses, and exports
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+import numpy as np
+
+from connectomics.config.file_settings import read_settings
+from connectomics.config.schema import Section
+from connectomics.config.schema.files import DecodeFiles, EvaluateFiles
+from connectomics.data.annotations import annotation_faults
+from connectomics.data.checks import open_on_one_grid
+from connectomics.data.io import LazyVolume
+from connectomics.data.processing import clean_label
+from connectomics.data.volumes import LabelledVolume
+from connectomics.decoding import Decoded, check_exports, list_synapses, read_table
+from connectomics.errors import ConfigError, DataError, Fault
+from connectomics.evaluation import (
+    SITE_METRICS,
+    Encoding,
+    Interpretation,
+    check_evaluation,
+    default_metrics,
+    evaluate_volumes,
+    interpret,
+    likely_encoding,
+)
+from connectomics.evaluation.encoding import SIDED
+from connectomics.labelling import read_neurons, write_decoded
+from connectomics.results import VolumeResults
+from connectomics.scoring import confidences, read_pair, write_scores
+
+
+def evaluate(section: EvaluateFiles) -> None:
+    """Score one label volume against another, print the scores, and keep them if asked to."""
+    volumes = _open(section, ("truth", "prediction", "mask", "neurons"))
+    truth, prediction = volumes["truth"], volumes["prediction"]
+    true = _stored(truth, section.truth_encoding)
+    found = _stored(prediction, section.prediction_encoding)
+    section = section.model_copy(update={"truth_encoding": true.encoding})
+    _require_metrics(section, found.encoding)
+    volume = LabelledVolume(
+        prediction.name,
+        image=truth,
+        label=truth,
+        mask=volumes.get("mask"),
+        neurons=volumes.get("neurons"),
+        annotations=section.annotations,
+        resolution=truth.resolution or prediction.resolution,
+        offset_nm=truth.offset_nm,
+        synthetic=bool(truth.attributes.get("synthetic", False)),
+    )
+    table = read_table(section.table) if section.table else None
+    pair = read_pair(volume, prediction, section, encoding=found.encoding, table=table)
+    notes = (*pair.notes, *true.notes("truth"), *found.notes("prediction"))
+    report = evaluate_volumes([pair._replace(notes=notes)], section)
+    files = ("truth", "prediction", "mask", "table", "neurons", "annotations")
+    named = {name: getattr(section, name) for name in files if getattr(section, name)}
+    report = replace(report, settings={**named, **report.settings})
+    print(report.table())
+    if section.output is None:
+        print("evaluate: nothing is written; output=FOLDER keeps the scores")
+        return
+    written = write_scores(report, Path(section.output), synthetic=volume.synthetic)
+    print("evaluate: " + "\n          ".join(map(str, written)))
+
+
+def decode(section: DecodeFiles) -> None:
+    """List the synapses of a label volume, and write the exports asked for."""
+    volumes = _open(section, ("labels", "neurons"))
+    volume, results = volumes["labels"], VolumeResults(Path(section.output or ""))
+    if volume.resolution is None:
+        remedy = "Give it as resolution=[z,y,x] in nm, such as resolution=[30,8,8]."
+        raise DataError(volume.source, "does not say its voxel size.", remedy)
+    synapses = _synapses(volume, section.encoding)
+    listed = list_synapses(
+        synapses.labels,
+        resolution=volume.resolution,
+        offset_nm=volume.offset_nm,
+        neurons=read_neurons(volumes["neurons"]) if "neurons" in volumes else None,
+    )
+    grouped = bool(synapses.notes)
+    is_input = results.labels.resolve() == Path(volume.source.partition("::")[0]).resolve()
+    if grouped and is_input:
+        problem = f"is where {volume.source} lies, and the grouped labels would take its place."
+        raise DataError(f"output={section.output}", problem, "Choose another folder.")
+    decoded = Decoded(synapses.labels, *listed)
+    for line in (*synapses.notes, *_summary(decoded)):
+        print(f"decode: {line}")
+    written = write_decoded(
+        results,
+        decoded,
+        volume,
+        about={"encoding": "polarity", "grouped_from": volume.source} if grouped else None,
+        exports=section.exports,
+        stale=[] if is_input else [results.labels],
+    )
+    print("decode: " + "\n        ".join(map(str, written)))
+
+
+class FileMode(NamedTuple):
+    """A mode that needs no config.
+
+    Attributes:
+        schema: Its settings.
+        needs: Those that have to be given.
+        example: How to give them.
+        check: Finds in the settings what the schema cannot know.
+        run: Does the work.
+    """
+
+    schema: type[Section]
+    needs: tuple[str, ...]
+    example: str
+    check: Callable[[Any], Iterator[Fault]]
+    run: Callable[[Any], None]
+
+
+def read_file_settings(mode: str, overrides: Sequence[str], *, complete: bool = True) -> Section:
+    """Read and check the settings of one of `FILE_MODES`.
+
+    Args:
+        mode: Its name.
+        overrides: `key=value` texts.
+        complete: Whether what it needs has to be there.
+
+    Raises:
+        ConfigError: Every fault there is.
+    """
+    chosen = FILE_MODES[mode]
+    checks = [partial(_missing, chosen)] if complete else []
+    return read_settings(chosen.schema, overrides, checks=[*checks, chosen.check])
+
+
+def _missing(mode: FileMode, section: Any) -> Iterator[Fault]:
+    missing = [name for name in mode.needs if getattr(section, name) is None]
+    if missing:
+        remedy = f"Such as: {mode.example}\n  Or name the config of a run: --config FILE"
+        yield Fault(" and ".join(missing), "not given.", remedy)
+
+
+def _evaluate_faults(section: EvaluateFiles) -> Iterator[Fault]:
+    encoding = section.prediction_encoding
+    for fault in check_evaluation(section, prediction_encoding=encoding):
+        yield replace(fault, where=fault.where.removeprefix("evaluation."))
+    named = {metric.name for metric in section.metrics}
+    readers = {
+        "neurons": ("cremi_partners",),
+        "annotations": SITE_METRICS,
+        "table": ("polarity", *SITE_METRICS),
+    }
+    for key, metrics in readers.items():
+        if getattr(section, key) and named.isdisjoint(metrics) and (named or key != "table"):
+            remedy = f"Take it out, or add metrics=[{','.join(metrics)}]."
+            yield Fault(key, f"is read only for {', '.join(metrics)}.", remedy)
+
+
+def _decode_faults(section: DecodeFiles) -> Iterator[Fault]:
+    yield from check_exports(section.exports, "exports")
+
+
+FILE_MODES: dict[str, FileMode] = {
+    "evaluate": FileMode(
+        EvaluateFiles,
+        ("truth", "prediction"),
+        "python scripts/main.py --mode evaluate truth=truth.h5 prediction=labels.h5",
+        _evaluate_faults,
+        evaluate,
+    ),
+    "decode": FileMode(
+        DecodeFiles,
+        ("labels", "output"),
+        "python scripts/main.py --mode decode labels=truth.h5 output=truth_table",
+        _decode_faults,
+        decode,
+    ),
+}
+
+
+ENCODINGS: dict[str, Encoding] = {name: name for name in get_args(Encoding) if name != "auto"}
+
+
+class Stored(NamedTuple):
+    """How the labels of a file are stored, and whether that was told from the labels alone."""
+
+    encoding: Encoding
+    guessed: bool = False
+
+    def notes(self, name: str) -> tuple[str, ...]:
+        """What a reader has to know."""
+        if not self.guessed or self.encoding == "auto":
+            return ()
+        read = f"{name} was read as {self.encoding} labels, going by their values"
+        return (f"{read}; say {name}_encoding=... if they are others.",)
+
+
+def _stored(volume: LazyVolume, given: Encoding, labels: np.ndarray | None = None) -> Stored:
+    """As the user says, else as the file says, else as the labels look."""
+    stated = volume.attributes.get("encoding")
+    if given != "auto":
+        return Stored(given)
+    if isinstance(stated, str) and stated in ENCODINGS:
+        return Stored(ENCODINGS[stated])
+    if labels is None:
+        labels = clean_label(volume.read(), volume.source).label
+    return Stored(likely_encoding(labels), guessed=True)
+
+
+def _synapses(volume: LazyVolume, given: Encoding) -> Interpretation:
+    """Give each synapse of labels with sides an identity."""
+    labels = clean_label(volume.read(), volume.source).label
+    stored = _stored(volume, given, labels)
+    read = interpret("label volume", labels, stored.encoding, sided=True)
+    if read.encoding in SIDED:
+        return read
+    guess = ", going by their values" if stored.guessed else ""
+    raise DataError(
+        volume.source,
+        f"holds {read.encoding} labels{guess}, and a table of synapses takes pre and post sides.",
+        "If they are 2n-1 on the pre and 2n on the post side of synapse n, say encoding=polarity.",
+    )
+
+
+def _open(section: Any, names: Sequence[str]) -> dict[str, LazyVolume]:
+    """Open the volumes that are given; every fault of every file at once."""
+    files = {name: getattr(section, name) for name in names if getattr(section, name)}
+    integers = [name for name in files if name != "mask"]
+    volumes, faults = open_on_one_grid(files, resolution=section.resolution, integers=integers)
+    if isinstance(section, EvaluateFiles):
+        faults += annotation_faults(section.annotations) if section.annotations else []
+        faults += _table_faults(section.table) if section.table else []
+    if section.output and Path(section.output).is_file():
+        problem = "is a file, and what is written needs a folder."
+        faults.append(Fault(f"output={section.output}", problem, "Choose another name."))
+    if faults:
+        raise DataError.of(faults)
+    return volumes
+
+
+def _table_faults(table: str) -> list[Fault]:
+    try:
+        known = confidences(read_table(table))
+    except DataError as error:
+        return list(error.faults)
+    problem = "lists synapses without a confidence, as a table of ground truth does."
+    return [] if known is not None else [Fault(table, problem, "Leave table=... out.")]
+
+
+def _require_metrics(section: EvaluateFiles, prediction_encoding: Encoding) -> None:
+    """Make sure that the metrics suit the labels, now that it is known what they are."""
+    encodings = (prediction_encoding, section.truth_encoding)
+    named = {metric.name for metric in section.metrics} or {*default_metrics(*encodings)}
+    faults = [
+        replace(fault, where=f"command line: {fault.where.removeprefix('evaluation.')}")
+        for fault in check_evaluation(section, prediction_encoding=prediction_encoding)
+    ]
+    if section.table and named.isdisjoint(("polarity", *SITE_METRICS)):
+        problem = f"confidences are read for polarity, and the metrics are {', '.join(named)}."
+        faults.append(Fault("command line: table", problem, "Leave table=... out."))
+    if faults:
+        raise ConfigError.of(faults)
+
+
+def _summary(decoded: Decoded) -> Iterator[str]:
+    assert decoded.table is not None
+    sides = decoded.table["side"].value_counts().to_dict()
+    counts = ", ".join(f"{count} {side}" for side, count in sides.items())
+    yield f"{len(decoded.table)} synapses{f' ({counts})' if counts else ''}"
+    if decoded.partners is not None:
+        autapses = int(np.count_nonzero(decoded.partners["autapse"]))
+        yield f"{autapses} with both sides in one neuron"

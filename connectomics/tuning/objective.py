@@ -1,0 +1,105 @@
+"""What a trial is worth: decode the validation volumes, and score them against the truth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from connectomics.evaluation import Encoding, MaskOverlap, Score, ThresholdSweep
+
+
+class ValidationVolume(NamedTuple):
+    """A volume with its probabilities and its truth, in memory.
+
+    Attributes:
+        name: For messages.
+        probabilities: (C, Z, Y, X), as the decoder reads them.
+        truth: (Z, Y, X) labels.
+        resolution: nm per voxel (z, y, x), or None where nobody says.
+        mask: (Z, Y, X), 0 where voxels do not count; None where all do.
+        neurons: (Z, Y, X) ids, where decoding is to know of them.
+        truth_encoding: How the truth is stored.
+    """
+
+    name: str
+    probabilities: np.ndarray
+    truth: np.ndarray
+    resolution: tuple[float, float, float] | None = None
+    mask: np.ndarray | None = None
+    neurons: np.ndarray | None = None
+    truth_encoding: Encoding = "auto"
+
+
+class Goal(NamedTuple):
+    """A number that tuning can maximise.
+
+    Attributes:
+        metric: The metric of `connectomics.evaluation` that has it.
+        number: Its name there.
+        sided: Whether it needs labels with sides.
+    """
+
+    metric: str
+    number: str
+    sided: bool = False
+
+
+GOALS: dict[str, Goal] = {
+    "F1_pol": Goal("polarity", "f1_pol", sided=True),
+    "F1_det": Goal("detection", "f1_det"),
+    "F1_pre": Goal("polarity", "f1_pre", sided=True),
+    "F1_post": Goal("polarity", "f1_post", sided=True),
+    "side_accuracy": Goal("polarity", "side_accuracy", sided=True),
+    "PQ": Goal("detection", "pq"),
+    "jaccard": Goal("jaccard", "jaccard"),
+    "dice": Goal("jaccard", "dice"),
+}
+"""What `tune.metric` may name. All lie between 0 and 1, and more is better."""
+
+
+def goal_value(goal: Goal, score: Score) -> float:
+    """The mean of a number over the thresholds of its score.
+
+    A number that is undefined counts as 0: settings that find nothing to be judged by are no
+    good ones.
+    """
+    if isinstance(score, ThresholdSweep):
+        values = [one.numbers()[goal.number] for one in score.scores]
+    else:
+        assert isinstance(score, MaskOverlap)
+        values = [getattr(score, goal.number)]
+    return float(np.mean([0.0 if math.isnan(value) else value for value in values]))
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The score of settings on all validation volumes.
+
+    Attributes:
+        volumes: In the order in which they are decoded.
+        decode: From a volume and settings to its labels.
+        score: From a volume and labels to their score; scores of volumes add up.
+        value: From a score to the number that is maximised.
+    """
+
+    volumes: Sequence[ValidationVolume]
+    decode: Callable[[ValidationVolume, Mapping[str, Any]], np.ndarray]
+    score: Callable[[ValidationVolume, np.ndarray], Score]
+    value: Callable[[Score], float]
+
+    def running(self, settings: Mapping[str, Any]) -> Iterator[float]:
+        """Give the score of the first volume, of the first two pooled, and so on to all."""
+        pooled: Score | None = None
+        for volume in self.volumes:
+            score = self.score(volume, self.decode(volume, settings))
+            pooled = score if pooled is None else pooled + score
+            yield self.value(pooled)
+
+    def __call__(self, settings: Mapping[str, Any]) -> float:
+        """Give the score pooled over all volumes."""
+        *_, last = self.running(settings)
+        return last

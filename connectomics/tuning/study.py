@@ -1,0 +1,130 @@
+"""The study: every trial of a search, in a file that outlives the program."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from connectomics.errors import ConfigError, DataError
+from connectomics.files import writing_to
+
+if TYPE_CHECKING:
+    from optuna import Study
+
+STUDY_FILE = "study.journal"
+TRIALS_FILE = "trials.csv"
+FIGURE_FILE = "search.png"
+PRESET_FILE = "decoding/tuned.yaml"
+"""A preset of the config group `decoding`, for whom the folder is on the search path."""
+
+STARTUP_TRIALS = 10
+"""Trials before the sampler has something to go by, and before a trial is cut short."""
+
+_NAME = "decoder settings"
+_IDENTITY = "search"
+_SETTINGS = "settings"
+_SECONDS = "seconds"
+
+
+class Trial(NamedTuple):
+    """One try.
+
+    Attributes:
+        number: Counts from 0; trial 0 has the configured settings.
+        state: "pruned" trials were cut short; their score is that of the volumes they saw, or
+            None where the decoder refused the settings.
+        score: The number that is maximised.
+        settings: The searched settings, by name.
+        seconds: How long it took.
+    """
+
+    number: int
+    state: Literal["complete", "pruned"]
+    score: float | None
+    settings: dict[str, Any]
+    seconds: float
+
+
+def require_optuna() -> None:
+    """Insist on Optuna.
+
+    Raises:
+        ConfigError: It is not installed.
+    """
+    if importlib.util.find_spec("optuna") is None:
+        raise ConfigError(
+            "--mode tune",
+            "needs Optuna, which is not installed.",
+            'Run: pip install "optuna>=4.4", or in a clone pip install -e ".[tune]"',
+        )
+
+
+def open_study(file: Path, identity: Mapping[str, Any]) -> Study:
+    """Open the study of a search, or begin it.
+
+    Args:
+        file: Where it is kept.
+        identity: What makes the search this one and no other, as plain values.
+
+    Raises:
+        DataError: The file cannot be read or written, or holds no study.
+    """
+    import optuna
+    from optuna.storages.journal import JournalFileBackend, JournalStorage
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        with writing_to(file):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            storage = JournalStorage(JournalFileBackend(str(file)))
+            study = optuna.create_study(
+                storage=storage,
+                study_name=_NAME,
+                direction="maximize",
+                pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS),
+                load_if_exists=True,
+            )
+    except (ValueError, KeyError) as error:  # what the journal makes of a damaged file
+        raise DataError(
+            str(file), "holds no study that can be read.", "Move it away; tuning begins anew."
+        ) from error
+    if not trials_of(study):
+        study.set_user_attr(_IDENTITY, _plain(identity))
+    return study
+
+
+def differences(study: Study, identity: Mapping[str, Any]) -> list[str]:
+    """Name what a search has other than the study's, what the rest follows from first."""
+    before, now = study.user_attrs[_IDENTITY], _plain(identity)
+    return [key for key in {**before, **now} if before.get(key) != now.get(key)]
+
+
+def trials_of(study: Study) -> list[Trial]:
+    """The finished trials of a study, without those that were interrupted, numbered in order."""
+    from optuna.trial import TrialState
+
+    finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+    return [
+        Trial(
+            number,
+            "complete" if trial.state is TrialState.COMPLETE else "pruned",
+            trial.value,
+            trial.user_attrs[_SETTINGS],
+            trial.user_attrs[_SECONDS],
+        )
+        for number, trial in enumerate(finished)
+    ]
+
+
+def best_of(trials: Sequence[Trial]) -> Trial:
+    """The best trial, of equals the first: the configured settings stay unless one beats them."""
+    complete = [trial for trial in trials if trial.state == "complete"]
+    return max(complete, key=lambda trial: (trial.score, -trial.number))
+
+
+def _plain(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """As it comes back from the file."""
+    return json.loads(json.dumps(identity))

@@ -1,0 +1,154 @@
+"""The validation volumes of a run: which they are, and their probabilities beside their truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from connectomics.config import Resolved, load_config
+from connectomics.config.schema import DataSection, NamedSection
+from connectomics.data.build import HeldOut, open_validation
+from connectomics.data.io import LazyVolume, open_volume
+from connectomics.decoding.steps import needs_resolution
+from connectomics.errors import ConfigError, DataError, Fault
+from connectomics.labelling import read_neurons
+from connectomics.predicting import Predictor
+from connectomics.results import VolumeResults, folders_of_volumes
+from connectomics.runs import RunFolder
+from connectomics.scoring import read_truth
+from connectomics.tuning import ValidationVolume
+
+
+def validation_section(resolved: Resolved) -> DataSection:
+    """The `data` section that says what to validate on.
+
+    What is held back from training follows from the settings of training, whatever the stage at
+    hand says of patches and the like.
+    """
+    data, training = resolved.config.data, resolved.training.data
+    if data.val is not None:
+        return data
+    return training.model_copy(update={"test": data.test})
+
+
+def require_held_back(section: DataSection, run: RunFolder) -> None:
+    """Check that what the config holds back is what the training of a run held back.
+
+    Args:
+        section: From `validation_section`.
+        run: With the config of its training; without one, nothing can be checked, and it is said.
+
+    Raises:
+        ConfigError: The network has been trained on volumes that it would be tuned on.
+    """
+    if section.val is not None:
+        return
+    file = run.path / "config.yaml"
+    if not file.is_file():
+        print(f"tune: {run.path} has no config.yaml; what its training held back is not checked")
+        return
+    before = _what_is_held_back(load_config(file).config.data)
+    now = _what_is_held_back(section)
+    faults = [
+        Fault(
+            key,
+            f"is {_shown(now[key])} here and was {_shown(before[key])} when the network was "
+            "trained, so that something else was held back.",
+            f"Use --config {file}, or name volumes it was not trained on in data.val.",
+        )
+        for key in now
+        if now[key] != before[key]
+    ]
+    if faults:
+        raise ConfigError.of(faults)
+
+
+def _what_is_held_back(section: DataSection) -> dict[str, Any]:
+    return {
+        "data.train": section.train and section.train.model_dump(mode="json", exclude_none=True),
+        "data.val": section.val and section.val.model_dump(mode="json", exclude_none=True),
+        "data.val_fraction": section.val_fraction,
+        "data.dataloader.patch_size": list(section.dataloader.patch_size),
+    }
+
+
+def _shown(value: Any) -> str:
+    return "not given" if value is None else str(value)
+
+
+def read_validation(
+    section: DataSection,
+    folder: Path,
+    predictor: Predictor | None,
+    *,
+    decoder: NamedSection,
+) -> list[ValidationVolume]:
+    """Read the probabilities and the truth of the validation volumes.
+
+    Args:
+        section: From `validation_section`, without faults.
+        folder: Where the probabilities are kept, each in a folder of its volume's name.
+        predictor: Predicts them, where they are not there yet; None if they have to be.
+        decoder: What will decode them, which may have to know their voxel size.
+
+    Raises:
+        DataError: The volumes hold no labels or have no voxel size, or probabilities are missing
+            or do not fit.
+    """
+    held = open_validation(section)
+    if needs_resolution(decoder):
+        _require_voxel_size(held, decoder.name, "train" if section.val is None else "val")
+    truths = [read_truth(one.volume) for one in held]
+    if not any(_labelled(*truth) for truth in truths):
+        raise DataError(
+            ", ".join(one.volume.name for one in held),
+            "no voxel of the validation volumes is labelled, so that all settings are equal.",
+            "Name volumes with synapses in data.val.",
+        )
+    results = folders_of_volumes(folder, [one.volume for one in held])
+    if predictor is not None:
+        predictor.predict([(one, made) for one, (_, made) in zip(held, results, strict=True)])
+    return [
+        ValidationVolume(
+            f"{one.volume.name}{' (synthetic EM)' if one.volume.synthetic else ''}",
+            _read_probabilities(one, made),
+            truth,
+            resolution=one.volume.resolution,
+            mask=mask,
+            neurons=_read_neurons(one),
+        )
+        for one, (_, made), (truth, mask) in zip(held, results, truths, strict=True)
+    ]
+
+
+def _require_voxel_size(held: list[HeldOut], decoder: str, split: str) -> None:
+    remedy = f"Set data.{split}.resolution to [z, y, x] in nm."
+    problem = f"has no known voxel size, which {decoder} cannot do without."
+    unknown = [one.volume.name for one in held if one.volume.resolution is None]
+    if unknown:
+        raise DataError.of(Fault(name, problem, remedy) for name in unknown)
+
+
+def _labelled(truth: np.ndarray, mask: np.ndarray | None) -> bool:
+    return bool(np.any(truth if mask is None else truth * mask))
+
+
+def _read_probabilities(one: HeldOut, made: VolumeResults) -> np.ndarray:
+    path, shape = made.probabilities, one.volume.shape
+    if not path.is_file():
+        raise DataError(str(path), "is not there yet.", "Name a --checkpoint to predict it with.")
+    with open_volume(path) as volume:
+        if volume.shape[-3:] != shape:
+            raise DataError(
+                str(path),
+                f"has shape {volume.shape}, its volume {shape}.",
+                "Name a --checkpoint to predict it again.",
+            )
+        return volume.read()
+
+
+def _read_neurons(one: HeldOut) -> np.ndarray | None:
+    neurons = one.volume.neurons
+    return read_neurons(neurons) if isinstance(neurons, LazyVolume) else None

@@ -1,0 +1,310 @@
+"""`--mode decode` in a run folder: labels, table, partners and exports, and what stays of them."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from connectomics.data.io import open_volume, save_volume
+from connectomics.data.phantom import make_phantom
+from connectomics.decoding import read_table
+
+ROOT = Path(__file__).parents[1]
+SHAPE = (6, 24, 40)
+NM = (30.0, 8.0, 8.0)
+CONFIG: dict[str, Any] = {
+    "experiment_name": "e",
+    "model": {"out_channels": 3},
+    "data": {
+        "test": {"image": "vol.h5", "label": "syn.h5"},
+        "label_transform": {"targets": ["polarity"]},
+    },
+    "decoding": {"steps": [{"name": "polarity2instance", "kwargs": {"thres_small": 4}}]},
+    "evaluation": {"metrics": ["polarity"]},
+}
+
+
+def _load_main() -> Callable[[list[str]], int]:
+    spec = importlib.util.spec_from_file_location("main", ROOT / "scripts" / "main.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.main
+
+
+main = _load_main()
+
+
+def truth() -> np.ndarray:
+    """Two synapses; the sides of each lie one below the other."""
+    labels = np.zeros(SHAPE, np.uint8)
+    for n, x in ((1, 4), (2, 24)):
+        labels[2:5, 6:10, x : x + 8], labels[2:5, 10:14, x : x + 8] = 2 * n - 1, 2 * n
+    return labels
+
+
+class Run:
+    """A folder with a volume, and a run in it that has probabilities."""
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.folder, self.capsys = folder, capsys
+        self.results = folder / "outputs" / "e" / "run" / "results" / "vol"
+        save_volume("vol.h5", np.zeros(SHAPE, np.uint8))
+        save_volume("syn.h5", truth())
+        neurons = np.full(SHAPE, 7, np.uint64)
+        neurons[:, 10:, :20], neurons[:, 10:, 20:] = 2**60 + 1, 7
+        save_volume("neurons.h5", neurons)
+        Path("my.yaml").write_text(yaml.safe_dump(CONFIG))
+        self.write_probabilities(resolution=NM, offset_nm=(300, 0, 0))
+
+    def write_probabilities(self, **place: Any) -> None:
+        labels = truth()
+        p = np.zeros((3, *SHAPE), np.float32)
+        p[0, labels % 2 == 1] = p[2, labels > 0] = 0.9
+        p[1, (labels % 2 == 0) & (labels > 0)] = 0.8
+        p[:, labels > 2] *= 0.8
+        about = {"config_hash": "abc", "synthetic": False}
+        path = self.results / "probabilities.h5"
+        save_volume(path, p, attributes=about, overwrite=True, **place)
+
+    def __call__(self, *arguments: str, mode: str = "decode", code: int = 0) -> str:
+        self.capsys.readouterr()
+        assert main(["--config", "my.yaml", "--mode", mode, *arguments]) == code
+        captured = self.capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return captured.err if code else captured.out
+
+    def made(self) -> set[str]:
+        return {path.name for path in self.results.iterdir() if path.is_file()}
+
+
+@pytest.fixture
+def run(tmp_path: Path, capsys, monkeypatch) -> Run:
+    monkeypatch.chdir(tmp_path)
+    return Run(tmp_path, capsys)
+
+
+def test_labels_and_their_table(run):
+    run()
+    assert run.made() == {"probabilities.h5", "labels.h5", "synapses.csv"}
+    with open_volume(run.results / "labels.h5") as labels:
+        np.testing.assert_array_equal(labels.read(), truth())
+        assert (labels.resolution, labels.offset_nm) == (NM, (300.0, 0.0, 0.0))
+        assert labels.attributes["encoding"] == "polarity"
+    table = read_table(run.results / "synapses.csv")
+    assert table.pre_z_nm.tolist() == [300 + 3 * 30] * 2
+    assert table.confidence[0] > table.confidence[1] > 0
+    assert table.pre_neuron.isna().all()
+    assert "up to date" in run()
+
+
+def test_exports_are_added_without_decoding_again(run):
+    run()
+    labels = (run.results / "labels.h5").stat().st_mtime_ns
+    out = run("decoding.exports=[cave,cremi]")
+    assert (run.results / "labels.h5").stat().st_mtime_ns == labels
+    assert "synapses.csv → " in out
+    assert run.made() >= {"synapses_cave.csv", "synapses_cremi.h5"}
+    first = pd.read_csv(run.results / "synapses_cave.csv")
+    assert json.loads(first.pre_pt_position[0])[2] == 390
+    with h5py.File(run.results / "synapses_cremi.h5") as file:
+        assert file["annotations"].attrs["offset"].tolist() == [300, 0, 0]
+        assert file["annotations/locations"][0, 0] == 90
+    assert "up to date" in run("decoding.exports=[cave,cremi]")
+    run("decoding.exports=[cave,cremi,neuprint,parquet]")
+    assert run.made() >= {"synapses_neuprint.csv", "synapses.parquet"}
+    assert not (run.results / "earlier").exists()
+
+
+def test_no_export_of_earlier_labels_stays_beside_later_ones(run):
+    run("decoding.exports=[cave]", "data.test.neurons=neurons.h5")
+    out = run("decoding.steps[0].kwargs.thres=0.75")
+    assert run.made() == {"probabilities.h5", "labels.h5", "synapses.csv"}
+    assert "the earlier synapses_cave.csv is kept as" in out
+    kept = {path.name for path in run.results.glob("earlier/*/*")}
+    assert kept == {"labels.h5", "synapses.csv", "synapses_cave.csv", "partners.csv"}
+    assert len(read_table(run.results / "synapses.csv")) == 1
+    run("decoding.steps[0].kwargs.thres=0.75", "decoding.exports=[cave]")
+    assert len(pd.read_csv(run.results / "synapses_cave.csv")) == 1
+
+
+def test_a_table_that_was_lost_is_made_again(run):
+    run()
+    (run.results / "synapses.csv").unlink()
+    run()
+    assert "synapses.csv" in run.made()
+
+
+def test_neurons_name_partners(run):
+    run()
+    run("data.test.neurons=neurons.h5")
+    table = read_table(run.results / "synapses.csv")
+    assert table.pre_neuron.tolist() == [7, 7]
+    assert table.post_neuron.tolist() == [2**60 + 1, 7]
+    partners = pd.read_csv(run.results / "partners.csv")
+    assert partners.autapse.tolist() == [False, True]
+    assert "up to date" in run("data.test.neurons=neurons.h5")
+
+    save_volume("neurons.h5", np.full(SHAPE, 3, np.uint8), overwrite=True)
+    assert "up to date" not in run("data.test.neurons=neurons.h5")
+    assert read_table(run.results / "synapses.csv").pre_neuron.tolist() == [3, 3]
+
+
+def test_the_decoder_is_told_the_neurons(run):
+    off = "{min_synapse_nm3: 0, min_side_nm3: 0, min_confidence: 0}"
+    step = f"decoding.steps=[{{name: synapses, kwargs: {off}}}]"
+    run(step, "data.test.neurons=neurons.h5")
+    assert read_table(run.results / "synapses.csv").post_neuron.tolist() == [2**60 + 1, 7]
+
+
+def test_results_of_a_volume_whose_neurons_are_not_named(run):
+    save_volume("other.h5", np.zeros(SHAPE, np.uint8))
+    out = run("data.test={image: other.h5, neurons: neurons.h5}")
+    assert "no neurons for vol: no partners" in out
+    assert read_table(run.results / "synapses.csv").pre_neuron.isna().all()
+
+
+def test_a_phantom_tells_its_neurons_when_asked(run):
+    phantom = make_phantom((6, 64, 64), seed=4)
+    sides = [phantom.label % 2 == 1, (phantom.label > 0) & (phantom.label % 2 == 0)]
+    p = np.stack([*sides, phantom.label > 0]).astype(np.float32)
+    folder = run.results.parent / "phantom_4"
+    about = {"config_hash": "abc", "synthetic": True}
+    save_volume(folder / "probabilities.h5", p, attributes=about, resolution=NM)
+    run("data.test={phantom: {seed: 4, shape: [6,64,64]}}")
+    assert read_table(folder / "synapses.csv").pre_neuron.isna().all()
+    run("data.test={phantom: {seed: 4, shape: [6,64,64], neurons: true}}")
+    table = read_table(folder / "synapses.csv")
+    paired = table[table.side == "paired"]
+    assert len(paired) > 0
+    assert (paired.pre_neuron != paired.post_neuron).all()
+
+
+def test_neurons_that_do_not_fit(run):
+    save_volume("neurons.h5", np.zeros((6, 24, 41), np.uint8), overwrite=True)
+    said = run("data.test.neurons=neurons.h5", code=2)
+    assert "neurons.h5: has shape (6, 24, 41), its image vol.h5 (6, 24, 40)." in said
+    said = run("data.test.neurons=[a.h5,b.h5]", code=2)
+    assert "data.test.neurons: names 2 files for 1 images." in said
+    assert run.made() == {"probabilities.h5"}
+
+
+def test_an_unknown_voxel_size_is_said_and_can_be_given(run):
+    run.write_probabilities()
+    out = run()
+    assert "no synapses.csv: the voxel size is not known. Set data.test.resolution" in out
+    assert run.made() == {"probabilities.h5", "labels.h5"}
+    run("data.test.resolution=[30,8,8]")
+    assert read_table(run.results / "synapses.csv").pre_z_nm.tolist() == [90, 90]
+    run("data.test.resolution=[40,8,8]")
+    assert read_table(run.results / "synapses.csv").pre_z_nm.tolist() == [120, 120]
+
+
+@pytest.mark.parametrize(
+    ("argument", "who"),
+    [("decoding.exports=[cave]", "decoding.exports"), ("decoding.steps=[synapses]", "synapses")],
+)
+def test_what_cannot_do_without_the_voxel_size(run, argument, who):
+    run.write_probabilities()
+    said = run(argument, code=2)
+    assert f"probabilities.h5: has no known voxel size, which {who} cannot do without." in said
+    assert run.made() == {"probabilities.h5"}
+
+
+def test_testing_without_the_voxel_size_fails_before_it_predicts(run):
+    Path("last.ckpt").touch()
+    arguments = ("--checkpoint", "last.ckpt", "decoding.exports=[cave]")
+    assert "vol: has no known voxel size" in run(*arguments, mode="test", code=2)
+
+
+def test_resized_labels_have_their_voxel_size(run):
+    half = "decoding.steps[0].kwargs.scale_factors=[1,0.5,0.5]"
+    run(half, "decoding.exports=[neuprint]")
+    with open_volume(run.results / "labels.h5") as labels:
+        assert (labels.shape, labels.resolution) == ((6, 12, 20), (30.0, 16.0, 16.0))
+    sites = pd.read_csv(run.results / "synapses_neuprint.csv")
+    assert sites.y.tolist()[:2] == [6, 6]  # in voxels of the volume; voxel 3 of the labels
+
+
+def test_faults_of_exports_are_said_when_the_file_is_read(run, monkeypatch):
+    said = run("decoding.exports=[cav]", code=2)
+    assert "decoding.exports[0]: there is no export 'cav'.\n  Did you mean 'cave'?" in said
+    said = run("decoding.exports=cave", code=2)
+    assert "decoding.exports: has to be a list, not 'cave'." in said
+    semantic = "decoding.steps[0].kwargs.semantic=true"
+    assert "takes synapses with sides" in run("decoding.exports=[cave]", semantic, code=2)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert "Parquet needs pyarrow" in run("decoding.exports=[parquet]", code=2)
+
+
+def test_labels_without_sides_have_no_table(run):
+    run()
+    out = run("decoding.steps[0].kwargs.semantic=true", "evaluation.metrics=[jaccard]")
+    assert run.made() == {"probabilities.h5", "labels.h5"}
+    assert "no synapses.csv" not in out
+
+
+def test_scores_rank_by_the_confidence_of_the_table(run):
+    run()
+    out = run(mode="evaluate")
+    assert "AP_pol" in out
+    folder = run.results.parent
+    for name in ("precision_recall.csv", "precision_recall.png", "scores.json", "matches.csv"):
+        assert (folder / name).is_file()
+        assert str(Path("outputs/e/run/results") / name) in out
+    scores = json.loads((folder / "scores.json").read_text())
+    at_half = scores["pooled"]["polarity"]["at"]["0.5"]
+    assert at_half["average_precision"] == 1
+    table = read_table(run.results / "synapses.csv")
+    assert at_half["best_f1_pol"] == {"f1": 1, "confidence": table.confidence.min()}
+    curve = pd.read_csv(folder / "precision_recall.csv")
+    assert curve[curve.iou_threshold == 0.5].recall.tolist() == [0.5, 1]
+
+    run("decoding.steps[0].kwargs.semantic=true", "evaluation.metrics=[jaccard]")
+    run("evaluation.metrics=[jaccard]", mode="evaluate")
+    assert not (folder / "precision_recall.png").exists()
+    assert len(list(folder.glob("earlier/*/precision_recall.png"))) == 1
+
+
+def test_partners_and_points_are_scored_from_yaml(run):
+    save_volume("vol.h5", np.zeros(SHAPE, np.uint8), resolution=NM, overwrite=True)
+    run.write_probabilities(resolution=NM)
+    neurons = "data.test.neurons=neurons.h5"
+    run(neurons)
+    metrics = "evaluation.metrics=[points,cremi_partners]"
+    out = run(neurons, metrics, mode="evaluate")
+    scores = json.loads((run.results.parent / "scores.json").read_text())["pooled"]
+    assert (scores["points"]["f1"], scores["points"]["mean_nm"]) == (1, 0)
+    assert (scores["cremi_partners"]["f1"], scores["cremi_partners"]["tp"]) == (1, 2)
+    assert "cremi_partners: one-to-one matching of connections" in out
+
+    sites = {"ids": [1, 2], "locations": [[90.0, 60, 60], [90, 90, 60]]}
+    with h5py.File("sites.hdf", "w") as file:
+        group = file.create_group("annotations")
+        for name, values in {**sites, "presynaptic_site/partners": [[1, 2]]}.items():
+            group[name] = values
+    run(neurons, metrics, "data.test.annotations=sites.hdf", mode="evaluate")
+    scores = json.loads((run.results.parent / "scores.json").read_text())["pooled"]
+    assert (scores["cremi_partners"]["tp"], scores["cremi_partners"]["fp"]) == (1, 1)
+
+    said = run(metrics, mode="evaluate", code=2)
+    assert "2 true connections are not known" in said
+
+
+def test_a_run_without_probabilities_tells_of_the_modes_without_a_config(run):
+    for mode in ("decode", "evaluate"):
+        said = run("save_path=elsewhere", mode=mode, code=2)
+        assert "--mode decode labels=FILE output=FOLDER" in said
+        assert "--mode evaluate truth=FILE prediction=FILE" in said

@@ -1,0 +1,138 @@
+"""What a search leaves."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+
+import pytest
+import yaml
+
+from connectomics.config import load_config
+from connectomics.tuning import (
+    Choices,
+    Outcome,
+    Range,
+    Search,
+    Trial,
+    command_to_test,
+    write_outcome,
+)
+
+STEPS = [{"name": "synapses", "kwargs": {"thres": 0.41, "hysteresis": [0.2, 0.5]}}]
+
+
+@pytest.fixture
+def outcome(hill) -> Outcome:
+    space = {"thres": Range(0.1, 0.9), "size": Range(1, 9, log=True), "vote": Choices((True, None))}
+    search = Search(
+        space, {}, hill(0).objective(), score="F1_pol (at IoU 0.5)", on="val", objects=50
+    )
+
+    def trial(number, state, score, thres, vote):
+        settings = {"thres": thres, "size": number + 1, "vote": vote}
+        return Trial(number, state, score, settings, 0.5)
+
+    trials = [
+        trial(0, "complete", 0.5, 0.5, True),
+        trial(1, "pruned", 0.9, 0.3, None),
+        trial(2, "complete", 0.75, 0.41, None),
+        trial(3, "complete", 0.75, 0.42, True),
+        trial(4, "pruned", None, 0.2, True),
+    ]
+    return Outcome(search, trials)
+
+
+def test_the_best_is_the_first_of_the_complete_ones(outcome):
+    assert outcome.best.number == 2
+    assert outcome.baseline.number == 0
+
+
+def test_the_summary(outcome):
+    assert outcome.summary() == (
+        "F1_pol (at IoU 0.5) on val\n"
+        "5 trials (2 pruned), best: 2\n"
+        "       configured  tuned\n"
+        "score       0.500  0.750\n"
+        "thres         0.5   0.41\n"
+        "size            1      3\n"
+        "vote         true   null"
+    )
+    few = replace(outcome.search, objects=8)
+    assert (
+        Outcome(few, outcome.trials)
+        .summary()
+        .endswith("one is worth about 0.12: a small gain may be chance.")
+    )
+    alone = Outcome(outcome.search, outcome.trials[:2])
+    assert "2 trials (1 pruned), nothing beats what is configured" in alone.summary()
+
+
+def test_the_table_holds_every_trial(outcome, tmp_path):
+    _, table = write_outcome(outcome, STEPS, tmp_path)
+    assert table == tmp_path / "trials.csv"
+    rows = list(csv.DictReader(table.open()))
+    assert list(rows[0]) == ["trial", "state", "score", "seconds", "thres", "size", "vote"]
+    assert [row["score"] for row in rows] == ["0.5", "0.9", "0.75", "0.75", ""]
+    assert json.loads(rows[2]["vote"]) is None
+    assert json.loads(rows[2]["thres"]) == 0.41
+
+
+def test_the_preset_is_one_that_a_config_can_name(outcome, tmp_path):
+    preset, _ = write_outcome(outcome, STEPS, tmp_path)
+    assert preset == tmp_path / "decoding" / "tuned.yaml"
+    text = preset.read_text()
+    assert text.startswith("# @package test.decoding\n")
+    assert "trial 2 of 5" in text
+    assert "0.750, with the configured settings 0.500" in text
+    assert yaml.safe_load(text) == {"steps": STEPS}
+
+    # Beside a config, it beats also what that says of decoding in its own `test` section.
+    (tmp_path / "my.yaml").write_text(
+        "defaults: [demo, {decoding: tuned}, _self_]\nexperiment_name: mine\n"
+    )
+    (tmp_path / "base.yaml").write_text(
+        "defaults: [demo, _self_]\ntest: {decoding: {steps: [polarity2instance]}}\n"
+    )
+    for file, overrides in (("my.yaml", []), ("base.yaml", ["decoding=tuned"])):
+        config = load_config(tmp_path / file, mode="test", overrides=overrides).config
+        assert [step.model_dump() for step in config.decoding.steps] == STEPS
+    assert load_config(tmp_path / "my.yaml").config.decoding.steps[0].name == "polarity2instance"
+
+
+def test_a_preset_with_other_steps_is_kept(outcome, tmp_path, capsys):
+    preset, _ = write_outcome(outcome, STEPS, tmp_path)
+    first = preset.read_text()
+    write_outcome(Outcome(outcome.search, outcome.trials[:4]), STEPS, tmp_path)  # the same steps
+    assert not (preset.parent / "earlier").exists()
+    preset.write_text(first.replace("0.41", "0.43"))  # by hand
+    write_outcome(outcome, STEPS, tmp_path)
+    assert preset.read_text() == first
+    (kept,) = (preset.parent / "earlier").glob("*/tuned.yaml")
+    assert "0.43" in kept.read_text()
+    assert "the earlier tuned.yaml is kept as" in capsys.readouterr().out
+    preset.write_text("not: [yaml")
+    write_outcome(outcome, STEPS, tmp_path)
+    assert preset.read_text() == first
+
+
+def test_what_is_drawn(outcome):
+    data = outcome.figure_data()
+    assert data["log"] == ["size"]
+    assert data["pruned"] == [False, True, False, False, True]
+    assert data["settings"]["vote"] == [True, None, None, True, True]
+    assert data["title"] == "F1_pol (at IoU 0.5) on val"
+
+
+def test_the_command_to_go_on_with(tmp_path):
+    command = command_to_test(
+        tmp_path / "my config.yaml",
+        None,
+        ["tune.trials=9", "decoding.steps[0].kwargs.thres=0.4", "test.decoding.steps=[synapses]",
+         "+tune.metric=PQ", "data.test.z_range=[0, 9]", "system.num_gpus=0", "decoding=other"],
+    )  # fmt: skip
+    assert command == (
+        f"python scripts/main.py --config '{tmp_path}/my config.yaml' --mode test "
+        "--checkpoint CKPT 'data.test.z_range=[0, 9]' system.num_gpus=0 decoding=tuned"
+    )
