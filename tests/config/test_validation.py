@@ -35,7 +35,7 @@ def test_nothing_wrong():
          "num_workers, patch_size, reject_sampling."),
         ("filters", [1, 2], "no such section.\n  There is model.rsunet.filters."),
         ("hydra", {}, "no such section.\n  Choices: data, decoding, description, evaluation, "
-         "experiment_name, inference, model, monitor, optimization, save_path, system."),
+         "experiment_name, inference, model, monitor, optimization, save_path, system, tune."),
         ("data.dataloader.patch_size", [18, 256], "has to be a list of 3, not [18, 256]."),
         ("data.dataloader.patch_size", [1, 2, 3, 4], "has to be a list of 3, not [1, 2, 3, 4]."),
         ("data.dataloader.patch_size", 18, "has to be a list, not 18."),
