@@ -39,10 +39,16 @@ THRESHOLDS = (0.3, 0.5)
 
 
 class Scene(NamedTuple):
-    """A kind of phantom, and what happens to the network's output on it."""
+    """A kind of phantom, and what happens to the network's output on it.
+
+    Attributes:
+        phantom: Arguments of `make_phantom`.
+        output: Arguments of `simulate_network`; and `shrunk`, by what factor the voxels, and with
+            them the synapses, are smaller than those of the phantom.
+    """
 
     phantom: dict[str, Any]
-    output: dict[str, float] = {}
+    output: dict[str, Any] = {}
 
 
 STANDARD = {"shape": (32, 384, 384), "synapse_density_um3": 1.2}
@@ -63,6 +69,9 @@ SETTINGS = {
     "overconfident": Scene(STANDARD | MIXED, {"temperature": 2.5}),
     "reluctant": Scene(STANDARD | MIXED, {"bias": -3.0}),
     "eager": Scene(STANDARD | MIXED, {"bias": 3.0}),
+    "faint: p up to 0.45": Scene(STANDARD | MIXED, {"span": (0.0, 0.45)}),
+    "grey: p from 0.3 to 0.7": Scene(STANDARD | MIXED, {"span": (0.3, 0.7)}),
+    "half the size, 15x4x4 nm": Scene(STANDARD | MIXED, {"shrunk": 2}),
     "nearly flawless": Scene(STANDARD, {"errors": 0.3}),
 }
 
@@ -75,6 +84,7 @@ POINTS = {
     "7 duplicates": ("duplicate_nm",),
     "8 confidence": ("min_confidence",),
     "9 sizes last": ("min_piece_nm3", "min_side_nm3", "min_synapse_nm3"),
+    "adapting": ("adapt",),
 }
 DEFAULTS = {name: p.default for name, p in signature(decode_synapses).parameters.items()}
 
@@ -124,7 +134,7 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure the points of the synapses decoder.")
     parser.add_argument("--part", choices=("points", "settings"), default="points")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[21, 22, 23])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[41, 42, 43, 44])
     parser.add_argument("--shape", type=int, nargs=3, help="of every phantom, in voxels")
     files = parser.add_argument_group("on your own volumes, in the same order each")
     files.add_argument("--probabilities", nargs="+", metavar="FILE", help="(3, Z, Y, X)")
@@ -199,8 +209,10 @@ def simulated(scene: Scene, seeds: list[int], shape: list[int] | None = None) ->
     changed = {"shape": tuple(shape)} if shape else {}
     for seed in seeds:
         phantom = phantom_of(seed, **(scene.phantom | changed))
-        probabilities = simulate_network(phantom, seed, **scene.output)
-        yield Volume(probabilities, phantom.label, phantom.resolution, phantom.neurons)
+        output = dict(scene.output)
+        size = np.asarray(phantom.resolution) / output.pop("shrunk", 1)
+        probabilities = simulate_network(phantom, seed, **output)
+        yield Volume(probabilities, phantom.label, tuple(size.tolist()), phantom.neurons)
 
 
 @cache

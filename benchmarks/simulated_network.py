@@ -47,6 +47,7 @@ def simulate_network(
     damaged: float = 0.0,
     temperature: float = 1.0,
     bias: float = 0.0,
+    span: tuple[float, float] = (0.0, 1.0),
 ) -> np.ndarray:
     """Draw what a polarity network might say of a phantom.
 
@@ -58,6 +59,7 @@ def simulate_network(
         damaged: Share of sections whose logits fall by 9, which leaves nearly nothing.
         temperature: Factor on the logits: below 1 the network is underconfident.
         bias: Added to the logits before that; 3 moves every edge outwards by 13 nm.
+        span: What probabilities 0 and 1 become.
 
     Returns:
         (3, Z, Y, X) uint8, p * 255 of pre, post and union.
@@ -78,7 +80,9 @@ def simulate_network(
         channel += errors * _field(phantom.label.shape, 30.0 / nm, rng)
         channel += 0.4 * rng.standard_normal(channel.shape, dtype=np.float32)
     np.clip(logits, -SUREST, SUREST, out=logits)
-    return (255 / (1 + np.exp(-temperature * (logits + bias))) + 0.5).astype(np.uint8)
+    low, high = span
+    p = low + (high - low) / (1 + np.exp(-temperature * (logits + bias)))
+    return (255 * p + 0.5).astype(np.uint8)
 
 
 def _answer_synapses(

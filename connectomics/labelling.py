@@ -52,7 +52,9 @@ def decode_volume(
         known = {"resolution": volume.resolution, "neurons": neurons and state_of(neurons)}
         key = digest(volume.attributes[KEY], settings, known)
         tabulated = _has_table(section, volume)
-        if is_made_from(results.labels, key) and results.table.is_file() == tabulated:
+        named = tabulated and neurons is not None
+        whole = (results.table.is_file(), results.partners.is_file()) == (tabulated, named)
+        if whole and is_made_from(results.labels, key):
             _export_again(results, section.exports, volume)
             return
         print(f"decode: {results.probabilities} → {results.labels}")
@@ -119,16 +121,17 @@ def write_decoded(
         The files written.
     """
     writers: dict[Path, Callable[[Path], object]] = {}
+    nm, shape = volume.resolution, volume.shape[-3:]
     if about is not None:
         writers[results.labels] = partial(
             save_volume,
             array=decoded.labels,
-            resolution=_voxel_size(volume, decoded.labels),
+            resolution=nm and steps.resized_resolution(nm, shape, decoded.labels.shape),
             offset_nm=volume.offset_nm,
             attributes=about,
         )
-    if decoded.table is not None and volume.resolution is not None:
-        grid = Grid(volume.resolution, volume.offset_nm)
+    if decoded.table is not None and nm is not None:
+        grid = Grid(nm, volume.offset_nm)
         writers[results.table] = partial(write_table, decoded.table)
         if decoded.partners is not None:
             writers[results.partners] = partial(write_table, decoded.partners)
@@ -162,14 +165,6 @@ def _export_again(results: VolumeResults, exports: Sequence[str], volume: LazyVo
         for name, path in zip(missing, new, strict=True):
             print(f"decode: {results.table} → {results.export(name)}")
             write_export(name, table, path, grid=Grid(volume.resolution, volume.offset_nm))
-
-
-def _voxel_size(volume: LazyVolume, labels: np.ndarray) -> Sequence[float] | None:
-    """The voxel size of labels that may have been resized."""
-    if volume.resolution is None:
-        return None
-    sizes = zip(volume.resolution, volume.shape[-3:], labels.shape, strict=True)
-    return [nm * old / new for nm, old, new in sizes]
 
 
 def _has_table(section: DecodingSection, volume: LazyVolume) -> bool:

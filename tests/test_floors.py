@@ -18,6 +18,7 @@ FLOORS = {
     "connectomics.config": 2,
     "connectomics.geometry": 2,
     "connectomics.files": 2,
+    "connectomics.compiling": 2,
     "connectomics.data": 3,
     "connectomics.models": 3,
     "connectomics.decoding": 3,

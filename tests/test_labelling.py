@@ -18,6 +18,8 @@ import yaml
 from connectomics.data.io import open_volume, save_volume
 from connectomics.data.phantom import make_phantom
 from connectomics.decoding import read_table
+from connectomics.decoding.resize import resize_nearest
+from connectomics.geometry import nm_to_voxel
 
 ROOT = Path(__file__).parents[1]
 SHAPE = (6, 24, 40)
@@ -139,11 +141,13 @@ def test_no_export_of_earlier_labels_stays_beside_later_ones(run):
     assert len(pd.read_csv(run.results / "synapses_cave.csv")) == 1
 
 
-def test_a_table_that_was_lost_is_made_again(run):
-    run()
-    (run.results / "synapses.csv").unlink()
-    run()
-    assert "synapses.csv" in run.made()
+@pytest.mark.parametrize("name", ["synapses.csv", "partners.csv", "labels.h5"])
+def test_what_was_lost_is_made_again(run, name):
+    run("data.test.neurons=neurons.h5")
+    made = run.made()
+    (run.results / name).unlink()
+    assert "up to date" not in run("data.test.neurons=neurons.h5")
+    assert run.made() == made
 
 
 def test_neurons_name_partners(run):
@@ -168,11 +172,26 @@ def test_the_decoder_is_told_the_neurons(run):
     assert read_table(run.results / "synapses.csv").post_neuron.tolist() == [2**60 + 1, 7]
 
 
-def test_results_of_a_volume_whose_neurons_are_not_named(run):
+def test_only_the_volumes_of_the_config_are_decoded(run):
+    """Those of an earlier test with the same network stay as they are, whatever their voxels."""
+    run()
+    before = {path: path.stat().st_mtime_ns for path in run.results.rglob("*")}
     save_volume("other.h5", np.zeros(SHAPE, np.uint8))
-    out = run("data.test={image: other.h5, neurons: neurons.h5}")
-    assert "no neurons for vol: no partners" in out
-    assert read_table(run.results / "synapses.csv").pre_neuron.isna().all()
+    about = {"config_hash": "abc", "synthetic": False}
+    other = run.results.parent / "other"
+    save_volume(other / "probabilities.h5", np.zeros((3, *SHAPE), np.float32), attributes=about)
+    names = "data.test={image: [other.h5, gone/later.h5], resolution: [40,4,4]}"
+    out = run(names, "decoding.steps[0].kwargs.thres=0.75")
+    assert f"{Path('outputs/e/run/results/later/probabilities.h5')} is not there" in out
+    assert {path.name for path in other.iterdir()} == {
+        "probabilities.h5", "labels.h5", "synapses.csv",
+    }  # fmt: skip
+    assert {path: path.stat().st_mtime_ns for path in run.results.rglob("*")} == before
+    said = run("data.test={image: third.h5}", code=2)
+    assert "results: holds no probabilities of third (data.test), only of other, vol." in said
+    none = "data={train: {image: other.h5, label: syn.h5}, test: null}"
+    run(none, "decoding.steps[0].kwargs.thres=0.75")  # all there are
+    assert len(read_table(run.results / "synapses.csv")) == 1
 
 
 def test_a_phantom_tells_its_neurons_when_asked(run):
@@ -237,6 +256,70 @@ def test_resized_labels_have_their_voxel_size(run):
     assert sites.y.tolist()[:2] == [6, 6]  # in voxels of the volume; voxel 3 of the labels
 
 
+SYNAPSES = (
+    "decoding.steps=[{name: synapses, kwargs: {min_confidence: 0, min_synapse_nm3: 0, "
+    "min_side_nm3: 0, one_sided: 1, min_piece_nm3: 0, hysteresis: null}}]"
+)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("decoding.steps[0].kwargs.scale_factors=[1,0.7,2]",),
+        ("decoding.steps[0].kwargs.scale_factors=[2,0.4,0.6]", "data.test.neurons=neurons.h5"),
+        (SYNAPSES,),
+        (SYNAPSES, "data.test.neurons=neurons.h5"),
+    ],
+)
+def test_labels_give_the_table_that_came_with_them(run, arguments):
+    """Decoded, and listed again without a config: the same rows, less what the network said."""
+    labels = truth()
+    labels[2:5, 10:14, 24:32] = 0  # a synapse of one side
+    labels[0, 20:24, 30:36] = 5  # and one at the border
+    p = np.zeros((3, *SHAPE), np.float32)
+    p[0, labels % 2 == 1] = p[2, labels > 0] = 0.9
+    p[1, (labels % 2 == 0) & (labels > 0)] = 0.8
+    about = {"config_hash": "abc", "synthetic": False}
+    place = {"resolution": (50, 4.6, 13 / 3), "offset_nm": (1 / 3, -70.7, 1e6 + 0.1)}
+    save_volume(run.results / "probabilities.h5", p, attributes=about, overwrite=True, **place)
+    run(*arguments)
+    neurons = [a.removeprefix("data.test.") for a in arguments if "neurons" in a]
+    scaled = any("scale" in a for a in arguments)
+    if scaled and neurons:  # of the size of the labels
+        with open_volume(run.results / "labels.h5") as made:
+            factors = [new / old for old, new in zip(SHAPE, made.shape, strict=True)]
+            save_volume(
+                "small.h5",
+                resize_nearest(open_volume("neurons.h5").read(), factors),
+                resolution=made.resolution,
+                offset_nm=made.offset_nm,
+            )
+        neurons = ["neurons=small.h5"]
+    words = [f"labels={run.results / 'labels.h5'}", *neurons, "output=again"]
+    assert main(["--mode", "decode", *words]) == 0
+    decoded, listed = (read_table(f / "synapses.csv") for f in (run.results, Path("again")))
+    assert sorted(decoded.side) == ["paired", "pre_only", "pre_only"]
+    assert decoded.touches_border.tolist() == [True, False, False]
+    assert decoded.confidence.notna().all() != scaled
+    told = ["confidence", "polarity_margin"]
+    pd.testing.assert_frame_equal(listed.drop(columns=told), decoded.drop(columns=told))
+    assert listed[told].isna().to_numpy().all()
+
+    with open_volume(run.results / "labels.h5") as made:
+        array, nm, offset = made.read(), made.resolution, made.offset_nm
+    assert nm is not None
+    for side, parity in (("pre", 1), ("post", 0)):
+        rows = decoded[decoded[f"{side}_voxels"] > 0]
+        points = nm_to_voxel(rows[[f"{side}_{axis}_nm" for axis in "zyx"]], nm, offset)
+        voxels = np.rint(points).astype(int)
+        np.testing.assert_allclose(points, voxels, atol=1e-6)
+        assert array[tuple(voxels.T)].tolist() == (2 * rows.synapse_id - parity).tolist()
+    # What is thought of partners is the same too.
+    for folder in (run.results, Path("again")):
+        assert (folder / "partners.csv").exists() == bool(neurons)
+
+
 def test_faults_of_exports_are_said_when_the_file_is_read(run, monkeypatch):
     said = run("decoding.exports=[cav]", code=2)
     assert "decoding.exports[0]: there is no export 'cav'.\n  Did you mean 'cave'?" in said
@@ -288,7 +371,7 @@ def test_partners_and_points_are_scored_from_yaml(run):
     scores = json.loads((run.results.parent / "scores.json").read_text())["pooled"]
     assert (scores["points"]["f1"], scores["points"]["mean_nm"]) == (1, 0)
     assert (scores["cremi_partners"]["f1"], scores["cremi_partners"]["tp"]) == (1, 2)
-    assert "cremi_partners: one-to-one matching of connections" in out
+    assert "cremi_partners: one-to-one matching" in out
 
     sites = {"ids": [1, 2], "locations": [[90.0, 60, 60], [90, 90, 60]]}
     with h5py.File("sites.hdf", "w") as file:

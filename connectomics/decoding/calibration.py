@@ -11,7 +11,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from connectomics.errors import ConfigError, DataError
+from connectomics.errors import ConfigError, DataError, did_you_mean
+
+METHODS = ("platt", "isotonic")
 
 CALIBRATION_REMEDY = "Give what fit_calibration returned: {method: platt, slope: 1, intercept: 0}."
 
@@ -41,10 +43,14 @@ def fit_calibration(
 
     Raises:
         DataError: There is no synapse, or a confidence is not in [0, 1].
+        ConfigError: There is no such method.
 
     >>> fit_calibration([0.2, 0.4, 0.6, 0.8], [False, True, False, True], method="isotonic")
     {'method': 'isotonic', 'confidence': [0.2, 0.5, 0.8], 'share': [0.0, 0.5, 1.0]}
     """
+    if method not in METHODS:
+        hint = did_you_mean(method, METHODS)
+        raise ConfigError("fit_calibration", f"there is no method {method!r}.", hint)
     x, y = np.asarray(confidence, float), np.asarray(is_real, bool)
     if x.shape != y.shape or x.ndim != 1 or x.size == 0:
         raise DataError(
@@ -85,11 +91,20 @@ def calibrate(confidence: np.ndarray, calibration: Mapping[str, Any]) -> np.ndar
 
 
 def is_calibration(value: Any) -> bool:
-    """Whether a value is what `fit_calibration` returns."""
-    wanted = {"platt": ("slope", "intercept"), "isotonic": ("confidence", "share")}
-    if not isinstance(value, Mapping) or value.get("method") not in wanted:
-        return False
-    return all(name in value for name in wanted[value["method"]])
+    """Whether a value is what `fit_calibration` returns, also as YAML or JSON bring it back."""
+    match value:
+        case {"method": "platt", "slope": slope, "intercept": intercept, **rest}:
+            return not rest and _are_numbers([slope, intercept])
+        case {"method": "isotonic", "confidence": [_, *_] as at, "share": [_, *_] as share, **rest}:
+            if rest or len(at) != len(share) or not _are_numbers([*at, *share]):
+                return False
+            return bool(np.all(np.diff(at) > 0)) and all(0 <= p <= 1 for p in share)
+    return False
+
+
+def _are_numbers(values: Sequence[Any]) -> bool:
+    real = (float, int, np.number)
+    return all(isinstance(v, real) and not isinstance(v, bool) and np.isfinite(v) for v in values)
 
 
 def _logit(p: np.ndarray) -> np.ndarray:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from connectomics.decoding import kernels
 from connectomics.decoding.bits import dilate_in_plane
 from connectomics.decoding.probabilities import check_probabilities, threshold_masks
 from connectomics.decoding.runs import (
@@ -52,7 +51,9 @@ def binary2instance(
     where = "binary2instance"
     check_settings(where, thres=thres, thres_small=thres_small, dilate_sz=dilate_sz)
     probabilities = check_probabilities(volume, channels=1, where=where)
-    with kernels.compiling.announced_compilation():
+    from connectomics.compiling import announced_compilation
+
+    with announced_compilation():
         (mask,) = threshold_masks(probabilities, thres)
         runs = find_runs(mask)
         dilate_in_plane(mask, dilate_sz)

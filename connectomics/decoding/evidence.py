@@ -8,6 +8,7 @@ import numpy as np
 
 from connectomics.decoding.bits import BitMask, dilate_in_plane
 from connectomics.decoding.candidates import NONE, POST, PRE, Candidates, is_set, list_voxels
+from connectomics.decoding.levels import AS_THEY_ARE, Levels
 from connectomics.decoding.polarity import polarity_masks
 from connectomics.decoding.probabilities import Probabilities, argmax_masks, threshold_masks
 from connectomics.decoding.runs import label_components, remove_small
@@ -24,6 +25,7 @@ def find_candidates(
     exclusive: bool,
     bridge_nm: float,
     min_piece_nm3: float,
+    levels: Levels = AS_THEY_ARE,
 ) -> Candidates:
     """List the voxels of the union's components, with the sides the baseline gives them.
 
@@ -35,8 +37,9 @@ def find_candidates(
         exclusive: Whether the channels are background, pre and post.
         bridge_nm: Edge of the square that dilates the union, before its components are found.
         min_piece_nm3: Pieces of one side smaller than this are dropped first.
+        levels: The thresholds, and the probabilities in the list, lie between these.
     """
-    pre, post, union = _masks(probabilities, thres, low, exclusive)
+    pre, post, union = _masks(probabilities, levels, thres, low, exclusive)
     min_piece = voxels_of(min_piece_nm3, resolution)
     remove_small(pre, min_piece)
     remove_small(post, min_piece)
@@ -49,9 +52,9 @@ def find_candidates(
         shape=probabilities.shape,
         resolution=resolution,
         index=index,
-        pre=p_pre,
-        post=p_post,
-        union=p_union,
+        pre=levels.stretched(p_pre),
+        post=levels.stretched(p_post),
+        union=levels.stretched(p_union),
         inside=is_set(union, index),
         synapse=component,
         side=side.astype(np.int8),
@@ -69,16 +72,21 @@ def voxels_of(volume_nm3: float, resolution: tuple[float, float, float]) -> int:
 
 
 def _masks(
-    probabilities: Probabilities, thres: float, low: float | None, exclusive: bool
+    probabilities: Probabilities,
+    levels: Levels,
+    thres: float,
+    low: float | None,
+    exclusive: bool,
 ) -> tuple[BitMask, BitMask, BitMask]:
     """The masks of pre, post and union, with pre and post inside the union."""
-    if low is None:
+    if low is None and levels is AS_THEY_ARE:
         return polarity_masks(probabilities, thres, exclusive)
+    limits = [levels.raw(p) for p in (thres, thres, thres if low is None else low)]
     if exclusive:
         pre, post = argmax_masks(probabilities)
-        union = _foreground(probabilities, low)
+        union = _foreground(probabilities, limits[2])
     else:
-        pre, post, union = threshold_masks(probabilities, (thres, thres, low))
+        pre, post, union = threshold_masks(probabilities, limits)
     np.bitwise_and(pre.bits, union.bits, out=pre.bits)
     np.bitwise_and(post.bits, union.bits, out=post.bits)
     return pre, post, union
@@ -156,7 +164,12 @@ def gather_neurons(neurons: Any, candidates: Candidates, where: str) -> np.ndarr
 
 
 def union_between(
-    probabilities: Probabilities, begin: np.ndarray, end: np.ndarray, exclusive: bool
+    probabilities: Probabilities,
+    begin: np.ndarray,
+    end: np.ndarray,
+    *,
+    levels: Levels = AS_THEY_ARE,
+    exclusive: bool,
 ) -> float:
     """Mean probability of the union on the voxels strictly between two, 1 if there are none.
 
@@ -164,6 +177,7 @@ def union_between(
         probabilities: Three channels.
         begin: (3,) voxel (z, y, x).
         end: (3,) voxel.
+        levels: What the probabilities are read between.
         exclusive: Whether the channels are background, pre and post.
     """
     steps = int(np.abs(end - begin).max())
@@ -174,4 +188,4 @@ def union_between(
     channel = 0 if exclusive else 2
     low = int(z.min())
     p = probabilities.read_p(channel, low, int(z.max()) + 1)[z - low, y, x]
-    return float(1 - p.mean() if exclusive else p.mean())
+    return float(levels.stretched(1 - p if exclusive else p).mean())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from connectomics.decoding.table import TABLE_COLUMNS
+from connectomics.decoding.table import COLUMN_TYPES, TABLE_COLUMNS
 from connectomics.errors import DataError, Fault, did_you_mean
 from connectomics.files import atomic_path
 from connectomics.geometry import nm_to_voxel
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 logger = logging.getLogger(__name__)
+
+ROUNDING = 1e-6
+"""Part of a voxel by which the position of one may miss it: index · nm / nm is not quite index."""
 
 PARQUET_REMEDY = 'Run: pip install "connectomics[parquet]"'
 
@@ -126,10 +129,10 @@ def read_table(path: str | Path) -> pd.DataFrame:
 
     if not Path(path).is_file():
         raise DataError(str(path), "no such file.", "Make it with --mode decode.")
-    ids: Any = {"pre_neuron": "UInt64", "post_neuron": "UInt64"}
+    types: Any = COLUMN_TYPES  # an empty column of a CSV would have none, a large id be rounded
     try:
         parquet = Path(path).suffix == ".parquet"
-        table = pd.read_parquet(path) if parquet else pd.read_csv(path, dtype=ids)
+        table = pd.read_parquet(path) if parquet else pd.read_csv(path, dtype=types)
     except (ValueError, OSError) as error:
         problem = f"cannot be read as a table: {str(error).splitlines()[0]}."
         raise DataError(str(path), problem, "Make it with --mode decode.") from error
@@ -149,14 +152,19 @@ def write_cave(
     """Write the upload form of CAVE's `synapse` schema, as CSV.
 
     One row per synapse with both sides: id, pre_pt_position, post_pt_position, ctr_pt_position
-    as [x, y, z], and size in nm³. Synapses whose two neurons are the same are left out, as CAVE
-    takes them for invalid.
+    as [x, y, z], and size in nm³. Left out, and counted in a warning, are synapses of one side,
+    which the schema has no place for, and those whose two neurons are the same, which CAVE takes
+    for invalid. Positions are whole numbers, for CAVE drops fractions: the first in the voxel.
+
+    To upload: create the table with `voxel_resolution=[1, 1, 1]`, read the CSV with
+    `converters` of the three positions to `json.loads`, and give it to CAVEclient's
+    `annotation.post_annotation_df(name, rows, position_columns=None)`.
 
     Args:
         table: A synapse table.
         path: Where to, ending in .csv.
-        voxel_size: nm per unit of the positions, (z, y, x): the `voxel_resolution` declared to
-            CAVE; positions are in nm by default.
+        voxel_size: nm per unit of the positions, (z, y, x), no greater than a voxel: the
+            `voxel_resolution` (there x, y, z) declared to CAVE; positions are in nm by default.
 
     Returns:
         How many rows were written.
@@ -166,13 +174,16 @@ def write_cave(
     paired = _column(table, "side") == "paired"
     pre, post = _neurons(table, "pre"), _neurons(table, "post")
     autapse = paired & (pre == post) & (pre > 0)
-    if autapse.any():
-        logger.warning("%d synapses of a neuron with itself are left out.", int(autapse.sum()))
     rows = table.take(np.flatnonzero(paired & ~autapse))
+    if len(rows) < len(table):
+        logger.warning(
+            "CAVE takes %d of %d synapses: %d have one side only, %d connect a neuron with itself.",
+            *(len(rows), len(table), np.count_nonzero(~paired), np.count_nonzero(autapse)),
+        )
     columns: dict[str, Any] = {"id": _column(rows, "synapse_id")}
     for name, point in (("pre", "pre"), ("post", "post"), ("ctr", "centre")):
-        places = nm_to_voxel(_points(rows, point), voxel_size)[:, ::-1]
-        columns[f"{name}_pt_position"] = [json.dumps(place) for place in places.tolist()]
+        places = np.ceil(nm_to_voxel(_points(rows, point), voxel_size) - ROUNDING)[:, ::-1]
+        columns[f"{name}_pt_position"] = list(map(json.dumps, places.astype(np.int64).tolist()))
     columns["size"] = _column(rows, "size_nm3")
     with atomic_path(path) as temporary:
         pd.DataFrame(columns).to_csv(temporary, index=False)
@@ -182,9 +193,9 @@ def write_cave(
 def write_neuprint(table: pd.DataFrame, path: str | Path, *, voxel_size: Sequence[float]) -> int:
     """Write the sites of synapses as neuPrint takes them, as CSV.
 
-    One row per site: bodyId (0 where no neuron is known), type (pre or post), x, y, z in whole
-    voxels, confidence. Connections that share the point and neuron of their pre site share its
-    row, which keeps the greatest confidence.
+    One row per site: bodyId (0 where no neuron is known), type (pre or post), x, y, z of the voxel
+    it lies in (int32), confidence (empty where it is not known). Connections that share the point
+    and neuron of their pre site share its row, which keeps the greatest confidence.
 
     Args:
         table: A synapse table.
@@ -199,7 +210,8 @@ def write_neuprint(table: pd.DataFrame, path: str | Path, *, voxel_size: Sequenc
     parts = []
     for side in ("pre", "post"):
         rows = _with_side(table, side)
-        places = np.rint(nm_to_voxel(_points(rows, side), voxel_size)).astype(np.int32)
+        places = np.floor(nm_to_voxel(_points(rows, side), voxel_size) + ROUNDING)
+        places = places.astype(np.int32)
         columns: dict[str, Any] = {"bodyId": _neurons(rows, side), "type": side}
         columns |= {axis: places[:, 2 - k] for k, axis in enumerate("xyz")}
         parts.append(pd.DataFrame({**columns, "confidence": _column(rows, "confidence")}))

@@ -94,13 +94,16 @@ def _elect(
     candidates: Candidates, neuron: np.ndarray, side: int, p: np.ndarray, in_band: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """The neuron with the most evidence for a side of each synapse, and its margin."""
+    import pandas as pd
+
     on_side = candidates.labelled & (candidates.side == side) & (neuron > 0)
     banded = np.zeros(candidates.count, bool)
     banded[candidates.synapse[on_side & in_band]] = True
     votes = on_side & (in_band | ~np.append(banded, True)[candidates.synapse])
-    ids, number = np.unique(neuron[votes], return_inverse=True)
+    # As np.unique with its inverse, by hashing: there are millions of votes for few neurons.
+    number, ids = pd.factorize(neuron[votes], sort=True)
     key = candidates.synapse[votes].astype(np.int64) * max(len(ids), 1) + number
-    ballots, place = np.unique(key, return_inverse=True)
+    place, ballots = pd.factorize(key, sort=True)
     # The small term lets voxels without evidence decide where there is nothing else.
     weight = np.bincount(place, p[votes] + 1e-6)
     synapse, which = np.divmod(ballots, max(len(ids), 1))

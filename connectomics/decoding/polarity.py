@@ -6,7 +6,6 @@ import logging
 
 import numpy as np
 
-from connectomics.decoding import kernels
 from connectomics.decoding.bits import BitMask, dilate_in_plane
 from connectomics.decoding.probabilities import (
     Probabilities,
@@ -96,7 +95,9 @@ def polarity2instance(
         exclusive=exclusive,
     )
     probabilities = check_probabilities(volume, channels=3, where=where)
-    with kernels.compiling.announced_compilation():
+    from connectomics.compiling import announced_compilation
+
+    with announced_compilation():
         pre, post, union = polarity_masks(probabilities, thres, exclusive)
         remove_small(pre, thres_small)
         remove_small(post, thres_small)

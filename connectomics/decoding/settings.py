@@ -102,6 +102,7 @@ _RULES: dict[str, _Rule] = {
     ),
     "semantic": (_is_flag, "true or false", ""),
     "exclusive": (_is_flag, "true or false", ""),
+    "adapt": (_is_flag, "true or false", ""),
     "vote": (_is_flag, "true or false", ""),
     "polyadic": (_is_flag, "true or false", ""),
     "hysteresis": (

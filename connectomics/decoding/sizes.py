@@ -7,6 +7,7 @@ import numpy as np
 from connectomics.decoding.candidates import NONE, PRE, Candidates
 from connectomics.decoding.evidence import voxels_of
 from connectomics.decoding.merging import number_kept
+from connectomics.decoding.voting import vote_sides
 
 
 def drop_small_sides(candidates: Candidates, min_side_nm3: float) -> Candidates:
@@ -22,3 +23,27 @@ def drop_small_synapses(candidates: Candidates, min_synapse_nm3: float) -> Candi
     least = max(1, voxels_of(min_synapse_nm3, candidates.resolution))
     kept = candidates.side_sizes().sum(axis=0) >= least
     return candidates.renumber(number_kept(kept))
+
+
+TYPICAL_NM3 = 7e6
+"""Volume of a side for which the default volumes are meant."""
+
+SMALLEST = 0.02
+"""Synapses are not taken to be smaller than this share of `TYPICAL_NM3` a side."""
+
+
+def size_scale(candidates: Candidates) -> float:
+    """How much smaller the synapses of a volume are than those that the defaults are meant for.
+
+    Half of all that lies on paired sides lies on sides of at least the typical size, so a crowd
+    of specks hardly changes it.
+
+    Returns:
+        The typical volume of a side as a share of `TYPICAL_NM3`, in [`SMALLEST`, 1].
+    """
+    sizes = np.sort(vote_sides(candidates).side_sizes().min(axis=0))
+    total = np.cumsum(sizes)
+    if not total.size or total[-1] == 0:
+        return 1.0
+    typical = sizes[np.searchsorted(total, total[-1] / 2)] * candidates.voxel_nm3
+    return float(np.clip(typical / TYPICAL_NM3, SMALLEST, 1.0))

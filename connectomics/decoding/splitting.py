@@ -23,7 +23,7 @@ def split_touching(
     where a network only takes one side for the other, or misses a spot, one of them is not. It
     is flooded from its peaks. Where two basins meet they become one if the saddle between them
     is hardly lower than the lower peak, or if their peaks are nearer than `radius_nm`; else a
-    border stays.
+    border stays. What only bridges a gap lies at 0, so a gap always separates, however narrow.
 
     Args:
         candidates: Synapses that may be several.
@@ -39,11 +39,12 @@ def split_touching(
     """
     height = meeting_evidence(candidates, sigma_nm=sigma_nm)
     height += smooth(candidates, candidates.union, sigma_nm)
-    parent = np.full(height.size, -1, np.int32)
-    order = np.argsort(-height, kind="stable")
+    ground = np.where(candidates.inside, height, np.float32(0))
+    order = np.argsort(-ground, kind="stable")
     order = order[candidates.synapse[order] >= 0]
     rule = (LEAST_PEAK, float(saddle), float(radius_nm))
-    kernels.voxels.flood(order, height, candidates.links, candidates.points_nm(), rule, parent)
+    parent = np.full(height.size, -1, np.int32)
+    kernels.voxels.flood(order, ground, candidates.links, candidates.points_nm(), rule, parent)
     parts = candidates.give(synapse=number_groups(parent))
     return join_pairs(parts, _incomplete_parts(parts, height, part_nm3))
 

@@ -186,15 +186,28 @@ def _listed(
     if labels.shape == shape:
         exclusive = bool(step.kwargs.get("exclusive", False))
         return list_synapses(labels, probabilities=probabilities, exclusive=exclusive, **supplied)
-    factors = [new / old for old, new in zip(shape, labels.shape, strict=True)]
-    sizes = zip(supplied["resolution"], factors, strict=True)
     neurons = supplied["neurons"]
+    if neurons is not None:
+        factors = [new / old for old, new in zip(shape, labels.shape, strict=True)]
+        neurons = resize_nearest(neurons, factors)
     return list_synapses(
         labels,
-        resolution=[nm / factor for nm, factor in sizes],
+        resolution=resized_resolution(supplied["resolution"], shape, labels.shape),
         offset_nm=supplied["offset_nm"],
-        neurons=None if neurons is None else resize_nearest(neurons, factors),
+        neurons=neurons,
     )
+
+
+def resized_resolution(
+    resolution: Sequence[float], shape: Sequence[int], new_shape: Sequence[int]
+) -> tuple[float, ...]:
+    """The voxel size of a volume that was resized; its extent and its offset stay.
+
+    >>> resized_resolution((30, 8, 8), (10, 100, 100), (10, 50, 33))
+    (30.0, 16.0, 24.242424242424242)
+    """
+    axes = zip(resolution, shape, new_shape, strict=True)
+    return tuple(nm * old / new for nm, old, new in axes)
 
 
 def output_encoding(step: Step) -> Encoding:

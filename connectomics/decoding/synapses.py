@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from connectomics.decoding import kernels
 from connectomics.decoding.calibration import calibrate
 from connectomics.decoding.candidates import Candidates
-from connectomics.decoding.confidence import confidence, polarity_margin
+from connectomics.decoding.confidence import HALF_NM3, confidence, polarity_margin
 from connectomics.decoding.duplicates import centres_nm, duplicate_pairs
 from connectomics.decoding.evidence import find_candidates, gather_neurons, union_between
 from connectomics.decoding.hysteresis import keep_strong
+from connectomics.decoding.levels import AS_THEY_ARE, measure_levels
 from connectomics.decoding.mending import fill_sections, join_continuations
 from connectomics.decoding.merging import join_pairs, number_kept
 from connectomics.decoding.pairing import pair_orphans
@@ -22,7 +22,7 @@ from connectomics.decoding.partners import Partners, name_partners, partner_tabl
 from connectomics.decoding.polyadic import split_by_neuron, split_partners
 from connectomics.decoding.probabilities import check_probabilities
 from connectomics.decoding.settings import check_settings
-from connectomics.decoding.sizes import drop_small_sides, drop_small_synapses
+from connectomics.decoding.sizes import drop_small_sides, drop_small_synapses, size_scale
 from connectomics.decoding.splitting import split_touching
 from connectomics.decoding.table import BAND_NM, CLEFT_NM, build_table, check_resolution
 from connectomics.decoding.voting import settle_strays, trim_to_peak, vote_sides
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BASELINE: dict[str, Any] = {
+    "adapt": False,
     "min_piece_nm3": 128 * 30.0 * 8.0 * 8.0,
     "hysteresis": None,
     "trim": 0.0,
@@ -72,6 +73,7 @@ def decode_synapses(
     neurons: np.ndarray | None = None,
     offset_nm: Sequence[float] = (0.0, 0.0, 0.0),
     exclusive: bool = False,
+    adapt: bool = True,
     thres: float = 0.5,
     bridge_nm: float = 40.0,
     min_piece_nm3: float = 0.0,
@@ -79,7 +81,7 @@ def decode_synapses(
     core_nm3: float = 0.25e6,
     trim: float = 0.5,
     split_saddle: float | None = 0.7,
-    split_sigma_nm: float = 24.0,
+    split_sigma_nm: float = 32.0,
     split_radius_nm: float = 60.0,
     part_nm3: float = 0.75e6,
     vote: bool = True,
@@ -95,15 +97,18 @@ def decode_synapses(
     calibration: dict[str, Any] | None = None,
     min_confidence: float = 0.42,
     one_sided: float = 0.45,
-    min_side_nm3: float = 0.25e6,
-    min_synapse_nm3: float = 0.5e6,
+    min_side_nm3: float = 20e3,
+    min_synapse_nm3: float = 40e3,
 ) -> SynapseResult:
     """Decode pre- and post-synaptic probabilities into synapses, and list them.
 
     The baseline's rule (`polarity2instance`) finds components of the union and the sides in
     them. Every setting below that says "off" can be switched off on its own; with the settings
     `BASELINE` all are, and the labels are the baseline's. Distances are in nm and volumes in
-    nm³, so that the same settings serve other voxel sizes.
+    nm³, so that the same settings serve other voxel sizes. With `adapt` they serve other
+    networks and smaller synapses, too: probabilities are read between the volume's own background
+    and its surest voxels (`measure_levels`), and what counts as large shrinks with the synapses
+    it holds (`size_scale`).
 
     1. `hysteresis` lets the union reach down to a low threshold where it holds enough that
        exceeds the high one; `trim` then cuts each synapse at a share of its own strength.
@@ -123,6 +128,8 @@ def decode_synapses(
         neurons: (Z, Y, X) ids of a neuron segmentation; 0 is none.
         offset_nm: Position of voxel (0, 0, 0) in nm (z, y, x), for the table.
         exclusive: The channels are background, pre and post, and exclude each other.
+        adapt: Read probabilities, `core_nm3`, `part_nm3` and confidence relative to what this
+            volume holds; False takes them as they are.
         thres: Probability above which a voxel is foreground.
         bridge_nm: Edge of the square by which the union is dilated in each section, to bridge
             gaps within a synapse.
@@ -168,7 +175,10 @@ def decode_synapses(
     nm = check_resolution(where, resolution)
     volume = check_probabilities(probabilities, channels=3, where=where)
     low, high = hysteresis or (None, 0.0)
-    with kernels.compiling.announced_compilation():
+    from connectomics.compiling import announced_compilation
+
+    with announced_compilation():
+        levels = measure_levels(volume, nm, exclusive=exclusive) if adapt else AS_THEY_ARE
         found = find_candidates(
             volume,
             nm,
@@ -177,16 +187,18 @@ def decode_synapses(
             exclusive=exclusive,
             bridge_nm=bridge_nm,
             min_piece_nm3=min_piece_nm3,
+            levels=levels,
         )
+        scale = size_scale(found) if adapt else 1.0
         if hysteresis is not None:
-            found = keep_strong(found, high=high, core_nm3=core_nm3)
+            found = keep_strong(found, high=high, core_nm3=scale * core_nm3)
         if split_saddle is not None:
             found = split_touching(
                 found,
                 saddle=split_saddle,
                 sigma_nm=split_sigma_nm,
                 radius_nm=split_radius_nm,
-                part_nm3=part_nm3,
+                part_nm3=scale * part_nm3,
             )
         if vote:
             found = vote_sides(found)
@@ -197,18 +209,18 @@ def decode_synapses(
         if mend_sections:
             found = join_continuations(found, sections=mend_sections, overlap=mend_overlap)
         if pair_nm:
-            between = partial(union_between, volume, exclusive=exclusive)
+            between = partial(union_between, volume, levels=levels, exclusive=exclusive)
             found = pair_orphans(found, between, gap_nm=pair_nm, evidence=pair_evidence)
         found = _connections(
             found,
             neurons,
-            polyadic={"share": partner_share, "part_nm3": part_nm3} if polyadic else None,
+            polyadic={"share": partner_share, "part_nm3": scale * part_nm3} if polyadic else None,
             apart_nm=apart_nm,
             duplicate_nm=duplicate_nm,
         )
         found = drop_small_sides(found, min_side_nm3)
         found = drop_small_synapses(found, min_synapse_nm3)
-        sure = confidence(found, one_sided=one_sided)
+        sure = confidence(found, one_sided=one_sided, half_nm3=scale * HALF_NM3)
         if calibration is not None:
             sure = calibrate(sure, calibration)
         kept = sure >= min_confidence

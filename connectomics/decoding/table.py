@@ -10,6 +10,7 @@ import numpy as np
 from connectomics.decoding.candidates import POST, PRE, Candidates
 from connectomics.decoding.confidence import confidence, polarity_margin
 from connectomics.decoding.evidence import gather, gather_neurons
+from connectomics.decoding.extent import measure_extent
 from connectomics.decoding.partners import Partners, name_partners, partner_table
 from connectomics.decoding.probabilities import check_probabilities
 from connectomics.errors import DataError
@@ -18,22 +19,28 @@ from connectomics.geometry import voxel_to_nm
 if TYPE_CHECKING:
     import pandas as pd
 
-TABLE_COLUMNS = (
-    "synapse_id",
-    *(f"{point}_{axis}_nm" for point in ("pre", "post", "centre") for axis in "xyz"),
-    "pre_voxels",
-    "post_voxels",
-    "size_nm3",
-    "confidence",
-    "polarity_margin",
-    "side",
-    "pre_neuron",
-    "post_neuron",
-    "touches_border",
-)
+COLUMN_TYPES = {
+    "synapse_id": "int64",
+    **{f"{point}_{axis}_nm": "float64" for point in ("pre", "post", "centre") for axis in "xyz"},
+    "pre_voxels": "int64",
+    "post_voxels": "int64",
+    "size_nm3": "float64",
+    "confidence": "float64",
+    "polarity_margin": "float64",
+    "side": "str",
+    "pre_neuron": "UInt64",
+    "post_neuron": "UInt64",
+    "touches_border": "bool",
+}
+"""Columns of a synapse table, in their order, and the type of each, as pandas names it."""
+
+TABLE_COLUMNS = tuple(COLUMN_TYPES)
 """Columns of a synapse table, in their order."""
 
 CLEFT_NM, BAND_NM = 16.0, 64.0
+
+LOOKUP = 1 << 20
+"""Ids up to this number are looked up in a table whatever the number of voxels."""
 
 
 def synapse_table(
@@ -155,12 +162,12 @@ def build_table(
 
     count = candidates.count
     unknown = np.full(count, np.nan)
-    pre, post = candidates.side_sizes()
+    extent = measure_extent(candidates)
+    pre, post = extent.voxels.T
+    points = voxel_to_nm(extent.points, candidates.resolution, offset_nm)
     columns: dict[str, Any] = {"synapse_id": np.arange(1, count + 1) if ids is None else ids}
-    columns["synapse_id"] = columns["synapse_id"].astype(np.int64)
-    for name, sides in (("pre", (PRE,)), ("post", (POST,)), ("centre", (PRE, POST))):
-        points = _central_points(candidates, sides, offset_nm)
-        columns |= {f"{name}_{axis}_nm": points[:, 2 - k] for k, axis in enumerate("xyz")}
+    for i, name in enumerate(("pre", "post", "centre")):
+        columns |= {f"{name}_{axis}_nm": points[:, i, 2 - k] for k, axis in enumerate("xyz")}
     columns |= {
         "pre_voxels": pre,
         "post_voxels": post,
@@ -170,9 +177,9 @@ def build_table(
         "side": np.where(post == 0, "pre_only", np.where(pre == 0, "post_only", "paired")),
         "pre_neuron": _neuron_ids(None if partners is None else partners.pre, count),
         "post_neuron": _neuron_ids(None if partners is None else partners.post, count),
-        "touches_border": _at_border(candidates),
+        "touches_border": extent.at_border,
     }
-    return pd.DataFrame(columns, columns=list(TABLE_COLUMNS))
+    return pd.DataFrame(columns, columns=list(TABLE_COLUMNS)).astype(COLUMN_TYPES)
 
 
 def check_resolution(where: str, resolution: Sequence[float]) -> tuple[float, float, float]:
@@ -207,8 +214,8 @@ def _listed(
     values = labels.ravel()[index]
     if values.size and values.min() < 0:
         raise DataError(where, f"a label is {values.min()}.", "Labels start at 0, background.")
-    odd = values % 2
-    ids, synapse = np.unique(values // 2 + odd, return_inverse=True)
+    odd = values & 1
+    ids, synapse = _numbered((values >> 1) + odd)
     nothing = np.zeros(index.size, np.float32)
     z, y, x = labels.shape
     return ids, Candidates(
@@ -220,36 +227,21 @@ def _listed(
         union=nothing,
         inside=np.ones(index.size, bool),
         synapse=synapse.astype(np.int32),
-        side=np.where(odd == 1, PRE, POST).astype(np.int8),
+        side=np.where(odd, np.int8(PRE), np.int8(POST)),
     )
 
 
-def _central_points(
-    candidates: Candidates, sides: tuple[int, ...], offset_nm: Sequence[float]
-) -> np.ndarray:
-    """(S, 3) position (z, y, x) of the voxel nearest each centroid; NaN where there is none."""
-    places = np.flatnonzero(candidates.labelled & np.isin(candidates.side, sides))
-    synapse = candidates.synapse[places]
-    points = voxel_to_nm(candidates.coordinates(places), candidates.resolution)
-    size = np.bincount(synapse, minlength=candidates.count)
-    sums = [np.bincount(synapse, points[:, axis], candidates.count) for axis in range(3)]
-    centroid = np.stack(sums, axis=1) / np.maximum(size, 1)[:, None]
-    away = ((points - centroid[synapse]) ** 2).sum(axis=1)
-    order = np.lexsort((away, synapse))  # among equals the first in scan order counts
-    first = order[np.flatnonzero(np.diff(synapse[order], prepend=-1))]
-    central = np.full((candidates.count, 3), np.nan)
-    central[synapse[first]] = points[first] + np.asarray(offset_nm, float)
-    return central
+def _numbered(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The values there are, ascending, and the place of each among them.
 
-
-def _at_border(candidates: Candidates) -> np.ndarray:
-    """(S,) bool, whether a synapse has a voxel on the border of the volume."""
-    places = np.flatnonzero(candidates.labelled)
-    at = candidates.coordinates(places)
-    on_border = ((at == 0) | (at == np.array(candidates.shape) - 1)).any(axis=1)
-    touches = np.zeros(candidates.count, bool)
-    touches[candidates.synapse[places[on_border]]] = True
-    return touches
+    As `np.unique`, without sorting where the values are no greater than they are many.
+    """
+    top = int(values.max(initial=0))
+    if top > max(values.size, LOOKUP):
+        return np.unique(values, return_inverse=True)
+    present = np.zeros(top + 1, bool)
+    present[values] = True
+    return np.flatnonzero(present), (np.cumsum(present) - 1)[values]
 
 
 def _neuron_ids(neuron: np.ndarray | None, count: int) -> Any:

@@ -130,7 +130,7 @@ def table_rows(done):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("part", "rows"), [("points", 21), ("settings", 10)])
+@pytest.mark.parametrize(("part", "rows"), [("points", 23), ("settings", 13)])
 def test_the_command_prints_a_table(part, rows):
     done = run_command("--part", part, "--seeds", 3, "--shape", 12, 128, 128)
     assert len(table_rows(done)) == 2 + rows
@@ -156,7 +156,7 @@ def test_it_runs_on_files(files):
         *("--neurons", f"{files / 't*.h5'}::neurons"),
     )
     rows = table_rows(done)
-    assert len(rows) == 2 + 21
+    assert len(rows) == 2 + 23
     assert "p0.h5 and" in done.stderr
     assert "t1.h5::label" in done.stderr
 
@@ -164,7 +164,7 @@ def test_it_runs_on_files(files):
 def test_without_neurons_what_needs_them_is_left_out(files):
     done = run_command("--probabilities", files / "p0.h5", "--truth", f"{files / 't0.h5'}::label")
     rows = table_rows(done)
-    assert len(rows) == 2 + 17
+    assert len(rows) == 2 + 19
     assert not any("neurons" in row for row in rows)
 
 

@@ -64,3 +64,21 @@ def test_dilation_reaches_as_far_as_the_square(size):
     assert np.array_equal(mask.unpack(), expected)
     if size <= 4:
         assert np.array_equal(expected, binary_dilation(array, np.ones((1, size, size))))
+
+
+@pytest.mark.parametrize("size", [np.uint8(0), np.uint8(1), np.int8(0)])
+def test_small_integers_do_not_wrap(size):
+    array = np.random.default_rng(1).random((2, 9, 70)) < 0.05
+    mask = BitMask.pack(array)
+    dilate_in_plane(mask, size)
+    assert np.array_equal(mask.unpack(), array)
+
+
+@pytest.mark.parametrize("size", [2**40, 10**30])
+def test_a_square_larger_than_the_section_fills_it(size):
+    array = np.zeros((2, 5, 130), bool)
+    array[1, 4, 129] = True
+    mask = BitMask.pack(array)
+    dilate_in_plane(mask, size)
+    assert mask.unpack()[1].all()
+    assert not mask.unpack()[0].any()

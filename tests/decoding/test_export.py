@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from connectomics.data.annotations import read_annotations
 from connectomics.decoding import (
     EXPORTS,
     Grid,
@@ -53,10 +54,27 @@ def test_tables_come_back_as_they_were(tmp_path, table, name):
     assert again.pre_neuron[0] == 2**60 + 1
 
 
-def test_an_empty_table_comes_back(tmp_path):
+@pytest.mark.parametrize("name", ["none.csv", "none.parquet"])
+def test_an_empty_table_comes_back_with_its_types(tmp_path, name):
     table = synapse_table(np.zeros((1, 2, 3), int), resolution=NM)
-    write_table(table, tmp_path / "none.csv")
-    assert len(read_table(tmp_path / "none.csv")) == 0
+    write_table(table, tmp_path / name)
+    pd.testing.assert_frame_equal(read_table(tmp_path / name), table)
+
+
+def test_csv_and_parquet_hold_the_same_numbers(tmp_path):
+    """Positions and sizes that no decimal fraction hits, and ids that no float holds."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 60, (5, 9, 11))
+    table = synapse_table(
+        labels,
+        resolution=(50, 4.6, 13 / 3),
+        offset_nm=(1 / 3, -7.7, 1e6 + 0.1),
+        probabilities=rng.random((3, *labels.shape)),
+        neurons=rng.integers(0, 3, labels.shape).astype(np.uint64) * (2**64 // 3 - 5),
+    )
+    for name in ("t.csv", "t.parquet"):
+        write_table(table, tmp_path / name)
+        pd.testing.assert_frame_equal(read_table(tmp_path / name), table, check_exact=True)
 
 
 def test_what_is_no_table_is_refused(tmp_path, table):
@@ -102,12 +120,58 @@ def test_cave_takes_what_has_two_sides_and_two_neurons(tmp_path, table):
     assert json.loads(pd.read_csv(path).post_pt_position[0]) == [1, 1, 11]
 
 
+def test_cave_gets_the_rows_that_its_client_posts(tmp_path, table):
+    """As `CAVEclient.annotation.post_annotation_df` makes requests of a data frame."""
+    write_cave(table, tmp_path / "cave.csv")
+    positions = ["pre_pt_position", "post_pt_position", "ctr_pt_position"]
+    rows = pd.read_csv(tmp_path / "cave.csv", converters=dict.fromkeys(positions, json.loads))
+    (record,) = rows.to_dict("records")
+    assert {name: record[name] for name in positions} == {
+        "pre_pt_position": [8, 0, 330],
+        "post_pt_position": [8, 8, 330],
+        "ctr_pt_position": [8, 0, 330],
+    }
+    assert set(record) - set(positions) == {"id", "size"}
+
+
+def test_what_cave_does_not_take_is_counted(tmp_path, table, caplog):
+    write_cave(table, tmp_path / "cave.csv")
+    assert caplog.messages == [
+        "CAVE takes 1 of 3 synapses: 1 have one side only, 1 connect a neuron with itself."
+    ]
+    caplog.clear()
+    assert write_cave(table.head(1), tmp_path / "cave.csv") == 1
+    assert not caplog.messages
+    unknown = table.assign(pre_neuron=pd.NA, post_neuron=pd.NA)
+    unknown = unknown.astype({"pre_neuron": "UInt64", "post_neuron": "UInt64"})
+    assert write_cave(unknown, tmp_path / "cave.csv") == 2  # two unknown neurons are not one
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.5, -3.7, 1e6 + 0.3])
+def test_whole_numbers_stay_in_the_voxel_they_name(tmp_path, offset):
+    """Voxels of 4.6 nm, in units of 1 nm for CAVE and of a voxel for neuPrint."""
+    labels = np.arange(1, 2 * 40 + 1).reshape(1, 1, 80)
+    table = synapse_table(labels, resolution=(30, 8, 4.6), offset_nm=(0, 0, offset))
+    write_cave(table, tmp_path / "cave.csv")
+    rows = pd.read_csv(tmp_path / "cave.csv")
+    for side, first in (("pre", 0), ("post", 1)):
+        places = np.array([json.loads(text)[0] for text in rows[f"{side}_pt_position"]])
+        assert places.dtype == np.int64
+        assert (np.floor((places - offset) / 4.6) == np.arange(first, 80, 2)).all()
+    write_neuprint(table, tmp_path / "sites.csv", voxel_size=(30, 8, 4.6))
+    sites = pd.read_csv(tmp_path / "sites.csv")
+    assert len(sites) == 80
+    first = int(np.floor(offset / 4.6 + 1e-6))
+    assert sites.x.tolist() == [*range(first, first + 80, 2), *range(first + 1, first + 80, 2)]
+
+
 def test_neuprint_takes_sites(tmp_path, table):
     path = tmp_path / "sites.csv"
     assert write_neuprint(table, path, voxel_size=NM) == 5
     rows = pd.read_csv(path, dtype={"bodyId": np.uint64})
     assert list(rows.columns) == ["bodyId", "type", "x", "y", "z", "confidence"]
     assert rows.type.tolist() == ["pre", "pre", "pre", "post", "post"]
+    assert all(rows[axis].dtype == np.int64 and abs(rows[axis]).max() < 2**31 for axis in "xyz")
     assert rows.bodyId[0] == 2**60 + 1
     assert rows.loc[0, ["x", "y", "z"]].tolist() == [1, 0, 11]
 
@@ -129,6 +193,31 @@ def test_cremi_takes_sites_and_partners(tmp_path, table):
         assert group["locations"][0].tolist() == [30, 0, 8]
         assert group["presynaptic_site/partners"][:].tolist() == [[1, 2], [5, 6]]
         assert group.attrs["offset"].tolist() == [300, 0, 0]
+
+
+def test_cremi_sites_are_read_back(tmp_path, table):
+    """By this project's reader, and by the definition of the format."""
+    offset = (300.0, 16.0, -8.0)
+    path = tmp_path / "sites.hdf"
+    write_cremi(table, path, offset_nm=offset)
+    read = read_annotations(str(path))
+    paired = table[table.side == "paired"]
+    for points, side in ((read.pre_nm, "pre"), (read.post_nm, "post")):
+        np.testing.assert_array_equal(points, paired[[f"{side}_{a}_nm" for a in "zyx"]])
+    with h5py.File(path) as file:
+        group = file["annotations"]
+        assert file.attrs["file_format"] == "0.2"
+        stored = {name: group[name].dtype for name in ("ids", "locations")}
+        assert stored == {"ids": np.uint64, "locations": np.float64}
+        assert group["presynaptic_site/partners"].dtype == np.uint64
+        assert h5py.check_string_dtype(group["types"].dtype).length is None
+        kind = dict(zip(group["ids"][:].tolist(), group["types"].asstr()[:], strict=True))
+        place = dict(zip(group["ids"][:].tolist(), group["locations"][:], strict=True))
+        for pre, post in group["presynaptic_site/partners"][:].tolist():
+            assert (kind[pre], kind[post]) == ("presynaptic_site", "postsynaptic_site")
+            row = table[table.synapse_id == post // 2].iloc[0]
+            at = place[post] + group.attrs["offset"]
+            assert at.tolist() == [row[f"post_{axis}_nm"] for axis in "zyx"]
 
 
 @pytest.mark.parametrize("rows", [3, 0])

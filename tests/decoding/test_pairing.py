@@ -61,7 +61,7 @@ def test_the_mean_of_the_union_on_a_line(exclusive):
 
     def mean(*ends):
         begin, end = np.array(ends)
-        return union_between(checked, begin, end, exclusive)
+        return union_between(checked, begin, end, exclusive=exclusive)
 
     assert mean((1, 0, 0), (1, 0, 4)) == pytest.approx(0.4)
     assert mean((0, 0, 2), (2, 0, 2)) == pytest.approx(0.6)

@@ -118,6 +118,19 @@ def test_synapses_side_by_side(gap, found):
         assert columns[-20:].tolist() == [1] * 20
 
 
+def test_what_only_bridges_separates_however_narrow():
+    pre, post = pair(1, p_gap=0.3)
+    inside = np.ones(pre.shape, bool)
+    inside[..., 20] = False
+    rule = {"sigma_nm": 24.0, "radius_nm": 60.0, "saddle": 0.7}
+    for bridged, found in ((inside, 2), (np.ones_like(inside), 1)):
+        given = {"pre": pre, "post": post, "union": pre + post, "inside": bridged}
+        voxels = listed(np.zeros(pre.shape, int), **given)
+        assert split_touching(voxels, part_nm3=0.0, **rule).count == found
+        # A part that is not a synapse goes back all the same.
+        assert split_touching(voxels, part_nm3=1e9, **rule).count == 1
+
+
 def test_a_part_without_both_sides_goes_back():
     pre, post = pair(6)
     post[..., 26:] *= 0.2  # the second has hardly a post side

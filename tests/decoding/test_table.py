@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectomics.decoding import TABLE_COLUMNS, list_synapses, synapse_table
+from connectomics.decoding.table import COLUMN_TYPES
 from connectomics.errors import DataError
 
 NM = (30.0, 8.0, 8.0)
@@ -92,6 +93,59 @@ def test_points_lie_inside_and_nearest_the_centroid(seed):
             assert (voxels == point).all(axis=1).any()
             away = np.linalg.norm(voxels - voxels.mean(axis=0), axis=1)
             assert np.linalg.norm(point - voxels.mean(axis=0)) == pytest.approx(away.min())
+
+
+def test_of_equally_central_voxels_the_first_counts():
+    volume = np.zeros((1, 3, 3), int)
+    volume[0, ::2, ::2] = 1  # four corners around a centroid between them
+    volume[0, 1, 1] = 2
+    table = synapse_table(volume, resolution=NM)
+    assert table[["pre_z_nm", "pre_y_nm", "pre_x_nm"]].values.tolist() == [[0, 0, 0]]
+    assert table[["centre_z_nm", "centre_y_nm", "centre_x_nm"]].values.tolist() == [[0, 8, 8]]
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.uint64, np.uint8])
+@pytest.mark.parametrize("add", [0, 2**30])
+def test_ids_of_any_size_and_type(dtype, add):
+    if add and dtype == np.uint8:
+        add = 240
+    volume = np.where(labels() > 0, labels().astype(np.uint64) + add, 0).astype(dtype)
+    table = synapse_table(volume, resolution=NM)
+    assert table.synapse_id.tolist() == [1 + add // 2, 3 + add // 2]
+    same = table.drop(columns="synapse_id")
+    expected = synapse_table(labels(), resolution=NM).drop(columns="synapse_id")
+    pd.testing.assert_frame_equal(same, expected)
+
+
+def test_types_of_the_columns_with_and_without_synapses():
+    for volume in (labels(), np.zeros((1, 2, 3), int)):
+        table = synapse_table(volume, resolution=NM)
+        expected = pd.DataFrame(columns=list(COLUMN_TYPES)).astype(COLUMN_TYPES)
+        assert table.dtypes.to_dict() == expected.dtypes.to_dict()
+        assert list(table.columns) == list(TABLE_COLUMNS)
+
+
+@pytest.mark.parametrize(
+    "voxel", [(0, 1, 1), (2, 1, 1), (1, 0, 1), (1, 2, 1), (1, 1, 0), (1, 1, 2)]
+)
+def test_each_face_is_the_border(voxel):
+    volume = np.zeros((3, 3, 3), int)
+    volume[1, 1, 1] = 1
+    assert not synapse_table(volume, resolution=NM).touches_border[0]
+    volume[voxel] = 2
+    assert synapse_table(volume, resolution=NM).touches_border[0]
+
+
+def test_many_synapses_come_back_one_by_one():
+    ids = np.arange(1, 70_001).reshape(7, 100, 100)
+    volume = np.zeros((7, 200, 100), np.uint32)
+    volume[:, ::2], volume[:, 1::2] = 2 * ids - 1, 2 * ids
+    table = synapse_table(volume, resolution=NM)
+    assert table.synapse_id.tolist() == list(range(1, 70_001))
+    assert (table.side == "paired").all()
+    z, y, x = np.unravel_index(table.synapse_id - 1, ids.shape)
+    for axis, place, nm in zip("zyx", (z, 2 * y + 1, x), NM, strict=True):
+        np.testing.assert_array_equal(table[f"post_{axis}_nm"], place * nm)
 
 
 @pytest.mark.parametrize(

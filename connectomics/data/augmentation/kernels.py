@@ -9,10 +9,11 @@ source. All kernels release the GIL and run on one thread, as data-loader worker
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from connectomics.compiling import compiled
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def centred_grid(depth, height, width):
     """The pixels of a patch themselves, as points."""
     points = np.empty((depth, height, width, 2), np.float32)
@@ -24,7 +25,7 @@ def centred_grid(depth, height, width):
     return points
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def affine_points(points, sections, matrix, offset):
     """Replace each point p by `matrix @ p + offset` of its section, in place."""
     for z in range(points.shape[0]):
@@ -36,7 +37,7 @@ def affine_points(points, sections, matrix, offset):
                 points[z, y, x, 1] = m[1, 0] * p + m[1, 1] * q + t[1]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def displace_points(points, sections, control, spacing, origin):
     """Add to each point the cubic B-spline of its section's control points, in place.
 
@@ -64,7 +65,7 @@ def displace_points(points, sections, control, spacing, origin):
                 points[z, y, x, 1] += dx
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled
 def _b_spline(t):
     """The four uniform cubic B-spline weights at the fraction t of a knot interval."""
     t = np.float32(t)
@@ -75,7 +76,7 @@ def _b_spline(t):
     return first, second, np.float32(1) - first - second - last, last
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def sample(image, sections, points, centre):
     """Read an image at points: linearly, and the index of the voxel nearest to each.
 
@@ -108,7 +109,7 @@ def sample(image, sections, points, centre):
     return values, nearest
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled
 def _reflect(position, length):
     """Mirror a position about the first and the last pixel of an axis, into [0, length - 1]."""
     last = length - 1

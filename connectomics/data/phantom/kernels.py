@@ -11,7 +11,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
+
+from connectomics.compiling import compiled
 
 # Voxels are painted in square blocks that share one short list of capsules.
 BLOCK = 4
@@ -21,7 +22,7 @@ DEEP_NM = 40.0
 _HALF_DIAGONAL = 0.8661
 
 
-@njit(cache=True)
+@compiled
 def paint_neurites(capsules, warp, resolution, look, grid):
     """Give every voxel its neurite, its depth inside it, and the darkness of the membrane.
 
@@ -62,7 +63,7 @@ def paint_neurites(capsules, warp, resolution, look, grid):
             _paint_block(capsules, shortlist, warp, (resolution, look), grid, corner)
 
 
-@njit(cache=True)
+@compiled
 def paint_tube(rows, warp, resolution, low, host, out):
     """Signed distance (nm) to the surface of a union of capsules, within a mask.
 
@@ -89,13 +90,13 @@ def paint_tube(rows, warp, resolution, low, host, out):
         out[k, j, i] = nearest
 
 
-@njit(cache=True)
+@compiled
 def _voxel(position, size, count):
     """Index along one axis of the voxel that holds a position (nm)."""
     return min(max(math.floor(position / size + 0.5), 0), count - 1)
 
 
-@njit(cache=True)
+@compiled
 def _bend(warp, point, bent):
     """Displace a point in place; `bent` gets the displacement and glia's distance (trilinear)."""
     lattice = warp.lattice
@@ -114,7 +115,7 @@ def _bend(warp, point, bent):
         point[axis] += bent[axis]
 
 
-@njit(cache=True)
+@compiled
 def _slopes(warp, point):
     """How far the warp stretches, and how steep glia's distance is, around a point (nm)."""
     shape = warp.stretch.shape
@@ -124,7 +125,7 @@ def _slopes(warp, point):
     return warp.stretch[k, j, i], warp.glia_slope[k, j, i]
 
 
-@njit(cache=True)
+@compiled
 def _capsule_at(rows, m, point):
     """Signed distance from a point to the surface of capsule m, and the unit vector to it."""
     pz, py, px = point[0] - rows[m, 0], point[1] - rows[m, 1], point[2] - rows[m, 2]
@@ -136,7 +137,7 @@ def _capsule_at(rows, m, point):
     return outside, dz / distance, dy / distance, dx / distance
 
 
-@njit(cache=True)
+@compiled
 def _near(capsules, among, point, reach, keep, distance):
     """Keep the capsules that can decide the first or second owner within `reach` of a point.
 
@@ -166,7 +167,7 @@ def _near(capsules, among, point, reach, keep, distance):
     return kept, who, best, second
 
 
-@njit(cache=True)
+@compiled
 def _sort_by_distance(local, nearest):
     """Sort indices by their distance, both in place (insertion sort: the lists are short)."""
     for k in range(1, len(local)):
@@ -178,7 +179,7 @@ def _sort_by_distance(local, nearest):
         nearest[p], local[p] = outside, m
 
 
-@njit(cache=True)
+@compiled
 def _cell_lists(capsules, warp, shape, resolution):
     """For every cubic cell of space, the capsules that matter anywhere inside it.
 
@@ -225,7 +226,7 @@ def _cell_lists(capsules, warp, shape, resolution):
     return begin, end, members
 
 
-@njit(cache=True)
+@compiled
 def _cell_list(cells, point):
     """The capsules that matter in the cell around a point (nm)."""
     begin, end, members = cells
@@ -235,26 +236,26 @@ def _cell_list(cells, point):
     return members[begin[k, j, i] : end[k, j, i]]
 
 
-@njit(cache=True)
+@compiled
 def _copy(source, count, target, start):
     """Copy the first entries; as a loop, since a slice assignment takes seconds to compile."""
     for p in range(count):
         target[start + p] = source[p]
 
 
-@njit(cache=True)
+@compiled
 def _unravel(index, rows, columns):
     """Three indices of a flat one."""
     return index // (rows * columns), index // columns % rows, index % columns
 
 
-@njit(cache=True)
+@compiled
 def _cell_centre(k, j, i, size, centre):
     """Write the middle of a cubic cell into `centre`, nm."""
     centre[0], centre[1], centre[2] = (k + 0.5) * size, (j + 0.5) * size, (i + 0.5) * size
 
 
-@njit(cache=True)
+@compiled
 def _fill_block(grid, corner, who):
     """Fill a block that lies deep inside one neurite."""
     k, j0, i0 = corner
@@ -265,7 +266,7 @@ def _fill_block(grid, corner, who):
             grid.membrane[k, j, i] = 0
 
 
-@njit(cache=True)
+@compiled
 def _paint_block(capsules, shortlist, warp, view, grid, corner):
     """Paint the voxels of a block one by one.
 
@@ -296,7 +297,7 @@ def _paint_block(capsules, shortlist, warp, view, grid, corner):
             grid.membrane[k, j, i] = int(255.0 * _smeared(depth, tilt, look[0], look[1]))
 
 
-@njit(cache=True)
+@compiled
 def _owner_at(capsules, shortlist, point, off, glia):
     """Neuron id at a point, distance to its border (nm) and the border's slope along z (0..1).
 
@@ -332,7 +333,7 @@ def _owner_at(capsules, shortlist, point, off, glia):
     return who, (second - best) / slope, abs(gz) / slope
 
 
-@njit(cache=True)
+@compiled
 def _smeared(depth, tilt, width, thickness):
     """Darkness of a Gaussian membrane that is averaged over the thickness of a section.
 

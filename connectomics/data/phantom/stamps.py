@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
+
+from connectomics.compiling import compiled
 
 
-@njit(cache=True)
+@compiled
 def stamp_vesicles(vesicles, host, neurons, resolution, ink, image):
     """Draw the rings that vesicles leave in the sections they touch.
 
@@ -38,7 +39,7 @@ def stamp_vesicles(vesicles, host, neurons, resolution, ink, image):
                 _stamp_ring(image[k], neurons[k], host[v], (y, x, ring), resolution, faded)
 
 
-@njit(cache=True)
+@compiled
 def _stamp_ring(plane, ids, host, circle, resolution, ink):
     """Draw one ring, slightly dark inside, on the pixels of its host."""
     y, x, ring = circle
@@ -56,7 +57,7 @@ def _stamp_ring(plane, ids, host, circle, resolution, ink):
                 plane[j, i] += (grey - plane[j, i]) * dark * strength
 
 
-@njit(cache=True)
+@compiled
 def nearest_points(points, reach, low, resolution, index, distance):
     """Find for every voxel of a box the nearest of some points, where one is within reach.
 
@@ -85,7 +86,7 @@ def nearest_points(points, reach, low, resolution, index, distance):
                         index[k, j, i], distance[k, j, i] = p, away
 
 
-@njit(cache=True)
+@compiled
 def thin_out(points, spacing):
     """Walk through points in order and keep those at least `spacing` from all kept before.
 

@@ -12,7 +12,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from connectomics.decoding.kernels.compiling import compiled
+from connectomics.compiling import compiled
 
 ZERO, WORD = np.uint64(0), np.uint64(64)
 ALL = np.uint64(0xFFFFFFFFFFFFFFFF)

@@ -15,7 +15,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from connectomics.decoding.kernels.compiling import compiled
+from connectomics.compiling import compiled
 
 ZERO, ONE, LAST = np.uint64(0), np.uint64(1), np.uint64(63)
 ALL = np.uint64(0xFFFFFFFFFFFFFFFF)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from connectomics.decoding.kernels.compiling import compiled
+from connectomics.compiling import compiled
 
 
 @compiled
@@ -30,6 +30,13 @@ def test_bits(rows, width, index, out):
     for v in range(index.size):
         row, x = index[v] // width, index[v] % width
         out[v] = (rows[row, x // 64] >> np.uint64(x % 64)) & np.uint64(1)
+
+
+@compiled
+def count_levels(p, counts):
+    """Count the voxels of p (Z, Y, X) float32 by p * 255, rounded; NaN counts as 0."""
+    for value in p.flat:
+        counts[int(value * 255 + 0.5) if 0 < value <= 1 else 0] += 1
 
 
 @compiled

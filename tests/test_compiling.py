@@ -8,11 +8,10 @@ import time
 import numba
 import pytest
 
-from connectomics.decoding import kernels
-from connectomics.decoding.kernels import compiling
-from connectomics.decoding.kernels.compiling import announced_compilation, compiled
+from connectomics import compiling
+from connectomics.compiling import announced_compilation, compiled
 
-NOTICE = "Compiling the decoder for this machine"
+NOTICE = "Compiling for this machine"
 
 
 def fresh_function():
@@ -22,7 +21,7 @@ def fresh_function():
 
 def test_a_long_compilation_is_announced_once(monkeypatch, caplog):
     monkeypatch.setattr(compiling, "PATIENCE", 1e-4)
-    with caplog.at_level(logging.WARNING, "connectomics.decoding"), announced_compilation():
+    with caplog.at_level(logging.WARNING, "connectomics.compiling"), announced_compilation():
         assert fresh_function()(3) == 10
         assert fresh_function()(4) == 17
     assert len(caplog.messages) == 1
@@ -32,7 +31,7 @@ def test_a_long_compilation_is_announced_once(monkeypatch, caplog):
 def test_a_short_one_and_a_long_run_are_not(monkeypatch, caplog):
     monkeypatch.setattr(compiling, "PATIENCE", 20.0)
     function = fresh_function()
-    with caplog.at_level(logging.WARNING, "connectomics.decoding"):
+    with caplog.at_level(logging.WARNING, "connectomics.compiling"):
         with announced_compilation():
             function(3)
         monkeypatch.setattr(compiling, "PATIENCE", 1e-4)
@@ -46,7 +45,7 @@ def test_a_short_one_and_a_long_run_are_not(monkeypatch, caplog):
 def test_times_add_up(monkeypatch, caplog, calls):
     """Three compilations that are each within the limit pass it together."""
     watch = compiling._Stopwatch(0.3)
-    with caplog.at_level(logging.WARNING, "connectomics.decoding"):
+    with caplog.at_level(logging.WARNING, "connectomics.compiling"):
         for _ in range(calls):
             watch.on_start(None)
             watch.on_start(None)  # a function called by the function
@@ -60,8 +59,3 @@ def test_functions_compile_where_nothing_can_be_kept():
     scope = {}
     exec("def twice(x):\n    return 2 * x", scope)  # numba finds no file to keep it beside
     assert compiled(scope["twice"])(21) == 42
-
-
-def test_there_are_no_other_kernels():
-    with pytest.raises(AttributeError, match="has no attribute 'loops'"):
-        _ = kernels.loops

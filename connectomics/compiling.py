@@ -69,6 +69,6 @@ class _Stopwatch(event.Listener):
 
 def _announce() -> None:
     logger.warning(
-        "Compiling the decoder for this machine. It takes some seconds, once: "
+        "Compiling for this machine. It takes some seconds, once: "
         "the compiled code is kept for later runs."
     )
