@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from connectomics.config import Config
 from connectomics.data.build import HeldOut, measure
-from connectomics.data.io import LazyVolume
 from connectomics.data.processing import ImageStatistics, channel_names, normalize
 from connectomics.data.volumes import LabelledVolume
-from connectomics.results import KEY, VolumeResults, digest, is_made_from, replacing
+from connectomics.results import KEY, VolumeResults, digest, is_made_from, replacing, state_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -55,7 +54,7 @@ class Predictor:
         transform = self.config.data.image_transform
         statistics = measure([held.whole for held, _ in volumes], transform, self.pooled)
         for ((volume, whole), results), measured in zip(volumes, statistics, strict=True):
-            key = digest(made_from, identity(volume), identity(whole))
+            key = digest(made_from, state_of(volume.image), state_of(whole.image))
             if is_made_from(results.probabilities, key):
                 print(f"infer: {results.probabilities} is up to date")
                 continue
@@ -116,13 +115,3 @@ def load_predictor(config: Config, checkpoint: Path) -> Predictor:
     return Predictor(
         network, sliding, config, checkpoint, pooled and ImageStatistics.from_dict(pooled)
     )
-
-
-def identity(volume: LabelledVolume) -> list[Any]:
-    """What tells the image of a volume from another, or from a later state of the same file."""
-    image = volume.image
-    if not isinstance(image, LazyVolume):
-        return [image.name, image.shape]
-    file = Path(image.source.partition("::")[0]).expanduser()
-    changed = file.stat().st_mtime_ns if file.is_file() else None
-    return [image.source, image.shape, image.origin, changed]

@@ -32,14 +32,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from connectomics.config.schema import SplitSection
 from connectomics.data.io import LazyVolume, open_volume
-from connectomics.data.volumes import LabelledVolume
+from connectomics.data.io.location import format_of, parse_location
+from connectomics.data.io.sections import find_sections
+from connectomics.data.volumes import LabelledVolume, Volume
 from connectomics.decoding import EXPORTS
 from connectomics.errors import CheckpointError, DataError
 from connectomics.files import writing_to
 from connectomics.runs import RunFolder, keep_earlier, newest, run_of_checkpoint
 
 KEY = "config_hash"
+NEW = ".new_"
+"""What the name of a folder begins with whose files are not whole yet."""
+
 FILES_REMEDY = """\
   Labels that were not made in a run need no config:
     python scripts/main.py --mode decode labels=FILE output=FOLDER
@@ -95,29 +101,49 @@ def folders_of_volumes(
     parent: Path, volumes: Sequence[LabelledVolume]
 ) -> list[tuple[LabelledVolume, VolumeResults]]:
     """Give each volume a folder, named after it; a name used twice gets a number."""
-    used: dict[str, int] = {}
-    pairs = []
-    for volume in volumes:
-        used[volume.name] = used.get(volume.name, 0) + 1
-        number = f"_{used[volume.name]}" if used[volume.name] > 1 else ""
-        pairs.append((volume, VolumeResults(parent / f"{volume.name}{number}")))
-    return pairs
+    return list(zip(volumes, _folders(parent, [volume.name for volume in volumes]), strict=True))
 
 
-def existing_results(run: RunFolder) -> list[VolumeResults]:
+def _folders(parent: Path, names: Sequence[str]) -> list[VolumeResults]:
+    before = [names[:i].count(name) for i, name in enumerate(names)]
+    numbered = [f"{n}_{k + 1}" if k else n for n, k in zip(names, before, strict=True)]
+    return [VolumeResults(parent / name) for name in numbered]
+
+
+def existing_results(run: RunFolder, split: SplitSection | None) -> list[VolumeResults]:
     """Find the volumes whose probabilities lie in a run folder.
+
+    Args:
+        run: The folder.
+        split: Names the volumes to find, which need not be there themselves; all are found where
+            it names none.
 
     Raises:
         DataError: There are none.
     """
-    found = [VolumeResults(p.parent) for p in sorted(run.results.glob("*/probabilities.h5"))]
+    named = _folders(run.results, _names(split))
+    there = [VolumeResults(p.parent) for p in sorted(run.results.glob("*/probabilities.h5"))]
+    found = [one for one in named or there if one in there]
     if not found:
-        raise DataError(
-            str(run.results),
-            "holds no probabilities.",
-            f"Make them first with --mode infer.\n{FILES_REMEDY}",
-        )
+        problem = "holds no probabilities."
+        if there:
+            wanted, others = (", ".join(one.folder.name for one in r) for r in (named, there))
+            problem = f"holds no probabilities of {wanted} (data.test), only of {others}."
+        remedy = f"Make them first with --mode infer.\n{FILES_REMEDY}"
+        raise DataError(str(run.results), problem, remedy)
+    for one in named:
+        if one not in found:
+            print(f"  {one.probabilities} is not there; make it with --mode infer")
     return found
+
+
+def _names(split: SplitSection | None) -> list[str]:
+    """What `open_split` calls the volumes of a split."""
+    if split is None:
+        return []
+    if split.phantom is not None:
+        return [f"phantom_{split.phantom.seed}"]
+    return [parse_location(source).name for source in split.image or ()]
 
 
 def require_checkpoint(checkpoint: Path | None, save_path: str, mode: str) -> Path:
@@ -186,11 +212,27 @@ def digest(*parts: Any) -> str:
     return text.hexdigest()[:12]
 
 
-def state_of(volume: LazyVolume) -> list[Any]:
-    """What tells a volume on disk from others, and from a later state of the same file."""
-    file = Path(volume.source.partition("::")[0]).expanduser()
-    changed = file.stat().st_mtime_ns if file.is_file() else None
-    return [volume.source, volume.shape, volume.origin, changed]
+def state_of(volume: Volume) -> list[Any]:
+    """What tells a volume on disk from others, and from a later state of the same files.
+
+    Of several files, the time of the newest counts. Chunks of a Zarr array that are written
+    anew one by one do not count.
+    """
+    assert isinstance(volume, LazyVolume)
+    place = [volume.resolution, volume.offset_nm]
+    return [volume.source, volume.shape, volume.origin, place, _changed(volume)]
+
+
+def _changed(volume: LazyVolume) -> int:
+    location = parse_location(volume.source)
+    match format_of(location):
+        case "sections":
+            files = find_sections(location)
+        case "zarr":
+            files = (location.path / volume.dataset).iterdir()
+        case _:
+            files = (location.path,)
+    return max(file.stat().st_mtime_ns for file in files)
 
 
 def is_made_from(path: Path, key: str) -> bool:
@@ -208,7 +250,7 @@ def replacing(*paths: Path, stale: Iterable[Path] = ()) -> Iterator[list[Path]]:
     What stood there goes to `earlier/`, and it is said where; if writing fails, it stays.
 
     Args:
-        paths: Final places, all in one folder.
+        paths: Final places, all in one folder. The first takes its name last.
         stale: What was made from the earlier results and goes with them.
 
     Yields:
@@ -217,7 +259,9 @@ def replacing(*paths: Path, stale: Iterable[Path] = ()) -> Iterator[list[Path]]:
     parent = paths[0].parent
     with writing_to(parent):
         parent.mkdir(parents=True, exist_ok=True)
-        folder = TemporaryDirectory(prefix=".new_", dir=parent)
+        for left in sorted(parent.glob(f"{NEW}*")):
+            print(f"  {left} is what a run that was killed left; if none is going on, delete it")
+        folder = TemporaryDirectory(prefix=NEW, dir=parent)
     with folder as name:
         new = [Path(name) / path.name for path in paths]
         yield new
@@ -225,5 +269,6 @@ def replacing(*paths: Path, stale: Iterable[Path] = ()) -> Iterator[list[Path]]:
             kept = keep_earlier(path)
             if kept:
                 print(f"  the earlier {path.name} is kept as {kept}")
-        for path, written in zip(paths, new, strict=True):
+        # The first carries the digest, so it comes last: a run that is killed here begins anew.
+        for path, written in reversed(list(zip(paths, new, strict=True))):
             written.rename(path)

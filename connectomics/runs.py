@@ -156,14 +156,15 @@ def keep_earlier(path: Path, *companions: Path) -> Path | None:
     if not path.exists():
         return None
     stamp = datetime.fromtimestamp(path.stat().st_mtime).strftime("%Y-%m-%d_%H-%M-%S")
+    moved = [path, *(other for other in companions if other.exists())]
     with writing_to(path):
         for suffix in ("", *(f"_{number}" for number in range(2, 1000))):
-            kept = path.parent / EARLIER / f"{stamp}{suffix}" / path.name
-            if not kept.exists():
-                kept.parent.mkdir(parents=True, exist_ok=True)
-                for moved in (path, *(other for other in companions if other.exists())):
-                    moved.rename(kept.parent / moved.name)
-                return kept
+            folder = path.parent / EARLIER / f"{stamp}{suffix}"
+            if not any((folder / one.name).exists() for one in moved):
+                folder.mkdir(parents=True, exist_ok=True)
+                for one in moved:
+                    one.rename(folder / one.name)
+                return folder / path.name
     raise RuntimeError(f"a thousand earlier versions of {path}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from connectomics.data.io import LazyVolume
 from connectomics.data.processing import clean_label
 from connectomics.data.volumes import LabelledVolume
 from connectomics.decoding import list_synapses
+from connectomics.errors import DataError
 from connectomics.evaluation import (
     SITE_METRICS,
     Encoding,
@@ -20,6 +22,7 @@ from connectomics.evaluation import (
     LabelPair,
     Sites,
     interpret,
+    likely_encoding,
     write_report,
 )
 from connectomics.evaluation.encoding import SIDED
@@ -52,15 +55,20 @@ def read_pair(
         DataError: A file cannot be read, or does not hold labels.
     """
     truth, mask = read_truth(volume)
+    found = clean_label(prediction.read(), prediction.name).label
     pair = LabelPair(
         volume.name,
         truth,
-        clean_label(prediction.read(), prediction.name).label,
+        found,
         prediction_encoding=encoding,
         resolution=volume.resolution,
         mask=mask,
         confidence=None if table is None else confidences(table),
-        notes=("synthetic EM, not real tissue",) if volume.synthetic else (),
+        notes=(
+            *_notes(volume, mask),
+            *_encoding_doubts(truth, section.truth_encoding, encoding),
+            *_overlap_doubts(truth, found),
+        ),
     )
     compares_sites = any(metric.name in SITE_METRICS for metric in section.metrics)
     if volume.resolution is None or not compares_sites:
@@ -106,13 +114,47 @@ def read_truth(volume: LabelledVolume) -> tuple[np.ndarray, np.ndarray | None]:
     Returns:
         (Z, Y, X) labels, and a mask of the same shape: inside the volume's mask, and where its
         label is not invalid. None where everything counts.
+
+    Raises:
+        DataError: The label cannot be read or holds no labels, or nothing counts.
     """
     assert volume.label is not None
-    truth = clean_label(volume.label.read(), volume.label.name)
-    if volume.mask is None:
-        return truth.label, truth.mask
-    mask = volume.mask.read() > 0
-    return truth.label, mask if truth.mask is None else mask & truth.mask
+    truth, mask = clean_label(volume.label.read(), volume.label.name)
+    if volume.mask is not None:
+        given = volume.mask.read() > 0
+        mask = given if mask is None else given & mask
+    if mask is not None and not mask.any():
+        problem = "no voxel counts: they are all outside the mask, or marked as invalid."
+        raise DataError(volume.name, problem, "The mask has to be above 0 where labels count.")
+    return truth, mask
+
+
+def _notes(volume: LabelledVolume, mask: np.ndarray | None) -> Iterator[str]:
+    if volume.synthetic:
+        yield "synthetic EM, not real tissue"
+    if mask is not None and not mask.all():
+        left_out = 1 - np.count_nonzero(mask) / mask.size
+        yield f"{left_out:.2%} of the voxels are unlabelled and were left out first."
+
+
+def _encoding_doubts(truth: np.ndarray, stated: Encoding, prediction: Encoding) -> Iterator[str]:
+    """Whether a truth that nobody says how it is stored looks like what it is taken for."""
+    likely = likely_encoding(truth) if stated == "auto" else "auto"
+    sided = prediction in SIDED
+    if likely != "auto" and prediction != "auto" and (likely in SIDED) != sided:
+        taken = "labels with pre and post sides" if sided else "one id per object"
+        yield (
+            f"truth looks like {likely} labels and was read as {taken}, as the prediction is; "
+            "evaluation.truth_encoding says how it is stored."
+        )
+
+
+def _overlap_doubts(truth: np.ndarray, found: np.ndarray) -> Iterator[str]:
+    if truth.any() and found.any() and not np.logical_and(truth, found).any():
+        yield (
+            "no labelled voxel of the prediction is one of the truth: do they show the same "
+            "tissue, with the axes in the same order?"
+        )
 
 
 def _with_sites(

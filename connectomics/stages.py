@@ -13,6 +13,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 
 from connectomics import tuning
@@ -21,6 +22,7 @@ from connectomics.config.schema import ScoringSection, SplitSection
 from connectomics.data.build import HeldOut, open_split
 from connectomics.data.checks import check_data, check_settings, names_neurons
 from connectomics.data.io import LazyVolume, open_volume
+from connectomics.data.overlap import learned_faults
 from connectomics.data.processing import clean_label
 from connectomics.data.volumes import LabelledVolume
 from connectomics.decoding import check_exports, read_table, steps
@@ -40,7 +42,12 @@ from connectomics.results import (
 )
 from connectomics.runs import RunFolder, new_run, run_of_checkpoint, write_provenance
 from connectomics.scoring import read_pair, write_scores
-from connectomics.validating import read_validation, require_held_back, validation_section
+from connectomics.validating import (
+    notes_on_training,
+    read_validation,
+    require_held_back,
+    validation_section,
+)
 
 
 def check_names(config: Config) -> list[Fault]:
@@ -78,6 +85,9 @@ def train(resolved: Resolved, checkpoint: Path | None) -> None:
 
     config = resolved.config
     _require(check_data(config.data, "train"))
+    for split in ("val", "test"):
+        for fault in learned_faults(getattr(config.data, split), f"data.{split}", config.data):
+            print(f"train: warning: {fault}", file=sys.stderr)
     training = prepare(config, resume_from=checkpoint)
     run = new_run(config.save_path)
     notes = {"description": config.description}
@@ -101,7 +111,7 @@ def infer(resolved: Resolved, checkpoint: Path | None) -> None:
 
 
 def decode(resolved: Resolved, checkpoint: Path | None) -> None:
-    """Turn the probabilities of a run into labels, and list the synapses."""
+    """Turn the probabilities of the test volumes into labels, and list the synapses."""
     config, split = resolved.config, resolved.config.data.test
     if not config.decoding.steps:
         raise ConfigError(
@@ -111,15 +121,13 @@ def decode(resolved: Resolved, checkpoint: Path | None) -> None:
         )
     _require(check_data(config.data, "decode"))
     run = run_of(checkpoint, config.save_path)
-    found = existing_results(run)
+    found = existing_results(run, split)
     resolution = split.resolution if split else None
     sizes = {str(p): voxel_size_of(p, resolution) for p in (one.probabilities for one in found)}
     _require(voxel_size_faults(sizes, config.decoding))
     neurons = _neurons(run, split)
     for results in found:
         known = neurons.get(results.folder)
-        if neurons and known is None:
-            print(f"decode: data.test names no neurons for {results.folder.name}: no partners")
         decode_volume(results, config.decoding, neurons=known, resolution=resolution)
 
 
@@ -129,7 +137,8 @@ def evaluate(resolved: Resolved, checkpoint: Path | None) -> None:
     _require(check_data(config.data, "evaluate"))
     run = run_of(checkpoint, config.save_path)
     volumes = results_of_volumes(run, open_split(config.data.test, "data.test"))
-    report = evaluate_volumes(_pairs(volumes, config.evaluation), config.evaluation)
+    seen = notes_on_training(config.data.test, run)
+    report = evaluate_volumes(_pairs(volumes, seen, config.evaluation), config.evaluation)
     synthetic = any(volume.synthetic for volume, _ in volumes)
     written = write_scores(report, run.results, synthetic=synthetic)
     for volume, results in volumes:
@@ -229,10 +238,10 @@ def _neurons(run: RunFolder, split: SplitSection | None) -> dict[Path, LazyVolum
 
 
 def _pairs(
-    volumes: list[tuple[LabelledVolume, VolumeResults]], section: ScoringSection
+    volumes: list[tuple[LabelledVolume, VolumeResults]], seen: list[str], section: ScoringSection
 ) -> Iterator[LabelPair]:
-    """Read truth and prediction, one volume at a time."""
-    for volume, results in volumes:
+    """Read truth and prediction, one volume at a time, with a note of what training has seen."""
+    for (volume, results), note in zip_longest(volumes, seen):
         with open_volume(results.labels) as labels:
             if labels.shape != volume.shape:
                 raise DataError(
@@ -242,7 +251,8 @@ def _pairs(
                 )
             table = read_table(results.table) if results.table.is_file() else None
             encoding = labels.attributes["encoding"]
-            yield read_pair(volume, labels, section, encoding=encoding, table=table)
+            pair = read_pair(volume, labels, section, encoding=encoding, table=table)
+            yield pair._replace(notes=(note, *pair.notes)) if note else pair
 
 
 def _draw(volume: LabelledVolume, results: VolumeResults) -> None:

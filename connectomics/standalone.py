@@ -6,7 +6,7 @@ decode     one label volume → the table of its synapses, and exports
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -61,11 +61,20 @@ def evaluate(section: EvaluateFiles) -> None:
     )
     table = read_table(section.table) if section.table else None
     pair = read_pair(volume, prediction, section, encoding=found.encoding, table=table)
-    notes = (*pair.notes, *true.notes("truth"), *found.notes("prediction"))
+    if pair.confidence and found.encoding == "polarity":
+        _require_same_synapses(section, pair.prediction, pair.confidence)
+    notes = (
+        true.note("truth", truth),
+        found.note("prediction", prediction),
+        *pair.notes,
+        *_disagreements(truth, prediction),
+        *_why_no_polarity(section, true.encoding, found.encoding),
+    )
     report = evaluate_volumes([pair._replace(notes=notes)], section)
     files = ("truth", "prediction", "mask", "table", "neurons", "annotations")
     named = {name: getattr(section, name) for name in files if getattr(section, name)}
-    report = replace(report, settings={**named, **report.settings})
+    read = {"resolution": volume.resolution, "prediction_encoding": found.encoding}
+    report = replace(report, settings={**named, **report.settings, **read})
     print(report.table())
     if section.output is None:
         print("evaluate: nothing is written; output=FOLDER keeps the scores")
@@ -149,6 +158,9 @@ def _missing(mode: FileMode, section: Any) -> Iterator[Fault]:
 
 
 def _evaluate_faults(section: EvaluateFiles) -> Iterator[Fault]:
+    if any(metric.name == "cremi_partners" for metric in section.metrics) and not section.neurons:
+        remedy = "Add neurons=FILE, a segmentation of the same tissue."
+        yield Fault("neurons", "not given, and cremi_partners compares neurons.", remedy)
     encoding = section.prediction_encoding
     for fault in check_evaluation(section, prediction_encoding=encoding):
         yield replace(fault, where=fault.where.removeprefix("evaluation."))
@@ -195,12 +207,13 @@ class Stored(NamedTuple):
     encoding: Encoding
     guessed: bool = False
 
-    def notes(self, name: str) -> tuple[str, ...]:
-        """What a reader has to know."""
-        if not self.guessed or self.encoding == "auto":
-            return ()
-        read = f"{name} was read as {self.encoding} labels, going by their values"
-        return (f"{read}; say {name}_encoding=... if they are others.",)
+    def note(self, name: str, volume: LazyVolume) -> str:
+        """Which file it was, and as what it was read."""
+        if self.encoding == "auto":
+            return f"{name} is {volume.source}."
+        guess = f", going by their values (if they are others: {name}_encoding=...)"
+        read = f"read as {self.encoding} labels{guess if self.guessed else ''}"
+        return f"{name} is {volume.source}, {read}."
 
 
 def _stored(volume: LazyVolume, given: Encoding, labels: np.ndarray | None = None) -> Stored:
@@ -213,6 +226,39 @@ def _stored(volume: LazyVolume, given: Encoding, labels: np.ndarray | None = Non
     if labels is None:
         labels = clean_label(volume.read(), volume.source).label
     return Stored(likely_encoding(labels), guessed=True)
+
+
+def _disagreements(truth: LazyVolume, prediction: LazyVolume) -> Iterator[str]:
+    """What truth and prediction say of themselves that does not go together."""
+    if _place(truth) == _place(prediction):
+        yield "truth and prediction are the same volume."
+    size, other = truth.resolution, prediction.resolution
+    if size is not None and other is not None and not np.allclose(size, other, rtol=1e-3):
+        yield (
+            f"truth says {_in_nm(size)} per voxel (z, y, x), prediction {_in_nm(other)}: do they "
+            "show the same tissue? Distances are by the truth's."
+        )
+    if not np.allclose(truth.offset_nm, prediction.offset_nm):
+        yield (
+            f"truth says that it begins at {_in_nm(truth.offset_nm)} (z, y, x), prediction at "
+            f"{_in_nm(prediction.offset_nm)}: they were laid over one another voxel by voxel."
+        )
+
+
+def _place(volume: LazyVolume) -> tuple[Path, str]:
+    return Path(volume.source.partition("::")[0]).resolve(), volume.dataset
+
+
+def _in_nm(triple: Sequence[float]) -> str:
+    return " x ".join(f"{value:g}" for value in triple) + " nm"
+
+
+def _why_no_polarity(section: EvaluateFiles, *encodings: Encoding) -> Iterator[str]:
+    """Where one volume has sides and the other has not, and nobody asked for what is scored."""
+    sided = [encoding in SIDED for encoding in encodings]
+    if not section.metrics and any(sided) and "polarity" not in default_metrics(*encodings):
+        name = "prediction" if sided[0] else "truth"
+        yield f"there are no scores of polarity: {name} has no pre and post sides."
 
 
 def _synapses(volume: LazyVolume, given: Encoding) -> Interpretation:
@@ -253,6 +299,25 @@ def _table_faults(table: str) -> list[Fault]:
         return list(error.faults)
     problem = "lists synapses without a confidence, as a table of ground truth does."
     return [] if known is not None else [Fault(table, problem, "Leave table=... out.")]
+
+
+def _require_same_synapses(
+    section: EvaluateFiles, prediction: np.ndarray, listed: Mapping[int, float]
+) -> None:
+    """Make sure that a table is of these labels: numbered anew, it would rank others."""
+    labels = np.unique(prediction).tolist()
+    numbers = {(label + 1) // 2 for label in labels if label}
+    for lists, holds, some in (
+        ("lists", "does not hold", listed.keys() - numbers),
+        ("lacks", "holds", numbers - listed.keys()),
+    ):
+        if some:
+            raise DataError(
+                str(section.table),
+                f"{lists} {len(some)} synapse{'s' if len(some) > 1 else ''} that "
+                f"{section.prediction} {holds}, such as number {min(some)}.",
+                "Name the table that was made with these labels.",
+            )
 
 
 def _require_metrics(section: EvaluateFiles, prediction_encoding: Encoding) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from connectomics.config import Resolved, load_config
-from connectomics.config.schema import DataSection, NamedSection
+from connectomics.config.schema import DataSection, NamedSection, SplitSection
 from connectomics.data.build import HeldOut, open_validation
 from connectomics.data.io import LazyVolume, open_volume
+from connectomics.data.overlap import learned_faults, training_notes
 from connectomics.decoding.steps import needs_resolution
 from connectomics.errors import ConfigError, DataError, Fault
 from connectomics.labelling import read_neurons
@@ -33,8 +34,31 @@ def validation_section(resolved: Resolved) -> DataSection:
     return training.model_copy(update={"test": data.test})
 
 
+def notes_on_training(split: SplitSection | None, run: RunFolder) -> list[str]:
+    """Say of each volume of a split what the training of a run has seen of it.
+
+    Args:
+        split: Volumes to score; all are there.
+        run: With the config of its training; without one that can be read, nothing is known.
+
+    Returns:
+        One text per volume, see `training_notes`; none at all where nothing is known.
+    """
+    file = run.path / "config.yaml"
+    if split is None or not file.is_file():
+        return []
+    try:
+        training = load_config(file).config.data
+    except ConfigError:  # of another version; the scores do not depend on it
+        return []
+    return training_notes(split, training)
+
+
 def require_held_back(section: DataSection, run: RunFolder) -> None:
-    """Check that what the config holds back is what the training of a run held back.
+    """Check that a network is not tuned on what it learned from.
+
+    What the config holds back has to be what the training of the run held back, and volumes of
+    their own must not share a section with those of training.
 
     Args:
         section: From `validation_section`.
@@ -43,15 +67,22 @@ def require_held_back(section: DataSection, run: RunFolder) -> None:
     Raises:
         ConfigError: The network has been trained on volumes that it would be tuned on.
     """
-    if section.val is not None:
-        return
     file = run.path / "config.yaml"
     if not file.is_file():
         print(f"tune: {run.path} has no config.yaml; what its training held back is not checked")
         return
-    before = _what_is_held_back(load_config(file).config.data)
-    now = _what_is_held_back(section)
-    faults = [
+    training = load_config(file).config.data
+    if section.val is not None:
+        faults = learned_faults(section.val, "data.val", training)
+    else:
+        faults = _held_back_faults(section, training, file)
+    if faults:
+        raise ConfigError.of(faults)
+
+
+def _held_back_faults(section: DataSection, training: DataSection, file: Path) -> list[Fault]:
+    before, now = _what_is_held_back(training), _what_is_held_back(section)
+    return [
         Fault(
             key,
             f"is {_shown(now[key])} here and was {_shown(before[key])} when the network was "
@@ -61,8 +92,6 @@ def require_held_back(section: DataSection, run: RunFolder) -> None:
         for key in now
         if now[key] != before[key]
     ]
-    if faults:
-        raise ConfigError.of(faults)
 
 
 def _what_is_held_back(section: DataSection) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,6 +42,8 @@ where to read on:
   README.md                first steps, and your own volumes in ten lines
   tutorials/               configs to start from; --print-config shows every setting there is
   datasets/README.md       how to get the data they name
+  docs/decoding.md         from probabilities to synapses: the decoders and their settings
+  docs/scores.md           what each score means
   docs/tuning.md           better settings for the decoder, and how to use them
   docs/architecture.md     how the program is built
 """
@@ -63,6 +66,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         _run(*_parse(arguments))
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the output has seen enough, as in `... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except ConnectomicsError as error:
         print(error, file=sys.stderr)
         return 2

@@ -86,6 +86,16 @@ def test_looking_at_a_config_does_without_torch(arguments: tuple[str, ...]):
     assert not modules_after("--config", EM_R50, *arguments) & slow
 
 
+def test_output_may_be_cut_short():
+    command = [sys.executable, str(SCRIPT), "--json-schema"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
 def test_help_lists_modes_and_where_to_read_on(run):
     code, out, _ = run("--help")
     assert code == 0

@@ -75,6 +75,19 @@ def test_an_older_result_is_kept_when_a_new_one_takes_its_name(tmp_path):
     assert all(path.parent.parent == tmp_path / "earlier" for path in kept)
 
 
+def test_a_companion_overwrites_none_that_was_kept_in_the_same_second(tmp_path):
+    table, labels = tmp_path / "synapses.csv", tmp_path / "labels.h5"
+    for text in ("first", "second"):
+        for path in (labels, table):
+            path.write_text(text)
+            os.utime(path, (1_000_000, 1_000_000))
+        if text == "second":
+            labels, table = table, labels  # now the table leads
+        keep_earlier(labels, table)
+    kept = sorted((tmp_path / "earlier").glob("*/*"))
+    assert [path.read_text() for path in kept] == ["first", "first", "second", "second"]
+
+
 def test_what_was_made_together_is_kept_together(tmp_path):
     study, preset = tmp_path / "study", tmp_path / "decoding" / "tuned.yaml"
     preset.parent.mkdir()

@@ -113,6 +113,8 @@ def test_the_scores_are_kept_where_asked_and_earlier_ones_too(run):
         "truth_encoding": "polarity",
         "ignore_border": False,
         "metrics": {},
+        "resolution": None,
+        "prediction_encoding": "polarity",
     }
     at_half = scores["pooled"]["polarity"]["at"]["0.5"]
     assert at_half["average_precision"] == pytest.approx(2 / 3)
@@ -140,17 +142,50 @@ def test_how_labels_are_stored(run):
     save_volume("odd.h5", TRUTH, attributes={"encoding": "utf-8"})
     out = run("evaluate", "truth=said.h5", "prediction=said.h5")
     assert "detection: one-to-one" in out
-    assert "was read as" not in out  # the file says it
-    assert row(out, "0.5")[-1] == "6/0/0"
+    assert "truth is said.h5, read as instance labels.\n" in out  # the file says it
+    assert row(out, "0.5")[-2] == "6/0/0"
     out = run("evaluate", "truth=binary.h5", "prediction=pred.h5")
-    assert "truth was read as binary labels, going by their values" in out
-    assert row(out, "0.5")[-1] == "3/0/0"
+    assert "truth is binary.h5, read as binary labels, going by their values" in out
+    assert "no scores of polarity: truth has no pre and post sides" in out
+    assert row(out, "0.5")[-2] == "3/0/0"
     out = run("evaluate", "truth=odd.h5", "prediction=odd.h5")
-    assert "prediction was read as polarity labels" in out
+    assert "prediction is odd.h5, read as polarity labels, going by their values" in out
     out = run("evaluate", "truth=said.h5", "prediction=said.h5", "truth_encoding=polarity",
               "prediction_encoding=polarity")  # fmt: skip
     assert row(out, "0.5")[:3] == ["1.000"] * 3
-    assert "was read as" not in out
+    assert "going by their values" not in out
+
+
+def test_semantic_labels_against_objects_without_sides(run):
+    """They are grouped, not taken for one object of pre and one of post voxels."""
+    save_volume("semantic.h5", SEMANTIC)
+    save_volume("objects.h5", INSTANCES)
+    for pair in (("semantic.h5", "objects.h5"), ("objects.h5", "semantic.h5")):
+        out = run("evaluate", f"truth={pair[0]}", f"prediction={pair[1]}")
+        assert row(out, "0.75")[-2] == "3/0/0"
+        assert "semantic.h5, read as semantic labels, going by their values" in out
+        assert "no scores of polarity" in out
+
+
+def test_one_synapse_against_objects_without_sides(run):
+    save_volume("one.h5", np.where(TRUTH <= 2, TRUTH, 0))
+    save_volume("objects.h5", np.where(INSTANCES == 1, 7, 0))
+    out = run("evaluate", "truth=one.h5", "prediction=objects.h5")
+    assert row(out, "0.75")[-2] == "1/0/0"
+
+
+def test_files_that_disagree_are_scored_and_it_is_said(run):
+    save_volume("fine.h5", TRUTH, resolution=NM)
+    save_volume("rounded.h5", FLIPPED, resolution=(30, 8.0004, 8))
+    save_volume("coarse.h5", FLIPPED, resolution=(40, 4, 4))
+    save_volume("moved.h5", FLIPPED, resolution=NM, offset_nm=(300, 0, 8))
+    assert "truth says" not in run("evaluate", "truth=fine.h5", "prediction=rounded.h5")
+    out = run("evaluate", "truth=fine.h5", "prediction=coarse.h5", "metrics=[cremi_clefts]")
+    assert "truth says 30 x 8 x 8 nm per voxel (z, y, x), prediction 40 x 4 x 4 nm" in out
+    out = run("evaluate", "truth=fine.h5", "prediction=moved.h5")
+    assert "it begins at 0 x 0 x 0 nm (z, y, x), prediction at 300 x 0 x 8 nm" in out
+    out = run("evaluate", "truth=fine.h5", "prediction=./fine.h5::main")
+    assert "truth and prediction are the same volume." in out
 
 
 def test_the_marks_of_cremi_and_the_mask(run):
@@ -160,15 +195,19 @@ def test_the_marks_of_cremi_and_the_mask(run):
     save_volume("marked.h5", marked)
     save_volume("found.h5", INSTANCES)
     out = run("evaluate", "truth=marked.h5", "prediction=found.h5")
-    assert row(out, "0.5")[-1] == "2/0/0"
+    assert row(out, "0.5")[-2] == "2/0/0"
+    assert "33.33% of the voxels are unlabelled and were left out first" in out
+    clefts = run("evaluate", "truth=marked.h5", "prediction=found.h5", "resolution=[30,8,8]",
+                 "metrics=[cremi_clefts]")  # fmt: skip
+    assert clefts.splitlines()[3].split() == ["found", "0.000", "0.000", "0.000", "0", "0"]
     save_volume("mask.h5", (np.arange(60) < 20) * np.ones(SHAPE, np.uint8))
     out = run("evaluate", "truth=marked.h5", "prediction=found.h5", "mask=mask.h5")
-    assert row(out, "0.5")[-1] == "1/0/0"
+    assert row(out, "0.5")[-2] == "1/0/0"
     submitted = INSTANCES.astype(np.uint64)
     submitted[submitted == 0] = 2**64 - 1
     save_volume("submitted.h5", submitted)
     out = run("evaluate", "truth=marked.h5", "prediction=submitted.h5")
-    assert row(out, "0.5")[-1] == "2/0/0"
+    assert row(out, "0.5")[-2] == "2/0/0"
 
 
 def test_every_metric(run):
@@ -240,6 +279,12 @@ def test_nothing_on_either_side(run):
          ["channels.h5: has shape (2, 6, 24, 60), where truth is a (Z, Y, X) volume."]),
         (["truth=truth.h5", "prediction=pred.h5", "metrics=[cremi_clefts]"],
          ["the voxel size is not known.", "resolution=[...]"]),
+        (["truth=truth.h5", "prediction=pred.h5", "metrics=[cremi_partners]"],
+         ["command line: neurons: not given, and cremi_partners compares neurons."]),
+        (["truth=truth.h5", "prediction=pred.h5", "mask=nowhere.h5"],
+         ["pred: no voxel counts: they are all outside the mask, or marked as invalid."]),
+        (["truth=truth.h5", "prediction=pred.h5", "iou_thresholds=[0.5,0.3,0.5]"],
+         ["command line: iou_thresholds[2]: 0.5 is named twice."]),
         (["truth=truth.h5", "prediction=pred.h5", "metrics=[points]"],
          ["where the synapses are is not known."]),
         (["truth=instances.h5", "prediction=pred.h5", "metrics=[points]", "resolution=[30,8,8]"],
@@ -249,7 +294,10 @@ def test_nothing_on_either_side(run):
         (["truth=truth.h5", "prediction=pred.h5", "table=truth.h5"],
          ["truth.h5: cannot be read as a table"]),
         (["truth=truth.h5", "prediction=pred.h5", "table=short.csv"],
-         ["2 predicted synapses have none, such as number 2."]),
+         ["short.csv: lacks 2 synapses that pred.h5 holds, such as number 2.",
+          "the table that was made with these labels"]),
+        (["truth=truth.h5", "prediction=pred.h5", "table=more.csv"],
+         ["more.csv: lists 1 synapse that pred.h5 does not hold, such as number 4."]),
         (["truth=truth.h5", "prediction=pred.h5", "table=short.csv", "metrics=[jaccard]"],
          ["command line: table: is read only for polarity, points, cremi_partners."]),
         (["truth=instances.h5", "prediction=pred.h5", "table=short.csv"],
@@ -275,9 +323,12 @@ def test_what_is_wrong_is_said_at_once(run, arguments, said):
     save_volume("channels.h5", np.stack([TRUTH, TRUTH]))
     save_volume("instances.h5", INSTANCES)
     save_volume("sized.h5", TRUTH, resolution=NM)
+    save_volume("nowhere.h5", np.zeros(SHAPE, np.uint8))
     table = synapse_table(TRUTH, resolution=NM)
     write_table(table, "truth.csv")
     write_table(table.head(1).assign(confidence=0.5), "short.csv")
+    more = pd.concat([table, table.tail(1).assign(synapse_id=4)], ignore_index=True)
+    write_table(more.assign(confidence=0.5), "more.csv")
     before = files(".")
     error = run("evaluate", *arguments, code=2)
     for text in said:
@@ -322,6 +373,10 @@ def test_semantic_labels_are_grouped_and_the_groups_are_kept(run):
         np.testing.assert_array_equal(grouped.read() % 2, SEMANTIC % 2)
         assert (grouped.resolution, grouped.offset_nm) == (NM, (300.0, 0.0, 0.0))
         assert grouped.attributes["encoding"] == "polarity"
+        sizes = np.bincount((grouped.read().ravel() + 1) // 2)
+    run("evaluate", "truth=semantic.h5", "prediction=pred.h5", "output=scores")
+    rows = pd.read_csv("scores/matches.csv")  # the same numbers
+    assert rows.truth_voxels.tolist() == sizes[rows.truth_id].tolist()
     run("decode", "labels=truth.h5", "output=made", "resolution=[30,8,8]")
     assert files("made") == {"synapses.csv"}
     run("evaluate", "truth=semantic.h5", "prediction=pred.h5")

@@ -232,6 +232,34 @@ def test_volumes_that_are_tested_on(work):
     )
 
 
+def test_volumes_that_the_network_learned_from(work):
+    err = refused(work, "data.val.image=train.h5", "data.val.label=train_label.h5")
+    assert "ConfigError: data.val: 12 sections (0 to 11) of train.h5 are also learned from." in err
+    assert "Name other volumes" in err
+
+
+def test_scores_of_what_training_has_seen_say_so(work):
+    seen = ["data.test.image=train.h5", "data.test.label=train_label.h5"]
+    assert work("test")[0] == 0
+    scores = work.run / "results" / "scores.txt"
+    assert "held-out" not in scores.read_text()
+    code, out, err = work("test", *seen)
+    assert code == 0, err
+    note = "- train: training learned from 12 of its 12 sections, so this is no held-out score\n"
+    assert note in out
+    assert note in scores.read_text()
+    code, _, err = work("train", *seen, checkpoint=False)
+    assert code == 0
+    assert err.startswith(
+        "train: warning: data.test: 12 sections (0 to 11) of train.h5 are also learned from.\n"
+    )
+    # A config that cannot be read any more says nothing, and keeps nobody from scoring.
+    (work.run / "config.yaml").write_text("modle: {}\n")
+    code, out, err = work("evaluate", *seen)
+    assert code == 0, err
+    assert "held-out" not in out
+
+
 def test_nothing_to_validate_on(work):
     err = refused(work, "~data.val", "~data.train")
     assert "data.val: no volumes are given, nor volumes of training to hold some back from" in err

@@ -1,4 +1,4 @@
-"""Whether tuning would see what is tested on, found before a voxel is read."""
+"""Whether splits share sections that have to be apart, found before a voxel is read."""
 
 from __future__ import annotations
 
@@ -45,23 +45,74 @@ def overlap_faults(section: DataSection) -> list[Fault]:
     Raises:
         DataError: There is no room to hold anything back.
     """
-    tested = _numbers([] if section.test is None else _stacks(section.test, missing_ok=True))
+    tested = _numbers(_stacks(section.test, missing_ok=True))
     where = "data.train" if section.val is None else "data.val"
-    faults = []
-    for stack in _validation(section):
-        shared = sorted({n for key, n in _numbers([stack]).items() if key in tested})
-        if not shared:
-            continue
-        held = ", held back for validation," if section.val is None else ""
-        faults.append(
-            Fault(
-                where,
-                f"{_named(shared, stack.name + held)} also in data.test.",
-                "Tuned on what is tested, settings score better than they are. Validate on "
-                "other volumes, data.val, or other sections, z_range.",
-            )
+    held = ", held back for validation," if section.val is None else ""
+    return [
+        Fault(
+            where,
+            f"{_named(shared, stack.name + held)} also in data.test.",
+            "Tuned on what is tested, settings score better than they are. Validate on "
+            "other volumes, data.val, or other sections, z_range.",
         )
-    return faults
+        for stack in _validated(section)
+        if (shared := _shared(stack, tested))
+    ]
+
+
+def learned_faults(split: SplitSection | None, where: str, training: DataSection) -> list[Fault]:
+    """Find the volumes of a split that share sections with those a network learned from.
+
+    Volumes that are not there are no other's.
+
+    Args:
+        split: Volumes to validate or to test on.
+        where: Its place in the config, such as "data.val".
+        training: The section that the network is trained with.
+    """
+    learned = _numbers(_learned(training))
+    return [
+        Fault(
+            where,
+            f"{_named(shared, stack.name)} also learned from.",
+            "A network does better on what it learned from than on anything new. Name other "
+            "volumes, or other sections, z_range.",
+        )
+        for stack in _stacks(split, missing_ok=True)
+        if (shared := _shared(stack, learned))
+    ]
+
+
+def training_notes(split: SplitSection, training: DataSection) -> list[str]:
+    """Say of each volume of a split what training has seen of it.
+
+    Args:
+        split: Volumes to score; all are there.
+        training: The section that the network was trained with. Of its volumes, those that are no
+            longer there count as no other's.
+
+    Returns:
+        One text per volume, empty where training has seen none of its sections.
+    """
+    uses = {
+        "learned from": _numbers(_learned(training)),
+        "validated on": _numbers(_validated(training, missing_ok=True)),
+    }
+    notes = []
+    for stack in _stacks(split):
+        seen = [
+            f"{use} {len(shared)}"
+            for use, sections in uses.items()
+            if (shared := _shared(stack, sections))
+        ]
+        of = f"of its {len(stack.sections)} sections, so this is no held-out score"
+        notes.append(f"training {' and '.join(seen)} {of}" if seen else "")
+    return notes
+
+
+def _shared(stack: Stack, others: Mapping[Hashable, int]) -> list[int]:
+    """The numbers of the sections that are also among others."""
+    return sorted({number for key, number in _numbers([stack]).items() if key in others})
 
 
 def _named(sections: list[int], of: str) -> str:
@@ -70,19 +121,38 @@ def _named(sections: list[int], of: str) -> str:
     return f"{len(sections)} sections ({sections[0]} to {sections[-1]}) of {of} are"
 
 
-def _validation(section: DataSection) -> Iterator[Stack]:
+def _validated(section: DataSection, *, missing_ok: bool = False) -> Iterator[Stack]:
+    """What is validated on: volumes of their own, or what is held back from training."""
     if section.val is not None:
-        yield from _stacks(section.val)
+        yield from _stacks(section.val, missing_ok=missing_ok)
         return
-    assert section.train is not None
+    for stack, first in _divided(section, missing_ok=missing_ok):
+        yield stack._replace(sections=stack.sections[first:], first=stack.first + first)
+
+
+def _learned(section: DataSection) -> Iterator[Stack]:
+    """What is learned from; where rows are held back, that is a part of every section."""
+    for stack, first in _divided(section, missing_ok=True):
+        yield stack._replace(sections=stack.sections[: first or None])
+
+
+def _divided(section: DataSection, *, missing_ok: bool) -> Iterator[tuple[Stack, int]]:
+    """Each volume of training, and the section from which on something of it is held back."""
     size, fraction = section.dataloader.patch_size, section.val_fraction
-    for stack in _stacks(section.train):
-        box = held_back(stack.name, stack.shape, size, fraction)
-        first, stop = box.start[0], box.stop[0]
-        yield Stack(stack.name, box.shape, stack.sections[first:stop], stack.first + first)
+    for stack in _stacks(section.train, missing_ok=missing_ok):
+        first = stack.shape[0]
+        try:
+            if section.val is None:
+                first = held_back(stack.name, stack.shape, size, fraction).start[0]
+        except DataError:
+            if not missing_ok:
+                raise
+        yield stack, first
 
 
-def _stacks(split: SplitSection, *, missing_ok: bool = False) -> Iterator[Stack]:
+def _stacks(split: SplitSection | None, *, missing_ok: bool = False) -> Iterator[Stack]:
+    if split is None:
+        return
     if split.phantom is not None:
         phantom = split.phantom
         name = f"the phantom of seed {phantom.seed}"

@@ -5,18 +5,25 @@ from __future__ import annotations
 import numpy as np
 
 from connectomics.evaluation.counts import Counts
+from connectomics.evaluation.detection import DetectionScores
 from connectomics.evaluation.polarity import PolarityScores
 
 
 def bootstrap_intervals(
-    scores: PolarityScores, *, resamples: int = 1000, level: float = 0.95, seed: int = 0
+    scores: PolarityScores | DetectionScores,
+    *,
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
 ) -> dict[str, tuple[float, float]]:
-    """Confidence intervals of the five numbers by resampling synapses.
+    """Confidence intervals by resampling synapses.
 
     Rows (matched pairs, missed synapses, spurious predictions) are drawn with replacement,
     as many as there are, and the interval spans the middle `level` of the scores of such
     draws (percentile bootstrap, Efron 1979). It speaks of the chance in which synapses the
-    volumes happen to hold, not of other brains or other networks.
+    volumes happen to hold, not of other brains or other networks. Where all rows fared alike
+    (a perfect score, or 0), every draw is the same and tells nothing of how sure the score is:
+    then there is no interval.
 
     Args:
         scores: Of one volume, or pooled.
@@ -25,22 +32,32 @@ def bootstrap_intervals(
         seed: Of the random draws.
 
     Returns:
-        Lower and upper bound of each number, NaN where it is undefined.
+        Lower and upper bound of each of the five numbers of polarity, or of `f1_det`; NaN
+        where there is no interval.
     """
     rng = np.random.default_rng(seed)
+    if isinstance(scores, PolarityScores):
+        drawn = _draw_polarity(scores, resamples, rng)
+    else:
+        drawn = {"f1_det": _f1(_resample(scores.matches.detection, resamples, rng))}
+    return {name: _middle(values, level) for name, values in drawn.items()}
+
+
+def _draw_polarity(
+    scores: PolarityScores, resamples: int, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
     matches = scores.matches
     sides = np.stack([matches.outcome == o for o in ("correct", "flipped", "one_sided")], axis=1)
     rows = np.concatenate([matches.detection, matches.polarity, sides], axis=1)
     drawn = _resample(rows, resamples, rng)
     correct, flipped, one_sided = drawn[:, 6:].T
-    numbers = {
+    return {
         "f1_det": _f1(drawn[:, :3]),
         "side_accuracy": _ratio(correct, correct + flipped + one_sided),
         "f1_pol": _f1(drawn[:, 3:6]),
         "f1_pre": _f1(_resample(_rows_of(scores.pre), resamples, rng)),
         "f1_post": _f1(_resample(_rows_of(scores.post), resamples, rng)),
     }
-    return {name: _middle(values, level) for name, values in numbers.items()}
 
 
 def _rows_of(counts: Counts) -> np.ndarray:
@@ -71,6 +88,8 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 def _middle(values: np.ndarray, level: float) -> tuple[float, float]:
     values = values[~np.isnan(values)]
     if not values.size:
+        return float("nan"), float("nan")
+    if values.min() == values.max():
         return float("nan"), float("nan")
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

@@ -27,13 +27,10 @@ class Share:
     detection: Counts
     polarity: Counts
 
-    def as_dict(self) -> dict[str, Any]:
-        """Both counts with their ratios."""
-        return {
-            "name": self.name,
-            "detection": self.detection.as_dict(),
-            "polarity": self.polarity.as_dict(),
-        }
+    def as_dict(self, *, sided: bool = True) -> dict[str, Any]:
+        """The counts with their ratios; those of polarity where the objects have sides."""
+        polarity = {"polarity": self.polarity.as_dict()} if sided else {}
+        return {"name": self.name, "detection": self.detection.as_dict(), **polarity}
 
 
 def scores_by_size(matches: Matches, edges: Sequence[float] | None = None) -> tuple[Share, ...]:

@@ -16,7 +16,7 @@ from connectomics.evaluation.encoding import SIDED, Encoding
 from connectomics.evaluation.overlap import mask_overlap
 from connectomics.evaluation.sites import Sites, partner_score, point_score
 from connectomics.evaluation.summary import EvaluationReport, VolumeScores
-from connectomics.evaluation.sweep import detection_sweep, polarity_sweep
+from connectomics.evaluation.sweep import ThresholdSweep, detection_sweep, polarity_sweep
 
 if TYPE_CHECKING:
     from connectomics.config.schema import ScoringSection
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 METRICS: dict[str, Callable[..., Score]] = {
     "polarity": polarity_sweep,
     "detection": detection_sweep,
+    "iou_f1": detection_sweep,  # as one-to-one matching is called with EM-R50
     "jaccard": mask_overlap,
     "cremi_clefts": cremi_clefts,
     "em_r50_union": em_r50_union,
@@ -38,6 +39,8 @@ SITE_METRICS = ("points", "cremi_partners")
 RESOLUTION_REMEDY = (
     "Set data.test.resolution to [z, y, x] in nm; for two files without a config, resolution=[...]."
 )
+
+_BORDER_NOTE = "what the border or unlabelled voxels cut may match and counts for nothing"
 
 # Metrics that need a pre and a post side in the truth, and in the prediction.
 _SIDED_TRUTH = ("polarity", "em_r50_union", "em_r50_pair")
@@ -109,10 +112,14 @@ def check_evaluation(
         prediction_encoding: What decoding will produce, where it is known.
 
     Returns:
-        A fault for each unknown metric, metric named twice, unknown or unfit kwarg, and
-        metric that needs sides where the labels have none.
+        A fault for each unknown metric, metric or threshold named twice, unknown or unfit
+        kwarg, and metric that needs sides where the labels have none.
     """
     faults = []
+    for i, threshold in enumerate(section.iou_thresholds):
+        if threshold in section.iou_thresholds[:i]:
+            problem = f"{threshold:g} is named twice."
+            faults.append(Fault(f"evaluation.iou_thresholds[{i}]", problem, "Keep one of them."))
     for i, metric in enumerate(section.metrics):
         where = f"evaluation.metrics[{i}]"
         if metric.name not in METRICS:
@@ -189,7 +196,9 @@ def _evaluate(volume: LabelPair, section: ScoringSection) -> VolumeScores:
             Fault(f"{volume.name}: {fault.where}", fault.problem, fault.remedy)
             for fault in error.faults
         ) from error
-    return VolumeScores(volume.name, scores, volume.notes)
+    matched = any(isinstance(score, ThresholdSweep) for score in scores.values())
+    notes = (_BORDER_NOTE,) if section.ignore_border and matched else ()
+    return VolumeScores(volume.name, scores, (*volume.notes, *notes))
 
 
 def _score(name: str, given: dict[str, Any], kwargs: dict[str, Any]) -> Score:

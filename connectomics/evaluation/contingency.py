@@ -17,6 +17,9 @@ Key = Callable[[np.ndarray], np.ndarray]
 
 _SLAB_VOXELS = 4 * 2**20
 
+_CREMI_MARKS = 2**64 - 2
+"""The lower of CREMI's marks in uint64 labels: invalid, and above it background."""
+
 
 @dataclass(frozen=True, eq=False)
 class Objects:
@@ -25,8 +28,8 @@ class Objects:
     Attributes:
         ids: (n,) uint64, ascending, without background.
         sizes: (n,) int64, labelled voxels.
-        touches_border: (n,) bool, cut by a face of the volume or by unlabelled voxels. An
-            axis of length 1 has no faces.
+        touches_border: (n,) bool, cut by a face of the volume or by unlabelled voxels: it
+            reaches one of them, or into them. An axis of length 1 has no faces.
     """
 
     ids: np.ndarray
@@ -114,7 +117,7 @@ def contingency_table(
         threads: How many; as many as there are processors unless given.
 
     Raises:
-        DataError: Float or negative labels, or shapes that differ.
+        DataError: Float or negative labels, CREMI's marks, or shapes that differ.
 
     >>> table = contingency_table(np.array([[0, 7, 7, 7]]), np.array([[2, 2, 2, 9]]))
     >>> table.truth.ids.tolist(), table.truth.sizes.tolist()
@@ -123,12 +126,14 @@ def contingency_table(
     ([2, 1], [0.5, 0.3333333333333333])
     """
     check_shapes(truth, prediction, mask)
-    check_labels("truth", truth)
-    check_labels("prediction", prediction)
+    check_labels("truth", truth, mask)
+    check_labels("prediction", prediction, mask)
+    from connectomics.compiling import announced_compilation
+
     arrays = _unsigned(truth), _unsigned(prediction), _as_bytes(mask)
-    keys, counts = _count(arrays, threads or os.cpu_count() or 1)
-    faces = np.concatenate([np.empty((0, 3), np.uint64), *_face_keys(arrays)])
-    cut = np.concatenate([faces, keys[keys[:, 2] == 0]])
+    with announced_compilation():
+        keys, counts = _count(arrays, threads or os.cpu_count() or 1)
+        cut = np.concatenate([keys[keys[:, 2] == 0], *_border_keys(arrays)])
     keys, counts = keys[keys[:, 2] == 1], counts[keys[:, 2] == 1]
     first, truth_index = _objects(keys[:, 0], counts, cut[:, 0])
     second, prediction_index = _objects(keys[:, 1], counts, cut[:, 1])
@@ -164,11 +169,16 @@ def check_shapes(truth: np.ndarray, prediction: np.ndarray, mask: np.ndarray | N
             )
 
 
-def check_labels(name: str, labels: np.ndarray) -> None:
-    """Refuse labels that are not whole numbers from 0.
+def check_labels(name: str, labels: np.ndarray, mask: np.ndarray | None = None) -> None:
+    """Refuse labels that are not whole numbers from 0, and marks that are no objects.
+
+    Args:
+        name: "truth" or "prediction", for messages.
+        labels: Of any shape.
+        mask: Same shape; marks are of no matter where it is 0.
 
     Raises:
-        DataError: Float or negative labels.
+        DataError: Float or negative labels, or CREMI's marks.
     """
     if labels.dtype.kind not in "biu":
         raise DataError(
@@ -182,6 +192,14 @@ def check_labels(name: str, labels: np.ndarray) -> None:
             f"it holds negative labels (smallest {labels.min()}).",
             "Background is 0 and objects are positive; mark voxels to leave out in a mask.",
         )
+    if labels.dtype.itemsize == 8 and labels.max(initial=0) >= _CREMI_MARKS:
+        marked = labels >= _CREMI_MARKS
+        if np.any(marked if mask is None else marked & (mask != 0)):
+            raise DataError(
+                f"evaluation: {name}",
+                "it holds CREMI's marks, 2**64 - 1 (background) or 2**64 - 2 (invalid).",
+                "Set the first to 0 and leave the second out by the mask.",
+            )
 
 
 def _unsigned(labels: np.ndarray) -> np.ndarray:
@@ -232,12 +250,26 @@ def _pieces(arrays: Arrays, threads: int) -> Iterator[Arrays]:
         yield _each(arrays, lambda a, piece=piece: a[piece])
 
 
-def _face_keys(arrays: Arrays) -> Iterator[np.ndarray]:
-    truth, prediction, _ = arrays
+def _border_keys(arrays: Arrays) -> Iterator[np.ndarray]:
+    """The labels on the faces of the volume, and of labelled voxels beside unlabelled ones."""
+    truth, prediction, mask = arrays
     for axis, length in enumerate(truth.shape):
         for position in (0, length - 1) if length > 1 else ():
             face = truth.take(position, axis), prediction.take(position, axis), None
             yield _count(face, 1)[0]
+    if mask is not None:
+        rim = _beside_unlabelled(mask != 0)
+        yield _count((truth[rim], prediction[rim], None), 1)[0]
+
+
+def _beside_unlabelled(labelled: np.ndarray) -> np.ndarray:
+    """Labelled voxels that have an unlabelled neighbour along an axis."""
+    beside = np.zeros_like(labelled)
+    for axis in range(labelled.ndim):
+        of, to = np.moveaxis(labelled, axis, 0), np.moveaxis(beside, axis, 0)
+        to[1:] |= ~of[:-1]
+        to[:-1] |= ~of[1:]
+    return beside & labelled
 
 
 def _objects(labels: np.ndarray, counts: np.ndarray, cut: np.ndarray) -> tuple[Objects, np.ndarray]:

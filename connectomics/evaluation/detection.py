@@ -8,7 +8,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from connectomics.evaluation.contingency import ContingencyTable, Key, contingency_table
+from connectomics.evaluation.contingency import (
+    ContingencyTable,
+    Key,
+    check_shapes,
+    contingency_table,
+)
 from connectomics.evaluation.counts import Counts, check_same_threshold, ratio
 from connectomics.evaluation.encoding import SIDED, Encoding, Interpretation, interpret
 from connectomics.evaluation.matches import Matches, match_instances
@@ -52,6 +57,7 @@ class DetectionScores:
         "recall": "recall",
         "pq": "PQ",
     }
+    headline: ClassVar[str] = "f1_det"
 
     @property
     def f1_det(self) -> float:
@@ -152,6 +158,7 @@ def detection_table(
 
     Args and Raises: as `detection_scores`.
     """
+    check_shapes(truth, prediction, mask)
     options = {"mask": mask, "dilate_sz": dilate_sz}
     first = interpret("truth", truth, truth_encoding, sided=prediction_encoding in SIDED, **options)
     second = interpret(

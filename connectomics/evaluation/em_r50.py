@@ -107,7 +107,7 @@ def em_r50_union(
         DataError: Float or negative labels, shapes that differ, or no section left.
     """
     check_shapes(truth, prediction, mask)
-    check_labels("prediction", prediction)
+    check_labels("prediction", prediction, mask)
     kept = _kept_sections(truth.shape, crop_z)
     known = sided_labels("truth", truth, truth_encoding, mask)
     inside = kept if mask is None else kept & (mask != 0)

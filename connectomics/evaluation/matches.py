@@ -80,14 +80,19 @@ class Matches:
 
     def rows(self) -> list[dict[str, Any]]:
         """One dict per row, plain values, None for what a row does not have."""
-        names = [f.name for f in fields(self) if f.name not in ("detection", "polarity")]
-        columns = [getattr(self, name).tolist() for name in names]
+        columns = [getattr(self, name).tolist() for name in MATCH_COLUMNS[:-1]]
         columns.append(self.polarity[:, 0].tolist())
-        names.append("polarity_tp")
         return [
-            dict(zip(names, map(_none_if_nan, row), strict=True))
+            dict(zip(MATCH_COLUMNS, map(_none_if_nan, row), strict=True))
             for row in zip(*columns, strict=True)
         ]
+
+
+MATCH_COLUMNS = (
+    *(f.name for f in fields(Matches) if f.name not in ("detection", "polarity")),
+    "polarity_tp",
+)
+"""What `Matches.rows` says of each row."""
 
 
 def _none_if_nan(value: Any) -> Any:

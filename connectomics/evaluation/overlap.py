@@ -85,8 +85,8 @@ def mask_overlap(
     0.3333333333333333
     """
     check_shapes(truth, prediction, mask)
-    check_labels("truth", truth)
-    check_labels("prediction", prediction)
+    check_labels("truth", truth, mask)
+    check_labels("prediction", prediction, mask)
     first, second = truth != 0, prediction != 0
     if mask is not None:
         first, second = first & (mask != 0), second & (mask != 0)

@@ -57,9 +57,12 @@ class PolarityScores:
         "f1_pol": "F1_pol",
         "f1_pre": "F1_pre",
         "f1_post": "F1_post",
+        "precision_pol": "P_pol",
+        "recall_pol": "R_pol",
         "pq": "PQ",
         "blind": "blind",
     }
+    headline: ClassVar[str] = "f1_pol"
 
     @property
     def f1_det(self) -> float:
@@ -101,13 +104,15 @@ class PolarityScores:
         return ratio(self.matched_iou, counts.tp + counts.fp / 2 + counts.fn / 2)
 
     def numbers(self) -> dict[str, float]:
-        """The five numbers in their order, PQ, and the blind score last."""
+        """The five numbers in their order, what F1_pol is made of, PQ, and the blind score last."""
         return {
             "f1_det": self.f1_det,
             "side_accuracy": self.side_accuracy,
             "f1_pol": self.f1_pol,
             "f1_pre": self.f1_pre,
             "f1_post": self.f1_post,
+            "precision_pol": self.polarity.precision,
+            "recall_pol": self.polarity.recall,
             "pq": self.pq,
             "blind": self.blind,
         }

@@ -7,14 +7,15 @@ which is skipped in blocks. Holds the table and nothing else, however large the 
 
 from __future__ import annotations
 
-import numba
 import numpy as np
+
+from connectomics.compiling import compiled
 
 _BLOCK = 64
 _FIRST_CAPACITY = 1024
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def count_pairs(
     truth: np.ndarray, prediction: np.ndarray, labelled: np.ndarray, step: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -58,7 +59,7 @@ def count_pairs(
     return keys[kept], counts[kept]
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _end_of_background(truth: np.ndarray, prediction: np.ndarray, start: int) -> int:
     while start + _BLOCK <= truth.size:
         # Slices and no early exit: so written, the compiler vectorises the loop.
@@ -74,7 +75,7 @@ def _end_of_background(truth: np.ndarray, prediction: np.ndarray, start: int) ->
     return start
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _add(
     keys: np.ndarray,
     counts: np.ndarray,
@@ -97,7 +98,7 @@ def _add(
     return 1
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _rehash(keys: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     larger_keys = np.zeros((2 * counts.size, 3), dtype=np.uint64)
     larger_counts = np.zeros(2 * counts.size, dtype=np.int64)

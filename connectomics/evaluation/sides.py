@@ -10,6 +10,7 @@ from connectomics.errors import DataError
 from connectomics.evaluation.contingency import (
     ContingencyTable,
     Objects,
+    check_shapes,
     contingency_table,
     find_rows,
 )
@@ -52,6 +53,7 @@ def polarity_tables(
 
     Args and Raises: as `polarity_scores`.
     """
+    check_shapes(truth, prediction, mask)
     first = sided_labels("truth", truth, truth_encoding, mask, dilate_sz)
     second = sided_labels("prediction", prediction, prediction_encoding, mask, dilate_sz)
     sides = contingency_table(first.labels, second.labels, mask=mask)

@@ -136,7 +136,8 @@ def partner_score(
         raise DataError(
             "evaluation: cremi_partners",
             f"the neurons of {truth_unknown} true connections are not known.",
-            "Name a segmentation of the same tissue, data.test.neurons.",
+            "Name a segmentation of the same tissue: data.test.neurons=FILE; for two files "
+            "without a config, neurons=FILE.",
         )
     found = cremi_partners(truth, prediction, max_distance_nm=max_distance_nm, mode=mode)
     unknown = {"true": truth_unknown, "predicted": prediction_unknown}

@@ -12,22 +12,32 @@ from typing import Any
 
 from connectomics.evaluation.counts import Score
 from connectomics.evaluation.curve import PrecisionRecallCurve
+from connectomics.evaluation.matches import MATCH_COLUMNS
 from connectomics.evaluation.sweep import PolaritySweep, ThresholdSweep
 from connectomics.files import atomic_path
 
+_SWEPT = "mean: over t = 0.50, 0.55, ..., 0.95"
+_INTERVAL = "95%: bootstrap over synapses, - if all fare alike"
+
 LEGENDS = {
-    "polarity": "one-to-one matching at IoU >= t\n"
-    "F1_pol asks for orientation and both sides; blind ignores which side is which and is only for"
-    "\ncomparison; pol, det: TP/FP/FN; sides: correct/flipped/one-sided; AP_pol: over confidence",
-    "detection": "one-to-one matching at IoU >= t, sides aside",
+    "polarity": f"""one-to-one matching at IoU >= t; {_SWEPT}
+F1_pol, the headline: oriented correctly and IoU >= t on each side; P_pol, R_pol: its precision,
+recall; PQ: of F1_det; blind ignores which side is which, only for comparison; pol, det: TP/FP/FN;
+sides: correct/flipped/one-sided; AP_pol: over confidence; {_INTERVAL}""",
+    "detection": f"one-to-one matching at IoU >= t, sides aside; {_SWEPT}\n{_INTERVAL}",
+    "iou_f1": f"one-to-one matching at IoU >= t, sides aside; {_SWEPT}\n{_INTERVAL}",
     "jaccard": "voxels of the foreground",
-    "cremi_clefts": "distances in nm, lower is better; fp and fn in voxels",
-    "em_r50_union": "best IoU > t of unions, not one-to-one",
-    "em_r50_pair": "IoU > t of both sides, not one-to-one; fp only without any overlap",
-    "points": "one-to-one matching of points within a radius",
-    "cremi_partners": "one-to-one matching of connections: same neurons, both ends nearby",
+    "cremi_clefts": """distances in nm, lower is better; adgt: of predicted voxels to truth; adf: of
+true voxels to prediction; score: mean of both; fp, fn: voxels beyond max_distance_nm (200)""",
+    "em_r50_union": "best IoU > iou_threshold (0.2) of unions, not one-to-one",
+    "em_r50_pair": "IoU > iou_threshold (0.3) of both sides, not one-to-one; fp: touches no truth",
+    "points": "one-to-one matching of points within radius_nm (400)",
+    "cremi_partners": "one-to-one matching: same neurons, both ends within max_distance_nm (400)",
 }
-"""What each block of the table shows, by the metric's name."""
+"""What each block of the table shows, by the metric's name; defaults in brackets."""
+
+_MATCH_COLUMNS = ("volume", "metric", "iou_threshold", *MATCH_COLUMNS)
+_CURVE_COLUMNS = ("volume", "iou_threshold", "confidence", "precision", "recall")
 
 
 @dataclass(frozen=True)
@@ -165,15 +175,15 @@ def write_report(report: EvaluationReport, folder: str | Path) -> dict[str, Path
         "scores.json": json.dumps(report.as_dict(), indent=2, allow_nan=False) + "\n",
         "scores.txt": report.table(),
     }
-    tables = {"matches.csv": report.matches}
+    tables: dict[str, tuple[Sequence[str], list[dict[str, Any]]]]
+    tables = {"matches.csv": (_MATCH_COLUMNS, report.matches)}
     if report.curves:
-        tables["precision_recall.csv"] = _curve_rows(report.curves)
+        tables["precision_recall.csv"] = (_CURVE_COLUMNS, _curve_rows(report.curves))
     paths = {name: Path(folder) / name for name in (*texts, *tables)}
     for name, text in texts.items():
         with atomic_path(paths[name]) as temporary:
             temporary.write_text(text, encoding="utf-8")
-    for name, rows in tables.items():
-        columns = list(dict.fromkeys(column for row in rows for column in row))
+    for name, (columns, rows) in tables.items():
         with atomic_path(paths[name]) as temporary, temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
@@ -183,18 +193,10 @@ def write_report(report: EvaluationReport, folder: str | Path) -> dict[str, Path
 
 def _curve_rows(curves: Mapping[str, Sequence[PrecisionRecallCurve]]) -> list[dict[str, Any]]:
     return [
-        {
-            "volume": volume,
-            "iou_threshold": curve.iou_threshold,
-            "confidence": confidence,
-            "precision": precision,
-            "recall": recall,
-        }
+        dict(zip(_CURVE_COLUMNS, (volume, curve.iou_threshold, *point), strict=True))
         for volume, several in curves.items()
         for curve in several
-        for confidence, precision, recall in zip(
-            *(column.tolist() for column in curve.points()), strict=True
-        )
+        for point in zip(*(column.tolist() for column in curve.points()), strict=True)
     ]
 
 

@@ -63,13 +63,13 @@ class ThresholdSweep(Generic[S]):
         return type(self)(_add(self.scores, other.scores), _add(self.strict, other.strict))
 
     def as_dict(self) -> dict[str, Any]:
-        """Every score by threshold, and the mean."""
-        at = {str(score.iou_threshold): score.as_dict() for score in self.scores}
-        return {"at": at, "mean": self.mean}
+        """Every score by threshold with its intervals and its parts, and the mean."""
+        at = {str(score.iou_threshold): _in_full(score) for score in self.scores}
+        return {"at": at, "mean": self.mean, "mean_over": list(MEAN_THRESHOLDS)}
 
     def rows(self) -> list[dict[str, Any]]:
-        """One line per threshold and one for the mean."""
-        lines = [score.row() for score in self.scores]
+        """One line per threshold with the interval of its headline, and one for the mean."""
+        lines = [{**score.row(), **_interval(score)} for score in self.scores]
         return [*lines, {"IoU": "mean", **_headed(self.strict[0].headings, self.mean)}]
 
     def match_rows(self) -> list[dict[str, Any]]:
@@ -92,6 +92,18 @@ class PolaritySweep(ThresholdSweep[PolarityScores]):
 
     curves: tuple[PrecisionRecallCurve, ...] = ()
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """As `ThresholdSweep.notes`, and a doubt where most synapses are the wrong way round."""
+        at_half = self.strict[0]
+        if at_half.flipped <= at_half.correct:
+            return super().notes
+        return (
+            *super().notes,
+            f"{at_half.flipped} matched synapses are flipped and {at_half.correct} are not: are "
+            "pre and post odd and even (or 1 and 2) in truth and prediction alike?",
+        )
+
     def __add__(self, other: PolaritySweep) -> PolaritySweep:
         both = self.curves and other.curves
         return PolaritySweep(
@@ -101,24 +113,15 @@ class PolaritySweep(ThresholdSweep[PolarityScores]):
         )
 
     def rows(self) -> list[dict[str, Any]]:
-        """As `ThresholdSweep.rows`, with the interval of F1_pol and average precision."""
+        """As `ThresholdSweep.rows`, with average precision."""
         lines = super().rows()
-        for line, score in zip(lines, self.scores, strict=False):
-            low, high = bootstrap_intervals(score)["f1_pol"]
-            line["95% of F1_pol"] = "-" if np.isnan(low) else f"{low:.2f}..{high:.2f}"
         for line, curve in zip(lines, self.curves, strict=False):
             line["AP_pol"] = curve.average_precision
         return lines
 
     def as_dict(self) -> dict[str, Any]:
-        """Every score by threshold with its interval and its parts, and the mean."""
+        """As `ThresholdSweep.as_dict`, with average precision and how labels were stored."""
         result = super().as_dict()
-        for score in self.scores:
-            result["at"][str(score.iou_threshold)] |= {
-                "interval_95": bootstrap_intervals(score),
-                "by_size": [share.as_dict() for share in scores_by_size(score.matches)],
-                "by_border": [share.as_dict() for share in scores_by_border(score.matches)],
-            }
         for curve in self.curves:
             f1, cutoff = curve.best_f1()
             result["at"][str(curve.iou_threshold)] |= {
@@ -223,6 +226,25 @@ def _at_thresholds(
 ) -> tuple[tuple[S, ...], tuple[S, ...]]:
     known = {threshold: scored(threshold) for threshold in {*thresholds, *MEAN_THRESHOLDS}}
     return tuple(known[t] for t in thresholds), tuple(known[t] for t in MEAN_THRESHOLDS)
+
+
+def _interval(score: PolarityScores | DetectionScores) -> dict[str, str]:
+    low, high = bootstrap_intervals(score)[score.headline]
+    shown = "-" if np.isnan(low) else f"{low:.2f}..{high:.2f}"
+    return {f"95% {score.headings[score.headline]}": shown}
+
+
+def _in_full(score: PolarityScores | DetectionScores) -> dict[str, Any]:
+    sided = isinstance(score, PolarityScores)
+    parts = {"by_size": scores_by_size, "by_border": scores_by_border}
+    return {
+        **score.as_dict(),
+        "interval_95": bootstrap_intervals(score),
+        **{
+            name: [share.as_dict(sided=sided) for share in shares(score.matches)]
+            for name, shares in parts.items()
+        },
+    }
 
 
 def _headed(headings: Mapping[str, str], numbers: Mapping[str, float]) -> dict[str, Any]:

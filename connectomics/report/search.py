@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import textwrap
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,11 @@ from matplotlib.ticker import MaxNLocator
 
 from connectomics.files import atomic_path
 
-COLUMNS = 4
+COLUMNS = (4, 3)
+DPI = 200
+LETTERS = 34
+"""Of the title, that fit above a column."""
+
 TRIED, BEST = "#0072b2", "#d55e00"  # Okabe, Ito 2008
 PRUNED = "#bbbbbb"
 JITTER = 0.18
@@ -35,8 +40,8 @@ def search_figure(
     """Write a PNG of a search.
 
     Above, the score of each trial and the best so far; the dashed line is trial 0, what was
-    configured. Below, each setting against the score. The best trial is a star everywhere; trials
-    that were cut short are grey, with the score they had by then.
+    configured. Below, each setting against the score. Everywhere the best trial is a star and
+    trial 0 a diamond; trials that were cut short are grey, with the score they had by then.
 
     Args:
         path: Where to write; a file that stands there is replaced.
@@ -52,9 +57,10 @@ def search_figure(
         The path written.
     """
     values, cut = np.asarray(scores, float), np.asarray(pruned, bool)
-    rows = math.ceil(len(settings) / COLUMNS)
-    columns = min(COLUMNS, max(len(settings), 2))
-    figure = Figure(figsize=(3.2 * columns, 3.0 + 2.7 * rows), dpi=110, layout="constrained")
+    fitting = min(COLUMNS, key=lambda columns: -len(settings) % columns)
+    columns = min(fitting, max(len(settings), 2))
+    rows = math.ceil(len(settings) / columns)
+    figure = Figure(figsize=(3.2 * columns, 3.0 + 2.7 * rows), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(rows + 1, columns)
     best = int(np.nanargmax(np.where(cut, np.nan, values)))
@@ -68,7 +74,7 @@ def search_figure(
         axis.set_ylabel(score if column == 0 else "")
         axis.tick_params(labelleft=column == 0)
         _draw_setting(axis, _positions(axis, tried, log=name in log), values, cut, best)
-    figure.suptitle(title)
+    figure.suptitle(textwrap.fill(title, LETTERS * columns))
     with atomic_path(path) as temporary:
         figure.savefig(temporary)
     return Path(path)
@@ -78,11 +84,11 @@ def _draw_history(axis: Axes, scores: np.ndarray, cut: np.ndarray, best: int, na
     number = np.arange(len(scores))
     so_far = np.fmax.accumulate(np.where(cut, np.nan, scores))
     axis.step(number, so_far, where="post", color=BEST, linewidth=1.2, label="best so far")
-    axis.axhline(scores[0], color="black", linewidth=0.8, linestyle="--", label="as configured")
+    axis.axhline(scores[0], color="black", linewidth=0.8, linestyle="--")
     axis.scatter(number[~cut], scores[~cut], s=16, color=TRIED, label="trial")
     if cut.any():
         axis.scatter(number[cut], scores[cut], s=16, color=PRUNED, marker="x", label="cut short")
-    axis.scatter([best], [scores[best]], s=60, color=BEST, marker="*", zorder=3, label="best")
+    _mark(axis, number, scores, best)
     axis.set_xlabel("trial")
     axis.set_ylabel(name)
     axis.margins(x=0.01)
@@ -96,7 +102,14 @@ def _draw_setting(
 ) -> None:
     axis.scatter(at[cut], scores[cut], s=14, color=PRUNED, marker="x")
     axis.scatter(at[~cut], scores[~cut], s=14, color=TRIED, alpha=0.7)
-    axis.scatter([at[best]], [scores[best]], s=60, color=BEST, marker="*", zorder=3)
+    _mark(axis, at, scores, best)
+
+
+def _mark(axis: Axes, at: np.ndarray, scores: np.ndarray, best: int) -> None:
+    """Mark what was configured, and the best."""
+    hollow = {"facecolors": "none", "edgecolors": "black", "linewidths": 1.0}
+    axis.scatter(at[:1], scores[:1], s=34, marker="D", zorder=3, label="as configured", **hollow)
+    axis.scatter(at[[best]], scores[[best]], s=60, color=BEST, marker="*", zorder=4, label="best")
 
 
 def _positions(axis: Axes, tried: Sequence[Any], *, log: bool) -> np.ndarray:

@@ -107,7 +107,7 @@ def tuned_steps(config: Config, values: Mapping[str, Any]) -> tuple[NamedSection
 
 def _score_in_words(config: Config) -> str:
     name, thresholds = config.tune.metric, config.tune.iou_thresholds
-    if GOALS[str(name)].metric == "jaccard":
+    if not GOALS[str(name)].of_thresholds:
         return str(name)
     listed = ", ".join(f"{threshold:g}" for threshold in thresholds)
     return f"{name} ({'mean over' if len(thresholds) > 1 else 'at'} IoU {listed})"

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from connectomics.evaluation import Encoding, MaskOverlap, Score, ThresholdSweep
+from connectomics.evaluation import Encoding, Score, ThresholdSweep
 
 
 class ValidationVolume(NamedTuple):
@@ -47,6 +47,11 @@ class Goal(NamedTuple):
     number: str
     sided: bool = False
 
+    @property
+    def of_thresholds(self) -> bool:
+        """Whether there is one for each IoU threshold."""
+        return self.metric in ("polarity", "detection")
+
 
 GOALS: dict[str, Goal] = {
     "F1_pol": Goal("polarity", "f1_pol", sided=True),
@@ -57,6 +62,8 @@ GOALS: dict[str, Goal] = {
     "PQ": Goal("detection", "pq"),
     "jaccard": Goal("jaccard", "jaccard"),
     "dice": Goal("jaccard", "dice"),
+    "em_r50_union": Goal("em_r50_union", "f1", sided=True),
+    "em_r50_pair": Goal("em_r50_pair", "f1", sided=True),
 }
 """What `tune.metric` may name. All lie between 0 and 1, and more is better."""
 
@@ -70,8 +77,7 @@ def goal_value(goal: Goal, score: Score) -> float:
     if isinstance(score, ThresholdSweep):
         values = [one.numbers()[goal.number] for one in score.scores]
     else:
-        assert isinstance(score, MaskOverlap)
-        values = [getattr(score, goal.number)]
+        values = [score.as_dict()[goal.number]]
     return float(np.mean([0.0 if math.isnan(value) else value for value in values]))
 
 

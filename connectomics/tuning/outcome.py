@@ -28,7 +28,7 @@ PACKAGE = "# @package test.decoding"
 FEW = 50
 """With fewer true objects, a summary warns that they are few."""
 
-_OF_TUNING = re.compile(r"[+~]*((default|train|test)\.)?(tune|decoding)\b")
+_OF_TUNING = re.compile(r"[+~]*((default|train|test)\.)?(tune\b|decoding(\.steps\b|=|$))")
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,8 @@ class Outcome:
 
     def _caution(self) -> str:
         objects = self.search.objects
+        if not self.best.score:
+            return "\nNo setting scores above 0: look at the probabilities, and train longer first."
         if objects >= FEW:
             return ""
         worth = f"{1 / objects:.2f}" if objects else "all"
@@ -84,6 +86,7 @@ class Outcome:
             "scores": [math.nan if t.score is None else t.score for t in self.trials],
             "settings": {name: [t.settings[name] for t in self.trials] for name in names},
             "pruned": [trial.state == "pruned" for trial in self.trials],
+            "score": self.search.score.partition(" ")[0],
             "log": [name for name, d in dimensions if isinstance(d, Range) and d.log],
             "title": f"{self.search.score} on {self.search.on}",
         }

@@ -39,6 +39,9 @@ from connectomics.tuning.study import (
 if TYPE_CHECKING:
     import optuna
 
+LINE_EVERY = 10
+"""Trials after which a log file gets a line even if none was better."""
+
 
 @dataclass(frozen=True)
 class Search:
@@ -85,7 +88,8 @@ class Search:
         Args:
             study: Gets the trials.
             trials: How many it shall have in the end.
-            progress: Show a bar with the best score; in a log file, a line for each better one.
+            progress: Show a bar with the best score; in a log file, a line for each better one, and
+                now and then one without.
 
         Returns:
             The signal that stopped it, if one did.
@@ -232,17 +236,20 @@ class _Progress:
     def show(self, trials: list[Trial]) -> None:
         """Show where the search stands."""
         self.bar.update(len(trials) - self.bar.n)
-        if not trials or best_of(trials) == self.best:
+        if not trials:
             return
-        self.best = best_of(trials)
+        best, before = best_of(trials), self.best
+        self.best = best
         self._note()
-        if self.visible and self.bar.disable:
-            print(
-                f"tuning: trial {self.best.number} of {self.trials}: {self.best.score:.3f}, "
-                "the best so far",
-                file=sys.stderr,
-                flush=True,
-            )
+        if not (self.visible and self.bar.disable):
+            return
+        if best != before:
+            text = f"trial {best.number} of {self.trials}: {best.score:.3f}, the best so far"
+        elif len(trials) % LINE_EVERY == 0:
+            text = f"{len(trials)} of {self.trials} trials done, best: {best.number}"
+        else:
+            return
+        print(f"tuning: {text}", file=sys.stderr, flush=True)
 
     def _note(self) -> None:
         if self.best is not None:

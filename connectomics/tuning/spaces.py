@@ -35,8 +35,8 @@ SPACES: dict[str, dict[str, Sequence[Any]]] = {
         "bridge_nm": [0.0, 100.0],
         "polyadic": [True, False],
         "min_confidence": [0.0, 0.7],
-        "min_side_nm3": [3e4, 3e6],
-        "min_synapse_nm3": [6e4, 6e6],
+        "min_side_nm3": [1e4, 3e6],
+        "min_synapse_nm3": [2e4, 6e6],
     },
 }
 """Where nothing else is said, by decoder: two numbers are a range, everything else choices.

@@ -1,4 +1,4 @@
-"""Tuning must not see what is tested on."""
+"""Tuning must not see what is tested on, and it is said what training has seen."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from PIL import Image
 from connectomics.config.schema import DataSection
 from connectomics.data.checks import check_data
 from connectomics.data.io import save_volume
+from connectomics.data.overlap import learned_faults, training_notes
 from connectomics.errors import DataError
 
 SHAPE = (12, 40, 40)
@@ -33,10 +34,13 @@ def files(image: str = "a.h5", **keys: Any) -> dict[str, Any]:
     return {"image": image, "label": "a_label.h5", **keys}
 
 
-def faults(**keys: Any) -> list[str]:
+def section(**keys: Any) -> DataSection:
     loader = {"patch_size": (3, 16, 16), "num_workers": 0}
-    section = DataSection.model_validate({"dataloader": loader, **keys})
-    return [str(fault) for fault in check_data(section, "tune")]
+    return DataSection.model_validate({"dataloader": loader, **keys})
+
+
+def faults(**keys: Any) -> list[str]:
+    return [str(fault) for fault in check_data(section(**keys), "tune")]
 
 
 def test_other_files_and_other_sections_are_apart():
@@ -136,6 +140,58 @@ def test_phantoms_are_the_same_by_their_seed():
 
 def test_a_test_volume_that_is_not_there_yet_is_no_other():
     assert faults(val=files(), test=files("later.h5")) == []
+
+
+# What training has seen -----------------------------------------------------------------------
+
+
+def test_sections_that_are_learned_from():
+    training = section(train=files(z_range=[2, 8]), val=files("b.h5"))
+    tested = section(test=files(z_range=[5, 12])).test
+    (fault,) = learned_faults(tested, "data.test", training)
+    assert str(fault) == (
+        "data.test: 3 sections (5 to 7) of a.h5 are also learned from.\n"
+        "  A network does better on what it learned from than on anything new. Name other "
+        "volumes, or other sections, z_range."
+    )
+    apart = section(test=files(z_range=[8, 12])).test
+    assert learned_faults(apart, "data.test", training) == []
+    assert learned_faults(section(test=files("later.h5")).test, "data.test", training) == []
+    assert learned_faults(None, "data.val", training) == []
+    assert learned_faults(tested, "data.test", section()) == []
+
+
+def test_sections_held_back_are_not_learned_from():
+    training = section(train=files(), val_fraction=0.25)  # sections 9, 10 and 11
+    assert learned_faults(section(val=files(z_range=[9, 12])).val, "data.val", training) == []
+    (fault,) = learned_faults(section(val=files(z_range=[8, 12])).val, "data.val", training)
+    assert "section 8 of a.h5 is also learned from" in str(fault)
+
+
+def test_rows_held_back_leave_a_part_of_every_section_to_learn_from():
+    training = section(train=files(), dataloader={"patch_size": (7, 16, 16)})
+    (fault,) = learned_faults(section(val=files()).val, "data.val", training)
+    assert "12 sections (0 to 11)" in str(fault)
+
+
+def test_notes_on_what_training_has_seen_of_each_volume():
+    two = {"image": ["b.h5", "a.h5"], "label": ["b_label.h5", "a_label.h5"]}
+    test = section(test=two).test
+    assert test is not None
+    training = section(train=files(), val_fraction=0.25)
+    assert training_notes(test, training) == [
+        "",
+        "training learned from 9 and validated on 3 of its 12 sections, so this is no held-out "
+        "score",
+    ]
+    training = section(train=files("gone.h5"), val=files("b.h5", z_range=[0, 5]))
+    assert training_notes(test, training) == [
+        "training validated on 5 of its 12 sections, so this is no held-out score",
+        "",
+    ]
+    # A volume of training that has become too small to be divided since: it is still there.
+    training = section(train=files(), dataloader={"patch_size": (7, 30, 30)})
+    assert "learned from 12 of its 12" in training_notes(test, training)[1]
 
 
 def test_nothing_to_validate_on():

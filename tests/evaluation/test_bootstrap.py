@@ -7,7 +7,12 @@ import math
 import numpy as np
 import pytest
 
-from connectomics.evaluation import bootstrap_intervals, polarity_scores
+from connectomics.evaluation import (
+    Counts,
+    bootstrap_intervals,
+    detection_scores,
+    polarity_scores,
+)
 
 
 def scores_with(correct, flipped, missed, spurious):
@@ -51,8 +56,23 @@ def test_a_seed_repeats_and_a_level_widens():
     assert wide_low < low < high < wide_high
 
 
-def test_a_perfect_score_has_no_spread_and_nothing_none_at_all():
-    assert set(bootstrap_intervals(scores_with(9, 0, 0, 0)).values()) == {(1.0, 1.0)}
-    nothing = bootstrap_intervals(scores_with(0, 0, 0, 0))
-    assert all(math.isnan(bound) for interval in nothing.values() for bound in interval)
-    assert math.isnan(bootstrap_intervals(scores_with(0, 0, 4, 0))["side_accuracy"][0])
+@pytest.mark.parametrize("rows", [(3, 0, 0, 0), (0, 0, 4, 2), (0, 0, 0, 0)])
+def test_where_all_fared_alike_there_is_no_interval(rows):
+    """Three of three is no proof of 1.00..1.00."""
+    intervals = bootstrap_intervals(scores_with(*rows))
+    assert all(math.isnan(bound) for interval in intervals.values() for bound in interval)
+
+
+def test_the_interval_of_a_score_without_sides():
+    """Of 16 objects 8 are found, 4 missed, and 4 invented."""
+    truth, prediction = np.arange(1, 17), np.arange(1, 17)
+    truth[12:], prediction[8:12] = 0, 0
+    shape = 1, 1, -1
+    scores = detection_scores(truth.reshape(shape), prediction.reshape(shape))
+    assert scores.detection == Counts(8, 4, 4)
+    ((name, (low, high)),) = bootstrap_intervals(scores, resamples=4000).items()
+    rng = np.random.default_rng(1)
+    tp = rng.binomial(16, 0.5, 4000)
+    assert name == "f1_det"
+    expected = np.quantile(2 * tp / (tp + 16), [0.025, 0.975])
+    assert (low, high) == pytest.approx(expected, abs=0.02)

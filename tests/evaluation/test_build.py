@@ -58,6 +58,7 @@ def test_faults_are_found_all_at_once():
     assert "evaluation.metrics[0].name: there is no metric 'polarty'" in said
     assert "Did you mean 'polarity'?" in said
     assert "evaluation.metrics[2]: jaccard is named twice" in said
+    assert "iou_thresholds[2]: 0.5 is named twice" in faults(iou_thresholds=(0.5, 0.3, 0.5))
     assert "evaluation.metrics[3].kwargs.max_distance: cremi_clefts has no such setting" in said
     assert "evaluation.metrics[4].kwargs.iou_threshold: 'high' does not fit" in said
     assert "evaluation.metrics[4].kwargs.truth: em_r50_pair has no such setting" in said
@@ -93,9 +94,12 @@ def test_volumes_are_pooled_by_counts(report):
 def test_the_table(report):
     table = report.table()
     lines = table.splitlines()
-    assert lines[0] == "polarity: one-to-one matching at IoU >= t"
-    assert "blind ignores which side is which" in lines[1]
-    assert lines[3].split()[:6] == ["volume", "IoU", "F1_det", "side", "acc", "F1_pol"]
+    legend = " ".join(lines[:4])
+    assert legend.startswith("polarity: one-to-one matching at IoU >= t; mean: over t = 0.50")
+    assert "F1_pol, the headline: oriented correctly" in legend
+    assert "blind ignores which side is which, only for comparison" in legend
+    assert legend.endswith("95%: bootstrap over synapses, - if all fare alike")
+    assert lines[4].split()[:6] == ["volume", "IoU", "F1_det", "side", "acc", "F1_pol"]
     assert "pooled   0.5   1.000     0.750   0.750" in table
     assert "c        0.5       -         -       -" in table
     assert "- a: Synthetic EM." in table
@@ -119,6 +123,17 @@ def test_the_files(report, tmp_path):
     assert len(rows) == 3 * (2 + 2)
     assert [(r["volume"], r["outcome"]) for r in rows[:2]] == [("a", "correct")] * 2
     assert rows[-1] | {"iou_pre": "0.0", "outcome": "flipped", "polarity_tp": "False"} == rows[-1]
+
+
+def test_a_table_without_rows_has_its_columns(report, tmp_path):
+    nothing = LabelPair("v", EMPTY, EMPTY, "polarity", confidence={})
+    for name in ("matches.csv", "precision_recall.csv"):
+        full = write_report(
+            evaluate_volumes([LabelPair("v", TRUTH, TRUTH, "polarity", confidence={1: 1, 2: 1})],
+                             section()), tmp_path / "full")[name]  # fmt: skip
+        empty = write_report(evaluate_volumes([nothing], section()), tmp_path / "empty")[name]
+        header = full.read_text().splitlines()[0]
+        assert empty.read_text().splitlines() == [header]
 
 
 def test_infinite_scores_are_legal_json(tmp_path):
@@ -146,6 +161,7 @@ def test_settings_reach_the_metrics():
     )
     assert report.pooled["polarity"].at(0.4).truth_encoding == "semantic"
     assert "- v: Semantic truth was grouped into objects" in report.table()
+    assert "- v: what the border or unlabelled voxels cut may match and counts" in report.table()
 
 
 def test_confidences_give_average_precision():
@@ -198,7 +214,7 @@ def test_metrics_of_sites():
     chosen = section({"name": "points", "kwargs": {"site": "pre"}}, "cremi_partners")
     report = evaluate_volumes([pair], chosen)
     assert report.as_dict()["pooled"]["points"]["f1"] == 1
-    assert "cremi_partners: one-to-one matching of connections" in report.table()
+    assert "cremi_partners: one-to-one matching: same neurons" in report.table()
     with pytest.raises(DataError, match=r"points: where the synapses are is not known[\s\S]*voxel"):
         evaluate_volumes([LabelPair("v", TRUTH, TRUTH)], chosen)
     assert "radius: point_score has no such setting" in faults(

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy import ndimage
 
+from connectomics import compiling
 from connectomics.errors import DataError
-from connectomics.evaluation import ContingencyTable, contingency_table
+from connectomics.evaluation import (
+    ContingencyTable,
+    contingency_table,
+    detection_scores,
+    mask_overlap,
+    polarity_scores,
+)
 
 DTYPES = ((np.uint8, np.uint8), (np.int32, np.uint16), (np.uint64, np.int64))
 
@@ -37,9 +46,23 @@ def count_slowly(truth, prediction, mask=None):
     return both, Counter(t for t, _ in pairs if t), Counter(p for _, p in pairs if p)
 
 
+def cut_slowly(labels, mask=None):
+    """The ids on a face, among unlabelled voxels, or beside one along an axis."""
+    edge = np.zeros(labels.shape, bool)
+    for axis, length in enumerate(labels.shape):
+        if length > 1:
+            np.moveaxis(edge, axis, 0)[[0, -1]] = True
+    if mask is not None:
+        edge |= ndimage.binary_dilation(~mask)
+    return set(labels[edge].tolist())
+
+
 def assert_agrees(table, truth, prediction, mask=None):
     both, truth_sizes, prediction_sizes = count_slowly(truth, prediction, mask)
     assert as_counter(table) == both
+    for objects, labels in ((table.truth, truth), (table.prediction, prediction)):
+        cut = cut_slowly(labels, mask)
+        assert objects.touches_border.tolist() == [i in cut for i in objects.ids.tolist()]
     for objects, sizes in ((table.truth, truth_sizes), (table.prediction, prediction_sizes)):
         assert objects.ids.tolist() == sorted(sizes)
         assert objects.sizes.tolist() == [sizes[i] for i in sorted(sizes)]
@@ -51,7 +74,8 @@ def volumes(draw):
     dtypes = draw(st.sampled_from(DTYPES))
     shape = draw(hnp.array_shapes(min_dims=3, max_dims=3, max_side=6))
     # Repeating along x makes runs; the largest ids reach the end of the dtype.
-    ids = [[0, 1, 2, 3, int(np.iinfo(dtype).max), int(np.iinfo(dtype).max) - 1] for dtype in dtypes]
+    largest = [int(np.iinfo(dtype).max) - 2 for dtype in dtypes]  # CREMI's marks lie above
+    ids = [[0, 1, 2, 3, top, top - 1] for top in largest]
     arrays = [
         draw(hnp.arrays(dtype, shape, elements=st.sampled_from(values)))
         for dtype, values in zip(dtypes, ids, strict=True)
@@ -95,6 +119,20 @@ def test_big_endian_and_bool_labels():
     assert_agrees(contingency_table(truth, prediction), truth, prediction.astype(int))
 
 
+def test_a_long_compilation_is_announced(monkeypatch):
+    told = []
+
+    @contextmanager
+    def telling():
+        told.append("before")
+        yield
+        told.append("after")
+
+    monkeypatch.setattr(compiling, "announced_compilation", telling)
+    contingency_table(np.array([1]), np.array([1]))
+    assert told == ["before", "after"]
+
+
 def test_nothing_to_count():
     for shape in ((0, 4, 4), (2, 2, 2)):
         table = contingency_table(np.zeros(shape, int), np.zeros(shape, np.uint8))
@@ -119,6 +157,22 @@ def test_border_is_each_face_and_the_edge_of_the_mask():
     mask[2, 2, 3] = False
     truth[2, 2, 3] = 7
     assert contingency_table(truth, truth, mask=mask).truth.touches_border.all()
+
+
+def test_an_object_that_reaches_unlabelled_voxels_is_cut_by_them():
+    """Where nobody has looked, the truth says 0 though the object may go on there."""
+    truth = np.zeros((7, 7, 7), int)
+    truth[3, 3, 3], truth[1, 1, 1], truth[5, 5, 5] = 1, 2, 3
+    mask = np.ones(truth.shape, bool)
+    mask[3, 3, 4] = mask[5, 4, 4] = False  # beside 1; only a corner away from 3
+    table = contingency_table(truth, truth, mask=mask)
+    assert table.truth.touches_border.tolist() == [True, False, False]
+    assert table.truth.sizes.tolist() == [1, 1, 1]
+    for axis in range(3):
+        for step in (-1, 1):
+            moved = np.roll(truth == 1, step, axis)
+            table = contingency_table(truth, truth, mask=~moved)
+            assert table.prediction.touches_border.tolist() == [True, False, False]
 
 
 def test_an_axis_of_length_one_has_no_border():
@@ -169,6 +223,23 @@ def test_labels_that_are_none(truth, prediction, said):
     assert said in str(error.value)
 
 
-def test_a_mask_of_another_shape():
+@pytest.mark.parametrize("score", [contingency_table, mask_overlap, detection_scores])
+def test_the_marks_of_cremi_are_no_objects(score):
+    """A prediction that fits, against truth as CREMI stores it."""
+    truth = np.array([[[2**64 - 1, 7, 7, 2**64 - 2]]], np.uint64)
+    prediction = np.array([[[0, 1, 1, 0]]])
+    mask = truth != 2**64 - 2
+    cleaned = np.where(truth == 2**64 - 1, np.uint64(0), truth)
+    for labels, counted in ((truth, mask), (cleaned, None)):
+        with pytest.raises(DataError, match=r"truth: it holds CREMI's marks[\s\S]*by the mask"):
+            score(labels, prediction, mask=counted)
+    with pytest.raises(DataError, match="prediction: it holds CREMI's marks"):
+        score(prediction, cleaned)
+    score(cleaned, prediction, mask=mask)
+
+
+@pytest.mark.parametrize("score", [contingency_table, polarity_scores, detection_scores])
+def test_a_mask_of_another_shape(score):
+    labels = np.array([[[1, 2, 0, 0, 0, 0, 0, 1, 2]]])
     with pytest.raises(DataError, match="mask: its shape"):
-        contingency_table(np.array([1]), np.array([1]), mask=np.ones(2))
+        score(labels, labels, mask=np.ones((1, 1, 2)))

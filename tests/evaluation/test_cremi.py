@@ -13,7 +13,14 @@ from hypothesis.extra import numpy as hnp
 from scipy.ndimage import distance_transform_edt
 
 from connectomics.errors import DataError
-from connectomics.evaluation import Counts, Partners, cremi_clefts, cremi_partners, pool
+from connectomics.evaluation import (
+    Counts,
+    Partners,
+    cremi,
+    cremi_clefts,
+    cremi_partners,
+    pool,
+)
 
 RESOLUTION = (40.0, 4.0, 4.0)
 
@@ -23,12 +30,16 @@ RESOLUTION = (40.0, 4.0, 4.0)
     hnp.arrays(bool, (4, 6, 7)),
     hnp.arrays(bool, (4, 6, 7)),
     st.sampled_from([(40, 4, 4), (30, 8, 8), (1, 1, 1)]),
+    st.sampled_from([0, 2, 10**6]),
 )
-def test_agrees_with_distance_transforms(truth, prediction, resolution):
+def test_agrees_with_distance_transforms(truth, prediction, resolution, look_up):
+    """Looked up in a tree, taken from a transform, or each for one direction."""
     truth[0, 0, 0] = prediction[3, 5, 6] = True
     to_truth = distance_transform_edt(~truth, sampling=resolution)[prediction]
     to_prediction = distance_transform_edt(~prediction, sampling=resolution)[truth]
-    clefts = cremi_clefts(truth, prediction, resolution=resolution, max_distance_nm=10)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cremi, "_LOOK_UP", look_up)
+        clefts = cremi_clefts(truth, prediction, resolution=resolution, max_distance_nm=10)
     assert clefts.adgt == pytest.approx(to_truth.mean())
     assert clefts.adf == pytest.approx(to_prediction.mean())
     assert clefts.score == pytest.approx((to_truth.mean() + to_prediction.mean()) / 2)
@@ -73,10 +84,17 @@ def test_unlabelled_voxels_hold_no_cleft():
     assert cremi_clefts(truth, prediction, resolution=(1, 1, 1), mask=mask).score == 0
 
 
-def test_the_background_of_the_challenge_must_be_cleaned():
-    raw = np.full((1, 1, 2), 2**64 - 1, np.uint64)
-    with pytest.raises(DataError, match="CREMI's background"):
-        cremi_clefts(raw, raw, resolution=RESOLUTION)
+def test_the_marks_of_the_challenge():
+    """Background has to be 0; voxels marked invalid are not there, on either side."""
+    raw = np.array([[[2**64 - 1, 5, 2**64 - 1, 2**64 - 2]]], np.uint64)
+    prediction = np.array([[[0, 1, 0, 1]]])
+    with pytest.raises(DataError, match="CREMI's marks"):
+        cremi_clefts(raw, prediction, resolution=RESOLUTION)
+    truth, mask = np.where(raw == 2**64 - 1, np.uint64(0), raw), raw != 2**64 - 2
+    with pytest.raises(DataError, match="CREMI's marks"):
+        cremi_clefts(truth, prediction, resolution=RESOLUTION)
+    clefts = cremi_clefts(truth, prediction, resolution=RESOLUTION, mask=mask)
+    assert (clefts.score, clefts.predicted_voxels, clefts.true_voxels) == (0, 1, 1)
 
 
 def partners(*rows):

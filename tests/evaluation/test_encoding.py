@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
+from connectomics.decoding import polarity2instance
 from connectomics.errors import DataError
 from connectomics.evaluation import (
     group_components,
@@ -31,6 +32,23 @@ def test_grouping_is_dilation_in_plane_and_six_connected_components(mask, size):
     grown = ndimage.binary_dilation(mask, square)
     expected = ndimage.label(grown)[0] * mask
     assert same_partition(group_components(mask, dilate_sz=size), expected)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    hnp.arrays(
+        np.uint8, st.tuples(*[st.integers(1, 12)] * 3), elements=st.sampled_from([0] * 6 + [1, 2])
+    ),
+    st.sampled_from([0, 1, 3, 5]),
+)
+def test_semantic_labels_are_grouped_as_the_baseline_decoder_does(semantic, size):
+    """The decoder given the truth as probabilities, with no piece too small for it."""
+    probabilities = np.stack([semantic == 1, semantic == 2, semantic > 0])
+    decoded = polarity2instance(probabilities, thres_small=0, dilate_sz=size)
+    grouped = group_semantic(semantic, dilate_sz=size)
+    np.testing.assert_array_equal(grouped > 0, decoded > 0)
+    np.testing.assert_array_equal(grouped % 2, decoded % 2)
+    assert same_partition(grouped, decoded)
 
 
 def test_sections_are_not_dilated_into_one_another():
@@ -139,11 +157,16 @@ def volume_of(*boxes):
     ("labels", "encoding"),
     [
         (volume_of((3, 0), (4, 4), (7, 40), (8, 45)), "polarity"),
-        (volume_of((1, 0), (2, 13)), "auto"),  # one synapse, or the semantic encoding
+        (volume_of((1, 0), (2, 4), (1, 40), (2, 44)), "semantic"),
+        (volume_of((2, 0), (2, 40)), "semantic"),
+        (volume_of((1, 0), (2, 13)), "polarity"),  # one synapse
+        (volume_of((1, 0), (2, 40)), "auto"),  # one synapse, or half of two, or two objects
+        (volume_of((2, 0)), "auto"),
         (volume_of((1, 0), (3, 5)), "instance"),  # 1 and 3 are pre sides of two synapses
         (volume_of((2, 0), (3, 4)), "instance"),
         (volume_of((1, 0), (2, 30), (3, 60)), "instance"),
-        (volume_of((1, 0), (2, 4), (3, 30), (4, 60)), "polarity"),  # half of the pairs will do
+        (volume_of(*((n, 4 * n - 4) for n in range(1, 19)), (19, 72), (20, 86)), "polarity"),
+        (volume_of(*((n, 4 * n - 4) for n in range(1, 17)), (17, 64), (18, 86)), "instance"),
         (volume_of((3, 0), (4, 13)), "polarity"),
         (volume_of((3, 0), (4, 14)), "instance"),  # 11 columns apart
         (volume_of((255, 0), (255, 60)), "binary"),

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy.optimize import linear_sum_assignment
 
 from connectomics.errors import DataError
 from connectomics.evaluation import assign, contingency_table, match_objects, matching
@@ -36,10 +37,13 @@ def graphs(draw):
     return [(left, right, w) for (left, right), w in zip(pairs, weights, strict=True)]
 
 
-def check_assignment(edges, most_pairs):
+def check_assignment(edges, most_pairs, **constants):
     left, right = (np.array([e[i] for e in edges], dtype=int) for i in (0, 1))
     weight = np.array([e[2] for e in edges])
-    chosen = assign(left, right, weight, most_pairs=most_pairs)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in constants.items():
+            patch.setattr(matching, name, value)
+        chosen = assign(left, right, weight, most_pairs=most_pairs)
     assert len(set(left[chosen])) == len(set(right[chosen])) == len(chosen)
     assert left[chosen].tolist() == sorted(left[chosen])
     pairs, total = best_matching_slowly(edges, most_pairs)
@@ -48,21 +52,44 @@ def check_assignment(edges, most_pairs):
         assert len(chosen) == pairs
 
 
-@settings(max_examples=60, deadline=None)
-@given(graphs(), st.booleans(), st.sampled_from([0, 2**18]))
-def test_finds_the_best_of_all_matchings(edges, most_pairs, dense_entries):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(matching, "_DENSE_ENTRIES", dense_entries)
-        check_assignment(edges, most_pairs)
+WAYS = st.fixed_dictionaries(
+    {
+        "most_pairs": st.booleans(),
+        "_DENSE_ENTRIES": st.sampled_from([0, 2**18]),
+        "_BATCH_NODES": st.sampled_from([1, 4, 96]),
+    }
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(graphs(), WAYS)
+def test_finds_the_best_of_all_matchings(edges, ways):
+    check_assignment(edges, **ways)
 
 
 @pytest.mark.slow
 @settings(max_examples=2000, deadline=None)
-@given(graphs(), st.booleans(), st.sampled_from([0, 2**18]))
-def test_finds_the_best_of_all_matchings_in_2000_cases(edges, most_pairs, dense_entries):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(matching, "_DENSE_ENTRIES", dense_entries)
-        check_assignment(edges, most_pairs)
+@given(graphs(), WAYS)
+def test_finds_the_best_of_all_matchings_in_2000_cases(edges, ways):
+    check_assignment(edges, **ways)
+
+
+@pytest.mark.parametrize("most_pairs", [True, False])
+def test_many_components_at_once_come_out_as_one_large_problem(most_pairs):
+    """1,000 objects in a row that overlap their neighbours, against one dense matrix."""
+    rng = np.random.default_rng(0)
+    truth = np.repeat(np.arange(1, 1001), rng.integers(2, 7, 1000))
+    prediction = np.sort(rng.integers(1, 1001, truth.size))
+    table = contingency_table(truth, prediction)
+    edges = np.flatnonzero(table.iou() >= 0.15)
+    left, right, iou = table.truth_index[edges], table.prediction_index[edges], table.iou()[edges]
+    value = np.zeros((len(table.truth), len(table.prediction)))
+    value[left, right] = iou + 1001 * most_pairs
+    rows, columns = linear_sum_assignment(value, maximize=True)
+    chosen = assign(left, right, iou, most_pairs=most_pairs)
+    expected = value[rows, columns][value[rows, columns] > 0] - 1001 * most_pairs
+    assert chosen.size == expected.size
+    assert iou[chosen].sum() == pytest.approx(expected.sum(), rel=1e-12)
 
 
 def test_more_pairs_go_before_a_better_pair():

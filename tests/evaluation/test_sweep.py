@@ -85,14 +85,24 @@ def test_what_a_report_shows():
     rows = sweep.rows()
     assert [row["IoU"] for row in rows] == ["0.3", "0.5", "0.75", "mean"]
     assert rows[2]["pol"] == "1/1/1"
-    assert rows[0]["95% of F1_pol"] == "1.00..1.00"
+    assert rows[0]["95% F1_pol"] == "-"  # all fared alike
+    assert rows[2]["95% F1_pol"] == "0.00..1.00"
     at = sweep.as_dict()["at"]["0.75"]
     assert set(at["interval_95"]) == {"f1_det", "side_accuracy", "f1_pol", "f1_pre", "f1_post"}
     assert sum(share["polarity"]["fn"] for share in at["by_size"]) == 1
     assert [share["name"] for share in at["by_border"]] == ["inside", "border"]
     assert [row["iou_threshold"] for row in sweep.match_rows()] == [0.3, 0.3, 0.5, 0.5, 0.75, 0.75]
     nothing = np.zeros_like(TRUTH)
-    assert polarity_sweep(nothing, nothing).rows()[0]["95% of F1_pol"] == "-"
+    assert polarity_sweep(nothing, nothing).rows()[0]["95% F1_pol"] == "-"
+
+
+def test_sides_that_are_the_other_way_round_are_doubted():
+    """Odd is post in some people's labels."""
+    swapped = np.where(TRUTH > 0, TRUTH - 1 + 2 * (TRUTH % 2), 0)
+    (said,) = polarity_sweep(TRUTH, swapped).notes
+    assert said.startswith("2 matched synapses are flipped and 0 are not: are pre and post odd")
+    half = np.where(TRUTH > 2, swapped, TRUTH)
+    assert polarity_sweep(TRUTH, half).notes == ()
 
 
 def test_detection():

@@ -35,10 +35,11 @@ def test_the_search_is_drawn(tmp_path, drawn):
         },
         pruned=[False, False, True, False, True],
         log=["size"],
-        title="F1_pol",
+        score="F1_pol",
+        title="F1_pol (mean over IoU 0.3, 0.5) on " + ", ".join(f"volume_{n}" for n in range(9)),
     )
     with Image.open(path) as picture:
-        assert min(picture.size) > 400
+        assert min(picture.size) > 1000  # large enough to print
     (figure,) = drawn
     history, thres, size, vote, *others = figure.axes
     assert [axis.get_xlabel() for axis in figure.axes] == [
@@ -51,6 +52,30 @@ def test_the_search_is_drawn(tmp_path, drawn):
     assert history.lines[0].get_ydata().tolist() == [0.5, 0.5, 0.5, 0.7, 0.7]
     np.testing.assert_allclose(history.collections[-1].get_offsets(), [[3, 0.7]])
     np.testing.assert_allclose(thres.collections[-1].get_offsets(), [[0.4, 0.7]])
+    np.testing.assert_allclose(history.collections[-2].get_offsets(), [[0, 0.5]])
+    np.testing.assert_allclose(thres.collections[-2].get_offsets(), [[0.5, 0.5]])  # configured
+    legend = history.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "best so far", "trial", "cut short", "as configured", "best",
+    ]  # fmt: skip
+    assert [axis.get_ylabel() for axis in figure.axes] == ["F1_pol", "F1_pol", "", "", "F1_pol", ""]
+    figure.canvas.draw()
+    title = figure.texts[0].get_window_extent()
+    assert title.x0 > 0
+    assert title.x1 < figure.bbox.width
+
+
+@pytest.mark.parametrize(
+    ("settings", "shape"), [(1, (1, 2)), (4, (1, 4)), (9, (3, 3)), (5, (2, 3))]
+)
+def test_as_few_places_stay_empty_as_can_be(tmp_path, drawn, settings, shape):
+    names = {f"s{n}": [0.5] for n in range(settings)}
+    search_figure(tmp_path / "a.png", [0.0], names, pruned=[False])
+    spec = drawn[0].axes[1].get_subplotspec()
+    assert spec is not None
+    rows, columns = spec.get_gridspec().get_geometry()
+    assert (rows - 1, columns) == shape
 
 
 def test_one_trial_of_one_setting(tmp_path):

@@ -31,9 +31,19 @@ def test_every_score_is_1_where_all_is_right_and_0_where_nothing_is_found(
     make_config, synapses, metric
 ):
     """Also where it is undefined then: settings that find nothing are no good ones."""
-    search = build_search(make_config(tune={"metric": metric}), [synapses()])
+    thin = {"name": "em_r50_union", "kwargs": {"crop_z": 0}}  # the volume has six sections
+    config = make_config(tune={"metric": metric}, evaluation={"metrics": [thin]})
+    search = build_search(config, [synapses()])
     assert search.objective(search.configured | {"thres": 0.2}) == 1.0
     assert search.objective(search.configured | {"thres": 0.5}) == 0.0
+
+
+def test_scores_of_em_r50_pool_volumes_and_have_their_own_thresholds(make_config, synapses):
+    config = make_config(tune={"metric": "em_r50_pair"})
+    search = build_search(config, [synapses(3), synapses(1, p=0.2)])
+    assert search.score == "em_r50_pair"
+    found = search.objective({"thres": 0.3, "thres_small": 16, "dilate_sz": 1})
+    assert found == pytest.approx(6 / 7)  # 3 of 3 predictions, 3 of 4 of the truth
 
 
 @pytest.mark.parametrize("metric", [name for name, goal in GOALS.items() if not goal.sided])

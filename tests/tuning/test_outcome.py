@@ -65,6 +65,8 @@ def test_the_summary(outcome):
         .summary()
         .endswith("one is worth about 0.12: a small gain may be chance.")
     )
+    nothing = [trial._replace(score=0.0) for trial in outcome.trials]
+    assert Outcome(few, nothing).summary().endswith("and train longer first.")
     alone = Outcome(outcome.search, outcome.trials[:2])
     assert "2 trials (1 pruned), nothing beats what is configured" in alone.summary()
 
@@ -123,6 +125,7 @@ def test_what_is_drawn(outcome):
     assert data["pruned"] == [False, True, False, False, True]
     assert data["settings"]["vote"] == [True, None, None, True, True]
     assert data["title"] == "F1_pol (at IoU 0.5) on val"
+    assert data["score"] == "F1_pol"
 
 
 def test_the_command_to_go_on_with(tmp_path):
@@ -130,9 +133,11 @@ def test_the_command_to_go_on_with(tmp_path):
         tmp_path / "my config.yaml",
         None,
         ["tune.trials=9", "decoding.steps[0].kwargs.thres=0.4", "test.decoding.steps=[synapses]",
-         "+tune.metric=PQ", "data.test.z_range=[0, 9]", "system.num_gpus=0", "decoding=other"],
+         "+tune.metric=PQ", "data.test.z_range=[0, 9]", "system.num_gpus=0", "decoding=other",
+         "decoding.exports=[cave]"],
     )  # fmt: skip
     assert command == (
         f"python scripts/main.py --config '{tmp_path}/my config.yaml' --mode test "
-        "--checkpoint CKPT 'data.test.z_range=[0, 9]' system.num_gpus=0 decoding=tuned"
+        "--checkpoint CKPT 'data.test.z_range=[0, 9]' system.num_gpus=0 "
+        "'decoding.exports=[cave]' decoding=tuned"
     )

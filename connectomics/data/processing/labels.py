@@ -44,7 +44,8 @@ def check_label(label: NDArray[Any], where: str = "label") -> None:
         raise DataError(
             where,
             f"labels hold {label.min()} at voxel {place}; they must not be negative.",
-            "Write 0 for background, and give unlabelled voxels through data.*.mask.",
+            "Write 0 for background, and give unlabelled voxels through a mask. -1 and -2 may be "
+            "CREMI's marks read as int64: label.astype('uint64') brings them back.",
         )
 
 

@@ -1,0 +1,98 @@
+"""What goes into a score besides the labels, and what a reader of the scores is told."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from connectomics.config.schema import EvaluationSection
+from connectomics.data.io import open_volume, save_volume
+from connectomics.data.volumes import LabelledVolume, MemoryVolume
+from connectomics.errors import DataError
+from connectomics.scoring import read_pair, read_truth
+
+SHAPE = (3, 12, 80)
+
+
+def labels(*columns: int) -> np.ndarray:
+    """Synapse n begins at column n of `columns`; its sides lie one below the other."""
+    made = np.zeros(SHAPE, np.uint16)
+    for n, x in enumerate(columns, start=1):
+        made[1, 2:5, x : x + 8], made[1, 5:8, x : x + 8] = 2 * n - 1, 2 * n
+    return made
+
+
+SIDED = labels(0, 25, 50)
+WHOLE = (SIDED + 1) // 2
+
+
+def labelled(truth: np.ndarray, mask: np.ndarray | None = None) -> LabelledVolume:
+    volume = MemoryVolume("tissue", truth)
+    return LabelledVolume(
+        "tissue", volume, label=volume, mask=None if mask is None else MemoryVolume("mask", mask)
+    )
+
+
+@pytest.fixture
+def notes(tmp_path):
+    """What a reader is told of a truth, given how a prediction is stored."""
+    save_volume(tmp_path / "labels.h5", SIDED)
+
+    def of(truth, encoding, stated="auto", mask=None):
+        section = EvaluationSection(truth_encoding=stated)
+        with open_volume(str(tmp_path / "labels.h5")) as prediction:
+            return read_pair(labelled(truth, mask), prediction, section, encoding=encoding).notes
+
+    return of
+
+
+def test_a_truth_that_looks_like_something_else_is_doubted(notes):
+    (said,) = notes(WHOLE, "polarity")
+    assert said == (
+        "truth looks like instance labels and was read as labels with pre and post sides, as the "
+        "prediction is; evaluation.truth_encoding says how it is stored."
+    )
+    assert "looks like binary labels" in notes((SIDED > 0).astype(np.uint8), "polarity")[0]
+    assert "looks like polarity labels and was read as one id" in notes(SIDED, "instance")[0]
+
+
+@pytest.mark.parametrize(
+    ("truth", "encoding", "stated"),
+    [
+        (SIDED, "polarity", "auto"),
+        (np.where(SIDED > 0, 2 - SIDED % 2, 0), "polarity", "auto"),
+        (WHOLE, "instance", "auto"),
+        (WHOLE, "polarity", "polarity"),
+        (np.zeros(SHAPE, int), "polarity", "auto"),
+    ],
+)
+def test_what_fits_or_is_stated_is_not(notes, truth, encoding, stated):
+    assert notes(truth, encoding, stated) == ()
+
+
+def test_how_much_is_left_out_is_said(notes):
+    mask = np.ones(SHAPE, np.uint8)
+    assert notes(SIDED, "polarity", mask=mask) == ()
+    mask[:, :, 60:] = 0
+    assert notes(SIDED, "polarity", mask=mask) == (
+        "25.00% of the voxels are unlabelled and were left out first.",
+    )
+
+
+def test_a_prediction_of_something_else_is_doubted(notes):
+    (said,) = notes(np.roll(SIDED, 10, axis=2), "polarity")
+    assert said.startswith("no labelled voxel of the prediction is one of the truth")
+
+
+def test_mask_and_invalid_voxels_together():
+    truth = SIDED.astype(np.uint64)
+    truth[truth == 0] = 2**64 - 1
+    truth[:, :, :10] = 2**64 - 2
+    given = np.ones(SHAPE, np.uint8)
+    given[2] = 0
+    label, mask = read_truth(labelled(truth, given))
+    assert mask is not None
+    assert mask.sum() == 2 * 12 * 70
+    np.testing.assert_array_equal(label, np.where(np.arange(80) < 10, 0, SIDED))
+    with pytest.raises(DataError, match="tissue: no voxel counts"):
+        read_truth(labelled(truth, (np.arange(80) < 10) * np.ones(SHAPE, np.uint8)))
