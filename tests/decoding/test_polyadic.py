@@ -37,6 +37,23 @@ def test_a_lost_section_does_not_make_partners():
     assert split_partners(listed_labels(labels), apart_nm=24.0, **ANY).count == 1
 
 
+@pytest.mark.parametrize(("aside", "found"), [(4, 1), (5, 2)])
+def test_the_steps_of_a_plate_that_lies_aslant_are_one(aside, found):
+    """The second piece begins a section later, up to 3 voxels (24 nm of 30) or 4 further on."""
+    labels = np.zeros((2, 2, 12), int)
+    labels[:, 0] = 1
+    labels[0, 1, :3] = labels[1, 1, 1 + aside : 4 + aside] = 2
+    assert split_partners(listed_labels(labels), apart_nm=24.0, **ANY).count == found
+
+
+def test_partners_that_begin_a_section_later_stay_apart():
+    """They lie beside each other, four voxels apart, where both are."""
+    labels = np.zeros((3, 2, 12), int)
+    labels[:, 0] = 1
+    labels[:2, 1, :4] = labels[1:, 1, 8:] = 2
+    assert split_partners(listed_labels(labels), apart_nm=24.0, **ANY).count == 2
+
+
 @pytest.mark.parametrize("rule", [{"share": 1.0, "part_nm3": 0}, {"share": 0, "part_nm3": 1e6}])
 def test_small_pieces_are_no_partners(rule):
     labels = site(gap=4)

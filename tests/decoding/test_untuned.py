@@ -98,8 +98,16 @@ def test_it_finds_them_all(resolution, size, networks):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(1, 4))
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("resolution", RESOLUTIONS)
+@pytest.mark.parametrize(
+    ("resolution", "size"),
+    [
+        (resolution, size)
+        for resolution in RESOLUTIONS
+        for size in SIZES
+        # At 50 x 16 x 16 nm the others are less than two pixels thick: that is too coarse.
+        if resolution != (50, 16, 16) or size == "large"
+    ],
+)
 def test_it_finds_them_all_everywhere(resolution, size, seed):
     check(resolution, size, NETWORKS, seed)
 
