@@ -34,10 +34,22 @@ def compiled(function: Callable) -> Any:
 def announced_compilation() -> Iterator[None]:
     """Log one line if numba spends more than `PATIENCE` seconds compiling inside the block.
 
-    Loading cached code is no compilation and is not counted; neither is running it.
+    Loading cached code is no compilation and is not counted; neither is running it. Of blocks
+    that run at the same time, nested or in several threads, only the first speaks.
     """
-    with event.install_listener("numba:compile", _Stopwatch(PATIENCE)):
+    if not _watching.acquire(blocking=False):
         yield
+        return
+    stopwatch = _Stopwatch(PATIENCE)
+    try:
+        with event.install_listener("numba:compile", stopwatch):
+            yield
+    finally:
+        stopwatch.stop()
+        _watching.release()
+
+
+_watching = threading.Lock()
 
 
 class _Stopwatch(event.Listener):
@@ -54,21 +66,34 @@ class _Stopwatch(event.Listener):
         if self._depth > 1 or self._left <= 0:
             return
         self._started = time.monotonic()
-        self._timer = threading.Timer(self._left, _announce)
+        details: Any = event.data
+        kept = details["dispatcher"].stats.cache_path is not None
+        self._timer = threading.Timer(self._left, _announce, [kept])
         self._timer.daemon = True
         self._timer.start()
 
     def on_end(self, event: event.Event) -> None:
+        if self._depth == 0:  # another thread had started before this stopwatch was there
+            return
         self._depth -= 1
-        if self._depth > 0 or self._timer is None:
+        if self._depth == 0:
+            self.stop()
+
+    def stop(self) -> None:
+        """Count the time since the last start, and announce nothing more for it."""
+        if self._timer is None:
             return
         self._timer.cancel()
         self._timer = None
         self._left -= time.monotonic() - self._started
 
 
-def _announce() -> None:
-    logger.warning(
-        "Compiling for this machine. It takes some seconds, once: "
-        "the compiled code is kept for later runs."
-    )
+def _announce(kept: bool) -> None:
+    if kept:
+        term = "once: the compiled code is kept for later runs."
+    else:
+        term = (
+            "and does so in every run, as no folder was found to keep the compiled code in. "
+            "Set NUMBA_CACHE_DIR to one that can be written."
+        )
+    logger.warning("Compiling for this machine. It takes some seconds, %s", term)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
+from types import SimpleNamespace
 
 import numba
 import pytest
@@ -17,6 +19,12 @@ NOTICE = "Compiling for this machine"
 def fresh_function():
     """A function that numba has not compiled and does not keep."""
     return numba.njit(lambda x: x * x + 1)
+
+
+def compilation(cache_path="__pycache__"):
+    """What numba tells a listener of the compilation of a function."""
+    stats = SimpleNamespace(cache_path=cache_path)
+    return SimpleNamespace(data={"dispatcher": SimpleNamespace(stats=stats)})
 
 
 def test_a_long_compilation_is_announced_once(monkeypatch, caplog):
@@ -41,17 +49,68 @@ def test_a_short_one_and_a_long_run_are_not(monkeypatch, caplog):
     assert not caplog.messages
 
 
+def test_it_says_whether_the_code_is_kept(monkeypatch, caplog):
+    monkeypatch.setattr(compiling, "PATIENCE", 1e-4)
+    with caplog.at_level(logging.WARNING, "connectomics.compiling"), announced_compilation():
+        fresh_function()(3)
+    for path in ("__pycache__", None):
+        watch = compiling._Stopwatch(1e-4)
+        watch.on_start(compilation(path))
+        time.sleep(0.2)
+        watch.on_end(compilation(path))
+    kept = ["is kept for later runs" in message for message in caplog.messages]
+    assert kept == [False, True, False]
+    assert "Set NUMBA_CACHE_DIR" in caplog.messages[0]
+
+
+def test_blocks_within_blocks_and_in_threads_speak_once(monkeypatch, caplog):
+    monkeypatch.setattr(compiling, "PATIENCE", 1e-4)
+
+    def compile_one():
+        with announced_compilation(), announced_compilation():
+            fresh_function()(3)
+
+    threads = [threading.Thread(target=compile_one) for _ in range(4)]
+    with caplog.at_level(logging.WARNING, "connectomics.compiling"), announced_compilation():
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(caplog.messages) == 1
+
+
+def test_a_compilation_that_began_before_the_block_starts_no_clock(caplog):
+    watch = compiling._Stopwatch(0.1)
+    watch.on_end(compilation())  # of another thread
+    with caplog.at_level(logging.WARNING, "connectomics.compiling"):
+        watch.on_start(compilation())
+        watch.on_start(compilation())
+        watch.on_end(compilation())
+        watch.on_end(compilation())
+        time.sleep(0.3)
+    assert not caplog.messages
+
+
+def test_nothing_is_said_after_the_block(monkeypatch, caplog):
+    monkeypatch.setattr(compiling, "PATIENCE", 0.1)
+    with caplog.at_level(logging.WARNING, "connectomics.compiling"):
+        with announced_compilation():
+            numba.core.event.start_event("numba:compile", compilation().data)
+        time.sleep(0.3)
+    assert not caplog.messages
+
+
 @pytest.mark.parametrize("calls", [1, 3])
 def test_times_add_up(monkeypatch, caplog, calls):
     """Three compilations that are each within the limit pass it together."""
     watch = compiling._Stopwatch(0.3)
     with caplog.at_level(logging.WARNING, "connectomics.compiling"):
         for _ in range(calls):
-            watch.on_start(None)
-            watch.on_start(None)  # a function called by the function
+            watch.on_start(compilation())
+            watch.on_start(compilation())  # a function called by the function
             time.sleep(0.15)
-            watch.on_end(None)
-            watch.on_end(None)
+            watch.on_end(compilation())
+            watch.on_end(compilation())
     assert len(caplog.messages) == (calls > 2)
 
 

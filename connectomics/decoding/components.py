@@ -27,8 +27,8 @@ def binary2instance(
 
     Args:
         volume: (Z, Y, X) or (1, Z, Y, X) probabilities. uint8 is p * 255, float16/32/64 is p,
-            bool is 0 or 1. Memory-mapped and strided arrays, and HDF5 or Zarr datasets, are
-            read a few sections at a time.
+            bool is 0 or 1. Memory-mapped and strided arrays are read a few sections at a
+            time, HDF5 and Zarr datasets by chunks.
         thres: Probability above which a voxel is foreground, in [0, 1].
         thres_small: Voxels an instance needs to be kept, counted before dilation.
         dilate_sz: Edge in voxels of the square that bridges gaps within an instance; 0 and 1

@@ -60,7 +60,7 @@ def polarity2instance(
     Args:
         volume: (3, Z, Y, X) probabilities: pre, post, union; with `exclusive` background, pre,
             post. uint8 is p * 255, float16/32/64 is p, bool is 0 or 1. Memory-mapped and
-            strided arrays, and HDF5 or Zarr datasets, are read a few sections at a time.
+            strided arrays are read a few sections at a time, HDF5 and Zarr datasets by chunks.
         thres: Probability above which a voxel is foreground, in [0, 1].
         thres_small: Voxels a piece of one side needs to be kept.
         scale_factors: Factors (z, y, x) for the size of the result, rounded down to voxels.

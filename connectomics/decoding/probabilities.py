@@ -22,7 +22,7 @@ TOLERANCE = 1e-3
 """How far outside [0, 1] a floating-point value may lie: rounding, not a different scale."""
 
 _DTYPES = tuple(np.dtype(t) for t in (np.bool_, np.uint8, np.float16, np.float32, np.float64))
-_SLAB_BYTES = 8 * 2**20  # of one channel, what one thread reads (and copies, if it must) at a time
+_SLAB_BYTES = 2 * 2**20  # of one channel, what one thread reads (and copies, if it must) at a time
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,18 @@ class Probabilities:
     shape: tuple[int, int, int]
     dtype: np.dtype
     where: str
+
+    @property
+    def thickness(self) -> int:
+        """Sections to read at a time: about `_SLAB_BYTES`, but of a dataset whole chunks.
+
+        A chunk is decompressed as a whole; read in parts, it would be decompressed for each.
+        """
+        _, height, width = self.shape
+        sections = _SLAB_BYTES // (height * width * self.dtype.itemsize)
+        chunks = getattr(self.volume, "chunks", None)
+        chunk = int(np.max(chunks[-3])) if chunks else 1
+        return max(1, sections // chunk) * chunk
 
     def read_p(self, channel: int, begin: int, end: int) -> np.ndarray:
         """The same sections as float32 on the scale of p, within [0, 1]."""
@@ -165,9 +177,8 @@ def _legal_range(dtype: np.dtype) -> tuple[np.generic, np.generic]:
 
 def _visit_sections(probabilities: Probabilities, task: Callable[[int, int], bool]) -> None:
     """Run `task` over all sections; if it meets an illegal value, say which and where."""
-    depth, height, width = probabilities.shape
-    thickness = _SLAB_BYTES // (height * width * probabilities.dtype.itemsize)
-    if not all(map_sections(depth, task, thickness=thickness)):
+    depth = probabilities.shape[0]
+    if not all(map_sections(depth, task, thickness=probabilities.thickness)):
         raise _illegal_value(probabilities)
 
 
@@ -199,11 +210,12 @@ def _illegal_value(probabilities: Probabilities) -> DataError:
 
 def _warn_of_mask(probabilities: Probabilities) -> None:
     """Warn of a uint8 volume of 0 and 1, which is read as p = 0 and p = 1/255."""
-    largest = 0
-    for z, c in np.ndindex(probabilities.shape[0], probabilities.channels):
-        largest = max(largest, int(probabilities.read(c, z, z + 1).max()))
-        if largest > 1:
-            return
+    largest, step = 0, probabilities.thickness
+    for z in range(0, probabilities.shape[0], step):
+        for c in range(probabilities.channels):
+            largest = max(largest, int(probabilities.read(c, z, z + step).max()))
+            if largest > 1:
+                return
     if largest == 1:
         warnings.warn(
             f"{probabilities.where}: the largest value of this uint8 volume is 1, which stands "

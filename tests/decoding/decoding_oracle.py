@@ -1,14 +1,14 @@
-"""The decoders again, as plainly as numpy and scikit-image can say them.
+"""The decoders again, as plainly as numpy and SciPy can say them.
 
-Slow and hungry: each step makes whole volumes. The tests compare the decoders with these, and
+Hungry, as each step makes whole volumes, but not slow on purpose: of the functions of SciPy and
+scikit-image for a step these are the fastest. The tests compare the decoders with them, and
 `benchmarks/decoding.py` measures the decoders against them.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import binary_dilation
-from skimage.measure import label
+from scipy.ndimage import grey_dilation, label
 
 
 def plain_polarity2instance(
@@ -31,7 +31,7 @@ def plain_polarity2instance(
     if semantic:
         labels = np.where(post, 2, pre).astype(np.uint8)
     else:
-        synapse = label(dilate(union, dilate_sz), connectivity=1)
+        synapse, _ = label(dilate(union, dilate_sz))
         labels = np.where(post, 2 * synapse, np.where(pre, 2 * synapse - 1, 0))
     return resize(labels, scale_factors)
 
@@ -39,7 +39,7 @@ def plain_polarity2instance(
 def plain_binary2instance(volume, thres=0.5, thres_small=128, dilate_sz=0):
     """Components of the dilated mask, cut to the mask, small ones dropped."""
     mask = above(volume, thres).reshape(volume.shape[-3:])
-    labels = label(dilate(mask, dilate_sz), connectivity=1) * mask
+    labels = label(dilate(mask, dilate_sz))[0] * mask
     sizes = np.bincount(labels.ravel())
     return np.where(sizes[labels] >= thres_small, labels, 0)
 
@@ -51,7 +51,7 @@ def above(volume, thres):
 
 def drop_small(mask, min_size):
     """Without the 6-connected pieces of fewer than min_size voxels."""
-    pieces = label(mask, connectivity=1)
+    pieces, _ = label(mask)  # by faces
     keep = np.bincount(pieces.ravel()) >= min_size
     keep[0] = False
     return keep[pieces]
@@ -59,7 +59,7 @@ def drop_small(mask, min_size):
 
 def dilate(mask, size):
     """Each section dilated by a square."""
-    return binary_dilation(mask, np.ones((1, size, size), bool)) if size > 1 else mask
+    return grey_dilation(mask, size=(1, size, size), mode="constant") if size > 1 else mask
 
 
 def resize(labels, scale_factors):

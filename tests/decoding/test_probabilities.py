@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 
 import h5py
 import numpy as np
 import pytest
+import zarr
 from decoding_volumes import DTYPES, random_volume
 
-from connectomics.decoding import binary2instance, polarity2instance
+from connectomics.decoding import binary2instance, polarity2instance, probabilities, sections
+from connectomics.decoding.probabilities import check_probabilities
 from connectomics.errors import DataError
 
 
@@ -146,3 +149,58 @@ def test_memory_maps_and_hdf5_datasets(tmp_path):
         single = file.create_dataset("single", data=volume[0])
         assert np.array_equal(polarity2instance(dataset, thres_small=2), expected)
         assert np.array_equal(binary2instance(single), binary2instance(volume[0]))
+
+
+class CountingDataset:
+    """An array in chunks along z, which counts how often each is decompressed."""
+
+    def __init__(self, array, chunks, depth):
+        self.array, self.chunks, self.depth = array, chunks, depth
+        self.shape, self.dtype = array.shape, array.dtype
+        self.reads = np.zeros((array.shape[0], -(-array.shape[1] // depth)), int)
+
+    def __getitem__(self, index):
+        channel, sections = index
+        begin, end, _ = sections.indices(self.shape[1])
+        self.reads[channel, begin // self.depth : -(-end // self.depth)] += 1
+        return self.array[index]
+
+
+@pytest.mark.parametrize("depth", [1, 4, 7, 40])
+@pytest.mark.parametrize("regular", [True, False])
+@pytest.mark.parametrize("slab_bytes", [1, 3000, 2**21])
+def test_no_chunk_of_a_dataset_is_read_twice(monkeypatch, depth, regular, slab_bytes):
+    monkeypatch.setattr(probabilities, "_SLAB_BYTES", slab_bytes)
+    volume = random_volume(8, (33, 20, 70), "blobs", np.float16)
+    # As HDF5 and Zarr say it, and as Dask does.
+    chunks = (1, depth, 5, 70) if regular else ((1, 1, 1), (depth, 1), (20,), (70,))
+    dataset = CountingDataset(volume, chunks, depth)
+    labels = polarity2instance(dataset, thres_small=2)
+    assert np.array_equal(labels, polarity2instance(volume, thres_small=2))
+    assert (dataset.reads == 1).all()
+
+
+def test_looking_for_a_mask_reads_each_chunk_once():
+    dataset = CountingDataset(np.zeros((3, 12, 20, 70), np.uint8), (1, 4, 20, 70), 4)
+    check_probabilities(dataset, channels=3, where="test")
+    assert (dataset.reads == 1).all()
+
+
+@pytest.mark.parametrize("exclusive", [False, True])
+def test_copies_of_strided_memory_stay_small(exclusive):
+    volume = np.asfortranarray(random_volume(8, (32, 256, 256), "boxes", np.float32))
+    polarity2instance(volume[:, :1], exclusive=exclusive)  # what is compiled or imported
+    tracemalloc.start()
+    polarity2instance(volume, exclusive=exclusive)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    copies = 3 * 2 * 2**20 * sections.available_cpus()
+    assert peak < 1.5 * volume[0].size + copies
+
+
+def test_zarr_arrays(tmp_path):
+    volume = random_volume(2, (5, 20, 80), "blobs", np.uint8)
+    stored = zarr.create_array(tmp_path / "volume.zarr", data=volume, chunks=(1, 2, 16, 32))
+    expected = polarity2instance(volume, thres_small=2)
+    assert expected.any()
+    assert np.array_equal(polarity2instance(stored, thres_small=2), expected)
