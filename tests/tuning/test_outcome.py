@@ -100,7 +100,7 @@ def test_the_preset_is_one_that_a_config_can_name(outcome, tmp_path):
     for file, overrides in (("my.yaml", []), ("base.yaml", ["decoding=tuned"])):
         config = load_config(tmp_path / file, mode="test", overrides=overrides).config
         assert [step.model_dump() for step in config.decoding.steps] == STEPS
-    assert load_config(tmp_path / "my.yaml").config.decoding.steps[0].name == "polarity2instance"
+    assert load_config(tmp_path / "my.yaml").config.decoding.steps[0].name == "synapses"
 
 
 def test_a_preset_with_other_steps_is_kept(outcome, tmp_path, capsys):
