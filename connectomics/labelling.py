@@ -50,7 +50,8 @@ def decode_volume(
     with open_volume(results.probabilities, resolution=resolution) as volume:
         settings = [step.model_dump(mode="json") for step in section.steps]
         known = {"resolution": volume.resolution, "neurons": neurons and state_of(neurons)}
-        key = digest(volume.attributes[KEY], settings, known)
+        # Probabilities that another program put there do not say what they were made from.
+        key = digest(volume.attributes.get(KEY, state_of(volume)), settings, known)
         tabulated = _has_table(section, volume)
         named = tabulated and neurons is not None
         whole = (results.table.is_file(), results.partners.is_file()) == (tabulated, named)
@@ -69,7 +70,7 @@ def decode_volume(
         KEY: key,
         "encoding": steps.output_encoding(section.steps[0]),
         "decoder": json.dumps(settings),
-        "synthetic": volume.attributes["synthetic"],
+        "synthetic": volume.attributes.get("synthetic", False),
     }
     write_decoded(results, decoded, volume, about=about, exports=section.exports)
     if not tabulated and about["encoding"] == "polarity":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -70,13 +71,13 @@ class Run:
         Path("my.yaml").write_text(yaml.safe_dump(CONFIG))
         self.write_probabilities(resolution=NM, offset_nm=(300, 0, 0))
 
-    def write_probabilities(self, **place: Any) -> None:
+    def write_probabilities(self, about: dict[str, Any] | None = None, **place: Any) -> None:
         labels = truth()
         p = np.zeros((3, *SHAPE), np.float32)
         p[0, labels % 2 == 1] = p[2, labels > 0] = 0.9
         p[1, (labels % 2 == 0) & (labels > 0)] = 0.8
         p[:, labels > 2] *= 0.8
-        about = {"config_hash": "abc", "synthetic": False}
+        about = {"config_hash": "abc", "synthetic": False} if about is None else about
         path = self.results / "probabilities.h5"
         save_volume(path, p, attributes=about, overwrite=True, **place)
 
@@ -109,6 +110,15 @@ def test_labels_and_their_table(run):
     assert table.confidence[0] > table.confidence[1] > 0
     assert table.pre_neuron.isna().all()
     assert "up to date" in run()
+
+
+def test_probabilities_of_another_program(run):
+    run.write_probabilities(about={}, resolution=NM)
+    run()
+    assert run.made() == {"probabilities.h5", "labels.h5", "synapses.csv"}
+    assert "up to date" in run()
+    os.utime(run.results / "probabilities.h5", (1_000_000, 1_000_000))  # others by now
+    assert "up to date" not in run()
 
 
 def test_exports_are_added_without_decoding_again(run):

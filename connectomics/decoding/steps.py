@@ -105,6 +105,9 @@ def check_decoding(steps: Sequence[Step], *, channels: int | None = None) -> lis
             if i == 0 or steps[0].name not in REFINED:
                 problem = f"{step.name} changes the labels of {REFINED[0]}, which must come first."
                 faults.append(Fault(f"{where}.name", problem))
+            elif output_encoding(steps[0]) == "semantic":
+                problem = f"{step.name} needs synapses, and semantic labels have none."
+                faults.append(Fault(f"{where}.name", problem, "Leave semantic out."))
             continue
         if step.name not in DECODERS:
             hint = did_you_mean(step.name, [*DECODERS, *REFINERS])

@@ -52,6 +52,14 @@ def test_legal_steps(step, channels):
     assert check_decoding([step], channels=channels) == []
 
 
+def test_synapses_without_a_side_cannot_be_dropped_from_semantic_labels():
+    steps = [Step("polarity2instance", {"semantic": True}), Step("drop_one_sided")]
+    (fault,) = check_decoding(steps)
+    assert fault.where == "decoding.steps[1].name"
+    assert "semantic labels have none" in fault.problem
+    assert check_decoding([Step("polarity2instance"), steps[1]]) == []
+
+
 def test_no_step_is_legal_until_something_is_decoded():
     assert check_decoding([], channels=3) == []
     with pytest.raises(ConfigError, match=r"decoding\.steps: there is no step"):
