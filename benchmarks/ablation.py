@@ -43,12 +43,13 @@ class Scene(NamedTuple):
 
     Attributes:
         phantom: Arguments of `make_phantom`.
-        output: Arguments of `simulate_network`; and `shrunk`, by what factor the voxels, and with
-            them the synapses, are smaller than those of the phantom.
+        output: Arguments of `simulate_network`.
+        shrunk: By what factor the voxels, and with them the synapses, are smaller than made.
     """
 
     phantom: dict[str, Any]
     output: dict[str, Any] = {}
+    shrunk: float = 1
 
 
 STANDARD = {"shape": (32, 384, 384), "synapse_density_um3": 1.2}
@@ -71,7 +72,7 @@ SETTINGS = {
     "eager": Scene(STANDARD | MIXED, {"bias": 3.0}),
     "faint: p up to 0.45": Scene(STANDARD | MIXED, {"span": (0.0, 0.45)}),
     "grey: p from 0.3 to 0.7": Scene(STANDARD | MIXED, {"span": (0.3, 0.7)}),
-    "half the size, 15x4x4 nm": Scene(STANDARD | MIXED, {"shrunk": 2}),
+    "half the size, 15x4x4 nm": Scene(STANDARD | MIXED, shrunk=2),
     "nearly flawless": Scene(STANDARD, {"errors": 0.3}),
 }
 
@@ -209,10 +210,9 @@ def simulated(scene: Scene, seeds: list[int], shape: list[int] | None = None) ->
     changed = {"shape": tuple(shape)} if shape else {}
     for seed in seeds:
         phantom = phantom_of(seed, **(scene.phantom | changed))
-        output = dict(scene.output)
-        size = np.asarray(phantom.resolution) / output.pop("shrunk", 1)
-        probabilities = simulate_network(phantom, seed, **output)
-        yield Volume(probabilities, phantom.label, tuple(size.tolist()), phantom.neurons)
+        probabilities = simulate_network(phantom, seed, **scene.output)
+        z, y, x = (size / scene.shrunk for size in phantom.resolution)
+        yield Volume(probabilities, phantom.label, (z, y, x), phantom.neurons)
 
 
 @cache

@@ -85,8 +85,8 @@ def train(resolved: Resolved, checkpoint: Path | None) -> None:
 
     config = resolved.config
     _require(check_data(config.data, "train"))
-    for split in ("val", "test"):
-        for fault in learned_faults(getattr(config.data, split), f"data.{split}", config.data):
+    for where, split in (("data.val", config.data.val), ("data.test", config.data.test)):
+        for fault in learned_faults(split, where, config.data):
             print(f"train: warning: {fault}", file=sys.stderr)
     training = prepare(config, resume_from=checkpoint)
     run = new_run(config.save_path)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import errno
-import importlib.util
 import os
 import pickle
 import re
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from main import main
 
 from connectomics.data.io import save_volume
 
@@ -46,18 +45,6 @@ CONFIG: dict[str, Any] = {
     "decoding": {"steps": [{"name": "polarity2instance"}]},
     "evaluation": {"metrics": ["polarity"]},
 }
-
-
-def _load_main() -> Callable[[list[str]], int]:
-    spec = importlib.util.spec_from_file_location("main", REPOSITORY / "scripts" / "main.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
-
-
-main = _load_main()
 
 
 class Workplace:

@@ -6,7 +6,6 @@ import importlib.util
 import json
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from main import main
 
 from connectomics.data.io import open_volume, save_volume
 from connectomics.data.phantom import make_phantom
@@ -35,18 +35,6 @@ CONFIG: dict[str, Any] = {
     "decoding": {"steps": [{"name": "polarity2instance", "kwargs": {"thres_small": 4}}]},
     "evaluation": {"metrics": ["polarity"]},
 }
-
-
-def _load_main() -> Callable[[list[str]], int]:
-    spec = importlib.util.spec_from_file_location("main", ROOT / "scripts" / "main.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
-
-
-main = _load_main()
 
 
 def truth() -> np.ndarray:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import yaml
+from main import main
 
 from connectomics import __version__, stages
 from connectomics.config import MODES, Resolved, load_config
@@ -20,24 +19,14 @@ SCRIPT = ROOT / "scripts" / "main.py"
 EM_R50 = str(ROOT / "tutorials" / "syn_em_r50.yaml")
 
 
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("main_script", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
-def run(script: ModuleType, capsys: pytest.CaptureFixture[str], tmp_path, monkeypatch):
+def run(capsys: pytest.CaptureFixture[str], tmp_path, monkeypatch):
     """Run the command in a folder of its own: exit code, standard output, standard error."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str) -> tuple[int, str, str]:
         try:
-            code = script.main(arguments)
+            code = main(arguments)
         except SystemExit as leaving:
             code = leaving.code
         captured = capsys.readouterr()

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from main import main
 
 from connectomics.data.io import open_volume, save_volume
 from connectomics.decoding import read_table, synapse_table, write_table
@@ -21,18 +20,6 @@ ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "scripts" / "main.py"
 SHAPE = (6, 24, 60)
 NM = (30.0, 8.0, 8.0)
-
-
-def _load_main() -> Callable[[list[str]], int]:
-    spec = importlib.util.spec_from_file_location("main", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
-
-
-main = _load_main()
 
 
 def labels(*columns: int) -> np.ndarray:

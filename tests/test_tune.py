@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import csv
 import functools
-import importlib.util
 import json
 import os
 import shutil
 import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from main import main
 
 from connectomics.data.io import open_volume, save_volume
 from connectomics.decoding import steps
@@ -65,17 +64,7 @@ def pretend(probabilities: Path, label: np.ndarray) -> None:
 
 
 @pytest.fixture(scope="module")
-def main() -> Callable[[list[str]], int]:
-    spec = importlib.util.spec_from_file_location("main_of_tuning", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, main) -> Path:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with volumes, a config, and a run with validation probabilities."""
     folder = tmp_path_factory.mktemp("work")
     for seed, name in enumerate(("train", "val", "test")):
@@ -97,8 +86,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory, main) -> Path:
 class Workplace:
     """A copy of that folder, and the command line run in it."""
 
-    def __init__(self, folder: Path, main: Callable[[list[str]], int], capsys: Any) -> None:
-        self.folder, self.main, self.capsys = folder, main, capsys
+    def __init__(self, folder: Path, capsys: Any) -> None:
+        self.folder, self.capsys = folder, capsys
         (self.run,) = folder.glob("outputs/tuned/*")
         self.tuning = self.run / "tuning"
         self.checkpoint = str(self.run / "checkpoints" / "last.ckpt")
@@ -107,7 +96,7 @@ class Workplace:
         named = ["--checkpoint", self.checkpoint] if checkpoint else []
         self.capsys.readouterr()
         try:
-            code = self.main(["--config", "my.yaml", "--mode", mode, *named, *arguments])
+            code = main(["--config", "my.yaml", "--mode", mode, *named, *arguments])
         except SystemExit as leaving:
             code = int(leaving.code or 0)
         return (code, *self.capsys.readouterr())
@@ -120,10 +109,10 @@ class Workplace:
 
 
 @pytest.fixture
-def work(trained, tmp_path, main, capsys, monkeypatch) -> Workplace:
+def work(trained, tmp_path, capsys, monkeypatch) -> Workplace:
     shutil.copytree(trained, tmp_path / "work")
     monkeypatch.chdir(tmp_path / "work")
-    return Workplace(tmp_path / "work", main, capsys)
+    return Workplace(tmp_path / "work", capsys)
 
 
 def test_from_a_checkpoint_to_a_test_with_the_best_settings(work):
@@ -172,7 +161,7 @@ def test_a_copy_of_the_preset_beside_the_config(work):
     assert work("tune", "tune.trials=4")[0] == 0
     shutil.copytree(work.tuning / "decoding", work.folder / "decoding")
     (work.folder / "tuned.yaml").write_text("defaults: [my, {decoding: tuned}, _self_]\n")
-    assert work.main(["--config", "tuned.yaml", "--mode", "test", "--print-config"]) == 0
+    assert main(["--config", "tuned.yaml", "--mode", "test", "--print-config"]) == 0
     shown = yaml.safe_load(work.capsys.readouterr().out)
     assert shown["decoding"]["steps"][0]["kwargs"] == work.preset()["steps"][0]["kwargs"]
 

@@ -19,13 +19,27 @@ def join_pairs(candidates: Candidates, pairs: np.ndarray) -> Candidates:
     """
     if len(pairs) == 0:
         return candidates
+    return candidates.renumber(number_connected(candidates.count, pairs))
+
+
+def number_connected(count: int, pairs: np.ndarray) -> np.ndarray:
+    """Number the groups of 0 ... count - 1 that pairs connect, in the order in which they come.
+
+    Args:
+        count: How many there are.
+        pairs: (N, 2).
+
+    Returns:
+        (count,) the group of each, from 0.
+
+    >>> number_connected(5, np.array([[3, 1], [4, 3]])).tolist()
+    [0, 1, 2, 1, 1]
+    """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
     links = (np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1]))
-    graph = coo_array(links, shape=(candidates.count, candidates.count))
-    _, number = connected_components(graph, directed=False)
-    return candidates.renumber(number)
+    return connected_components(coo_array(links, shape=(count, count)), directed=False)[1]
 
 
 def number_groups(key: np.ndarray) -> np.ndarray:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
-import math
-
 import numpy as np
 
-from connectomics.decoding.candidates import POST, Candidates, link_offset, pieces_of
+from connectomics.decoding.candidates import POST, Candidates, pieces_of
 from connectomics.decoding.merging import number_groups
+from connectomics.decoding.pieces import join_near, join_steps
 from connectomics.decoding.voting import percentile_per_synapse
 
 CORE = 0.7
@@ -32,8 +30,8 @@ def split_partners(
     """
     post = np.where(candidates.labelled & (candidates.side == POST), candidates.synapse, -1)
     piece, count = pieces_of(candidates, post)
-    group = _join_near(candidates, piece, count, apart_nm)
-    group = _join_steps(candidates, group)
+    group = join_near(candidates, piece, count, apart_nm)
+    group = join_steps(candidates, group)
     return split_groups(candidates, group, share=share, part_nm3=part_nm3)
 
 
@@ -97,89 +95,3 @@ def _nearest_group(
     points = candidates.points_nm(places)
     _, nearest = KDTree(points[seed]).query(points)
     return mine[seed][nearest]
-
-
-def _join_near(
-    candidates: Candidates, piece: np.ndarray, count: int, apart_nm: float
-) -> np.ndarray:
-    """Join the pieces of a synapse that lie near each other, or a lost section apart."""
-    taken = np.flatnonzero(piece >= 0)
-    owner = np.zeros(count, np.int64)
-    owner[piece[taken]] = candidates.synapse[taken]
-    several = np.bincount(owner, minlength=max(candidates.count, 1))[owner] > 1
-    taken = taken[several[piece[taken]]]
-    if len(taken) == 0:
-        return piece
-    index, of_place = candidates.index[taken], piece[taken].astype(np.int64)
-    keys = []
-    for offset in _offsets_within(apart_nm, candidates.resolution):
-        after = link_offset(index, candidates.shape, offset)
-        here = np.flatnonzero(after >= 0)
-        a, b = of_place[here], of_place[after[here]]
-        keys.append(np.unique((a * count + b)[(a != b) & (owner[a] == owner[b])]))
-    a, b = np.divmod(np.unique(np.concatenate(keys)), count)
-    return _join_groups(piece, np.stack([a, b], axis=1))
-
-
-def _join_steps(candidates: Candidates, group: np.ndarray) -> np.ndarray:
-    """Join groups of a synapse where one begins in the section after another ends.
-
-    In the plane they lie no further apart than a section is thick: the plate rises at 45° or
-    more. Partners lie beside each other in the same sections and stay apart.
-    """
-    from scipy.spatial import KDTree
-
-    depth, height, width = candidates.shape
-    order = np.argsort(group, kind="stable")
-    order = order[np.searchsorted(group[order], 0) :]
-    if len(order) == 0:
-        return group
-    z = candidates.index[order] // (height * width)
-    begin = np.flatnonzero(np.diff(group[order], prepend=-1))
-    end = np.append(begin[1:], len(order))
-    # The list is in scan order, so a group begins with its first section and ends with its last.
-    row = candidates.synapse[order[begin]].astype(np.int64) * (depth + 1)
-    starts, wanted = row + z[begin], row + z[end - 1] + 1
-    points = candidates.points_nm(order)[:, 1:]
-    by_start = np.argsort(starts, kind="stable")
-    matches = [np.searchsorted(starts[by_start], wanted, side) for side in ("left", "right")]
-    steps = []
-    for a, (low, high) in enumerate(zip(*matches, strict=True)):
-        for b in by_start[low:high]:
-            top = np.flatnonzero(z[begin[a] : end[a]] == z[end[a] - 1]) + begin[a]
-            bottom = np.flatnonzero(z[begin[b] : end[b]] == z[begin[b]]) + begin[b]
-            apart, _ = KDTree(points[top]).query(points[bottom])
-            if apart.min() <= candidates.resolution[0]:
-                steps.append((group[order[begin[a]]], group[order[begin[b]]]))
-    return _join_groups(group, np.array(steps, np.int64).reshape(-1, 2))
-
-
-def _join_groups(group: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """Make one group of those that pairs connect."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    count = int(group.max(initial=-1)) + 1
-    graph = coo_array((np.ones(len(pairs)), tuple(pairs.T)), shape=(count, count))
-    _, joined = connected_components(graph, directed=False)
-    return np.where(group >= 0, joined[group], -1)
-
-
-def _offsets_within(
-    distance_nm: float, resolution: tuple[float, float, float]
-) -> list[tuple[int, int, int]]:
-    """Offsets (z, y, x) to the later voxels within a distance, two sections counting as that.
-
-    >>> _offsets_within(8.0, (30.0, 8.0, 8.0))
-    [(0, 0, 1), (0, 1, 0), (1, 0, 0), (2, 0, 0)]
-    """
-    scale = (distance_nm / 2, *resolution[1:])
-    reach = [int(distance_nm / size + 1e-6) if size else 0 for size in scale]
-    z, y, x = (range(-n, n + 1) for n in reach)
-    return [
-        offset
-        for offset in itertools.product(z, y, x)
-        if offset > (0, 0, 0)
-        and math.hypot(*(n * size for n, size in zip(offset, scale, strict=True)))
-        <= distance_nm + 1e-6
-    ]

@@ -1,4 +1,7 @@
-"""Size filters, which come last: before that a small part may belong to something larger."""
+"""Sizes: how large the synapses of a volume are, and the filters, which come last.
+
+Before that a small part may belong to something larger.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +11,6 @@ from connectomics.decoding.candidates import NONE, PRE, Candidates
 from connectomics.decoding.evidence import voxels_of
 from connectomics.decoding.merging import number_kept
 from connectomics.decoding.voting import vote_sides
-
-
-def drop_small_sides(candidates: Candidates, min_side_nm3: float) -> Candidates:
-    """Take the side from all voxels of a side smaller than this; the synapse is one-sided then."""
-    small = candidates.side_sizes() < voxels_of(min_side_nm3, candidates.resolution)
-    lost = np.append(small, np.zeros((2, 1), bool), axis=1)
-    gone = candidates.labelled & lost[np.where(candidates.side == PRE, 0, 1), candidates.synapse]
-    return candidates.give(side=np.where(gone, NONE, candidates.side))
-
-
-def drop_small_synapses(candidates: Candidates, min_synapse_nm3: float) -> Candidates:
-    """Drop synapses smaller than this, both sides together, and those without a voxel."""
-    least = max(1, voxels_of(min_synapse_nm3, candidates.resolution))
-    kept = candidates.side_sizes().sum(axis=0) >= least
-    return candidates.renumber(number_kept(kept))
-
 
 TYPICAL_NM3 = 7e6
 """Volume of a side for which the default volumes are meant."""
@@ -47,3 +34,18 @@ def size_scale(candidates: Candidates) -> float:
         return 1.0
     typical = sizes[np.searchsorted(total, total[-1] / 2)] * candidates.voxel_nm3
     return float(np.clip(typical / TYPICAL_NM3, SMALLEST, 1.0))
+
+
+def drop_small_sides(candidates: Candidates, min_side_nm3: float) -> Candidates:
+    """Take the side from all voxels of a side smaller than this; the synapse is one-sided then."""
+    small = candidates.side_sizes() < voxels_of(min_side_nm3, candidates.resolution)
+    lost = np.append(small, np.zeros((2, 1), bool), axis=1)
+    gone = candidates.labelled & lost[np.where(candidates.side == PRE, 0, 1), candidates.synapse]
+    return candidates.give(side=np.where(gone, NONE, candidates.side))
+
+
+def drop_small_synapses(candidates: Candidates, min_synapse_nm3: float) -> Candidates:
+    """Drop synapses smaller than this, both sides together, and those without a voxel."""
+    least = max(1, voxels_of(min_synapse_nm3, candidates.resolution))
+    kept = candidates.side_sizes().sum(axis=0) >= least
+    return candidates.renumber(number_kept(kept))
