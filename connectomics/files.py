@@ -6,12 +6,24 @@ when it is complete, so an interrupted run leaves no half file under a final nam
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from connectomics.errors import DataError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+NEW = ".new_"
+"""What the name of a folder begins with whose files are not whole yet."""
+
+LOCK = ".lock"
 
 
 @contextmanager
@@ -38,16 +50,56 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     'whole'
     """
     path = Path(path)
-    with writing_to(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(
-            prefix=f".{path.stem}.",
-            dir=path.parent,
+    with writing_to(path), temporary_folder(path.parent) as folder:
+        temporary = folder / path.name
+        yield temporary
+        _move_into_place(temporary, path)
+
+
+@contextmanager
+def temporary_folder(parent: Path) -> Iterator[Path]:
+    """Make a folder for what is not whole yet; it is removed in the end.
+
+    What killed programs have left of this kind in the same place is removed first. Each folder
+    has a lock, which the system releases when the program that holds it ends, however it ends.
+
+    Args:
+        parent: Where the finished files will go. It is made.
+
+    Yields:
+        The folder, on the disk of `parent`.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    for left in parent.glob(f"{NEW}*"):
+        _remove_if_abandoned(left)
+    with (
+        tempfile.TemporaryDirectory(
+            prefix=NEW,
+            dir=parent,
             ignore_cleanup_errors=True,  # what cannot be removed is no reason to fail
-        ) as folder:
-            temporary = Path(folder) / path.name
-            yield temporary
-            _move_into_place(temporary, path)
+        ) as name,
+        Path(name, f"{LOCK}ed").open("w") as lock,
+    ):
+        if _hold(lock):
+            Path(lock.name).rename(Path(name, LOCK))
+        yield Path(name)
+
+
+def _remove_if_abandoned(folder: Path) -> None:
+    with suppress(OSError), (folder / LOCK).open("r+") as lock:
+        if _hold(lock):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _hold(lock: IO[str]) -> bool:
+    """Take a lock that ends with this program; False where another has it, or there are none."""
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import errno
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -112,3 +114,37 @@ def test_writing_to_keeps_other_errors() -> None:
 def test_an_os_error_without_a_reason_still_says_something() -> None:
     with pytest.raises(DataError, match="3 requested and 2 written"), writing_to("somewhere"):
         raise OSError("3 requested and 2 written")
+
+
+KILLED = """\
+import sys
+from pathlib import Path
+from connectomics.files import atomic_path
+with atomic_path(Path(sys.argv[1])) as temporary:
+    temporary.write_text("half")
+    print("writing", flush=True)
+    input()
+"""
+
+
+def test_what_a_killed_program_left_is_removed_and_what_a_running_one_writes_is_not(
+    tmp_path: Path,
+) -> None:
+    target = tmp_path / "note.txt"
+    (tmp_path / ".new_of_mine").mkdir()
+    running = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(target)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert running.stdout is not None
+    assert running.stdout.readline() == "writing\n"
+    (left,) = (path for path in tmp_path.iterdir() if path.name != ".new_of_mine")
+    for survives in (True, False):
+        with atomic_path(target) as temporary:
+            temporary.write_text("whole")
+        assert left.is_dir() == survives
+        running.kill()
+        running.wait()
+    assert names(tmp_path) == [".new_of_mine", "note.txt"]

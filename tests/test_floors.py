@@ -19,6 +19,7 @@ FLOORS = {
     "connectomics.geometry": 2,
     "connectomics.files": 2,
     "connectomics.compiling": 2,
+    "connectomics.digests": 2,
     "connectomics.data": 3,
     "connectomics.models": 3,
     "connectomics.decoding": 3,

@@ -1,0 +1,181 @@
+"""Which volume a result was made from: its voxels, whatever file holds them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from connectomics.data.io import LazyVolume
+from connectomics.data.io.hdf5 import open_file
+from connectomics.data.io.location import ZARR_MARKERS, format_of, has_wildcards, parse_location
+from connectomics.data.io.sections import find_sections
+from connectomics.digests import code_digest, digest
+from connectomics.geometry import Box
+
+SLAB_BYTES = 64 * 2**20
+SPOKEN_OF_BYTES = 2**30
+"""From this size on it is said that a volume is read to be recognised."""
+
+METADATA = (*ZARR_MARKERS, ".zattrs", ".zmetadata")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What tells a volume, or a part of one, from every other.
+
+    Two volumes are the same where `content` is. The rest says where it was found, and saves
+    reading it again while its files are as they were.
+
+    Attributes:
+        source: As the user wrote it, for messages.
+        path: The file or folder, absolute and without links.
+        dataset: The array inside; empty where there are none.
+        origin: Voxel (z, y, x) of the stored array at which the part begins.
+        shape: Its size in voxels.
+        dtype: Of its voxels.
+        files: Sum of names, sizes and times of its files; empty where these do not tell.
+        content: Sum of its voxels.
+    """
+
+    source: str
+    path: str
+    dataset: str
+    origin: tuple[int, ...]
+    shape: tuple[int, ...]
+    dtype: str
+    files: str
+    content: str
+
+    @property
+    def place(self) -> tuple[Any, ...]:
+        """Which part of which array in which file it is, whatever that holds."""
+        return self.path, self.dataset, self.origin, self.shape
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, to be stored with a result."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, stored: Any) -> Self | None:
+        """Undo `as_dict`; None for anything else."""
+        try:
+            sizes = {key: tuple(map(int, stored[key])) for key in ("origin", "shape")}
+            return cls(**{**stored, **sizes})
+        except (TypeError, KeyError, ValueError):
+            return None
+
+    def describe(self) -> str:
+        """Name it, with its sections.
+
+        >>> Identity("A/raw.h5", "/A/raw.h5", "main", (3, 0, 0), (5, 8, 8), "u1", "", "").describe()
+        'A/raw.h5 (sections 3 to 7)'
+        """
+        first = self.origin[0]
+        return f"{self.source} (sections {first} to {first + self.shape[-3] - 1})"
+
+    def difference(self, asked: Identity) -> str:
+        """Say of what this is the result, where another volume is asked for."""
+        if (self.path, self.dataset) != (asked.path, asked.dataset):
+            return f"another volume, {self.path}"
+        if (self.origin, self.shape) != (asked.origin, asked.shape):
+            return f"other sections, {self.describe()}"
+        return f"{self.source} as it was before; the file has changed since"
+
+
+def identify(volume: LazyVolume, known: Identity | None = None) -> Identity:
+    """Tell which volume this is.
+
+    Args:
+        volume: On disk, or a part of it.
+        known: What a result says it was made from: where the files of the volume are still
+            those, it need not be read.
+
+    Raises:
+        DataError: The volume cannot be read.
+    """
+    now = Identity(
+        source=volume.source,
+        path=str(canonical(volume.source)),
+        dataset=volume.dataset.strip("/"),
+        origin=volume.origin,
+        shape=volume.shape,
+        dtype=volume.dtype.name,
+        files=_files_digest(volume),
+        content="",
+    )
+    if known and now.files and replace(known, source="", content="") == replace(now, source=""):
+        return replace(now, content=known.content)
+    return replace(now, content=_content(volume))
+
+
+def canonical(source: str) -> Path:
+    """The file or folder of a volume, absolute and without links."""
+    return parse_location(source).path.resolve()
+
+
+def _content(volume: LazyVolume) -> str:
+    """Sum up shape, type and every voxel, section by section."""
+    size = volume.dtype.itemsize * int(np.prod(volume.shape, dtype=np.int64))
+    if size >= SPOKEN_OF_BYTES:
+        print(f"  reading {volume.source}, to know it by its voxels", flush=True)
+    depth, height, width = volume.shape[-3:]
+    step = volume.chunks[0] if volume.chunks else 1
+    step *= max(1, SLAB_BYTES * depth // (size * step))
+    text = hashlib.sha256(f"{volume.shape} {volume.dtype.name}".encode())
+    for first in range(0, depth, step):
+        stop = min(first + step, depth)
+        slab = volume.read(Box((first, 0, 0), (stop, height, width)))
+        for z in range(stop - first):
+            text.update(np.ascontiguousarray(slab[..., z, :, :]).data)
+    return text.hexdigest()[:32]
+
+
+def _files_digest(volume: LazyVolume) -> str:
+    """Sum up what the file system says of the files of a volume, and who reads them.
+
+    Times of change cannot be set by hand, so that an older file in place of a newer one shows.
+    """
+    files = list(_files(volume))
+    if not files:
+        return ""
+    states = [(file, file.stat()) for file in files]
+    facts = [(str(f), s.st_size, s.st_mtime_ns, s.st_ctime_ns) for f, s in states]
+    return digest(facts, code_digest("data/io"))
+
+
+def _files(volume: LazyVolume) -> Iterator[Path]:
+    """The files that hold a volume; none where they are not known for sure."""
+    location = parse_location(volume.source)
+    path = location.path.resolve()
+    if has_wildcards(location.path):
+        path = location.path.parent.resolve() / location.path.name
+    match format_of(location):
+        case "sections":
+            yield from find_sections(replace(location, path=path))
+        case "zarr":
+            yield from _zarr_files(path, path / volume.dataset)
+        case "hdf5":
+            with open_file(location.path, location.source) as file:
+                dataset = file[volume.dataset]
+                elsewhere = dataset.is_virtual or dataset.external  # pyright: ignore
+            if not elsewhere:
+                yield path
+        case _:
+            yield path
+
+
+def _zarr_files(store: Path, array: Path) -> Iterator[Path]:
+    """Chunks or shards of an array at any depth, and the metadata of what it lies in."""
+    for folder in (array, *array.parents):
+        yield from (file for name in METADATA if (file := folder / name).is_file())
+        if folder == store:
+            break
+    for folder, folders, names in os.walk(array):
+        folders.sort()
+        yield from (Path(folder, name) for name in sorted(names) if name not in METADATA)

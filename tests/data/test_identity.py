@@ -1,0 +1,154 @@
+"""A volume is known by its voxels; its files save reading it again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import zarr
+from PIL import Image
+
+from connectomics.data import identity
+from connectomics.data.identity import Identity, identify
+from connectomics.data.io import open_volume, save_volume
+from connectomics.geometry import Box
+
+VOXELS = np.arange(4 * 6 * 8, dtype=np.uint8).reshape(4, 6, 8)
+OTHER = VOXELS[::-1].copy()
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def reads(monkeypatch) -> list[str]:
+    """The volumes that were read to be recognised."""
+    read, content = [], identity._content
+    monkeypatch.setattr(
+        identity, "_content", lambda volume: read.append(volume.source) or content(volume)
+    )
+    return read
+
+
+def write(kind: str, voxels: np.ndarray) -> str:
+    """Write a volume in some format, in place of what stood there; gives how to name it."""
+    match kind:
+        case "sections" | "pattern":
+            Path("stack").mkdir(exist_ok=True)
+            for z, section in enumerate(voxels):
+                Image.fromarray(section).save(f"stack/{z}.png")
+            return "stack" if kind == "sections" else "stack/*.png"
+        case "nested zarr":
+            group = zarr.open_group("store.zarr", mode="a")
+            array = group.create_array(
+                "s/0", shape=voxels.shape, dtype="uint8", chunks=(2, 3, 4), overwrite=True
+            )
+            array[:] = voxels
+            return "store.zarr::s/0"
+        case "sharded zarr":
+            group = zarr.open_group("sharded.zarr", mode="a")
+            chunks = {"chunks": (1, 3, 4), "shards": (2, 6, 8)}
+            array = group.create_array(
+                "0", shape=voxels.shape, dtype="uint8", overwrite=True, **chunks
+            )
+            array[:] = voxels
+            return "sharded.zarr::0"
+    save_volume(f"raw{kind}", voxels, overwrite=True)
+    return f"raw{kind}"
+
+
+KINDS = [".h5", ".tif", ".zarr", "sections", "pattern", "nested zarr", "sharded zarr"]
+
+
+def files_under() -> list[Path]:
+    return [path for path in Path().rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_is_the_same_whatever_holds_it_and_read_once(kind, reads):
+    source = write(kind, VOXELS)
+    known = identify(open_volume(source))
+    save_volume("plain.h5", VOXELS)
+    assert known.content == identify(open_volume("plain.h5")).content
+    assert len(reads) == 2
+    stored = Identity.from_dict(known.as_dict())
+    assert identify(open_volume(source), stored) == known
+    assert len(reads) == 2
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_files_replaced_by_older_ones_are_others(kind):
+    source = write(kind, VOXELS)
+    known = identify(open_volume(source))
+    write(kind, OTHER)
+    for path in files_under():
+        os.utime(path, (1_000_000, 1_000_000))
+    assert identify(open_volume(source), known).content != known.content
+
+
+@pytest.mark.parametrize("kind", ["sections", "nested zarr", "sharded zarr"])
+def test_one_file_of_several_counts(kind):
+    """A section or a chunk, put back with the time and the size that it had."""
+    source = write(kind, VOXELS)
+    known = identify(open_volume(source))
+    kept = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files_under()}
+    write(kind, np.where(np.arange(4)[:, None, None] == 1, 255 - VOXELS, VOXELS))
+    changed = [path for path, (before, _) in kept.items() if path.read_bytes() != before]
+    assert changed
+    one = max(changed)
+    other = one.read_bytes()
+    for path, (before, _) in kept.items():
+        path.write_bytes(other if path == one else before)
+        os.utime(path, ns=(kept[path][1], kept[path][1]))
+    assert identify(open_volume(source), known).content != known.content
+
+
+def test_a_touched_moved_or_linked_file_is_read_again_and_recognised(reads):
+    source = write(".h5", VOXELS)
+    known = identify(open_volume(source))
+    os.utime(source, (1_000_000, 1_000_000))
+    assert identify(open_volume(source), known).content == known.content
+    Path("far").mkdir()
+    shutil.move(source, "far/em.h5")
+    moved = identify(open_volume("far/em.h5"), known)
+    assert (moved.content, moved.source) == (known.content, "far/em.h5")
+    assert len(reads) == 3
+    Path("link.h5").symlink_to("far/em.h5")
+    assert identify(open_volume("link.h5"), moved).place == moved.place
+    assert len(reads) == 3
+
+
+def test_parts_and_types_are_others():
+    source = write(".h5", np.concatenate([VOXELS, VOXELS]))
+    volume = open_volume(source)
+    first, again = (volume.crop(Box((z, 0, 0), (z + 4, 6, 8))) for z in (0, 4))
+    whole, one, two = identify(volume), identify(first), identify(again, identify(first))
+    assert one.content == two.content != whole.content
+    assert one.place != two.place
+    save_volume("wide.h5", VOXELS.astype(np.uint16))
+    assert identify(open_volume("wide.h5")).content != one.content
+    assert one.describe() == "raw.h5 (sections 0 to 3)"
+    assert one.difference(two) == "other sections, raw.h5 (sections 0 to 3)"
+
+
+def test_a_virtual_dataset_is_read_every_time(reads):
+    write(".h5", VOXELS)
+    layout = h5py.VirtualLayout(VOXELS.shape, "uint8")
+    layout[:] = h5py.VirtualSource("raw.h5", "main", VOXELS.shape)
+    with h5py.File("virtual.h5", "w") as file:
+        file.create_virtual_dataset("main", layout)
+    known = identify(open_volume("virtual.h5"))
+    write(".h5", OTHER)
+    assert identify(open_volume("virtual.h5"), known).content != known.content
+    assert len(reads) == 2
+
+
+@pytest.mark.parametrize("stored", [None, 3, {}, {"source": "a"}, {"origin": 3, "shape": [1]}])
+def test_what_is_no_identity_is_none(stored):
+    assert Identity.from_dict(stored) is None
