@@ -166,6 +166,10 @@ def open_on_one_grid(
             problem = f"holds {volume.dtype}; labels and ids must be integers."
             remedy = "Save them as integers, such as uint16. Probabilities have to be decoded."
             faults.append(Fault(path, problem, remedy))
+        elif volume.loss and not name.endswith("image"):
+            problem = f"{volume.loss}: its numbers are no labels."
+            remedy = "Write the numbers that are meant as PNG, HDF5, Zarr or plain TIFF (zlib)."
+            faults.append(Fault(path, problem, remedy))
         volume.close()
     first = next(iter(files))
     if faults or first not in opened:

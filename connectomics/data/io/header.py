@@ -41,6 +41,7 @@ class Header:
         attributes: Everything else the file says, as plain JSON-able values.
         chunks: (z, y, x) of the pieces in which the file can be read, or None if any will do.
         dataset: The name of the array inside the file or store; empty where arrays have none.
+        loss: Why the values cannot be labels, as an image file stores them; empty where they can.
 
     >>> Header((3, 20, 64, 64), np.dtype("uint8"), chunks=(16, 32, 32)).full_chunks
     (1, 16, 32, 32)
@@ -53,6 +54,7 @@ class Header:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     chunks: tuple[int, int, int] | None = None
     dataset: str = ""
+    loss: str = ""
 
     @property
     def full_chunks(self) -> tuple[int, ...] | None:

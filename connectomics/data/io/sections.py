@@ -17,8 +17,9 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from connectomics.data.io.header import ArrayLike, Header, Opener, check_array, native
+from connectomics.data.io.header import ArrayLike, Header, Opener, check_array
 from connectomics.data.io.location import Location, has_wildcards
+from connectomics.data.io.pictures import Picture, decode_image, decode_page, of_image, of_page
 from connectomics.errors import DataError
 
 SECTION_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
@@ -82,20 +83,18 @@ def inspect(location: Location) -> tuple[Header, Opener]:
             cannot be read, is in colour or holds several pages.
     """
     files = find_sections(location)
-    first = _size_and_dtype(files[0])
+    first = _inspect_section(files[0])
     for file in files[1:]:
-        other = _size_and_dtype(file)
+        other = _inspect_section(file)
         if other != first:
             raise DataError(
                 location.source,
-                f"its sections differ: {files[0].name} is {_text(first)}, "
-                f"{file.name} is {_text(other)}.",
+                f"its sections differ: {files[0].name} is {first}, {file.name} is {other}.",
                 "Crop or pad them to one size and store them as one type.",
             )
-    (height, width), dtype = first
-    shape = (len(files), height, width)
-    check_array(location.source, shape, dtype)
-    header = Header(shape, dtype, chunks=(1, height, width))
+    shape = (len(files), *first.shape)
+    check_array(location.source, shape, first.dtype)
+    header = Header(shape, first.dtype, chunks=(1, *first.shape), loss=first.loss)
     return header, partial(_open_stack, tuple(files), header)
 
 
@@ -139,28 +138,28 @@ def _open_stack(files: tuple[Path, ...], header: Header) -> tuple[ArrayLike, Cal
     return stack, stack.close
 
 
-def _size_and_dtype(file: Path) -> tuple[tuple[int, int], np.dtype[Any]]:
+def _inspect_section(file: Path) -> Picture:
     if file.suffix.lower() in (".tif", ".tiff"):
         with _readable(file), tifffile.TiffFile(file) as tiff:
             page = tiff.pages.first
             _check_grey(
                 file, page.ndim == 2 and len(tiff.pages) == 1, f"axes {tiff.series[0].axes}"
             )
-            height, width = page.shape
-            return (height, width), native(np.dtype(page.dtype))
+            return of_page(str(file), page)
     with _readable(file), _open_image(file) as image:
         _check_grey(file, len(image.getbands()) == 1, f"mode {image.mode}")
-        # The mode alone decides the dtype, so nothing needs to be decoded.
-        sample = np.asarray(Image.new(image.mode, (1, 1)))
-        return (image.height, image.width), native(sample.dtype)
+        _check_grey(file, getattr(image, "n_frames", 1) == 1, "several frames")
+        return of_image(file, image)
 
 
 def _read_image(file: Path) -> NDArray[Any]:
     with _readable(file):
         if file.suffix.lower() in (".tif", ".tiff"):
-            return np.asarray(tifffile.imread(file))
+            with tifffile.TiffFile(file) as tiff:
+                page = tiff.pages.first
+                return of_page(str(file), page).values(decode_page(str(file), page))
         with _open_image(file) as image:
-            return np.asarray(image)
+            return decode_image(file, image)
 
 
 def _check_grey(file: Path, is_grey: bool, found: str) -> None:
@@ -187,13 +186,9 @@ def _open_image(file: Path) -> Iterator[Image.Image]:
     # Pillow takes a section of 14,000 × 14,000 pixels for an attack. In EM it is a section.
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
-        image = Image.open(file)
+        # Whatever a file is called, Pillow goes by what is in it, and runs programs for some.
+        image = Image.open(file, formats=("PNG", "JPEG"))
     finally:
         Image.MAX_IMAGE_PIXELS = limit
     with image:
         yield image
-
-
-def _text(size_and_dtype: tuple[tuple[int, int], np.dtype[Any]]) -> str:
-    (height, width), dtype = size_and_dtype
-    return f"{height} x {width} {dtype}"

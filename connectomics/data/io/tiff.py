@@ -25,6 +25,7 @@ from connectomics.data.io.header import (
     split_attributes,
 )
 from connectomics.data.io.location import Location
+from connectomics.data.io.pictures import Picture, decode_page, of_page
 from connectomics.data.io.sections import SectionStack
 from connectomics.data.io.units import nanometres_per
 from connectomics.errors import DataError
@@ -54,8 +55,11 @@ def inspect(location: Location) -> tuple[Header, Opener]:
         resolution, offset_nm, _ = split_attributes(location.source, stated)
         resolution = _imagej_voxel_size(tiff) or _ome_voxel_size(tiff) or resolution
         attributes = own.get("attributes", {})
-    header = Header(shape, dtype, resolution, offset_nm, attributes, (1, height, width))
-    return header, partial(_open_stack, location, numbers)
+        picture = of_page(location.source, tiff.pages.first)
+    header = Header(
+        shape, dtype, resolution, offset_nm, attributes, (1, height, width), loss=picture.loss
+    )
+    return header, partial(_open_stack, location, numbers, picture)
 
 
 def _layout(source: str, tiff: tifffile.TiffFile) -> tuple[NDArray[np.intp], tuple[int, int]]:
@@ -119,7 +123,7 @@ def _ends_properly(tiff: tifffile.TiffFile) -> bool:
 
 
 def _open_stack(
-    location: Location, numbers: NDArray[np.intp]
+    location: Location, numbers: NDArray[np.intp], picture: Picture
 ) -> tuple[ArrayLike, Callable[[], None]]:
     with _readable(location.source):
         tiff = tifffile.TiffFile(location.path)
@@ -136,14 +140,15 @@ def _open_stack(
             read = partial(_read_page, location.source, series)
         else:  # several sections share a page: there is no reading them one by one
             read = series.asarray().reshape(numbers.size, *shape).__getitem__
-    return SectionStack(numbers, read, shape, native(np.dtype(series.dtype))), tiff.close
+    stack = SectionStack(numbers, lambda n: picture.values(read(n)), shape, picture.dtype)
+    return stack, tiff.close
 
 
 def _read_page(source: str, series: tifffile.TiffPageSeries, number: int) -> NDArray[Any]:
     page = series.pages[number]
     if page is None:
         raise DataError(source, f"section {number} is missing.", "Copy or download it again.")
-    return page.asarray().reshape(page.shape[:2])
+    return decode_page(source, page)
 
 
 @contextmanager

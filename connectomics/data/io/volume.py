@@ -45,6 +45,7 @@ class LazyVolume:
         chunks: (z, y, x) of the pieces the file is stored in; boxes along their borders read
             fastest. None where any box does.
         dataset: The name of the array inside the file or store; empty where arrays have none.
+        loss: Why the values cannot be labels, as an image file stores them; empty where they can.
         origin: Voxel (z, y, x) of the stored array at which this part of it begins.
     """
 
@@ -58,6 +59,7 @@ class LazyVolume:
         self.attributes = dict(header.attributes)
         self.chunks = header.chunks
         self.dataset = header.dataset
+        self.loss = header.loss
         self.origin = (0, 0, 0)
         self._opener = opener
         self._opened: tuple[int, ArrayLike, Callable[[], None]] | None = None

@@ -81,13 +81,12 @@ def test_a_pattern_chooses(tmp_path: Path, image: Image) -> None:
     assert np.array_equal(read_volume(folder), image)
 
 
-def test_label_images_with_a_palette_keep_their_numbers(tmp_path: Path, image: Image) -> None:
+def test_a_palette_is_refused(tmp_path: Path, image: Image) -> None:
     (tmp_path / "labels").mkdir()
-    for z, section in enumerate(image[:2]):
-        coloured = Pillow.fromarray(section)
-        coloured.putpalette([255, 0, 0] * 256)
-        coloured.save(tmp_path / "labels" / f"{z}.png")
-    assert np.array_equal(read_volume(tmp_path / "labels"), image[:2])
+    coloured = Pillow.fromarray(image[0])
+    coloured.putpalette([255, 0, 0] * 256)
+    coloured.save(tmp_path / "labels" / "0.png")
+    assert "0.png: has a palette" in message(tmp_path / "labels")
 
 
 def test_sections_of_different_sizes(tmp_path: Path, image: Image) -> None:
