@@ -11,15 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from connectomics.config import Config
+from connectomics.config.schema import DataSection
 from connectomics.data.build import HeldOut, measure
 from connectomics.data.processing import ImageStatistics, channel_names, normalize
 from connectomics.data.volumes import LabelledVolume
+from connectomics.errors import CheckpointError, Fault
 from connectomics.results import KEY, VolumeResults, digest, is_made_from, replacing, state_of
 
 if TYPE_CHECKING:
     from torch import nn
 
     from connectomics.inference.predict import Sliding
+    from connectomics.models import Checkpoint
 
 
 @dataclass(frozen=True)
@@ -90,28 +93,49 @@ class Predictor:
         print(f"infer: done, {rate:,.0f} voxels/s")
 
 
-def load_predictor(config: Config, checkpoint: Path) -> Predictor:
-    """Load the network of a checkpoint as the config has it.
+def load_predictor(config: Config, path: Path) -> Predictor:
+    """Load the network of a checkpoint, which has to be the one that the config describes.
 
     Raises:
-        CheckpointError: It cannot be read, is of another network, or of other grey values.
+        CheckpointError: It cannot be read, is of another network, of other channels, or of
+            other grey values.
     """
     import torch
 
     from connectomics.inference.build import build_sliding
-    from connectomics.training import (
-        choose_devices,
-        load_network,
-        read_checkpoint,
-        require_same_grey_values,
-    )
+    from connectomics.models import load_model, read_checkpoint, require_same_architecture
+    from connectomics.training import choose_devices
 
     device = torch.device("cuda" if choose_devices(config.system)[0] == "gpu" else "cpu")
-    saved = read_checkpoint(checkpoint)
-    require_same_grey_values(saved, config.data.image_transform)
-    network = load_network(saved, config.model, use_ema=config.inference.model.use_ema).to(device)
+    checkpoint = read_checkpoint(path)
+    require_same_architecture(checkpoint, config.model)
+    _require_same_data(checkpoint, config.data)
+    model = load_model(checkpoint, use_ema=config.inference.model.use_ema)
     sliding = build_sliding(config.inference, config.optimization.precision, device)
-    pooled = saved["connectomics"]["statistics"]
-    return Predictor(
-        network, sliding, config, checkpoint, pooled and ImageStatistics.from_dict(pooled)
-    )
+    pooled = checkpoint.facts.statistics
+    statistics = pooled and ImageStatistics.from_dict(pooled.model_dump())
+    return Predictor(model.to(device), sliding, config, path, statistics)
+
+
+def _require_same_data(checkpoint: Checkpoint, data: DataSection) -> None:
+    """Check that a config names channels, and prepares images, as the checkpoint's training did."""
+    found = checkpoint.facts.image_transform.model_dump()
+    faults = [
+        Fault(
+            f"data.image_transform.{key}",
+            f"{checkpoint.path} was trained with {found[key]}, the config says {value}.",
+            "Prepare test images as in training.",
+        )
+        for key, value in data.image_transform.model_dump().items()
+        if found[key] != value
+    ]
+    named, trained = channel_names(data.label_transform.targets), list(checkpoint.facts.channels)
+    if trained and named != trained:
+        problem = (
+            f"{checkpoint.path} was trained for the channels {', '.join(trained)}; the targets "
+            f"of the config make {', '.join(named)}."
+        )
+        remedy = "Use the config of the run that wrote the checkpoint."
+        faults.append(Fault("data.label_transform.targets", problem, remedy))
+    if faults:
+        raise CheckpointError.of(faults)

@@ -22,6 +22,7 @@ from typing import Any
 
 import yaml
 
+from connectomics.errors import CheckpointError
 from connectomics.files import atomic_path, writing_to
 
 PACKAGES = (
@@ -36,6 +37,8 @@ PACKAGES = (
     "optuna",
 )
 EARLIER = "earlier"
+LAST = "last.ckpt"
+"""The checkpoint of the last validation, or of the step at which a training was stopped."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,29 @@ def run_of_checkpoint(checkpoint: Path) -> RunFolder | None:
     if folder.name == "checkpoints" and (folder.parent / "config.yaml").is_file():
         return RunFolder(folder.parent)
     return None
+
+
+def find_checkpoint(path: Path) -> Path:
+    """Find the checkpoint that a path names: itself, or the last one of a run's folder.
+
+    Args:
+        path: A checkpoint, a run folder or its `checkpoints` folder.
+
+    Raises:
+        CheckpointError: It is a folder without a `last.ckpt`.
+    """
+    if not path.is_dir():
+        return path
+    for found in (path / LAST, path / "checkpoints" / LAST):
+        if found.is_file():
+            print(f"checkpoint: {found}", file=sys.stderr)
+            return found
+    other = newest(path, f"*/checkpoints/{LAST}")
+    raise CheckpointError(
+        str(path),
+        f"is a folder without {LAST} or checkpoints/{LAST}.",
+        f"The newest below it is --checkpoint {other}" if other else "Name a .ckpt file.",
+    )
 
 
 def newest(save_path: str | Path, pattern: str) -> Path | None:

@@ -51,7 +51,11 @@ WITHOUT_CONFIG = ("decode", "evaluate")
 OPTIONS = {
     "--config": {"type": Path, "metavar": "FILE", "help": "the YAML file"},
     "--mode": {"default": "train", "metavar": "MODE", "help": "one of the modes above"},
-    "--checkpoint": {"type": Path, "metavar": "CKPT", "help": "one to use, or to go on from"},
+    "--checkpoint": {
+        "type": Path,
+        "metavar": "CKPT",
+        "help": "one to use, or its run folder",
+    },
     "--print-config": {"action": "store_true", "help": "print all of the config, and stop"},
     "--json-schema": {"nargs": "?", "const": "-", "metavar": "FILE", "help": "write the schema"},
     "--version": {"action": "version", "version": f"connectomics {__version__}"},
@@ -108,7 +112,9 @@ def _run(options: argparse.Namespace, overrides: Sequence[str]) -> None:
         return
     from connectomics import stages
     from connectomics.config import load_config
+    from connectomics.runs import find_checkpoint
 
+    checkpoint = options.checkpoint and find_checkpoint(options.checkpoint)
     # Losses take PyTorch to check, which takes seconds; whoever looks at a config need not wait.
     checks = [stages.check_names] + [stages.check_losses] * (not options.print_config)
     resolved = load_config(
@@ -116,12 +122,12 @@ def _run(options: argparse.Namespace, overrides: Sequence[str]) -> None:
         mode=options.mode,
         overrides=overrides,
         checks=checks,
-        presets=stages.presets_of(options.checkpoint),
+        presets=stages.presets_of(checkpoint),
     )
     if options.print_config:
         print(resolved.config_to_yaml(), end="")
     else:
-        stages.STAGES[options.mode](resolved, options.checkpoint)
+        stages.STAGES[options.mode](resolved, checkpoint)
 
 
 def _run_on_files(options: argparse.Namespace, overrides: Sequence[str]) -> None:

@@ -5,9 +5,10 @@ import os
 import pytest
 import yaml
 
-from connectomics.errors import DataError
+from connectomics.errors import CheckpointError, DataError
 from connectomics.runs import (
     RunFolder,
+    find_checkpoint,
     git_revision,
     keep_earlier,
     new_run,
@@ -100,3 +101,19 @@ def test_what_was_made_together_is_kept_together(tmp_path):
     preset.write_text("another")
     assert keep_earlier(study, preset) is None  # no study, so this preset belongs to none
     assert preset.exists()
+
+
+def test_a_folder_stands_for_its_last_checkpoint(tmp_path, capsys):
+    folder = tmp_path / "runs" / "a" / "checkpoints"
+    folder.mkdir(parents=True)
+    with pytest.raises(CheckpointError, match=r"a: is a folder without last\.ckpt"):
+        find_checkpoint(folder.parent)
+    last = folder / "last.ckpt"
+    last.touch()
+    assert (
+        find_checkpoint(folder) == find_checkpoint(folder.parent) == find_checkpoint(last) == last
+    )
+    assert capsys.readouterr().err == f"checkpoint: {last}\n" * 2
+    with pytest.raises(CheckpointError, match=f"The newest below it is --checkpoint {last}"):
+        find_checkpoint(tmp_path / "runs")
+    assert find_checkpoint(tmp_path / "none.ckpt") == tmp_path / "none.ckpt"

@@ -8,36 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from connectomics.config.channels import channel_range
 from connectomics.config.schema import InferenceSection
-from connectomics.config.schema.testing import ChannelActivationSection
 from connectomics.data.io import create_volume
 from connectomics.data.volumes import Volume
 from connectomics.geometry import Box
 from connectomics.inference.predict import Network, Sliding, predict_slabs
-
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "sigmoid": torch.sigmoid,
-    "softmax": lambda logits: torch.softmax(logits, dim=1),
-    "none": lambda logits: logits,
-}
-
-
-def build_activation(
-    activations: Sequence[ChannelActivationSection],
-) -> Callable[[Tensor], Tensor]:
-    """Build the function from logits (B, C, z, y, x) to probabilities of the same shape."""
-
-    def activate(logits: Tensor) -> Tensor:
-        result = torch.empty_like(logits)
-        for spec in activations:
-            start, stop = channel_range(spec.channels, logits.shape[1])
-            result[:, start:stop] = ACTIVATIONS[spec.activation](logits[:, start:stop])
-        return result
-
-    return activate
+from connectomics.models import build_activation
 
 
 def build_sliding(section: InferenceSection, precision: str, device: torch.device) -> Sliding:

@@ -1,13 +1,8 @@
-"""Training: from a config to checkpoints, and from a checkpoint to its network."""
+"""Training: from a config to checkpoints."""
 
 from __future__ import annotations
 
 from connectomics.training.build import choose_devices
-from connectomics.training.checkpoint import (
-    load_network,
-    read_checkpoint,
-    require_same_grey_values,
-)
 from connectomics.training.stopping import TrainingStopped
 from connectomics.training.trainer import FitResult, Training, fit, prepare
 
@@ -17,8 +12,5 @@ __all__ = [
     "TrainingStopped",
     "choose_devices",
     "fit",
-    "load_network",
     "prepare",
-    "read_checkpoint",
-    "require_same_grey_values",
 ]

@@ -14,13 +14,14 @@ import connectomics
 from connectomics.config.channels import channel_range
 from connectomics.config.schema import Config, SystemSection
 from connectomics.data.datamodule import PatchDataModule
-from connectomics.data.processing.build import target_channels
+from connectomics.data.processing.build import channel_names, target_channels
 from connectomics.errors import ConfigError
 from connectomics.models import build_loss, build_model
+from connectomics.runs import LAST
 from connectomics.training.checkpoint import AtomicCheckpointIO
 from connectomics.training.ema import AverageWeights
 from connectomics.training.images import LogImages
-from connectomics.training.keeping import LAST, KeepCheckpoints
+from connectomics.training.keeping import KeepCheckpoints
 from connectomics.training.module import SynapseModule
 from connectomics.training.optimization import build_learning_rate, build_optimizer
 from connectomics.training.progress import ShowProgress
@@ -99,7 +100,7 @@ def scored_channels(config: Config) -> list[ScoredChannels]:
 
 
 def checkpoint_facts(config: Config, data: PatchDataModule) -> dict[str, Any]:
-    """What a checkpoint says about itself; see `connectomics.training.checkpoint`."""
+    """What a checkpoint says about itself; see `connectomics.models.CheckpointFacts`."""
     transform = config.data.image_transform
     first = data.train[0]
     activations = config.inference.model.channel_activations or ()
@@ -111,6 +112,7 @@ def checkpoint_facts(config: Config, data: PatchDataModule) -> dict[str, Any]:
         "targets": [
             target.model_dump(mode="json") for target in config.data.label_transform.targets
         ],
+        "channels": channel_names(config.data.label_transform.targets),
         "channel_activations": [activation.model_dump(mode="json") for activation in activations],
         "resolution": list(first.volume.resolution) if first.volume.resolution else None,
     }

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from connectomics.models.checkpoint import AVERAGE
+
 
 def ema_decay(step: int, *, decay: float, warmup_steps: int) -> float:
     """The share of the old average that is kept at one step.
@@ -110,7 +112,7 @@ class AverageWeights(pl.Callback):
     @property
     def state_key(self) -> str:
         """Its name in a checkpoint, `callbacks` there."""
-        return STATE_KEY
+        return AVERAGE
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Begin where the network stands, or where the checkpoint left off."""
@@ -144,6 +146,3 @@ class AverageWeights(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Keep the saved average until training starts."""
         self._restored = state_dict.get("network")
-
-
-STATE_KEY = "AverageWeights"

@@ -13,8 +13,7 @@ from typing import Any, Literal
 import pytorch_lightning as pl
 
 from connectomics.files import atomic_path
-
-LAST = "last.ckpt"
+from connectomics.runs import LAST
 
 
 @dataclass(frozen=True)

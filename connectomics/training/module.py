@@ -27,7 +27,7 @@ class SynapseModule(pl.LightningModule):
         build_optimizer: From the network to its optimizer.
         rate: The learning rate by step.
         channels: What `val_dice` is computed on; if empty, it is not.
-        facts: What a checkpoint says about itself, as plain values; see `checkpoint.py`.
+        facts: What a checkpoint says about itself, as plain values; see `CheckpointFacts`.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class SynapseModule(pl.LightningModule):
         self.rate = rate
         self.channels = tuple(channels)
         self.facts = dict(facts or {})
+        self.began = False
         self._settings: list[dict[str, Any]] = []
         self._random_state: dict[str, Any] | None = None
 
@@ -118,9 +119,12 @@ class SynapseModule(pl.LightningModule):
             self.trainer.optimizers[0].param_groups, self._settings, strict=True
         ):
             group.update(settings)
+        for parameter, state in self.trainer.optimizers[0].state.items():
+            _require_shapes(parameter, state)
         if self._random_state is not None:
             set_random_state(self._random_state, self.device)
             self._random_state = None
+        self.began = True
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what inference and a resumed run need to know, as plain values and tensors."""
@@ -135,6 +139,13 @@ class SynapseModule(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the random state until training starts."""
         self._random_state = checkpoint["connectomics"]["random_state"]
+
+
+def _require_shapes(parameter: Tensor, state: Mapping[str, Any]) -> None:
+    """Check that what an optimizer has kept of a parameter is of its shape."""
+    for name, value in state.items():
+        if isinstance(value, Tensor) and value.ndim and value.shape != parameter.shape:
+            raise ValueError(f"{name}: {tuple(value.shape)}, and not {tuple(parameter.shape)}")
 
 
 def random_state(device: torch.device) -> dict[str, Tensor | None]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +14,12 @@ import torch
 from connectomics.config.schema import Config
 from connectomics.data.build import build_datamodule
 from connectomics.data.datamodule import PatchDataModule
-from connectomics.errors import ConfigError
+from connectomics.errors import CheckpointError, ConfigError, ConnectomicsError
+from connectomics.models import read_checkpoint
+from connectomics.runs import LAST
 from connectomics.training.build import build_module, build_trainer, choose_devices
-from connectomics.training.checkpoint import read_checkpoint, require_same_architecture
-from connectomics.training.keeping import LAST, best_checkpoints
+from connectomics.training.checkpoint import require_resumable
+from connectomics.training.keeping import best_checkpoints
 from connectomics.training.module import SynapseModule
 from connectomics.training.progress import quiet_lightning
 from connectomics.training.stopping import supervising
@@ -71,9 +75,25 @@ class Training:
             trainer = build_trainer(self.config, self.module, run_folder, self.devices)
             if trainer.world_size > 1:
                 self.data.release()
-            with supervising(trainer, folder / LAST):
+            with supervising(trainer, folder / LAST), self._resuming():
                 trainer.fit(self.module, self.data, ckpt_path=self.resume_from)
         return _result(folder, self.config)
+
+    @contextmanager
+    def _resuming(self) -> Iterator[None]:
+        """Say of what goes wrong before the first step that it is the checkpoint's fault."""
+        try:
+            yield
+        except (ConnectomicsError, OSError):
+            raise
+        except Exception as error:
+            if self.resume_from is None or self.module.began:
+                raise
+            raise CheckpointError(
+                str(self.resume_from),
+                f"training cannot go on from it ({type(error).__name__}: {error}).",
+                "Its optimizer, schedule or loops are damaged; go on from another checkpoint.",
+            ) from error
 
 
 def prepare(config: Config, *, resume_from: Path | None = None) -> Training:
@@ -93,7 +113,7 @@ def prepare(config: Config, *, resume_from: Path | None = None) -> Training:
     """
     devices = choose_devices(config.system, config.optimization.precision)
     if resume_from is not None:
-        require_resumable(resume_from, config)
+        require_resumable(read_checkpoint(resume_from), config)
     if config.system.num_threads is not None:
         torch.set_num_threads(config.system.num_threads)
         os.environ["OMP_NUM_THREADS"] = str(config.system.num_threads)  # for other processes
@@ -109,24 +129,6 @@ def prepare(config: Config, *, resume_from: Path | None = None) -> Training:
 def fit(config: Config, run_folder: Path, *, resume_from: Path | None = None) -> FitResult:
     """Train a network: `prepare`, then `Training.run`, which see."""
     return prepare(config, resume_from=resume_from).run(run_folder)
-
-
-def require_resumable(path: Path, config: Config) -> None:
-    """Check that training can go on from a checkpoint.
-
-    Raises:
-        CheckpointError: It is no checkpoint, or one of another network.
-        ConfigError: It has done all the steps already.
-    """
-    checkpoint = read_checkpoint(path)
-    require_same_architecture(checkpoint, config.model)
-    done, wanted = checkpoint["connectomics"]["step"], config.optimization.max_steps
-    if done >= wanted:
-        raise ConfigError(
-            "optimization.max_steps",
-            f"{wanted} steps are wanted, and {path} has done {done}.",
-            f"Raise it above {done} to train on, or use --mode test to test.",
-        )
 
 
 def _require_masks_count(module: SynapseModule, data: PatchDataModule) -> None:
@@ -154,6 +156,6 @@ def _require_scores(module: SynapseModule, config: Config) -> None:
 
 def _result(folder: Path, config: Config) -> FitResult:
     last, keep = folder / LAST, config.monitor.checkpoint
-    facts = read_checkpoint(last)["connectomics"]
+    facts = read_checkpoint(last).facts
     best = best_checkpoints(folder, keep.monitor, keep.mode)
-    return FitResult(last, best[0].path if best else None, facts["step"], facts["metrics"])
+    return FitResult(last, best[0].path if best else None, facts.step, facts.metrics)

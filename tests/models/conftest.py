@@ -1,11 +1,15 @@
-"""Small networks run quickest on one thread."""
+"""Small networks run quickest on one thread; tests import the checkpoints beside them."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(autouse=True, scope="session")

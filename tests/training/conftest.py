@@ -38,7 +38,7 @@ def volumes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return split
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_config(volumes: dict[str, Any]) -> MakeConfig:
     """Make a config of a tiny training; `sections` are merged into it."""
 

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from connectomics.data.io import save_volume
 from connectomics.errors import CheckpointError, ConfigError, DataError
-from connectomics.models import build_model
-from connectomics.training import TrainingStopped, fit, load_network, read_checkpoint
+from connectomics.models import build_model, load_model, read_checkpoint
+from connectomics.training import TrainingStopped, fit
 from connectomics.training.module import SynapseModule
 
 
@@ -82,7 +82,7 @@ def test_a_signal_saves_and_ends_the_run(make_config, tmp_path, monkeypatch, cap
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == handlers
     assert f"Stopped by {number.name}. The state is saved in {tmp_path}" in capsys.readouterr().err
     saved = read_checkpoint(tmp_path / "checkpoints" / "last.ckpt")
-    assert saved["connectomics"]["step"] == 2
+    assert saved.facts.step == 2
 
 
 def test_a_second_interrupt_does_not_wait(make_config, tmp_path, monkeypatch):
@@ -142,7 +142,7 @@ def test_settings_of_the_config_win_over_those_of_the_checkpoint(make_config, tm
         optimization={"max_steps": 12, "optimizer": {"lr": 5e-4, "weight_decay": 0.5}}
     )
     second = fit(longer, tmp_path / "second", resume_from=first.last)
-    groups = read_checkpoint(second.last)["optimizer_states"][0]["param_groups"]
+    groups = read_checkpoint(second.last).content["optimizer_states"][0]["param_groups"]
     assert [group["weight_decay"] for group in groups] == [0.5, 0.0]
     assert all(group["initial_lr"] == 5e-4 for group in groups)
     assert second.step == 12
@@ -172,7 +172,7 @@ def test_accumulated_batches_equal_one_larger_batch(make_config, tmp_path):
             },
         )
         result = fit(config, tmp_path / str(batch))
-        weights.append(load_network(result.last, config.model).state_dict())
+        weights.append(load_model(result.last).network.state_dict())
     for name, tensor in weights[0].items():
         torch.testing.assert_close(weights[1][name], tensor, rtol=1e-4, atol=1e-6)
 
@@ -200,9 +200,9 @@ def test_only_the_best_are_kept(make_config, tmp_path):
     assert len(kept) == 3
     assert kept[0] == "last.ckpt"
     assert result.best is not None
-    best = read_checkpoint(result.best)["connectomics"]["metrics"]["val_loss"]
+    best = read_checkpoint(result.best).facts.metrics["val_loss"]
     others = [read_checkpoint(tmp_path / "checkpoints" / name) for name in kept]
-    assert best <= min(other["connectomics"]["metrics"]["val_loss"] for other in others)
+    assert best <= min(other.facts.metrics["val_loss"] for other in others)
 
 
 def test_a_full_disk_stops_the_run_and_keeps_the_last_checkpoint(
@@ -286,7 +286,7 @@ def test_masked_voxels_do_not_teach(make_config, tmp_path, volumes):
     result = fit(config, tmp_path)
     pl.seed_everything(config.system.seed, verbose=False)
     untrained = dict(build_model(config.model).named_parameters())
-    for name, tensor in load_network(result.last, config.model).named_parameters():
+    for name, tensor in load_model(result.last).network.named_parameters():
         assert torch.equal(tensor, untrained[name])
 
 
@@ -315,7 +315,7 @@ def test_the_checkpoint_says_what_inference_has_to_repeat(make_config, tmp_path)
         data={"image_transform": {"statistics": "train", "normalize": "z-score"}},
         optimization={"max_steps": 1},
     )
-    facts = read_checkpoint(fit(config, tmp_path).last)["connectomics"]
+    facts = read_checkpoint(fit(config, tmp_path).last).content["connectomics"]
     assert facts["image_transform"]["normalize"] == "z-score"
     assert facts["statistics"].keys() == {"low", "high", "mean", "std"}
     assert facts["statistics"]["high"] == 230

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from connectomics.errors import DataError
-from connectomics.training import TrainingStopped, fit, load_network, read_checkpoint
+from connectomics.models import load_model, read_checkpoint
+from connectomics.training import TrainingStopped, fit
 
 
 def config_of(make_config, **system):
@@ -34,8 +35,8 @@ def test_two_processes_equal_one_with_twice_the_batch(make_config, tmp_path):
 
     assert two.step == one.step == 4
     for use_ema in (False, True):
-        expected = load_network(one.last, config.model, use_ema=use_ema).state_dict()
-        found = load_network(two.last, config.model, use_ema=use_ema).state_dict()
+        expected = load_model(one.last, use_ema=use_ema).network.state_dict()
+        found = load_model(two.last, use_ema=use_ema).network.state_dict()
         for name, tensor in expected.items():
             torch.testing.assert_close(found[name], tensor, rtol=1e-4, atol=1e-6)
     assert two.metrics["val_loss"] == pytest.approx(one.metrics["val_loss"], rel=1e-4)
@@ -60,7 +61,7 @@ def test_two_processes_stop_together_and_go_on_as_if_nothing_happened(
     with pytest.raises(TrainingStopped) as stopped:
         fit(config, tmp_path / "stopped")
     assert stopped.value.code == 143
-    assert 20 <= read_checkpoint(stopped.value.checkpoint)["connectomics"]["step"] < 200
+    assert 20 <= read_checkpoint(stopped.value.checkpoint).facts.step < 200
 
     resumed = fit(config, tmp_path / "resumed", resume_from=stopped.value.checkpoint)
     assert same_state(whole.last, resumed.last, ignored=(".loops",)) == []
