@@ -68,6 +68,10 @@ class CheckpointError(ConnectomicsError):
     """A checkpoint that cannot be read, or that belongs to another network."""
 
 
+class MachineError(ConnectomicsError):
+    """What the machine refused: space, memory, a permission, or that a process goes on."""
+
+
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """Suggest the nearest legal word, or list them all.
 

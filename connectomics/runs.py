@@ -152,7 +152,7 @@ def write_provenance(folder: Path, config_yaml: str, *, seed: int, notes: dict[s
         ("provenance.yaml", yaml.safe_dump(provenance, sort_keys=False)),
     ):
         with atomic_path(folder / name) as temporary:
-            temporary.write_text(text)
+            temporary.write_text(text, encoding="utf-8")
 
 
 def git_revision() -> str:

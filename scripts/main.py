@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
 from connectomics import __version__
 from connectomics.errors import ConfigError, ConnectomicsError, did_you_mean
+from connectomics.process.launchers import without_launchers
+from connectomics.process.signals import Stopped, stopping
 
 USAGE = """\
 main.py --config FILE [--mode MODE] [--checkpoint CKPT] [key=value ...]
@@ -38,6 +40,10 @@ examples:
   python scripts/main.py --config my.yaml optimization.max_steps=1000 model/rsunet=small
   python scripts/main.py --mode evaluate truth=syn.h5 prediction=labels.h5 output=scores
 
+exit status:
+  0 done; 2 something to put right, which the message names; 128 + n stopped by signal n (130 by
+  Ctrl-C, 143 by SIGTERM), after saving what can be; 1 a fault of this program
+
 where to read on:
   README.md                first steps, and your own volumes in ten lines
   tutorials/               configs to start from; --print-config shows every setting there is
@@ -47,6 +53,9 @@ where to read on:
   docs/tuning.md           better settings for the decoder, and how to use them
   docs/architecture.md     how the program is built
 """
+FAULT = """\
+This is a fault of connectomics and not yours. Please report the lines above, with the command and
+the config. Files that were complete are as they were."""
 WITHOUT_CONFIG = ("decode", "evaluate")
 OPTIONS = {
     "--config": {"type": Path, "metavar": "FILE", "help": "the YAML file"},
@@ -66,21 +75,50 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Returns:
-        0; 2 for what the user can put right; 130 when interrupted.
+        0; 2 for what can be put right, and 1 for what is our fault; 128 + the signal when stopped
+        by one.
     """
     try:
-        _run(*_parse(arguments))
-        sys.stdout.flush()
-    except BrokenPipeError:  # whoever read the output has seen enough, as in `... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        with stopping(), without_launchers():
+            _run(*_parse(arguments))
     except ConnectomicsError as error:
         print(error, file=sys.stderr)
         return 2
+    except Stopped as stopped:
+        print(stopped, file=sys.stderr)
+        return 128 + stopped.signal
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         return 130
+    except Exception as error:
+        return _unexpected(error)
     return 0
+
+
+def _unexpected(error: Exception) -> int:
+    """Say what the machine refused; what else comes here is a fault of the program."""
+    from connectomics.process.failures import machine_error
+
+    refused = machine_error(error)
+    if refused is not None:
+        print(refused, file=sys.stderr)
+        return 2
+    traceback.print_exception(error)
+    print(FAULT, file=sys.stderr)
+    return 1
+
+
+def _main_of_process() -> int:
+    """Run the command line in a process of its own, whose output is allowed to get lost."""
+    from connectomics.process.output import lost_output, prepare_output
+
+    prepare_output()
+    status = main()
+    lost = lost_output()
+    if lost is None:
+        return status
+    print(f"standard output: {lost.strerror}. Some of what was printed is lost.", file=sys.stderr)
+    return status or 2
 
 
 def _parse(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
@@ -157,8 +195,8 @@ def _write_json_schema(target: str) -> None:
         print(text)
         return
     with atomic_path(target) as temporary:
-        temporary.write_text(f"{text}\n")
+        temporary.write_text(f"{text}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_main_of_process())

@@ -20,6 +20,7 @@ FLOORS = {
     "connectomics.files": 2,
     "connectomics.compiling": 2,
     "connectomics.digests": 2,
+    "connectomics.process": 2,
     "connectomics.data": 3,
     "connectomics.models": 3,
     "connectomics.decoding": 3,

@@ -23,6 +23,7 @@ from connectomics.data.dataset import (
     foreground_table,
 )
 from connectomics.data.sampling import PatchSampler
+from connectomics.process.signals import ignore_group_signals
 
 LINUX = sys.platform == "linux"
 
@@ -211,7 +212,7 @@ class PatchDataModule(pl.LightningDataModule):
 def start_worker(number: int) -> None:
     """Prepare a process that makes samples: one thread, and it stops when its parent says so.
 
-    A terminal or a cluster sends SIGINT or SIGTERM to every process. The one that trains
+    A terminal or a cluster sends its signals to every process. The one that trains
     finishes its step, saves and ends; until then it needs its workers.
 
     Args:
@@ -219,7 +220,7 @@ def start_worker(number: int) -> None:
     """
     del number
     torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ignore_group_signals()
     if LINUX:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         threading.Thread(target=_obey_parent, daemon=True).start()

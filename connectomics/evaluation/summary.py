@@ -184,7 +184,10 @@ def write_report(report: EvaluationReport, folder: str | Path) -> dict[str, Path
         with atomic_path(paths[name]) as temporary:
             temporary.write_text(text, encoding="utf-8")
     for name, (columns, rows) in tables.items():
-        with atomic_path(paths[name]) as temporary, temporary.open("w", newline="") as file:
+        with (
+            atomic_path(paths[name]) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
             writer.writerows(rows)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments import LightningEnvironment
 from pytorch_lightning.callbacks import EarlyStopping
 
 import connectomics
@@ -147,7 +148,9 @@ def build_trainer(
         logger=RunLogger(run_folder, name="tensorboard", version="", default_hp_metric=False),
         log_every_n_steps=config.monitor.logging.every_n_steps,
         callbacks=build_callbacks(config, module, run_folder / "checkpoints", number),
-        plugins=[AtomicCheckpointIO()],
+        # Not what a scheduler's variables would have it be, nor a checkpoint from where we stand.
+        plugins=[AtomicCheckpointIO(), LightningEnvironment()],
+        default_root_dir=run_folder,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,

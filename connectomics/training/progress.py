@@ -15,6 +15,7 @@ import pytorch_lightning as pl
 from tqdm import tqdm
 
 from connectomics.errors import DataError
+from connectomics.process.output import prepare_output
 
 LINES_PER_EPOCH = 5
 
@@ -51,6 +52,7 @@ class ShowProgress(pl.Callback):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Arrive in a process started for this training, where Lightning is to be quiet too."""
         self.__dict__.update(state)
+        prepare_output()
         _silence()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

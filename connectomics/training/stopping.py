@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
-import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -16,34 +14,39 @@ import pytorch_lightning as pl
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
 from connectomics import errors
+from connectomics.process.signals import (
+    STOPPING,
+    Stopped,
+    ignore_group_signals,
+    listen,
+    listening,
+    restore,
+)
 
 
-class TrainingStopped(SystemExit):
+class TrainingStopped(Stopped):
     """Training was stopped by a signal, after saving; ends the program with 128 + the signal.
 
     Attributes:
-        signal: SIGINT (exit code 130) or SIGTERM (143).
+        signal: Such as SIGINT (exit status 130) or SIGTERM (143).
         checkpoint: What was saved.
     """
 
     def __init__(self, received: signal.Signals, checkpoint: Path) -> None:
-        self.signal = received
         self.checkpoint = checkpoint
-        super().__init__(128 + received)
-
-    def __str__(self) -> str:
-        return (
-            f"Stopped by {self.signal.name}. The state is saved in {self.checkpoint}; "
-            f"go on with --mode train --checkpoint {self.checkpoint}"
+        super().__init__(
+            received,
+            f"The state is saved in {checkpoint}; go on with the same command and "
+            f"--checkpoint {checkpoint}",
         )
 
 
 class StopOnSignal(pl.Callback):
-    """On SIGINT or SIGTERM: saves `last.ckpt` and raises `TrainingStopped`.
+    """On a signal to stop: saves `last.ckpt` and raises `TrainingStopped`.
 
     It acts after the optimizer step, or the validation, that is under way. A second SIGINT
-    does not wait. In a process that was started for this training it heeds SIGTERM only: a
-    terminal sends SIGINT to all processes, and the first of them passes on what is to be done.
+    does not wait. In a process that was started for this training it heeds SIGTERM only, with
+    which the first process passes on what is to be done.
 
     Place it behind every callback with a state.
 
@@ -56,7 +59,7 @@ class StopOnSignal(pl.Callback):
         self.last = last
         self.steps_per_epoch = steps_per_epoch
         self.received: signal.Signals | None = None
-        self._heeds = (signal.SIGINT, signal.SIGTERM)
+        self._heeds = STOPPING
         self._previous: dict[signal.Signals, Any] = {}
         self._last_step = 0
 
@@ -64,7 +67,7 @@ class StopOnSignal(pl.Callback):
         """Arrive in a process that was started for this training."""
         self.__dict__.update(state)
         self._heeds = (signal.SIGTERM,)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        ignore_group_signals()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Begin to listen."""
@@ -80,12 +83,12 @@ class StopOnSignal(pl.Callback):
         validates = step % self.steps_per_epoch == 0 or trainer.should_stop
         if not validates and self._asked(trainer):
             trainer.save_checkpoint(self.last)
-            self._stop(trainer)
+            self._stop()
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop if asked to; `KeepCheckpoints` has just saved."""
         if self._asked(trainer):
-            self._stop(trainer)
+            self._stop()
 
     def on_train_end(self, *_: Any) -> None:
         """Listen no longer."""
@@ -98,8 +101,7 @@ class StopOnSignal(pl.Callback):
     def _note(self, number: int, frame: FrameType | None) -> None:
         del frame
         if self.received is signal.SIGINT and number == signal.SIGINT:
-            # Not KeyboardInterrupt, of which Lightning makes exit code 1.
-            raise SystemExit(128 + number)
+            raise Stopped(number, _AT_ONCE)
         self.received = signal.Signals(number)
 
     def _asked(self, trainer: pl.Trainer) -> bool:
@@ -109,16 +111,15 @@ class StopOnSignal(pl.Callback):
             return asked
         return bool(trainer.strategy.reduce_boolean_decision(asked, all=False))
 
-    def _stop(self, trainer: pl.Trainer) -> None:
-        stopped = TrainingStopped(self.received or signal.SIGTERM, self.last)
-        if trainer.world_size == 1:
-            print(f"\n{stopped}", file=sys.stderr)
-        raise stopped
+    def _stop(self) -> None:
+        raise TrainingStopped(self.received or signal.SIGTERM, self.last)
 
     def _restore(self) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
+        restore(self._previous)
         self._previous = {}
+
+
+_AT_ONCE = "At the second one nothing was saved; the checkpoint of the last validation stands."
 
 
 @contextmanager
@@ -141,23 +142,18 @@ def supervising(trainer: pl.Trainer, last: Path) -> Iterator[None]:
             if process.is_alive():
                 process.kill() if at_once else process.terminate()
         if at_once:
-            raise SystemExit(128 + number)
+            raise Stopped(number, _AT_ONCE)
 
-    previous = {} if trainer.world_size == 1 else listen(forward)
-    try:
-        yield
-    except ProcessExitedException:
-        if not received:
+    with listening(forward, STOPPING if trainer.world_size > 1 else ()):
+        try:
+            yield
+        except ProcessExitedException:
+            if not received:
+                raise
+            raise TrainingStopped(received[0], last) from None
+        except ProcessRaisedException as error:
+            _raise_ours(str(error))
             raise
-        stopped = TrainingStopped(received[0], last)
-        print(f"\n{stopped}", file=sys.stderr)
-        raise stopped from None
-    except ProcessRaisedException as error:
-        _raise_ours(str(error))
-        raise
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def _raise_ours(report: str) -> None:
@@ -165,17 +161,3 @@ def _raise_ours(report: str) -> None:
     found = re.search(r"^connectomics\.errors\.(\w+): \1: (.*)\Z", report, re.DOTALL | re.MULTILINE)
     if found:
         raise getattr(errors, found[1])("", found[2].strip()) from None
-
-
-def listen(
-    handler: Callable[[int, FrameType | None], Any],
-    numbers: Sequence[signal.Signals] = (signal.SIGINT, signal.SIGTERM),
-) -> dict[signal.Signals, Any]:
-    """Install a handler for signals; outside the main thread, do nothing.
-
-    Returns:
-        The handlers that were there, to be put back.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        return {}
-    return {number: signal.signal(number, handler) for number in numbers}

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities import rank_zero_only
 
 from connectomics.config.schema import Config
 from connectomics.data.build import build_datamodule
 from connectomics.data.datamodule import PatchDataModule
 from connectomics.errors import CheckpointError, ConfigError, ConnectomicsError
 from connectomics.models import read_checkpoint
+from connectomics.process.launchers import without_launchers
 from connectomics.runs import LAST
 from connectomics.training.build import build_module, build_trainer, choose_devices
 from connectomics.training.checkpoint import require_resumable
@@ -68,10 +70,11 @@ class Training:
 
         Raises:
             DataError: The disk is full, or the loss is no longer a number.
-            TrainingStopped: SIGINT or SIGTERM came; the state is saved.
+            TrainingStopped: A signal to stop came; the state is saved.
         """
         folder = run_folder / "checkpoints"
-        with quiet_lightning():
+        with quiet_lightning(), without_launchers():
+            rank_zero_only.rank = 0  # of several, Lightning sets the others itself
             trainer = build_trainer(self.config, self.module, run_folder, self.devices)
             if trainer.world_size > 1:
                 self.data.release()

@@ -11,6 +11,7 @@ import pytest
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
 from connectomics.errors import DataError
+from connectomics.process.signals import STOPPING, restore
 from connectomics.training.stopping import StopOnSignal, TrainingStopped, supervising
 
 
@@ -48,13 +49,17 @@ def exited(code: int) -> ProcessExitedException:
     return ProcessExitedException("left", error_index=0, error_pid=1, exit_code=code)
 
 
-def test_a_signal_is_passed_on_and_the_run_ends_with_its_code(capsys):
+@pytest.mark.parametrize("number", STOPPING)
+def test_a_signal_is_passed_on_and_the_run_ends_with_its_code(number):
     processes = Process(), Process()
     with pytest.raises(TrainingStopped) as stopped:
-        supervise(trainer_with(*processes), signal.SIGINT, error=exited(143))
-    assert stopped.value.code == 130
+        supervise(trainer_with(*processes), number, error=exited(143))
+    assert stopped.value.code == 128 + number
     assert [process.got for process in processes] == [["terminate"], ["terminate"]]
-    assert "Stopped by SIGINT. The state is saved in last.ckpt" in capsys.readouterr().err
+    assert str(stopped.value) == (
+        f"Stopped by {number.name}. The state is saved in last.ckpt; "
+        "go on with the same command and --checkpoint last.ckpt"
+    )
 
 
 def test_a_second_interrupt_kills():
@@ -90,15 +95,15 @@ def test_other_errors_stay_what_they_are():
         supervise(trainer_with(), error=ProcessRaisedException(report, 0, 1))
 
 
-def test_a_process_started_for_training_leaves_interrupts_to_the_first():
-    before = signal.getsignal(signal.SIGINT)
+def test_a_process_started_for_training_leaves_signals_to_the_first():
+    before = {number: signal.getsignal(number) for number in STOPPING}
+    others = [number for number in STOPPING if number is not signal.SIGTERM]
     try:
         arrived = pickle.loads(pickle.dumps(StopOnSignal(Path("last"), steps_per_epoch=4)))
-        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
         arrived.on_train_start(SimpleNamespace(global_step=0), None)
-        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        assert {signal.getsignal(number) for number in others} == {signal.SIG_IGN}
         assert signal.getsignal(signal.SIGTERM) not in (signal.SIG_DFL, None)
         arrived.on_train_end()
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     finally:
-        signal.signal(signal.SIGINT, before)
+        restore(before)

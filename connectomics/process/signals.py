@@ -1,0 +1,96 @@
+"""Signals that ask this process to stop: Ctrl-C, a cluster, a terminal that was closed."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+Handler = Callable[[int, FrameType | None], Any]
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+"""Clusters send SIGTERM or SIGUSR1 before they kill; a terminal that closes sends SIGHUP."""
+
+
+class Stopped(SystemExit):
+    """A signal has stopped the program, which ends with 128 + the signal.
+
+    Attributes:
+        signal: Which one: SIGINT gives exit status 130, SIGTERM 143.
+        note: What to know of the state that is left.
+
+    >>> stopped = Stopped(signal.SIGTERM, "Nothing is lost.")
+    >>> stopped.code, str(stopped)
+    (143, 'Stopped by SIGTERM. Nothing is lost.')
+    """
+
+    def __init__(self, received: int, note: str = "") -> None:
+        self.signal = signal.Signals(received)
+        self.note = note
+        super().__init__(128 + received)
+
+    def __str__(self) -> str:
+        return f"Stopped by {self.signal.name}. {self.note}".strip()
+
+
+@contextmanager
+def stopping() -> Iterator[None]:
+    """Let signals break off what is done inside, so that it tidies up after itself.
+
+    Raises:
+        Stopped: One arrived.
+    """
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        del frame
+        raise Stopped(number)
+
+    ignored = {n for n in STOPPING if signal.getsignal(n) is signal.SIG_IGN}
+    with listening(stop, [number for number in STOPPING if number not in ignored]):
+        yield
+
+
+@contextmanager
+def listening(handler: Handler, numbers: Sequence[signal.Signals] = STOPPING) -> Iterator[None]:
+    """Have signals handled while the block runs; see `listen`."""
+    previous = listen(handler, numbers)
+    try:
+        yield
+    finally:
+        restore(previous)
+
+
+def listen(
+    handler: Handler, numbers: Sequence[signal.Signals] = STOPPING
+) -> dict[signal.Signals, Any]:
+    """Have signals handled; outside the main thread, do nothing.
+
+    A SIGHUP that is ignored stays so: that is what `nohup` is for.
+
+    Returns:
+        The handlers that were there, to be put back with `restore`.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    hangup = signal.SIGHUP
+    kept = {hangup} if signal.getsignal(hangup) is signal.SIG_IGN else set()
+    return {n: signal.signal(n, handler) for n in numbers if n not in kept}
+
+
+def restore(previous: dict[signal.Signals, Any]) -> None:
+    """Put handlers back that `listen` replaced."""
+    for number, handler in previous.items():
+        signal.signal(number, handler)
+
+
+def ignore_group_signals() -> None:
+    """Leave stopping to the process that started this one.
+
+    A terminal and a cluster signal every process of a group; the first of them passes on what is
+    to be done.
+    """
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
