@@ -7,14 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, MissingConfigException
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
-from connectomics.config.yaml_text import syntax_fault
 from connectomics.errors import ConfigError, Fault, did_you_mean
 
 PRESETS = Path(__file__).parent / "presets"
@@ -23,7 +21,7 @@ TUNED = "--mode tune writes one into the run of a checkpoint; name that with --c
 
 
 def defaults_list(
-    file: Path, shown: str, choices: Sequence[str], presets: Sequence[Path] = ()
+    file: Path, shown: str, choices: Sequence[str], folders: Sequence[Path]
 ) -> list[tuple[Path, str]]:
     """Find the files that take part in a config.
 
@@ -32,7 +30,7 @@ def defaults_list(
         shown: How messages name it.
         choices: Presets picked on the command line. One whose group is not in the list is
             appended, so that it is laid on top.
-        presets: Folders of presets beside those that come with the package.
+        folders: The search path.
 
     Returns:
         Files and the places their settings go to (empty for the root), in merge order.
@@ -40,19 +38,12 @@ def defaults_list(
     Raises:
         ConfigError: A file or preset that is missing or no YAML, or a list that cannot work.
     """
-    folders = _search_path(file, presets)
     _check_choices(choices, folders)
     found = _ask_hydra(file, shown, folders, choices)
     return [(_find(name, folders), package) for name, package in found]
 
 
-def relative_to_here(file: Path) -> str:
-    """A path as messages show it: relative to the working directory where it lies below."""
-    absolute, here = file.absolute(), Path.cwd()
-    return str(absolute.relative_to(here) if absolute.is_relative_to(here) else absolute)
-
-
-def _search_path(file: Path, presets: Sequence[Path]) -> list[Path]:
+def search_path(file: Path, presets: Sequence[Path] = ()) -> list[Path]:
     """The file's own folder, further presets, the tutorials, the presets of the package.
 
     The tutorials are part of the repository, not of an installed package, so they are on the
@@ -100,13 +91,12 @@ def _ask_hydra(
         problem = "the files inherit one another in a circle."
         remedy = "Take one of them out of the other's list."
         raise ConfigError(where, problem, remedy) from None
-    except yaml.YAMLError as error:
-        source = Path(getattr(getattr(error, "problem_mark", None), "name", file))
-        raise ConfigError.of([syntax_fault(error, source, relative_to_here(source))]) from None
     except MissingConfigException as error:
         raise ConfigError.of([_missing(error, where, folders, choices)]) from None
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
-        raise ConfigError(where, str(error).strip().partition("\n")[0]) from None
+    except (HydraException, OmegaConfBaseException, ValueError, AssertionError) as error:
+        problem = str(error).strip().partition("\n")[0] or "is no list that Hydra can follow."
+        example = "Write for example:\n    defaults: [syn_em_r50, model/rsunet: demo, _self_]"
+        raise ConfigError(where, problem, "" if "use '" in problem else example) from None
     return [
         (default.config_path, default.package or "")
         for default in found.defaults

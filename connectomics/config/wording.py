@@ -11,6 +11,7 @@ from connectomics.config.dotted import DottedPath, format_path
 from connectomics.config.schema import Config
 from connectomics.config.schema.base import CHANNELS_PATTERN, FILE_NAME_PATTERN
 from connectomics.config.schema_keys import Schema, keys_at, places_of
+from connectomics.config.yaml_text import shorten
 from connectomics.errors import Fault, did_you_mean
 
 EXPECTED = {
@@ -66,7 +67,11 @@ def fault_of(
     choices = re.findall("'([^']*)'", expected) if isinstance(value, str) else []
     hint = did_you_mean(str(value), choices)
     remedy = hint if hint.startswith("Did") else ""
-    return Fault(where, f"has to be {expected}, not {_short(value)}.", remedy)
+    return Fault(
+        where,
+        f"has to be {expected}, not {('empty' if value is None else shorten(value))}.",
+        remedy,
+    )
 
 
 def _expectation(detail: ErrorDetails) -> str:
@@ -89,11 +94,6 @@ def _where_it_belongs(path: DottedPath, schema: Schema) -> str:
     if hint.startswith("Did") or not 0 < len(elsewhere) <= 3:
         return hint
     return f"There is {' and '.join(format_path(place) for place in elsewhere)}."
-
-
-def _short(value: Any) -> str:
-    text = "empty" if value is None else repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def meant_key(path: DottedPath, detail: ErrorDetails, schema: Schema = Config) -> str | None:

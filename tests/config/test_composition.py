@@ -212,11 +212,68 @@ class TestFaults:
              "  Name files and presets themselves."),
             ("defaults: [syn_cremi, {model/rsunet: small}, _self_]", "Multiple values for "
              "model/rsunet. To override a value use 'override model/rsunet: small'"),
-            ("defaults: [3, _self_]", "Unsupported type in defaults : int"),
         ],
     )  # fmt: skip
     def test_defaults(self, write, text: str, words: str):
         assert message(write(text)) == f"my.yaml: defaults: {words}"
+
+    @pytest.mark.parametrize(
+        ("entry", "words"),
+        [
+            ("3", "3 names no config.\n  Write names, and presets as 'group: name':\n"
+             "    defaults: [syn_em_r50, model/rsunet: demo, _self_]"),
+            ("[syn_cremi]", "['syn_cremi'] names no config.\n  Write names"),
+            ("null", "None names no config.\n"),
+            ("''", "'' names no config.\n"),
+            ("{5: demo}", "{5: 'demo'} names no config.\n"),
+            ("{model/rsunet: 5}", "{'model/rsunet': 5} names no config.\n"),
+            ("{model/rsunet: demo, data/augmentation: light}", "{'model/rsunet': 'demo', "
+             "'data/augmentation': 'light'} is several entries in one.\n"
+             "  Write one each: [model/rsunet: demo, data/augmentation: light, ...]"),
+            ("/somewhere/tutorials/syn_cremi.yaml", "'/somewhere/tutorials/syn_cremi.yaml' is a "
+             "path, and configs are found by their name.\n  Write syn_cremi."),
+            ("../syn_cremi", "'../syn_cremi' is a path, and configs are found by their name.\n"
+             "  Write syn_cremi."),
+            ("C:\\mine\\base.yaml", "'C:\\\\mine\\\\base.yaml' is a path, and configs are found by "
+             "their name.\n  Put the file beside this one, and write its name."),
+        ],
+    )  # fmt: skip
+    def test_odd_entries(self, write, entry: str, words: str):
+        text = f"defaults: [{entry}, _self_]\nmodel: {{}}"
+        assert message(write(text)).startswith(f"my.yaml: defaults[0]: {words}")
+
+    def test_default_for_defaults(self, write):
+        assert message(write("default: [syn_cremi, _self_]\nmodel: {}")) == (
+            "my.yaml: default: ['syn_cremi', '_self_'] is no section: default: holds sections.\n"
+            "  Did you mean the list of what to start from?\n    defaults: [syn_cremi, _self_]"
+        )
+
+    def test_a_base_is_looked_through_before_it_is_followed(self, write):
+        write("model: &a [*a]", "base.yaml")
+        write("defaults: [base, _self_]", "middle.yaml")
+        assert message(write("defaults: [middle, _self_]")) == (
+            "base.yaml: line 1: *a stands within what it stands for, without end.\n"
+            "  Write the value out."
+        )
+
+    def test_a_preset_from_the_command_line_is_looked_through(self, write):
+        write("a: " + "[" * 2000, "model/rsunet/mine.yaml")
+        file = write("defaults: [syn_cremi, _self_]")
+        assert "mine.yaml: line 1: maps and lists lie more than" in message(
+            file, "model/rsunet=mine"
+        )
+
+    @pytest.mark.parametrize("name", ["x" * 300 + ".yaml", "a\0b.yaml"])
+    def test_a_name_that_no_file_can_have(self, write, name: str):
+        assert "no " in message(Path(name))
+
+    @pytest.mark.parametrize(
+        ("name", "words"),
+        [("last.ckpt", "A checkpoint goes to --checkpoint"), ("my.json", "JSON is YAML")],
+    )
+    def test_a_file_of_another_kind(self, write, name: str, words: str):
+        write("{}", name)
+        assert words in message(Path(name))
 
     def test_a_circle(self, write):
         write("defaults: [my, _self_]", "other.yaml")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -71,7 +72,9 @@ def test_faults(tmp_path, content: str, message: str):
 def test_a_file_that_is_no_text(tmp_path):
     file = tmp_path / "my.yaml"
     file.write_bytes(b"\x89HDF\r\n\xff\xfe")
-    with pytest.raises(ConfigError, match=r"my.yaml: is not text"):
+    with pytest.raises(
+        ConfigError, match=r"my.yaml: is not text in UTF-8: line 1 holds the byte 0x89"
+    ):
         read_yaml(file, "my.yaml")
 
 
@@ -80,7 +83,52 @@ def test_a_file_that_cannot_be_opened(tmp_path):
         read_yaml(tmp_path / "nothing.yaml", "my.yaml")
 
 
-def test_keys_become_text(tmp_path):
+def faults_of(tmp_path: Path, content: str | bytes) -> str:
     file = tmp_path / "my.yaml"
-    file.write_text("2: a\non: [{2.5: b}]\n")
-    assert read_yaml(file, "my.yaml") == {"2": "a", "True": [{"2.5": "b"}]}
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ConfigError) as caught:
+        read_yaml(file, "my.yaml")
+    return str(caught.value).replace("ConfigError: my.yaml: ", "")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("2: a", "2 stands where a key should.\n  Keys are words."),
+        ("on: a", "True stands where a key should.\n  Keys are words."),
+        ("a: [{2.5: b}]", "a[0]: 2.5 stands where a key should.\n  Keys are words."),
+        ("a: {steps: 20,000}", "a: 0 stands where a key should.\n"
+         "  Is it part of a number? Numbers have no commas: 20000."),
+        ("a: {steps: 20,500}", "a: 500 stands where a key should.\n"
+         "  Is it part of a number? Numbers have no commas: 20000."),
+        ("model.loss: 1", "'model.loss' is no key.\n"
+         "  Write 'model: {loss: ...}', one level at a time."),
+        ("model:\n  channels:3: 1", "model: 'channels:3' is no key.\n"
+         "  Write 'channels: 3...', with a space after the colon."),
+        ("model/rsunet: demo", "'model/rsunet' is no key.\n"
+         "  A preset is picked in the defaults list:\n    defaults: [..., model/rsunet: ..., _self_]"),
+        ("a: [\"${\"]", "a[0]: '${' is no interpolation that can be read.\n"
+         "  Write ${section.key}, or a value."),
+        ("hello", "holds 'hello' alone.\n  A config is a map: 'section: ...' lines."),
+        ('a: "C:\\data"', "line 1: found unknown escape character 'd'.\n  a: \"C:\\data\"\n"
+         "  In double quotes a backslash begins a special character; use single quotes, or /."),
+        ("a: 1\n---\nb: 2\n", "line 2: but found another document.\n  ---\n"
+         "  A file is one config: take the line out."),
+        ("a: 1\n".encode("utf-16"), "is UTF-16 text.\n"
+         "  A config is a YAML file in UTF-8. Save it as such."),
+        ("a: 1\nb: ü\n".encode("latin-1"), "is not text in UTF-8: line 2 holds the byte 0xfc.\n"
+         "  A config is a YAML file in UTF-8."),
+        (b"a: 1\n" * 60_000, "has 300,000 bytes, and a config is a page of text.\n"
+         "  It may have 262,144. Is it the right file?"),
+    ],
+)  # fmt: skip
+def test_likely_slips_are_named(tmp_path: Path, content: str | bytes, message: str):
+    assert faults_of(tmp_path, content) == message
+
+
+@pytest.mark.parametrize("ending", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_text_of_any_editor(tmp_path: Path, ending: bytes, mark: bytes):
+    file = tmp_path / "my.yaml"
+    file.write_bytes(mark + ending.join([b"a: 1", b"b: {c: 1_000}", b""]))
+    assert read_yaml(file, "my.yaml") == {"a": 1, "b": {"c": 1000}}

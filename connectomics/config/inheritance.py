@@ -1,0 +1,183 @@
+"""The files that a config inherits, read and checked before Hydra follows its `defaults:` lists.
+
+Hydra would take, or end deep inside for, lists that do not do what they look like.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from connectomics.config.yaml_text import read_yaml, shorten
+from connectomics.errors import ConfigError, Fault, did_you_mean
+
+Content = dict[str, Any]
+
+
+def read_inherited(
+    file: Path, shown: str, folders: Sequence[Path], choices: Sequence[str]
+) -> dict[Path, Content]:
+    """Read a config, what it names in `defaults:`, what that names, and so on.
+
+    Args:
+        file: The config.
+        shown: How messages name it.
+        folders: The search path.
+        choices: Names of presets picked on the command line, such as `model/rsunet/small`.
+
+    Returns:
+        What each file holds, by its resolved path. A name that leads to no file is left to Hydra.
+
+    Raises:
+        ConfigError: A file that is no YAML, or a `defaults:` list that cannot work.
+    """
+    read: dict[Path, Content] = {}
+    waiting = [(file, "")]
+    for choice in choices:
+        waiting += [(found, _group(choice)) for found in find_config(choice, "", folders)]
+    while waiting:
+        path, group = waiting.pop()
+        if path.resolve() in read:
+            continue
+        named = shown if path == file else relative_to_here(path)
+        content = read_yaml(path, named)
+        read[path.resolve()] = content
+        if faults := list(_defaults_faults(path, content, named, folders)):
+            raise ConfigError.of(faults)
+        for name in _names(content.get("defaults", [])):
+            waiting += [(found, _group(name)) for found in find_config(name, group, folders)]
+    return read
+
+
+def find_config(name: str, group: str, folders: Sequence[Path]) -> list[Path]:
+    """The files that a name may mean: in a group of presets, or from the top."""
+    name = name if name.endswith(".yaml") else f"{name}.yaml"
+    relative = [name.removeprefix("/"), *([f"{group}/{name}"] if group else [])]
+    found = []
+    for inside in relative:
+        found += [folder / inside for folder in folders if is_file(folder / inside)][:1]
+    return found
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file lies there; a name that no file can have is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def relative_to_here(file: Path) -> str:
+    """A path as messages show it: relative to the working directory where it lies below."""
+    absolute, here = file.absolute(), Path.cwd()
+    return str(absolute.relative_to(here) if absolute.is_relative_to(here) else absolute)
+
+
+def _group(name: str) -> str:
+    return name.removeprefix("/").rpartition("/")[0]
+
+
+def _names(defaults: list[Any]) -> Iterator[str]:
+    """The configs and presets that a list names, without its keywords and packages."""
+    for entry in defaults:
+        if isinstance(entry, str):
+            yield entry.removeprefix("optional ").partition("@")[0]
+            continue
+        for key, value in entry.items():
+            group = key.removeprefix("optional ").removeprefix("override ").partition("@")[0]
+            options = value if isinstance(value, list) else [value]
+            yield from (f"{group}/{option}" for option in options if option is not None)
+
+
+def _defaults_faults(
+    path: Path, content: Content, shown: str, folders: Sequence[Path]
+) -> Iterator[Fault]:
+    """Lists that Hydra would not take, or that do not do what they look like."""
+    if "_base_" in content:
+        bases = content["_base_"] if isinstance(content["_base_"], list) else [content["_base_"]]
+        remedy = f"Write instead:\n    {_line([Path(str(base)).stem for base in bases])}"
+        yield Fault(f"{shown}: _base_", "inheritance is written otherwise here.", remedy)
+        return
+    if "defaults" not in content:
+        if "default" in content and not isinstance(content["default"], dict | None):
+            yield _default_for_defaults(content["default"], shown)
+        return
+    where, defaults = f"{shown}: defaults", content["defaults"]
+    if not isinstance(defaults, list):
+        remedy = f"Write for example:\n    {_line(['syn_cremi'])}"
+        yield Fault(where, f"{shorten(defaults)} is not a list.", remedy)
+    elif "${" in str(defaults):
+        yield Fault(where, "holds an interpolation.", "Name files and presets themselves.")
+    elif odd := [item for item in enumerate(defaults) if not _is_entry(item[1])]:
+        for i, entry in odd:
+            yield Fault(f"{where}[{i}]", *_odd_entry(entry))
+    elif path.stem in defaults:
+        problem = f"the file inherits itself: {path.stem!r} is its own name."
+        remedy = "A file beside the config comes before a tutorial of the same name; rename it."
+        yield Fault(where, problem, remedy)
+    elif "_self_" not in defaults and defaults and len(content) > 1:
+        problem = "does not say where the file's own settings come in."
+        remedy = f"Add _self_, last if they are to win:\n    {_line(defaults)}"
+        yield Fault(where, problem, remedy)
+    else:
+        yield from _path_faults(where, defaults, folders)
+
+
+def _default_for_defaults(value: Any, shown: str) -> Fault:
+    names = value if isinstance(value, list) else [value]
+    names = [name for name in names if isinstance(name, str) and name != "_self_"]
+    problem = f"{shorten(value)} is no section: default: holds sections."
+    remedy = f"Did you mean the list of what to start from?\n    {_line(names or ['syn_cremi'])}"
+    return Fault(f"{shown}: default", problem, remedy)
+
+
+def _is_entry(entry: Any) -> bool:
+    if isinstance(entry, str):
+        return bool(entry.strip())
+    if not isinstance(entry, dict) or len(entry) != 1:
+        return False
+    ((key, value),) = entry.items()
+    options = value if isinstance(value, list) else [value]
+    return isinstance(key, str) and all(isinstance(option, str | None) for option in options)
+
+
+def _odd_entry(entry: Any) -> tuple[str, str]:
+    if isinstance(entry, dict) and len(entry) > 1:
+        parts = ", ".join(f"{key}: {value}" for key, value in entry.items())
+        return f"{shorten(entry)} is several entries in one.", f"Write one each: [{parts}, ...]"
+    remedy = f"Write names, and presets as 'group: name':\n    {_line(['syn_em_r50', EXAMPLE])}"
+    return f"{shorten(entry)} names no config.", remedy
+
+
+EXAMPLE = "model/rsunet: demo"
+
+
+def _path_faults(where: str, defaults: list[Any], folders: Sequence[Path]) -> Iterator[Fault]:
+    """Configs named by where they lie, rather than by how they are found."""
+    for i, entry in enumerate(defaults):
+        is_path = isinstance(entry, str) and (
+            entry.startswith(("/", "./", "../", "~")) or "\\" in entry or entry.count("/")
+        )
+        if not is_path or find_config(entry.partition("@")[0].split()[-1], "", folders):
+            continue
+        stem = Path(entry.replace("\\", "/")).stem
+        names = {file.stem for folder in folders for file in folder.glob("*.yaml")}
+        problem = f"{entry!r} is a path, and configs are found by their name."
+        if stem in names:
+            remedy = f"Write {stem}."
+        else:
+            hint = did_you_mean(stem, names)
+            beside = "Put the file beside this one, and write its name."
+            remedy = hint if hint.startswith("Did") else beside
+        yield Fault(f"{where}[{i}]", problem, remedy)
+
+
+def _line(defaults: list[Any]) -> str:
+    return f"defaults: [{', '.join([*map(_spelt, defaults), '_self_'])}]"
+
+
+def _spelt(entry: Any) -> str:
+    if isinstance(entry, dict):
+        return ", ".join(f"{key}: {value}" for key, value in entry.items())
+    return str(entry)
