@@ -106,7 +106,8 @@ def faults_of(tmp_path: Path, content: str | bytes) -> str:
         ("model:\n  channels:3: 1", "model: 'channels:3' is no key.\n"
          "  Write 'channels: 3...', with a space after the colon."),
         ("model/rsunet: demo", "'model/rsunet' is no key.\n"
-         "  A preset is picked in the defaults list:\n    defaults: [..., model/rsunet: ..., _self_]"),
+         "  A preset is picked in the defaults list:\n"
+         "    defaults: [..., model/rsunet: ..., _self_]"),
         ("a: [\"${\"]", "a[0]: '${' is no interpolation that can be read.\n"
          "  Write ${section.key}, or a value."),
         ("hello", "holds 'hello' alone.\n  A config is a map: 'section: ...' lines."),
