@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 import h5py
 import numpy as np
 
-from connectomics.data.io.hdf5 import open_file
+from connectomics.data.io.hdf5_file import Place, check_stored, follow, open_file
 from connectomics.data.io.location import parse_location
 from connectomics.errors import DataError, Fault
 
 GROUP = "annotations"
+VOLUMES = "volumes"
 PARTNERS = "presynaptic_site/partners"
 REMEDY = "Name an HDF5 file in the CREMI format (https://cremi.org/data)."
 
@@ -28,6 +30,9 @@ class Annotations(NamedTuple):
     post_nm: np.ndarray
 
 
+NONE = Annotations(np.empty((0, 3)), np.empty((0, 3)))
+
+
 def read_annotations(source: str) -> Annotations:
     """Read the partners in a file of the CREMI format, their offset applied.
 
@@ -37,6 +42,10 @@ def read_annotations(source: str) -> Annotations:
             `annotations/presynaptic_site/partners` (pairs of ids, pre first). Behind `::`, the
             group's name where it is another.
 
+    Returns:
+        The partners; none where the file holds volumes of the format without annotations, or
+        annotations without partners.
+
     Raises:
         DataError: There is no such file or group, or what it holds does not fit together.
     """
@@ -45,12 +54,19 @@ def read_annotations(source: str) -> Annotations:
         raise DataError(source, "no such file.", REMEDY)
     name = location.dataset or GROUP
     with open_file(location.path, source) as file:
-        group = file.get(name)
+        group = follow(file, name, source)
+        if group is None and location.dataset is None and VOLUMES in file:
+            return NONE
         if not isinstance(group, h5py.Group):
             raise DataError(source, f"has no group {name!r}.", REMEDY)
-        ids, locations = _array(source, group, "ids", 1), _array(source, group, "locations", 2)
-        partners = _array(source, group, PARTNERS, 2)
+        partners = _array(source, file, f"{name}/{PARTNERS}", (0, 2))
+        if partners is None or not partners.size:
+            return NONE
+        ids = _array(source, file, f"{name}/ids", (0,))
+        locations = _array(source, file, f"{name}/locations", (0, 3))
         offset = np.asarray(group.attrs.get("offset", (0.0, 0.0, 0.0)), float)
+    if ids is None or locations is None:
+        raise DataError(source, f"has {name}/{PARTNERS}, and no ids or no locations.", REMEDY)
     if locations.shape != (ids.size, 3) or partners.shape[1] != 2 or offset.shape != (3,):
         raise DataError(
             source,
@@ -74,13 +90,17 @@ def annotation_faults(source: str) -> list[Fault]:
     return []
 
 
-def _array(source: str, group: h5py.Group, name: str, axes: int) -> np.ndarray:
-    dataset = group.get(name)
+def _array(source: str, file: h5py.File, name: str, empty: tuple[int, ...]) -> np.ndarray | None:
+    """An array of numbers, or None; `empty` is its shape where it holds nothing."""
+    dataset = follow(file, name, source)
+    if dataset is None:
+        return None
     if not isinstance(dataset, h5py.Dataset):
-        raise DataError(source, f"has no {group.name}/{name}.", REMEDY)
-    array = dataset[()]
-    if array.ndim != axes:
-        raise DataError(source, f"{group.name}/{name} has shape {array.shape}.", REMEDY)
+        raise DataError(source, f"its {name} is no dataset.", REMEDY)
+    check_stored(Place(Path(file.filename), dataset, source))
+    array = np.empty(empty) if not dataset.size else dataset[()]
+    if array.ndim != len(empty) or array.dtype.kind not in "iuf":
+        raise DataError(source, f"its {name} holds {array.dtype} of shape {array.shape}.", REMEDY)
     return array
 
 

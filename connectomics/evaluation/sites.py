@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -103,10 +104,9 @@ def point_score(
     >>> point_score(Sites(truth, truth, truth, nobody), Sites(found, found, found, nobody)).counts
     Counts(tp=1, fp=0, fn=0)
     """
-    found = match_points(
-        truth_sites.points(site), prediction_sites.points(site), radius_nm=radius_nm
-    )
-    return SiteScore(found.counts, float(found.distance_nm.sum()))
+    truth = truth_sites.points(site)
+    found = match_points(truth, prediction_sites.points(site), radius_nm=radius_nm)
+    return SiteScore(found.counts, float(found.distance_nm.sum()), _no_truth(truth, "site"))
 
 
 def partner_score(
@@ -147,7 +147,12 @@ def partner_score(
         if count
     )
     counts = found.counts + Counts(0, prediction_unknown, truth_unknown)
+    notes += _no_truth(truth.neurons, "connection")
     return SiteScore(counts, float(found.distance_nm.sum()), notes)
+
+
+def _no_truth(truth: Sized, kind: str) -> tuple[str, ...]:
+    return () if len(truth) else (f"The truth holds no {kind}: whatever is predicted is wrong.",)
 
 
 def _connections(sites: Sites) -> tuple[Partners, int]:

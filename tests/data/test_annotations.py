@@ -52,11 +52,30 @@ def test_no_synapse_at_all(tmp_path):
     assert (pre.shape, post.shape) == ((0, 3), (0, 3))
 
 
+@pytest.mark.parametrize("partners", [None, np.zeros(0), np.zeros((0, 2), np.uint64)])
+@pytest.mark.parametrize("sites", [{}, {"ids": None, "locations": None}])
+def test_sites_without_partners_are_no_connections(tmp_path, partners, sites):
+    file = write(tmp_path / "a.hdf", **{"presynaptic_site/partners": partners, **sites})
+    assert annotation_faults(file) == []
+    assert [len(points) for points in read_annotations(file)] == [0, 0]
+
+
+def test_a_file_of_the_format_without_annotations_has_none(tmp_path):
+    with h5py.File(tmp_path / "sample_A+.hdf", "w") as file:
+        file["volumes/raw"] = np.ones((2, 2, 2))
+    file = str(tmp_path / "sample_A+.hdf")
+    assert read_annotations(file).pre_nm.shape == (0, 3)
+    (fault,) = annotation_faults(f"{file}::annotations")  # but asked for by name
+    assert fault.problem == "has no group 'annotations'."
+
+
 @pytest.mark.parametrize(
     ("arrays", "problem"),
     [
-        ({"ids": None}, "has no /annotations/ids"),
-        ({"ids": np.zeros((4, 1))}, r"/annotations/ids has shape \(4, 1\)"),
+        ({"ids": None}, "no ids or no locations"),
+        ({"locations": None}, "no ids or no locations"),
+        ({"ids": np.zeros((4, 1))}, r"its annotations/ids holds float64 of shape \(4, 1\)"),
+        ({"ids": np.array([b"7", b"3", b"5", b"9"])}, "its annotations/ids holds"),
         ({"locations": np.zeros((4, 2))}, "do not fit together"),
         ({"locations": np.full((4, 3), np.nan)}, "not finite"),
         ({"presynaptic_site/partners": np.array([[3, 4]])}, "the id 4, which no site has"),

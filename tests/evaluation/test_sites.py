@@ -91,3 +91,15 @@ def test_selecting():
     assert kept.paired.tolist() == [True, False]
     assert kept.points("pre")[:, 2].tolist() == [100, 200]
     assert kept.points("post")[:, 2].tolist() == [110]
+
+
+def test_a_truth_without_connections_is_said_and_no_error():
+    point, nowhere = np.zeros((1, 3)), np.zeros((0, 3))
+    nobody, two = np.zeros((0, 2), np.uint64), np.array([[1, 2]], np.uint64)
+    truth, found = Sites(nowhere, nowhere, nowhere, nobody), Sites(point, point, point, two)
+    for score, kind in (
+        (point_score(truth, found), "site"),
+        (partner_score(truth, found), "connection"),
+    ):
+        assert score.counts == Counts(tp=0, fp=1, fn=0)
+        assert score.notes == (f"The truth holds no {kind}: whatever is predicted is wrong.",)

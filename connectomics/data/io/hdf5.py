@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import h5py
 
+from connectomics.data.io.hdf5_file import Place, check_stored, follow, open_file
 from connectomics.data.io.header import (
     ArrayLike,
     Header,
@@ -23,8 +24,6 @@ from connectomics.data.io.header import (
 from connectomics.data.io.location import Location
 from connectomics.errors import DataError, did_you_mean
 
-# A window of a sliding pass touches few chunks, again and again: keep them decompressed.
-CHUNK_CACHE_BYTES = 16 * 2**20
 AT_MOST_LISTED = 20
 
 # HDF5 has no word for nested values: they are kept as JSON behind this mark.
@@ -43,7 +42,7 @@ def inspect(location: Location) -> tuple[Header, Opener]:
     with open_file(location.path, location.source) as file:
         dataset = _find_dataset(file, location)
         check_array(location.source, dataset.shape, dataset.dtype)
-        _check_filters(location.source, dataset)
+        gaps = check_stored(Place(location.path, dataset, location.source))
         stated = {key: decode_attribute(value) for key, value in dataset.attrs.items()}
         resolution, offset_nm, attributes = split_attributes(location.source, stated)
         header = Header(
@@ -54,27 +53,9 @@ def inspect(location: Location) -> tuple[Header, Opener]:
             attributes=attributes,
             chunks=dataset.chunks and dataset.chunks[-3:],
             dataset=str(dataset.name),
+            gaps=gaps,
         )
     return header, partial(_open_dataset, location.path, location.source, header.dataset)
-
-
-def open_file(path: Path, source: str) -> h5py.File:
-    """Open an HDF5 file for reading.
-
-    Raises:
-        DataError: It is no HDF5 file, is cut short or damaged, or may not be read.
-    """
-    try:
-        # Locks fail on many network file systems, and nothing here needs one to read.
-        return h5py.File(path, "r", locking="best-effort", rdcc_nbytes=CHUNK_CACHE_BYTES)
-    except PermissionError as error:
-        raise DataError(source, "may not be read.", "Check the file's permissions.") from error
-    except OSError as error:
-        raise DataError(
-            source,
-            f"cannot be read as HDF5: {_reason(error)}.",
-            "The file is incomplete, damaged or of another format: copy or download it again.",
-        ) from error
 
 
 def list_datasets(group: h5py.Group) -> list[h5py.Dataset]:
@@ -87,6 +68,18 @@ def list_datasets(group: h5py.Group) -> list[h5py.Dataset]:
 
     group.visititems(collect)
     return found
+
+
+def list_links(group: h5py.Group) -> list[str]:
+    """The names below a group that are no objects, but lead to one."""
+    found: list[str] = []
+
+    def collect(name: str, link: object) -> None:
+        if not isinstance(link, h5py.HardLink):
+            found.append(name)
+
+    group.visititems_links(collect)
+    return sorted(found)
 
 
 def encode_attribute(value: Any) -> Any:
@@ -125,7 +118,7 @@ def _open_dataset(path: Path, source: str, name: str) -> tuple[ArrayLike, Callab
 
 def _find_dataset(file: h5py.File, location: Location) -> h5py.Dataset:
     place = location.source
-    found = file if location.dataset is None else file.get(location.dataset)
+    found = file if location.dataset is None else follow(file, location.dataset, place)
     if isinstance(found, h5py.Dataset):
         return found
     if not isinstance(found, h5py.Group):
@@ -141,6 +134,9 @@ def _find_dataset(file: h5py.File, location: Location) -> h5py.Dataset:
 def _offer(file: h5py.File, location: Location) -> str:
     datasets = list_datasets(file)
     if not datasets:
+        links = list_links(file)
+        if links:
+            return f"It holds links. Name one: {', '.join(links[:AT_MOST_LISTED])}."
         return "The file holds no dataset at all: check that it is the right one."
     names = [str(d.name).lstrip("/") for d in datasets]
     hint = did_you_mean(location.dataset, names) if location.dataset else ""
@@ -156,28 +152,10 @@ def _summary(dataset: h5py.Dataset) -> str:
     return f"({shape}, {dataset.dtype})"
 
 
-def _check_filters(source: str, dataset: h5py.Dataset) -> None:
-    properties = dataset.id.get_create_plist()
-    for index in range(properties.get_nfilters()):
-        code, _, _, name = properties.get_filter(index)
-        if not h5py.h5z.filter_avail(code):
-            label = name.decode(errors="replace") or "unnamed"
-            raise DataError(
-                source,
-                f"is compressed with {label} (HDF5 filter {code}), which is not installed.",
-                "Rewrite it with gzip where it can be read: h5repack -f GZIP=1 OLD NEW.",
-            )
-
-
-def _reason(error: OSError) -> str:
-    text = str(error)
-    # h5py wraps the cause in "Unable to open file (cause)"; the cause alone is clearer.
-    return text.partition("(")[2].rpartition(")")[0] or text
-
-
 def what_is_at(path: Path, name: str, source: str) -> str:
     """What the HDF5 file holds under `name`: "dataset", "group" or "nothing"."""
     with open_file(path, source) as file:
-        if name not in file:
+        found = follow(file, name, source)
+        if found is None:
             return "nothing"
-        return "dataset" if isinstance(file[name], h5py.Dataset) else "group"
+        return "dataset" if isinstance(found, h5py.Dataset) else "group"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 
@@ -29,6 +29,26 @@ Opener = Callable[[], tuple[ArrayLike, Callable[[], None]]]
 """Opens the file and returns its array with the function that closes it. Can be pickled."""
 
 
+class Gaps(NamedTuple):
+    """How much of a volume was never written, so that it reads as the fill value.
+
+    >>> str(Gaps(3, 64, "chunks"))
+    '3 of its 64 chunks'
+    """
+
+    missing: int
+    of: int
+    what: str
+
+    @classmethod
+    def of_count(cls, missing: int, of: int, what: str) -> Self | None:
+        """None where nothing is missing."""
+        return cls(missing, of, what) if missing > 0 else None
+
+    def __str__(self) -> str:
+        return f"{self.missing} of its {self.of} {self.what}"
+
+
 @dataclass(frozen=True)
 class Header:
     """Facts of a volume.
@@ -42,6 +62,7 @@ class Header:
         chunks: (z, y, x) of the pieces in which the file can be read, or None if any will do.
         dataset: The name of the array inside the file or store; empty where arrays have none.
         loss: Why the values cannot be labels, as an image file stores them; empty where they can.
+        gaps: How much of it is not in the file, or None where all is.
 
     >>> Header((3, 20, 64, 64), np.dtype("uint8"), chunks=(16, 32, 32)).full_chunks
     (1, 16, 32, 32)
@@ -55,6 +76,7 @@ class Header:
     chunks: tuple[int, int, int] | None = None
     dataset: str = ""
     loss: str = ""
+    gaps: Gaps | None = None
 
     @property
     def full_chunks(self) -> tuple[int, ...] | None:

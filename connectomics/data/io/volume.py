@@ -46,6 +46,7 @@ class LazyVolume:
             fastest. None where any box does.
         dataset: The name of the array inside the file or store; empty where arrays have none.
         loss: Why the values cannot be labels, as an image file stores them; empty where they can.
+        gaps: How much of it is not in the file, or None where all is.
         origin: Voxel (z, y, x) of the stored array at which this part of it begins.
     """
 
@@ -60,6 +61,7 @@ class LazyVolume:
         self.chunks = header.chunks
         self.dataset = header.dataset
         self.loss = header.loss
+        self.gaps = header.gaps
         self.origin = (0, 0, 0)
         self._opener = opener
         self._opened: tuple[int, ArrayLike, Callable[[], None]] | None = None
