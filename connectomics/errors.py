@@ -7,7 +7,8 @@ leaves with exit code 2; nothing else in the package turns an error into a messa
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Self
 
@@ -70,6 +71,23 @@ class CheckpointError(ConnectomicsError):
 
 class MachineError(ConnectomicsError):
     """What the machine refused: space, memory, a permission, or that a process goes on."""
+
+
+@contextmanager
+def naming(file: str) -> Iterator[None]:
+    """Let a function on arrays say in which file it found a `DataError`.
+
+    >>> with naming("p.h5"):
+    ...     raise DataError("polarity2instance", "the volume is empty.")
+    Traceback (most recent call last):
+    connectomics.errors.DataError: DataError: p.h5: polarity2instance: the volume is empty.
+    """
+    try:
+        yield
+    except DataError as error:
+        raise DataError.of(
+            Fault(file, f"{fault.where}: {fault.problem}", fault.remedy) for fault in error.faults
+        ) from error
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:

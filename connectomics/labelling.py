@@ -23,7 +23,7 @@ from connectomics.decoding import (
     write_export,
     write_table,
 )
-from connectomics.errors import Fault
+from connectomics.errors import Fault, naming
 from connectomics.results import KEY, VolumeResults, digest, is_made_from, replacing, state_of
 
 RESOLUTION_REMEDY = "Set data.test.resolution to [z, y, x] in nm."
@@ -59,13 +59,14 @@ def decode_volume(
             _export_again(results, section.exports, volume)
             return
         print(f"decode: {results.probabilities} → {results.labels}")
-        decoded = steps.decode(
-            volume.read(),
-            section.steps,
-            resolution=volume.resolution,
-            offset_nm=volume.offset_nm,
-            neurons=None if neurons is None else read_neurons(neurons),
-        )
+        with naming(str(results.probabilities)):
+            decoded = steps.decode(
+                volume.read(),
+                section.steps,
+                resolution=volume.resolution,
+                offset_nm=volume.offset_nm,
+                neurons=None if neurons is None else read_neurons(neurons),
+            )
     about = {
         KEY: key,
         "encoding": steps.output_encoding(section.steps[0]),

@@ -77,11 +77,18 @@ def read_pair(
 
 
 def confidences(table: pd.DataFrame) -> dict[int, float] | None:
-    """The confidence of each synapse by its number; None where one has none."""
-    values = np.asarray(table["confidence"], float)
-    if not np.isfinite(values).all():
+    """The confidence of each synapse by its number; None where none has one.
+
+    Raises:
+        DataError: Some have one and others not, or one is infinite.
+    """
+    values, ids = np.asarray(table["confidence"], float), np.asarray(table["synapse_id"])
+    if np.isnan(values).all():
         return None
-    return dict(zip(np.asarray(table["synapse_id"]).tolist(), values.tolist(), strict=True))
+    for synapse in ids[~np.isfinite(values)][:1].tolist():
+        problem = f"the confidence of synapse {synapse} is {values[ids == synapse][0]:g}."
+        raise DataError("the synapse table", problem, "Give one for every synapse, or for none.")
+    return dict(zip(ids.tolist(), values.tolist(), strict=True))
 
 
 def write_scores(report: EvaluationReport, folder: Path, *, synthetic: bool = False) -> list[Path]:

@@ -389,3 +389,18 @@ def test_a_run_without_probabilities_tells_of_the_modes_without_a_config(run):
         said = run("save_path=elsewhere", mode=mode, code=2)
         assert "--mode decode labels=FILE output=FOLDER" in said
         assert "--mode evaluate truth=FILE prediction=FILE" in said
+
+
+@pytest.mark.parametrize("decoder", ["polarity2instance", "synapses"])
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_nan_and_inf_in_probabilities_are_named_with_file_voxel_and_channel(run, decoder, dtype):
+    for value in (np.nan, np.inf):
+        p = np.full((3, *SHAPE), 0.1, dtype)
+        p[1, 4, 5, 6] = value
+        about = {"config_hash": "abc", "synthetic": False}
+        path = run.results / "probabilities.h5"
+        save_volume(path, p, attributes=about, overwrite=True, resolution=NM)
+        said = run(f"decoding.steps=[{{name: {decoder}}}]", code=2)
+        assert "vol/probabilities.h5: " in said
+        assert "channel 1, (z, y, x) = (4, 5, 6)" in said
+        assert not (run.results / "labels.h5").exists()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from connectomics.config.schema import EvaluationSection
 from connectomics.data.io import open_volume, save_volume
 from connectomics.data.volumes import LabelledVolume, MemoryVolume
 from connectomics.errors import DataError
-from connectomics.scoring import read_pair, read_truth
+from connectomics.scoring import confidences, read_pair, read_truth
 
 SHAPE = (3, 12, 80)
 
@@ -96,3 +97,16 @@ def test_mask_and_invalid_voxels_together():
     np.testing.assert_array_equal(label, np.where(np.arange(80) < 10, 0, SIDED))
     with pytest.raises(DataError, match="tissue: no voxel counts"):
         read_truth(labelled(truth, (np.arange(80) < 10) * np.ones(SHAPE, np.uint8)))
+
+
+def test_confidences_are_those_of_all_synapses_or_of_none():
+    def of(*values: float) -> dict[int, float] | None:
+        ids = list(range(1, len(values) + 1))
+        return confidences(pd.DataFrame({"synapse_id": ids, "confidence": values}))
+
+    assert of(0.5, 0.25) == {1: 0.5, 2: 0.25}
+    assert of(np.nan, np.nan) is None
+    with pytest.raises(DataError, match="confidence of synapse 2 is nan"):
+        of(0.5, np.nan)
+    with pytest.raises(DataError, match="confidence of synapse 1 is inf"):
+        of(np.inf, np.nan)

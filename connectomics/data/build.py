@@ -22,6 +22,7 @@ from connectomics.data.checks import (
     validation_faults,
 )
 from connectomics.data.io import LazyVolume, open_volume, save_volume
+from connectomics.data.processing.grey_values import require_finite
 from connectomics.data.processing.normalize import ImageStatistics, image_statistics
 from connectomics.data.volumes import LabelledVolume, hold_back
 from connectomics.errors import DataError
@@ -106,6 +107,8 @@ def measure(
         "clip_percentile_high": transform.clip_percentile_high,
     }
     if transform.statistics == "train":
+        for image in images if pooled else ():
+            require_finite(image)
         return [pooled or image_statistics(images, **percentiles)] * len(images)
     return [image_statistics(image, **percentiles) for image in images]
 

@@ -10,11 +10,19 @@ import numpy as np
 import torch
 
 from connectomics.config.schema import InferenceSection
-from connectomics.data.io import create_volume
+from connectomics.data.io import LazyVolume, create_volume
 from connectomics.data.volumes import Volume
+from connectomics.decoding.probabilities import TOLERANCE
 from connectomics.geometry import Box
-from connectomics.inference.predict import Network, Sliding, predict_slabs
+from connectomics.inference.predict import Network, Sliding, predict_slabs, require
 from connectomics.models import build_activation
+
+LIMITS = {
+    "uint8": (-TOLERANCE, 1 + TOLERANCE),
+    "float16": (-65504.0, 65504.0),
+    "float32": (-np.inf, np.inf),
+}
+"""What each dtype on disk can hold."""
 
 
 def build_sliding(section: InferenceSection, precision: str, device: torch.device) -> Sliding:
@@ -40,11 +48,13 @@ def build_sliding(section: InferenceSection, precision: str, device: torch.devic
 def to_stored(probabilities: np.ndarray, dtype: str) -> np.ndarray:
     """Convert probabilities to their dtype on disk: floats are p, uint8 is p·255 rounded.
 
+    Values a little outside [0, 1] count as rounding; `uint8` holds no others.
+
     >>> to_stored(np.array([0.0, 0.5, 1.0], dtype=np.float32), "uint8").tolist()
     [0, 128, 255]
     """
     if dtype == "uint8":
-        return np.rint(probabilities * 255).astype(np.uint8)
+        return np.rint(np.clip(probabilities, 0, 1) * 255).astype(np.uint8)
     return probabilities.astype(dtype)
 
 
@@ -78,9 +88,14 @@ def write_probabilities(
         progress: Show a bar with voxels per second.
 
     Raises:
-        DataError: The file cannot be written, or exists already.
+        DataError: The file cannot be written, or exists already; or a prediction is NaN,
+            infinite, or nothing that the dtype can hold.
     """
     _, height, width = image.shape
+    source = image.source if isinstance(image, LazyVolume) else image.name
+    low, high = LIMITS[dtype]
+    remedy = "Save them as float32 (inference.save_dtype), or as probabilities "
+    unfit = f"{dtype} cannot hold", f"{remedy}(inference.model.channel_activations)."
 
     def read(first: int, stop: int) -> np.ndarray:
         return normalise(image.read(Box((first, 0, 0), (stop, height, width))))
@@ -89,6 +104,9 @@ def write_probabilities(
     named = {**attributes, "channels": list(channels)}
     place = {"resolution": resolution, "offset_nm": offset_nm}
     with create_volume(path, shape, dtype, **place, attributes=named) as file:
-        for z, slab in predict_slabs(network, read, image.shape, sliding, progress=progress):
+        for z, slab in predict_slabs(
+            network, read, image.shape, sliding, progress=progress, where=source
+        ):
+            require((slab >= low) & (slab <= high), slab, z, source, unfit)
             box = Box((z, 0, 0), (z + slab.shape[1], height, width))
             file.write(box, to_stored(slab, dtype))

@@ -113,6 +113,7 @@ def predict_slabs(
     sliding: Sliding,
     *,
     progress: bool = False,
+    where: str = "predict_volume",
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Predict a volume slab by slab, for volumes larger than memory.
 
@@ -122,10 +123,14 @@ def predict_slabs(
         shape: (Z, Y, X) of the volume.
         sliding: How to slide.
         progress: Show a bar with voxels per second.
+        where: The volume, for messages.
 
     Yields:
         `(z, slab)`: the first section and the finished (C, sections, Y, X) float32, in order;
         together they are the volume.
+
+    Raises:
+        DataError: The image, or what the network makes of it, is NaN or infinite somewhere.
     """
     padded = tuple(max(n, w) for n, w in zip(shape, sliding.window_size, strict=True))
     z_windows, y_windows, x_windows = (
@@ -141,12 +146,49 @@ def predict_slabs(
     with bar, _evaluating(network):
         for start, end, z_weights in zip(z_windows.starts, ends, z_windows.weights, strict=True):
             image = _read_padded(read, start, shape, sliding)
+            require(np.isfinite(image), image, start, where, IMAGE)
             added = predict(image, z_weights, y_windows, x_windows)
             buffer = added if buffer is None else buffer + added
             sections = min(end, shape[0]) - start
-            yield start, np.ascontiguousarray(buffer[:, :sections, : shape[1], : shape[2]])
+            slab = np.ascontiguousarray(buffer[:, :sections, : shape[1], : shape[2]])
+            require(np.isfinite(slab), slab, start, where, NETWORK)
+            yield start, slab
             bar.update(sections * shape[1] * shape[2])
             buffer = _advance(buffer, end - start)
+
+
+def require(
+    legal: np.ndarray, values: np.ndarray, z: int, where: str, said: tuple[str, str]
+) -> None:
+    """Insist that all values of a slab are legal.
+
+    Args:
+        legal: Whether each is, bool of the shape of `values`.
+        values: (Z, Y, X) or (C, Z, Y, X).
+        z: The first section.
+        where: The volume.
+        said: What is wrong, before the value, and the remedy.
+
+    Raises:
+        DataError: The first that is not, with its voxel and channel.
+    """
+    if legal.all():
+        return
+    place = np.unravel_index(int(np.argmin(legal)), legal.shape)
+    *channel, section, y, x = (int(i) for i in place)
+    of_channel = f", channel {channel[0]}" if channel else ""
+    voxel = f"voxel ({z + section}, {y}, {x}) (z, y, x){of_channel}"
+    raise DataError(where, f"{said[0]} {values[place]} at {voxel}.", said[1])
+
+
+IMAGE = (
+    "the image, as the network would see it, is",
+    "Replace such voxels, for instance numpy.nan_to_num(image), and save it again.",
+)
+NETWORK = (
+    "the network gives",
+    "Its weights or activations overflow: use precision 32-true or another checkpoint.",
+)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from connectomics.errors import naming
 from connectomics.evaluation import Encoding, Score, ThresholdSweep
 
 
@@ -101,7 +102,9 @@ class Objective:
         """Give the score of the first volume, of the first two pooled, and so on to all."""
         pooled: Score | None = None
         for volume in self.volumes:
-            score = self.score(volume, self.decode(volume, settings))
+            with naming(volume.name):
+                labels = self.decode(volume, settings)
+            score = self.score(volume, labels)
             pooled = score if pooled is None else pooled + score
             yield self.value(pooled)
 

@@ -11,7 +11,7 @@ from connectomics.config.schema import DataSection, SplitSection
 from connectomics.data.build import build_datamodule, measure, open_split
 from connectomics.data.checks import check_data
 from connectomics.data.io import save_volume
-from connectomics.data.processing.normalize import image_statistics
+from connectomics.data.processing.normalize import ImageStatistics, image_statistics
 from connectomics.errors import DataError
 from connectomics.geometry import Box
 
@@ -302,3 +302,14 @@ def test_a_volume_without_room_for_validation():
     train = {"image": write("a"), "label": write("la", labels())}
     with pytest.raises(DataError, match=r"Name validation volumes in data\.val"):
         build_datamodule(section(train=train, dataloader={"patch_size": (7, 21, 21)}), seed=0)
+
+
+def test_an_image_with_nan_is_refused_also_where_other_volumes_are_measured():
+    image = np.random.default_rng(0).random(SHAPE, dtype=np.float32)
+    pooled = ImageStatistics(0, 1, 0.5, 0.2)
+    transform = section(image_transform={"statistics": "train"}).image_transform
+    for value in (np.nan, np.inf):
+        image[3, 4, 5] = value
+        volumes = open_split(SplitSection(image=(write(f"a{value}", image),)), "data.test")
+        with pytest.raises(DataError, match=r"a.*\.h5.*voxel \(3, 4, 5\)"):
+            measure(volumes, transform, pooled)

@@ -150,3 +150,23 @@ def test_an_image_must_be_three_dimensional():
 def test_a_network_that_changes_the_size_is_refused():
     with pytest.raises(DataError, match="keeps the size"):
         predict_volume(lambda x: x[..., :2], np.zeros((1, 4, 4)), window_size=(1, 4, 4))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_an_image_that_is_no_number_somewhere_is_refused_with_its_place(value):
+    image = np.zeros((9, 8, 8), np.float32)
+    image[7, 2, 3] = value
+    with pytest.raises(DataError, match=rf"the image, .* is {value} at voxel \(7, 2, 3\)"):
+        predict_volume(identity, image, window_size=(4, 8, 8))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_prediction_that_is_no_number_somewhere_is_refused_with_its_place(value):
+    image = np.zeros((9, 8, 8), np.float32)
+    image[7, 2, 3] = 1
+
+    def network(inputs):
+        return torch.cat([inputs, torch.where(inputs == 1, value, inputs)], dim=1)
+
+    with pytest.raises(DataError, match=rf"gives {value} at voxel \(7, 2, 3\).*, channel 1"):
+        predict_volume(network, image, window_size=(4, 8, 8), overlap=0.25)

@@ -100,6 +100,17 @@ def quantiles(images: Sequence[Image], fractions: Sequence[float]) -> list[float
     return interpolate(found)
 
 
+def require_finite(image: Image) -> None:
+    """Check that no voxel of an image is NaN or infinite; whole numbers are not read.
+
+    Raises:
+        DataError: The first that is.
+    """
+    if image.dtype.kind == "f":
+        for box, block in read_blocks(image):
+            _check_finite(image, box, block)
+
+
 def _ranks(
     total: int, fractions: Sequence[float]
 ) -> tuple[list[int], Callable[[list[float]], list[float]]]:
