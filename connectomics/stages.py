@@ -31,6 +31,7 @@ from connectomics.evaluation.build import LabelPair, check_evaluation, evaluate_
 from connectomics.geometry import Box
 from connectomics.labelling import decode_volume, voxel_size_faults, voxel_size_of
 from connectomics.predicting import load_predictor
+from connectomics.process.signals import Stopped
 from connectomics.results import (
     VolumeResults,
     existing_results,
@@ -188,8 +189,7 @@ def tune(resolved: Resolved, checkpoint: Path | None) -> None:
         if checkpoint and not presets_of(checkpoint):
             print(f"    (keep a copy of tuned.yaml in {resolved.file.parent / 'decoding'} for it)")
     if stopped:
-        print(f"tune: stopped by {stopped.name}; the same command goes on.", file=sys.stderr)
-        raise SystemExit(128 + stopped)
+        raise Stopped(stopped, "The same command goes on.")
 
 
 STAGES: dict[str, Callable[[Resolved, Path | None], None]] = {

@@ -191,7 +191,7 @@ def test_ctrl_c_keeps_the_study_and_the_best_so_far(work, monkeypatch):
     monkeypatch.setitem(steps.DECODERS, "polarity2instance", interrupted)
     code, out, err = work("tune", "tune.trials=9")
     assert code == 130
-    assert "stopped by SIGINT; the same command goes on." in err
+    assert "Stopped by SIGINT. The same command goes on." in err
     assert "Traceback" not in err
     assert "5 trials" in out
     kept = work.trials()

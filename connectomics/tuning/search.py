@@ -22,7 +22,7 @@ from connectomics.files import writing_to
 from connectomics.runs import keep_earlier
 from connectomics.tuning.objective import Objective
 from connectomics.tuning.spaces import Settings, Space
-from connectomics.tuning.stopping import Stop, TrialInterruptedError, listening
+from connectomics.tuning.stopping import Stop, TrialInterruptedError, listening_for_stop
 from connectomics.tuning.study import (
     FIGURE_FILE,
     PRESET_FILE,
@@ -32,6 +32,8 @@ from connectomics.tuning.study import (
     Trial,
     best_of,
     differences,
+    file_of,
+    next_trial,
     open_study,
     trials_of,
 )
@@ -93,9 +95,15 @@ class Search:
 
         Returns:
             The signal that stopped it, if one did.
+
+        Raises:
+            DataError: The disk is full; the trials before are kept. Or another program is at work
+                on the study.
         """
+        from connectomics.tuning.journal import alone_with
+
         shown = _Progress(trials_of(study), trials, visible=progress)
-        with listening() as stop, shown, _quiet():
+        with alone_with(file_of(study)), listening_for_stop() as stop, shown, _quiet():
             while (done := len(trials_of(study))) < trials and stop.received is None:
                 self._try(study, done, stop)
                 shown.show(trials_of(study))
@@ -105,19 +113,18 @@ class Search:
         """Make one trial."""
         from optuna.trial import TrialState
 
-        study.sampler = _sampler(self.seed, done)
+        copy, take_over = next_trial(study, _sampler(self.seed, done))
         if done == 0:
             nearest = {name: d.nearest(self.configured[name]) for name, d in self.space.items()}
-            study.enqueue_trial(nearest)
-        trial = study.ask({name: d.distribution() for name, d in self.space.items()})
+            copy.enqueue_trial(nearest)
+        trial = copy.ask({name: d.distribution() for name, d in self.space.items()})
         chosen = {name: d.setting(trial.params[name]) for name, d in self.space.items()}
         settings = chosen if done else self.configured
         began = time.perf_counter()
         try:
             with stop.interrupting():
-                score = self._score(study, trial, settings)
+                score = self._score(copy, trial, settings)
         except TrialInterruptedError:
-            study.tell(trial, state=TrialState.FAIL)
             return
         except ConfigError:
             if done == 0:
@@ -125,7 +132,9 @@ class Search:
             score = None  # such as a low threshold above the high one
         trial.set_user_attr("settings", settings)
         trial.set_user_attr("seconds", round(time.perf_counter() - began, 3))
-        study.tell(trial, score, state=TrialState.PRUNED if score is None else TrialState.COMPLETE)
+        copy.tell(trial, score, state=TrialState.PRUNED if score is None else TrialState.COMPLETE)
+        with writing_to(file_of(study)):
+            take_over()
 
     def _score(self, study: optuna.Study, trial: optuna.Trial, settings: Settings) -> float | None:
         """The score of settings; None where they look too bad to go on."""

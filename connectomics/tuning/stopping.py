@@ -1,14 +1,13 @@
-"""Ctrl-C and SIGTERM during a search: the trial under way is lost, nothing else."""
+"""A signal to stop during a search: the trial under way is lost, nothing else."""
 
 from __future__ import annotations
 
 import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from connectomics.process.signals import Stopped, listening
 
 
 class TrialInterruptedError(Exception):
@@ -43,22 +42,15 @@ class Stop:
         """Note a signal; the second one does not wait."""
         del frame
         if self.received is not None:
-            raise KeyboardInterrupt
+            raise Stopped(number)
         self.received = signal.Signals(number)
         if self._in_trial:
             raise TrialInterruptedError
 
 
 @contextmanager
-def listening() -> Iterator[Stop]:
+def listening_for_stop() -> Iterator[Stop]:
     """Heed signals while the block runs; outside the main thread, none arrive."""
     stop = Stop()
-    if threading.current_thread() is not threading.main_thread():
+    with listening(stop.handle):
         yield stop
-        return
-    previous = {number: signal.signal(number, stop.handle) for number in SIGNALS}
-    try:
-        yield stop
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

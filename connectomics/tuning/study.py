@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -13,6 +13,8 @@ from connectomics.files import writing_to
 
 if TYPE_CHECKING:
     from optuna import Study
+    from optuna.samplers import BaseSampler
+    from optuna.trial import FrozenTrial
 
 STUDY_FILE = "study.journal"
 TRIALS_FILE = "trials.csv"
@@ -70,30 +72,50 @@ def open_study(file: Path, identity: Mapping[str, Any]) -> Study:
         identity: What makes the search this one and no other, as plain values.
 
     Raises:
-        DataError: The file cannot be read or written, or holds no study.
+        DataError: The file cannot be read or written, holds no study, or is in use.
     """
     import optuna
-    from optuna.storages.journal import JournalFileBackend, JournalStorage
+    from optuna.storages.journal import JournalStorage
+
+    from connectomics.tuning.journal import Journal, alone_with, cut_torn_end
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        with writing_to(file):
-            file.parent.mkdir(parents=True, exist_ok=True)
-            storage = JournalStorage(JournalFileBackend(str(file)))
-            study = optuna.create_study(
-                storage=storage,
-                study_name=_NAME,
-                direction="maximize",
-                pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS),
-                load_if_exists=True,
-            )
+        with alone_with(file), writing_to(file):
+            cut_torn_end(file)
+            storage = JournalStorage(Journal(file))
+            if not storage.get_all_studies():
+                optuna.create_study(storage=storage, study_name=_NAME, direction="maximize")
+            study = optuna.load_study(storage=storage, study_name=_NAME)
+            if not trials_of(study):
+                study.set_user_attr(_IDENTITY, _plain(identity))
     except (ValueError, KeyError) as error:  # what the journal makes of a damaged file
         raise DataError(
             str(file), "holds no study that can be read.", "Move it away; tuning begins anew."
         ) from error
-    if not trials_of(study):
-        study.set_user_attr(_IDENTITY, _plain(identity))
     return study
+
+
+def next_trial(study: Study, sampler: BaseSampler) -> tuple[Study, Callable[[], None]]:
+    """Give a copy of a study in memory, to make a trial in, and what takes over that trial.
+
+    So only finished trials come into the file, each at once: a search that was killed at any
+    moment goes on as if it had not been.
+    """
+    import optuna
+
+    copy = optuna.create_study(
+        direction="maximize",
+        sampler=sampler,
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS),
+    )
+    copy.add_trials(_finished(study))
+    return copy, lambda: study.add_trial(copy.get_trials(deepcopy=False)[-1])
+
+
+def file_of(study: Study) -> Path:
+    """Where a study from `open_study` is kept."""
+    return study._storage._backend.file  # type: ignore[attr-defined]
 
 
 def differences(study: Study, identity: Mapping[str, Any]) -> list[str]:
@@ -106,7 +128,6 @@ def trials_of(study: Study) -> list[Trial]:
     """The finished trials of a study, without those that were interrupted, numbered in order."""
     from optuna.trial import TrialState
 
-    finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
     return [
         Trial(
             number,
@@ -115,8 +136,14 @@ def trials_of(study: Study) -> list[Trial]:
             trial.user_attrs[_SETTINGS],
             trial.user_attrs[_SECONDS],
         )
-        for number, trial in enumerate(finished)
+        for number, trial in enumerate(_finished(study))
     ]
+
+
+def _finished(study: Study) -> list[FrozenTrial]:
+    from optuna.trial import TrialState
+
+    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
 
 
 def best_of(trials: Sequence[Trial]) -> Trial:

@@ -10,6 +10,7 @@ import threading
 import pytest
 
 from connectomics.errors import ConfigError, DataError
+from connectomics.process.signals import STOPPING
 from connectomics.tuning import Choices, Range, best_of, open_search, require_optuna, trials_of
 from connectomics.tuning.search import STARTUP_TRIALS
 from connectomics.tuning.study import STUDY_FILE
@@ -169,7 +170,7 @@ def test_without_optuna_the_message_says_how_to_get_it(monkeypatch):
 # Stopping ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", STOPPING)
 def test_a_signal_loses_the_trial_under_way_and_nothing_else(hill, make_search, tmp_path, number):
     whole = run(make_search(hill(0.7)), tmp_path / "whole", 6)
     before = signal.getsignal(number)
