@@ -1,12 +1,14 @@
 """What a user can get wrong, said so that they can put it right.
 
 Every error names the place, the problem and the remedy. `scripts/main.py` prints it and
-leaves with exit code 2; nothing else in the package turns an error into a message.
+leaves with exit code 2; nothing else in the package turns an error into a message. What may be
+a mistake and stops nothing is a `DataWarning`.
 """
 
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -88,6 +90,15 @@ def naming(file: str) -> Iterator[None]:
         raise DataError.of(
             Fault(file, f"{fault.where}: {fault.problem}", fault.remedy) for fault in error.faults
         ) from error
+
+
+class DataWarning(UserWarning):
+    """Something in the data that is likely a slip, and that stops nothing."""
+
+
+def warn(where: str, problem: str, remedy: str = "") -> None:
+    """Say once what is likely a slip in the data; see `Fault`."""
+    warnings.warn(str(Fault(where, problem, remedy)), DataWarning, stacklevel=3)
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:

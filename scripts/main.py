@@ -6,11 +6,13 @@ import argparse
 import json
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from connectomics import __version__
-from connectomics.errors import ConfigError, ConnectomicsError, did_you_mean
+from connectomics.errors import ConfigError, ConnectomicsError, DataWarning, did_you_mean
 from connectomics.process.launchers import without_launchers
 from connectomics.process.signals import Stopped, stopping
 
@@ -78,6 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0; 2 for what can be put right, and 1 for what is our fault; 128 + the signal when stopped
         by one.
     """
+    show, warnings.showwarning = warnings.showwarning, _show_warning
     try:
         with stopping(), without_launchers():
             _run(*_parse(arguments))
@@ -92,7 +95,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except Exception as error:
         return _unexpected(error)
+    finally:
+        warnings.showwarning = show
     return 0
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *place: Any) -> None:
+    """What a user is to know of their data, without the line of code that found it."""
+    if issubclass(category, DataWarning):
+        print(f"warning: {message}", file=sys.stderr)
+    else:
+        print(warnings.formatwarning(message, category, *place[:2]), end="", file=sys.stderr)
 
 
 def _unexpected(error: Exception) -> int:

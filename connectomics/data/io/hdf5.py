@@ -10,21 +10,17 @@ from typing import Any, cast
 
 import h5py
 
+from connectomics.data.io.attributes import plain, split_attributes
+from connectomics.data.io.axes import axis_attributes, ordered, stated_axes, volume_axes
 from connectomics.data.io.hdf5_file import Place, check_stored, follow, open_file
-from connectomics.data.io.header import (
-    ArrayLike,
-    Header,
-    Opener,
-    check_array,
-    native,
-    plain,
-    size_text,
-    split_attributes,
-)
+from connectomics.data.io.header import ArrayLike, Header, Opener, check_array, native, size_text
 from connectomics.data.io.location import Location
 from connectomics.errors import DataError, did_you_mean
 
 AT_MOST_LISTED = 20
+
+# What HDF5 and netCDF keep for themselves in the attributes of a dataset with named dimensions.
+DIMENSION_ATTRIBUTES = ("CLASS", "NAME", "REFERENCE_LIST", "DIMENSION_LIST", "DIMENSION_LABELS")
 
 # HDF5 has no word for nested values: they are kept as JSON behind this mark.
 JSON_MARK = "json:"
@@ -33,29 +29,49 @@ JSON_MARK = "json:"
 def inspect(location: Location) -> tuple[Header, Opener]:
     """Read the header of a dataset.
 
-    CREMI's attributes are understood: `resolution` and `offset`, both in nm and (z, y, x).
+    Voxel size, offset and axes are taken from attributes (`attributes.py`), and axes also from
+    the labels and scales of HDF5's dimensions.
 
     Raises:
         DataError: The file cannot be read as HDF5; there is no such dataset, or several and
-            none was named; or the dataset is not a volume.
+            none was named; the dataset is not a volume; or what it says of itself makes no sense.
     """
-    with open_file(location.path, location.source) as file:
+    source = location.source
+    with open_file(location.path, source) as file:
         dataset = _find_dataset(file, location)
-        check_array(location.source, dataset.shape, dataset.dtype)
-        gaps = check_stored(Place(location.path, dataset, location.source))
-        stated = {key: decode_attribute(value) for key, value in dataset.attrs.items()}
-        resolution, offset_nm, attributes = split_attributes(location.source, stated)
+        stated = {
+            key: decode_attribute(value)
+            for key, value in dataset.attrs.items()
+            if key not in DIMENSION_ATTRIBUTES and not key.startswith("_Netcdf4")
+        }
+        named = {"dimension labels": _dimensions(dataset), **axis_attributes(stated)}
+        stored = dataset.shape or ()  # None where there is nothing at all
+        names = stated_axes(source, named, stored)
+        order = volume_axes(source, names, stored)
+        shape = tuple(stored[axis] for axis in order)
+        check_array(source, shape, dataset.dtype)
+        gaps = check_stored(Place(location.path, dataset, source))
+        resolution, offset_nm, attributes = split_attributes(source, stated, names)
         header = Header(
-            shape=dataset.shape,
+            shape=shape,
             dtype=native(dataset.dtype),
             resolution=resolution,
-            offset_nm=offset_nm,
+            offset_nm=offset_nm or (0.0, 0.0, 0.0),
             attributes=attributes,
-            chunks=dataset.chunks and dataset.chunks[-3:],
+            chunks=dataset.chunks and tuple(dataset.chunks[axis] for axis in order[-3:]),
             dataset=str(dataset.name),
             gaps=gaps,
+            placed=offset_nm is not None,
         )
-    return header, partial(_open_dataset, location.path, location.source, header.dataset)
+    return header, partial(_open_dataset, location.path, source, header.dataset, order)
+
+
+def _dimensions(dataset: h5py.Dataset) -> list[str]:
+    """The label of each dimension, or the name of its scale; empty where it has neither."""
+    return [
+        dimension.label or (str(dimension[0].name).rpartition("/")[2] if len(dimension) else "")
+        for dimension in dataset.dims
+    ]
 
 
 def list_datasets(group: h5py.Group) -> list[h5py.Dataset]:
@@ -111,9 +127,12 @@ def decode_attribute(value: Any) -> Any:
     return value
 
 
-def _open_dataset(path: Path, source: str, name: str) -> tuple[ArrayLike, Callable[[], None]]:
+def _open_dataset(
+    path: Path, source: str, name: str, order: tuple[int, ...]
+) -> tuple[ArrayLike, Callable[[], None]]:
     file = open_file(path, source)
-    return cast(h5py.Dataset, file[name]), file.close
+    dataset = cast(h5py.Dataset, file[name])
+    return ordered(dataset, order, dataset.ndim), file.close
 
 
 def _find_dataset(file: h5py.File, location: Location) -> h5py.Dataset:

@@ -11,8 +11,9 @@ from typing import Any
 
 import h5py
 
+from connectomics.data.io.attributes import OFFSET
 from connectomics.data.io.hdf5 import encode_attribute
-from connectomics.data.io.header import OFFSET_ATTRIBUTE, Header
+from connectomics.data.io.header import Header
 from connectomics.data.io.location import Location
 from connectomics.errors import DataError
 
@@ -105,10 +106,12 @@ def _create_dataset(file: h5py.File, name: str, source: str, header: Header) -> 
         raise DataError(
             source, f"cannot be made in this file: {error}.", "Choose another dataset name."
         ) from error
+    for axis, name in zip(dataset.dims, "czyx"[-len(header.shape) :], strict=True):
+        axis.label = name
     if header.resolution is not None:
         dataset.attrs["resolution"] = header.resolution
     if any(header.offset_nm):
-        dataset.attrs[OFFSET_ATTRIBUTE] = header.offset_nm
+        dataset.attrs[OFFSET] = header.offset_nm
     for key, value in header.attributes.items():
         dataset.attrs[key] = encode_attribute(value)
     return dataset

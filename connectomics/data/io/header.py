@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, Self
@@ -12,11 +11,6 @@ import numpy as np
 from connectomics.errors import DataError
 
 Resolution = tuple[float, float, float]
-
-# Names under which files give the voxel size (z, y, x), and what makes it nanometres.
-# `resolution` is CREMI's, `voxel_size` funlib's, `element_size_um` ilastik's.
-VOXEL_SIZE_ATTRIBUTES = {"resolution": 1.0, "voxel_size": 1.0, "element_size_um": 1000.0}
-OFFSET_ATTRIBUTE = "offset"
 
 
 class ArrayLike(Protocol):
@@ -63,6 +57,7 @@ class Header:
         dataset: The name of the array inside the file or store; empty where arrays have none.
         loss: Why the values cannot be labels, as an image file stores them; empty where they can.
         gaps: How much of it is not in the file, or None where all is.
+        placed: Whether the file states its offset; where it does not, `offset_nm` is zero.
 
     >>> Header((3, 20, 64, 64), np.dtype("uint8"), chunks=(16, 32, 32)).full_chunks
     (1, 16, 32, 32)
@@ -77,6 +72,7 @@ class Header:
     dataset: str = ""
     loss: str = ""
     gaps: Gaps | None = None
+    placed: bool = False
 
     @property
     def full_chunks(self) -> tuple[int, ...] | None:
@@ -126,104 +122,3 @@ def size_text(sizes: Sequence[float]) -> str:
 def native(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """The same type in the byte order of this machine; big-endian TIFF is common."""
     return dtype.newbyteorder("=")
-
-
-def split_attributes(
-    source: str, attributes: Mapping[str, Any]
-) -> tuple[Resolution | None, Resolution, dict[str, Any]]:
-    """Tell the voxel size and the offset from the rest of a file's attributes.
-
-    Args:
-        source: Where they stand, for messages.
-        attributes: As read; arrays, bytes and NumPy scalars become plain values.
-
-    Returns:
-        Resolution in nm (None if absent), offset in nm (zeros if absent), the other attributes.
-
-    Raises:
-        DataError: A voxel size or an offset that is not three usable numbers.
-
-    >>> split_attributes("raw", {"resolution": np.array([40, 4, 4]), "sample": b"A"})
-    ((40.0, 4.0, 4.0), (0.0, 0.0, 0.0), {'sample': 'A'})
-    """
-    rest = {str(name): plain(value) for name, value in attributes.items()}
-    resolution, offset = None, (0.0, 0.0, 0.0)
-    for name, to_nm in VOXEL_SIZE_ATTRIBUTES.items():
-        if name in rest:
-            stated = voxel_size(source, name, rest.pop(name))
-            z, y, x = (round(value * to_nm, 9) for value in stated)
-            resolution = resolution or (z, y, x)
-    if OFFSET_ATTRIBUTE in rest:
-        offset = three_numbers(source, OFFSET_ATTRIBUTE, rest.pop(OFFSET_ATTRIBUTE))
-    return resolution, offset, rest
-
-
-def voxel_size(source: str, name: str, value: Any) -> Resolution:
-    """Check a voxel size (z, y, x) and give it as floats.
-
-    Raises:
-        DataError: It is not three positive numbers.
-    """
-    sizes = three_numbers(source, name, value)
-    if min(sizes) <= 0:
-        raise _bad_attribute(source, name, value, "three positive numbers")
-    return sizes
-
-
-def three_numbers(source: str, name: str, value: Any) -> Resolution:
-    """Check a (z, y, x) attribute and give it as floats.
-
-    Raises:
-        DataError: It is not three finite numbers.
-    """
-    try:
-        z, y, x = (float(v) for v in value)
-    except (TypeError, ValueError):
-        raise _bad_attribute(source, name, value, "three numbers") from None
-    if not np.isfinite([z, y, x]).all():
-        raise _bad_attribute(source, name, value, "three finite numbers")
-    return z, y, x
-
-
-def _bad_attribute(source: str, name: str, value: Any, expected: str) -> DataError:
-    return DataError(
-        source,
-        f"its {name!r} is {value!r}, not {expected} (z, y, x).",
-        "Correct it. In a file it may also be deleted, and the voxel size given in the config.",
-    )
-
-
-def plain(value: Any) -> Any:
-    """Turn what a file format gives as an attribute into a JSON-able value.
-
-    >>> plain({"a": np.arange(2), "b": b"text", "c": (np.float32(0.5), None)})
-    {'a': [0, 1], 'b': 'text', 'c': [0.5, None]}
-    """
-    if isinstance(value, np.ndarray | np.generic):
-        return plain(value.tolist())
-    if isinstance(value, bytes):
-        return value.decode("utf-8", errors="replace")
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    return str(value)
-
-
-def check_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Make sure that attributes to be written are plain values and do not shadow the header.
-
-    Raises:
-        TypeError: A value JSON has no word for.
-        ValueError: A name that is kept for the voxel size or the offset.
-    """
-    reserved = {*VOXEL_SIZE_ATTRIBUTES, OFFSET_ATTRIBUTE} & attributes.keys()
-    if reserved:
-        raise ValueError(f"attributes {sorted(reserved)} are written from resolution and offset_nm")
-    numpy_free = {
-        name: value.tolist() if isinstance(value, np.ndarray | np.generic) else value
-        for name, value in attributes.items()
-    }
-    return json.loads(json.dumps(numpy_free))

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from connectomics.data.io.axes import axis_words
 from connectomics.data.io.header import Header, Resolution
-from connectomics.data.io.units import nanometres_per
+from connectomics.data.io.spacing import in_nm
 from connectomics.errors import DataError
 
 OME_KEYS = ("ome", "multiscales", "omero", "_creator", "labels", "image-label", "plate", "well")
-AXIS_OF_TYPE = {"channel": "c", "time": "t"}
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,9 @@ class Scale:
         path: The array's name inside the group.
         names: Lower-case name of each axis.
         units: Unit of each axis, None where there is none.
-        scale: Size of a voxel along each axis, in its unit.
-        translation: Position of the first voxel along each axis, in its unit.
+        scale: Size of a voxel along each axis, in its unit; empty where none is stated.
+        translation: Position of the first voxel along each axis, in its unit; empty where none is
+            stated.
     """
 
     path: str
@@ -33,31 +34,25 @@ class Scale:
     scale: tuple[float, ...]
     translation: tuple[float, ...]
 
-    def resolution_nm(self) -> Resolution | None:
+    def resolution_nm(self, source: str) -> Resolution | None:
         """Voxel size (z, y, x) in nm; None where an axis or its unit is not stated."""
-        return self._in_nm(self.scale)
+        return self._in_nm(source, self.scale) if self.scale else None
 
-    def offset_nm(self) -> Resolution | None:
-        """Position of the first voxel (z, y, x) in nm; None where a unit is not stated."""
-        return self._in_nm(self.translation)
+    def offset_nm(self, source: str) -> Resolution | None:
+        """Position of the first voxel (z, y, x) in nm; None where it or a unit is not stated."""
+        return self._in_nm(source, self.translation) if self.translation else None
 
-    def _in_nm(self, values: Sequence[float]) -> Resolution | None:
-        lengths = []
-        for name in "zyx":
-            if name not in self.names:
-                return None
-            axis = self.names.index(name)
-            unit = nanometres_per(self.units[axis])
-            if unit is None:
-                return None
-            # Nine digits undo the rounding of 0.0046 · 1000.
-            lengths.append(round(values[axis] * unit, 9))
-        z, y, x = lengths
-        return z, y, x
+    def _in_nm(self, source: str, values: Sequence[float]) -> Resolution | None:
+        if not {"z", "y", "x"} <= set(self.names):
+            return None
+        axes = [self.names.index(name) for name in "zyx"]
+        return in_nm(source, [values[a] for a in axes], [self.units[a] for a in axes])
 
 
 def scales(source: str, attributes: Mapping[str, Any]) -> list[Scale]:
     """Read the resolution levels a group describes, finest first; none where it is no image.
+
+    Of several images, those of the first come first.
 
     Args:
         source: For messages.
@@ -68,14 +63,17 @@ def scales(source: str, attributes: Mapping[str, Any]) -> list[Scale]:
     """
     try:
         images = attributes.get("ome", attributes).get("multiscales") or []
-        found = [_scale(images[0], dataset) for dataset in images[0]["datasets"]] if images else []
+        found = [
+            sorted((_scale(image, d) for d in image["datasets"]), key=lambda s: math.prod(s.scale))
+            for image in images
+        ]
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise DataError(
             source,
             f"its OME-Zarr metadata cannot be understood ({type(error).__name__}: {error}).",
             "Name the array itself, such as STORE.zarr::0, or write the metadata again.",
         ) from error
-    return sorted(found, key=lambda level: math.prod(level.scale))
+    return [level for levels in found for level in levels]
 
 
 def _scale(image: Mapping[str, Any], dataset: Mapping[str, Any]) -> Scale:
@@ -83,22 +81,37 @@ def _scale(image: Mapping[str, Any], dataset: Mapping[str, Any]) -> Scale:
     shared = image.get("coordinateTransformations") or []
     names, units = _axes(image)
     scale, translation = [1.0] * len(names), [0.0] * len(names)
+    stated = {step["type"] for step in (*own, *shared)}
     # The level's own transformations come first, the image's are applied to their result.
     for step in [*own, *shared]:
-        if step["type"] == "scale":
-            scale = [s * f for s, f in zip(scale, step["scale"], strict=True)]
-            translation = [t * f for t, f in zip(translation, step["scale"], strict=True)]
-        elif step["type"] == "translation":
-            moves = step["translation"]
-            translation = [t + d for t, d in zip(translation, moves, strict=True)]
-    return Scale(str(dataset["path"]), names, units, tuple(scale), tuple(translation))
+        match step["type"]:
+            case "scale":
+                factors = [float(factor) for factor in step["scale"]]
+                scale = [s * f for s, f in zip(scale, factors, strict=True)]
+                translation = [t * f for t, f in zip(translation, factors, strict=True)]
+            case "translation":
+                moves = [float(move) for move in step["translation"]]
+                translation = [t + d for t, d in zip(translation, moves, strict=True)]
+            case "identity":
+                pass
+            case other:
+                raise ValueError(f"a transformation {other!r}")
+    return Scale(
+        str(dataset["path"]),
+        names,
+        units,
+        tuple(scale) if "scale" in stated else (),
+        tuple(translation) if "translation" in stated else (),
+    )
 
 
 def _axes(image: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
     # Up to 0.2 the axes were always t, c, z, y, x; 0.3 names them; from 0.4 they have units.
     axes = [{"name": a} if isinstance(a, str) else a for a in image.get("axes") or "tczyx"]
-    names = tuple(AXIS_OF_TYPE.get(a.get("type", ""), a["name"].lower()) for a in axes)
-    return names, tuple(a.get("unit") for a in axes)
+    names = axis_words(axes)
+    if names is None:
+        raise ValueError(f"axes {axes!r}")
+    return names, tuple(a.get("unit") and str(a["unit"]) for a in axes)
 
 
 def describe(name: str, path: str, header: Header) -> dict[str, Any]:

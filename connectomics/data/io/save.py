@@ -10,14 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from connectomics.data.io.header import (
-    Header,
-    check_array,
-    check_attributes,
-    native,
-    three_numbers,
-    voxel_size,
-)
+from connectomics.data.io.attributes import check_attributes
+from connectomics.data.io.header import Header, check_array, native
 from connectomics.data.io.location import (
     HDF5_SUFFIXES,
     SEPARATOR,
@@ -27,6 +21,7 @@ from connectomics.data.io.location import (
     is_zarr_store,
     parse_location,
 )
+from connectomics.data.io.spacing import three_numbers, voxel_size
 from connectomics.errors import DataError
 from connectomics.files import atomic_path
 from connectomics.geometry import Box, whole

@@ -7,13 +7,15 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from connectomics.data.io.attributes import split_attributes
+from connectomics.data.io.axes import ordered, volume_axes
 from connectomics.data.io.header import (
     ArrayLike,
     Header,
@@ -22,16 +24,40 @@ from connectomics.data.io.header import (
     check_array,
     native,
     size_text,
-    split_attributes,
 )
 from connectomics.data.io.location import Location
 from connectomics.data.io.pictures import Picture, decode_page, of_page
 from connectomics.data.io.sections import SectionStack
-from connectomics.data.io.units import nanometres_per
+from connectomics.data.io.spacing import in_nm, one_size
 from connectomics.errors import DataError
 
 # The key under which `tiff_write` keeps what TIFF has no place for.
 OWN_METADATA = "connectomics"
+
+
+# The unit of a TIFF's own resolution tags, by the tag ResolutionUnit; 1 is no unit.
+RESOLUTION_UNITS = {2: "inch", 3: "cm"}
+SCREEN = 72.0  # pixels per inch, which stands there where nobody knew better
+
+
+class Layout(NamedTuple):
+    """How the pages of a file make a volume.
+
+    Attributes:
+        numbers: Which page shows which section, with an axis for each that the pages are along.
+        section: (rows, columns) of a page.
+        order: For each axis of the volume, the axis of `numbers` and `section` together.
+    """
+
+    numbers: NDArray[np.intp]
+    section: tuple[int, int]
+    order: tuple[int, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(Z, Y, X) or (C, Z, Y, X)."""
+        stored = (*self.numbers.shape, *self.section)
+        return tuple(stored[axis] for axis in self.order)
 
 
 def inspect(location: Location) -> tuple[Header, Opener]:
@@ -45,25 +71,35 @@ def inspect(location: Location) -> tuple[Header, Opener]:
         DataError: The file is no TIFF or is cut short, is in colour, holds one 2-D image, images
             of different sizes, or more than one axis of sections.
     """
-    with _readable(location.source), tifffile.TiffFile(location.path) as tiff:
-        numbers, (height, width) = _layout(location.source, tiff)
+    source = location.source
+    with _readable(source), tifffile.TiffFile(location.path) as tiff:
+        layout = _layout(source, tiff)
         own = _own_metadata(tiff)
-        shape = (*numbers.shape, height, width)
         dtype = native(np.dtype(tiff.series[0].dtype))
-        check_array(location.source, shape, dtype)
+        check_array(source, layout.shape, dtype)
         stated = {name: own[name] for name in ("resolution", "offset") if name in own}
-        resolution, offset_nm, _ = split_attributes(location.source, stated)
-        resolution = _imagej_voxel_size(tiff) or _ome_voxel_size(tiff) or resolution
-        attributes = own.get("attributes", {})
-        picture = of_page(location.source, tiff.pages.first)
-    header = Header(
-        shape, dtype, resolution, offset_nm, attributes, (1, height, width), loss=picture.loss
-    )
-    return header, partial(_open_stack, location, numbers, picture)
+        resolution, offset_nm, _ = split_attributes(source, stated)
+        sizes = {
+            "ImageJ": _imagej_voxel_size(source, tiff),
+            "OME-XML": _ome_voxel_size(source, tiff),
+            "connectomics": resolution,
+        }
+        picture = of_page(source, tiff.pages.first)
+        height, width = layout.shape[-2:]
+        header = Header(
+            layout.shape,
+            dtype,
+            one_size(source, sizes),
+            offset_nm or (0.0, 0.0, 0.0),
+            own.get("attributes", {}),
+            (1, height, width),
+            loss=picture.loss,
+            placed=offset_nm is not None,
+        )
+    return header, partial(_open_stack, location, layout, picture)
 
 
-def _layout(source: str, tiff: tifffile.TiffFile) -> tuple[NDArray[np.intp], tuple[int, int]]:
-    """Which page shows which section: page numbers as (Z,) or (C, Z), and (Y, X)."""
+def _layout(source: str, tiff: tifffile.TiffFile) -> Layout:
     if len(tiff.series) != 1:
         sizes = ", ".join(size_text(s.shape) for s in tiff.series[:5])
         raise DataError(source, f"its pages differ in size or type ({sizes}).", "Make them equal.")
@@ -71,6 +107,8 @@ def _layout(source: str, tiff: tifffile.TiffFile) -> tuple[NDArray[np.intp], tup
     length = dict(zip(axes, shape, strict=True))
     if length.get("S", 1) > 1:
         raise DataError(source, f"is in colour (axes {axes}).", "Convert it to grey values.")
+    if not axes.rstrip("S").endswith("YX"):
+        return _other_order(source, tiff, [axis.lower() for axis in axes if axis != "S"])
     leading = [axis for axis in axes if axis not in "YXS"]
     pages = math.prod(length[axis] for axis in leading)
     _check_complete(source, tiff, pages, (length["Y"], length["X"]))
@@ -83,13 +121,23 @@ def _layout(source: str, tiff: tifffile.TiffFile) -> tuple[NDArray[np.intp], tup
         numbers = np.moveaxis(numbers, leading.index("C"), 0)
     channels = length.get("C", 1)
     declared = _declared_shape(tiff)
-    if len(declared) == 4 or (not declared and channels > 1 and stacked):
+    if channels > 1 and (len(declared) == 4 or (not declared and stacked)):
         numbers = numbers.reshape(channels, -1)
     elif len(declared) >= 3 or pages > 1:
         numbers = numbers.reshape(-1)
     else:
         numbers = numbers.reshape(())
-    return numbers, (length["Y"], length["X"])
+    return Layout(numbers, (length["Y"], length["X"]), tuple(range(numbers.ndim + 2)))
+
+
+def _other_order(source: str, tiff: tifffile.TiffFile, names: list[str]) -> Layout:
+    """A file whose pages do not lie along y and x, as tifffile's own metadata may say."""
+    shape = tiff.series[0].get_shape(squeeze=False)[: len(names)]
+    order = volume_axes(source, names, shape)
+    *leading, rows, columns = shape
+    pages = math.prod(leading)
+    _check_complete(source, tiff, pages, (rows, columns))
+    return Layout(np.arange(pages).reshape(leading), (rows, columns), order)
 
 
 def _check_complete(
@@ -123,13 +171,12 @@ def _ends_properly(tiff: tifffile.TiffFile) -> bool:
 
 
 def _open_stack(
-    location: Location, numbers: NDArray[np.intp], picture: Picture
+    location: Location, layout: Layout, picture: Picture
 ) -> tuple[ArrayLike, Callable[[], None]]:
+    numbers, shape, order = layout
     with _readable(location.source):
         tiff = tifffile.TiffFile(location.path)
         series = tiff.series[0]
-        axes, lengths = series.get_axes(squeeze=False), series.get_shape(squeeze=False)
-        shape = (lengths[axes.index("Y")], lengths[axes.index("X")])
         if series.dataoffset is not None and series.dtype.kind != "b":
             stored = np.dtype(series.dtype).newbyteorder(tiff.byteorder)
             mapped = np.memmap(
@@ -141,7 +188,7 @@ def _open_stack(
         else:  # several sections share a page: there is no reading them one by one
             read = series.asarray().reshape(numbers.size, *shape).__getitem__
     stack = SectionStack(numbers, lambda n: picture.values(read(n)), shape, picture.dtype)
-    return stack, tiff.close
+    return ordered(stack, order, numbers.ndim + 2), tiff.close
 
 
 def _read_page(source: str, series: tifffile.TiffPageSeries, number: int) -> NDArray[Any]:
@@ -184,34 +231,37 @@ def _own_metadata(tiff: tifffile.TiffFile) -> dict[str, Any]:
     return info.get(OWN_METADATA, {}) if isinstance(info, dict) else {}
 
 
-def _imagej_voxel_size(tiff: tifffile.TiffFile) -> Resolution | None:
+def _imagej_voxel_size(source: str, tiff: tifffile.TiffFile) -> Resolution | None:
     metadata = tiff.imagej_metadata or {}
     tags = tiff.pages.first.tags
-    unit = nanometres_per(metadata.get("unit"))
     spacing = abs(float(metadata.get("spacing", 0)))
-    if unit is None or not spacing or "XResolution" not in tags or "YResolution" not in tags:
+    if not spacing or "XResolution" not in tags or "YResolution" not in tags:
         return None
-    pixels = [tags[name].value for name in ("YResolution", "XResolution")]
-    if any(count == 0 for count, _ in pixels):
+    (rows, per_rows), (columns, per_columns) = (
+        tags[name].value for name in ("YResolution", "XResolution")
+    )
+    if rows == 0 or columns == 0:
         return None
-    sizes = [spacing, *(per / count for count, per in pixels)]
+    unit = metadata.get("unit")
+    if unit is None and columns / per_columns != SCREEN and "ResolutionUnit" in tags:
+        unit = RESOLUTION_UNITS.get(int(tags["ResolutionUnit"].value))
+    units = [str(metadata.get(f"{axis}unit", unit or "")) for axis in "zyx"]
+    size = in_nm(source, (spacing, per_rows / rows, per_columns / columns), units)
+    if size is None:
+        return None
     # A tag is a ratio of integers; six digits take its rounding back.
-    z, y, x = (float(f"{size * unit:.6g}") for size in sizes)
+    z, y, x = (float(f"{value:.6g}") for value in size)
     return z, y, x
 
 
-def _ome_voxel_size(tiff: tifffile.TiffFile) -> Resolution | None:
+def _ome_voxel_size(source: str, tiff: tifffile.TiffFile) -> Resolution | None:
     if not tiff.ome_metadata:
         return None
-    sizes = []
     pixels = ElementTree.fromstring(tiff.ome_metadata).find(".//{*}Pixels")
     if pixels is None:
         return None
-    for axis in "ZYX":
-        size = pixels.get(f"PhysicalSize{axis}")
-        unit = nanometres_per(pixels.get(f"PhysicalSize{axis}Unit", "µm"))
-        if size is None or unit is None or float(size) <= 0:
-            return None
-        sizes.append(round(float(size) * unit, 9))
-    z, y, x = sizes
-    return z, y, x
+    sizes = [pixels.get(f"PhysicalSize{axis}") for axis in "ZYX"]
+    units = [pixels.get(f"PhysicalSize{axis}Unit", "µm") for axis in "ZYX"]
+    if any(size is None for size in sizes):
+        return None
+    return in_nm(source, [float(size or 0) for size in sizes], units)

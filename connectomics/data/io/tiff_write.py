@@ -10,7 +10,8 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from connectomics.data.io.header import OFFSET_ATTRIBUTE, Header, Resolution
+from connectomics.data.io.attributes import OFFSET
+from connectomics.data.io.header import Header, Resolution
 from connectomics.data.io.tiff import OWN_METADATA
 
 # What ImageJ can show; other types, and files beyond 4 GB, get tifffile's own description.
@@ -26,7 +27,7 @@ def write(path: Path, array: NDArray[Any], header: Header) -> None:
     """
     own: dict[str, Any] = {"shape": header.shape, "attributes": header.attributes}
     if any(header.offset_nm):
-        own[OFFSET_ATTRIBUTE] = header.offset_nm
+        own[OFFSET] = header.offset_nm
     if array.dtype.name in IMAGEJ_DTYPES and array.nbytes < IMAGEJ_BYTES:
         _write_imagej(path, array, header.resolution, own)
         return

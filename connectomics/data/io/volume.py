@@ -18,14 +18,11 @@ from connectomics.data.io.header import (
     Opener,
     Resolution,
     size_text,
-    voxel_size,
 )
 from connectomics.data.io.location import Location, format_of, parse_location
-from connectomics.errors import DataError
+from connectomics.data.io.spacing import agree, are_reversed, doubt, voxel_size
+from connectomics.errors import DataError, warn
 from connectomics.geometry import Box, whole
-
-# Voxel sizes are often rounded (4.6 for 4.58); further apart than this they contradict.
-RESOLUTION_TOLERANCE = 0.01
 
 
 class LazyVolume:
@@ -47,6 +44,7 @@ class LazyVolume:
         dataset: The name of the array inside the file or store; empty where arrays have none.
         loss: Why the values cannot be labels, as an image file stores them; empty where they can.
         gaps: How much of it is not in the file, or None where all is.
+        placed: Whether the file states its offset; where it does not, it counts as zero.
         origin: Voxel (z, y, x) of the stored array at which this part of it begins.
     """
 
@@ -62,6 +60,7 @@ class LazyVolume:
         self.dataset = header.dataset
         self.loss = header.loss
         self.gaps = header.gaps
+        self.placed = header.placed
         self.origin = (0, 0, 0)
         self._opener = opener
         self._opened: tuple[int, ArrayLike, Callable[[], None]] | None = None
@@ -174,7 +173,10 @@ def open_volume(source: str | Path, *, resolution: Resolution | None = None) -> 
             location.source, f"cannot be read: {reason}.", "Check the file and its permissions."
         ) from error
     given = None if resolution is None else voxel_size(location.source, "resolution", resolution)
-    agreed = _agree(location.source, header.resolution, given)
+    agreed = _agreed(location.source, header.resolution, given)
+    if agreed is not None and (slip := doubt(agreed)):
+        problem = f"has voxels of {size_text(agreed)} nm (z, y, x). {slip}"
+        warn(location.source, problem, "`resolution` is nm per voxel, in the order (z, y, x).")
     return LazyVolume(location, replace(header, resolution=agreed), opener)
 
 
@@ -202,21 +204,12 @@ def _inspect(location: Location) -> tuple[Header, Opener]:
     return reader.inspect(location)
 
 
-def _agree(source: str, stated: Resolution | None, given: Resolution | None) -> Resolution | None:
-    if stated is None or given is None or _close(stated, given):
+def _agreed(source: str, stated: Resolution | None, given: Resolution | None) -> Resolution | None:
+    if stated is None or given is None or agree(stated, given):
         return stated or given
-    order = (
-        " The config's looks like (x, y, z)."
-        if _close(stated, (given[2], given[1], given[0]))
-        else ""
-    )
+    order = " The config's looks like (x, y, z)." if are_reversed(stated, given) else ""
     raise DataError(
         source,
         f"the file says {size_text(stated)} nm per voxel (z, y, x), the config {size_text(given)}.",
         f"Correct `resolution` in the config, or in the file, whichever is wrong.{order}",
     )
-
-
-def _close(stated: Resolution, given: Resolution) -> bool:
-    pairs = zip(stated, given, strict=True)
-    return all(abs(g / s - 1) <= RESOLUTION_TOLERANCE for s, g in pairs)

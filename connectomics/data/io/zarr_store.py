@@ -9,19 +9,14 @@ from typing import Any
 
 import numpy as np
 import zarr
+from zarr.errors import ContainsArrayError
 
 from connectomics.data.io import ome
-from connectomics.data.io.axes import AxisView, volume_axes
-from connectomics.data.io.header import (
-    ArrayLike,
-    Header,
-    Opener,
-    check_array,
-    native,
-    size_text,
-    split_attributes,
-)
+from connectomics.data.io.attributes import split_attributes
+from connectomics.data.io.axes import axis_attributes, ordered, stated_axes, volume_axes
+from connectomics.data.io.header import ArrayLike, Header, Opener, check_array, native, size_text
 from connectomics.data.io.location import ZARR_MARKERS, Location, is_zarr_store
+from connectomics.data.io.spacing import one_size
 from connectomics.errors import DataError, did_you_mean
 
 AT_MOST_LISTED = 20
@@ -48,34 +43,45 @@ def inspect(location: Location) -> tuple[Header, Opener]:
         )
     node = _find_node(location)
     array, scale = _choose_array(node, location)
-    if scale is None:
-        check_array(location.source, array.shape, np.dtype(array.dtype))
-    names = scale.names if scale else ("c", "z", "y", "x")[-array.ndim :]
+    stated = {**_without_ome(dict(node.attrs)), **_without_ome(dict(array.attrs))}
+    named = {
+        "OME-Zarr axes": scale and scale.names,
+        "dimension_names": getattr(array.metadata, "dimension_names", None),
+        **axis_attributes(stated),
+    }
+    names = stated_axes(location.source, named, array.shape)
     order = volume_axes(location.source, names, array.shape)
-    header = _header(location.source, node, array, scale, order)
-    identity = order == tuple(range(array.ndim))
-    name = array.path
-    return header, partial(_open_array, location.path, name, None if identity else order)
+    header = _header(location.source, array, stated, scale, (names, order))
+    return header, partial(_open_array, location.path, array.path, order)
 
 
 def _header(
     source: str,
-    node: Node,
     array: zarr.Array[Any],
+    stated: Mapping[str, Any],
     scale: ome.Scale | None,
-    order: tuple[int, ...],
+    axes: tuple[tuple[str, ...], tuple[int, ...]],
 ) -> Header:
+    names, order = axes
     dtype = np.dtype(array.dtype)
     shape = tuple(array.shape[axis] for axis in order)
     check_array(source, shape, dtype)
-    stated = {**_without_ome(dict(node.attrs)), **_without_ome(dict(array.attrs))}
-    resolution, offset_nm, attributes = split_attributes(source, stated)
+    resolution, offset_nm, attributes = split_attributes(source, stated, names)
     if scale is not None:
-        resolution = scale.resolution_nm() or resolution
-        offset_nm = scale.offset_nm() or offset_nm
+        sizes = {"OME-Zarr scale": scale.resolution_nm(source), "attributes": resolution}
+        resolution = one_size(source, sizes)
+        offset_nm = scale.offset_nm(source) or offset_nm
     z, y, x = (array.chunks[axis] for axis in order[-3:])
-    chunks = (z, y, x)
-    return Header(shape, native(dtype), resolution, offset_nm, attributes, chunks, array.path)
+    return Header(
+        shape,
+        native(dtype),
+        resolution,
+        offset_nm or (0.0, 0.0, 0.0),
+        attributes,
+        (z, y, x),
+        array.path,
+        placed=offset_nm is not None,
+    )
 
 
 def _find_node(location: Location) -> Node:
@@ -117,13 +123,22 @@ def _choose_array(node: Node, location: Location) -> tuple[zarr.Array[Any], ome.
 
 
 def _scale_of(array: zarr.Array[Any], location: Location) -> ome.Scale | None:
-    """What the group around an array says about it as a level of an OME-Zarr image."""
-    parent, _, name = array.path.rpartition("/")
-    if not name:
+    """What the groups around an array say about it as a level of an OME-Zarr image."""
+    parts = array.path.split("/")
+    for depth in range(len(parts) - 1, -1, -1):
+        group = _group_at(location.path, "/".join(parts[:depth]))
+        levels = ome.scales(location.source, dict(group.attrs)) if group is not None else []
+        name = "/".join(parts[depth:])
+        if found := next((level for level in levels if level.path == name), None):
+            return found
+    return None
+
+
+def _group_at(store: Path, path: str) -> zarr.Group | None:
+    try:
+        return zarr.open_group(store, path=path, mode="r", use_consolidated=False)
+    except (FileNotFoundError, ContainsArrayError):
         return None
-    group = zarr.open_group(location.path, path=parent, mode="r")
-    levels = ome.scales(location.source, dict(group.attrs))
-    return next((level for level in levels if level.path == name), None)
 
 
 def _without_ome(attributes: Mapping[str, Any]) -> dict[str, Any]:
@@ -151,12 +166,10 @@ def _offer(node: Node, location: Location) -> str:
 
 
 def _open_array(
-    path: Path, name: str, order: tuple[int, ...] | None
+    path: Path, name: str, order: tuple[int, ...]
 ) -> tuple[ArrayLike, Callable[[], None]]:
     array = zarr.open_array(path, path=name, mode="r")
-    if order is None:
-        return array, _nothing_to_close
-    return AxisView(array, order, array.ndim), _nothing_to_close
+    return ordered(array, order, array.ndim), _nothing_to_close
 
 
 def _nothing_to_close() -> None:

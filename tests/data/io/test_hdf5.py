@@ -212,3 +212,87 @@ def test_attributes_others_wrote_become_plain(tmp_path: Path, image: Image) -> N
         "words": ["pre", "post"],
         "count": 3,
     }
+
+
+def axistags(keys: str) -> str:
+    return json.dumps({"axes": [{"key": k, "typeFlags": 1 if k == "c" else 2} for k in keys]})
+
+
+@pytest.mark.parametrize(
+    "attributes", [{"axistags": axistags("xyz")}, {"axes": ["x", "y", "z"]}, {"axis_names": "xyz"}]
+)
+def test_axes_are_read_in_the_order_that_is_named(
+    tmp_path: Path, image: Image, attributes: dict[str, Any]
+) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        data = file.create_dataset("data", data=image.transpose(2, 1, 0), chunks=(5, 4, 2))
+        data.attrs.update(attributes)
+        data.attrs.update({"element_size_um": [0.004, 0.005, 0.04], "note": "kept"})
+    volume = open_volume(tmp_path / "a.h5")
+    assert (volume.shape, volume.chunks) == ((7, 11, 13), (2, 4, 5))
+    assert volume.resolution == (40, 5, 4)
+    assert volume.attributes == {"note": "kept"}
+    box = Box((1, 2, 3), (4, 11, 5))
+    assert np.array_equal(volume.read(box), image[box.slices])
+
+
+@pytest.mark.parametrize("scales", [False, True])
+def test_labels_and_scales_of_dimensions_name_axes(
+    tmp_path: Path, image: Image, scales: bool
+) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        data = file.create_dataset("data", data=image.transpose(2, 1, 0))
+        for name, dimension in zip("xyz", data.dims, strict=True):
+            if scales:
+                file[name] = np.arange(data.shape["xyz".index(name)])
+                file[name].make_scale(name)
+                dimension.attach_scale(file[name])
+            else:
+                dimension.label = name
+    volume = open_volume(tmp_path / "a.h5::data")
+    assert volume.attributes == {}
+    assert np.array_equal(volume.read(), image)
+
+
+@pytest.mark.parametrize(
+    ("keys", "shape"),
+    [("zyxc", (7, 11, 13, 1)), ("czyx", (1, 7, 11, 13)), ("tzyxc", (1, 7, 11, 13, 1))],
+)
+@pytest.mark.parametrize("named", [True, False])
+def test_one_channel_and_one_point_in_time_are_left_out(
+    tmp_path: Path, image: Image, keys: str, shape: tuple[int, ...], named: bool
+) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["data"] = image.reshape(shape)
+        if named:
+            file["data"].attrs["axistags"] = axistags(keys)
+    assert np.array_equal(read_volume(tmp_path / "a.h5"), image)
+
+
+def test_channels_that_are_stored_last_come_first(
+    tmp_path: Path, probabilities: NDArray[np.float32]
+) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["data"] = np.moveaxis(probabilities, 0, -1)
+        file["data"].attrs["axistags"] = axistags("zyxc")
+    assert np.array_equal(read_volume(tmp_path / "a.h5"), probabilities)
+
+
+def test_axes_that_contradict_each_other_are_refused(tmp_path: Path, image: Image) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["data"] = image
+        file["data"].attrs["axistags"] = axistags("xyz")
+        for name, dimension in zip("zyx", file["data"].dims, strict=True):
+            dimension.label = name
+    text = message(tmp_path / "a.h5")
+    assert "its 'dimension labels' says that its axes are z, y, x, its 'axistags' that" in text
+
+
+@pytest.mark.filterwarnings("error")
+def test_ordinary_files_raise_no_warning(cremi: Path, tmp_path: Path, image: Image) -> None:
+    for name in ("volumes/raw", "volumes/labels/clefts"):
+        open_volume(f"{cremi}::{name}", resolution=(40, 4, 4))
+    with h5py.File(tmp_path / "syn.h5", "w") as file:
+        file["main"] = image
+    open_volume(tmp_path / "syn.h5", resolution=(30, 8, 8))
+    open_volume(tmp_path / "syn.h5", resolution=(50, 4.6, 4.6))

@@ -37,13 +37,13 @@ def test_the_finest_scale_comes_first(version: str) -> None:
     metadata = image("zyx", coarse, fine)
     found = scales("a.zarr", {"ome": metadata} if version == "0.5" else metadata)
     assert [scale.path for scale in found] == ["s0", "s1"]
-    assert found[0].resolution_nm() == (30, 8, 8)
-    assert found[0].offset_nm() == (0, 0, 0)
+    assert found[0].resolution_nm("a.zarr") == (30, 8, 8)
+    assert found[0].offset_nm("a.zarr") is None
 
 
 def test_units_are_converted() -> None:
     metadata = image("zyx", level("0", ("scale", [0.05, 0.0046, 0.0046])), unit="micrometer")
-    assert scales("a.zarr", metadata)[0].resolution_nm() == (50, 4.6, 4.6)
+    assert scales("a.zarr", metadata)[0].resolution_nm("a.zarr") == (50, 4.6, 4.6)
 
 
 def test_axes_are_found_by_name_and_type() -> None:
@@ -53,7 +53,7 @@ def test_axes_are_found_by_name_and_type() -> None:
     steps[0]["scale"].append(1)
     found = scales("a.zarr", metadata)[0]
     assert found.names == ("t", "x", "y", "z", "c")
-    assert found.resolution_nm() == (30, 5, 4)
+    assert found.resolution_nm("a.zarr") == (30, 5, 4)
 
 
 def test_transformations_are_chained() -> None:
@@ -64,18 +64,21 @@ def test_transformations_are_chained() -> None:
         {"type": "translation", "translation": [1, 2, 3]},
     ]
     found = scales("a.zarr", metadata)[0]
-    assert found.resolution_nm() == (60, 8, 8)
-    assert found.offset_nm() == (601, 2, 19)
+    assert found.resolution_nm("a.zarr") == (60, 8, 8)
+    assert found.offset_nm("a.zarr") == (601, 2, 19)
 
 
 def test_without_units_nothing_is_known() -> None:
     found = scales("a.zarr", image("zyx", level("0", ("scale", [1, 1, 1])), unit=None))[0]
-    assert found.resolution_nm() is None
-    assert found.offset_nm() is None
+    assert found.resolution_nm("a.zarr") is None
+    assert found.offset_nm("a.zarr") is None
 
 
 def test_2d_images_have_no_voxel_size() -> None:
-    assert scales("a.zarr", image("yx", level("0", ("scale", [4, 4]))))[0].resolution_nm() is None
+    assert (
+        scales("a.zarr", image("yx", level("0", ("scale", [4, 4]))))[0].resolution_nm("a.zarr")
+        is None
+    )
 
 
 def test_old_versions_have_names_or_nothing() -> None:
@@ -96,6 +99,8 @@ def test_old_versions_have_names_or_nothing() -> None:
         {"ome": []},
         image("zyx", level("0", ("scale", [30, 8]))),
         image("zyx", level("0", ("scale", ["a", "b", "c"]))),
+        image("zyx", level("0", ("affine", [1.0] * 12))),
+        {"multiscales": [{"axes": [1, 2, 3], "datasets": [{"path": "0"}]}]},
     ],
 )
 def test_metadata_that_makes_no_sense_is_an_error(metadata: dict[str, Any]) -> None:
@@ -108,10 +113,20 @@ def test_what_is_described_can_be_read(shape: tuple[int, ...]) -> None:
     header = Header(shape, np.dtype(np.uint8), (30, 8, 8), (300, 0, 0))
     found = scales("a.zarr", {"ome": describe("em", "0", header)})[0]
     assert found.names == ("c", "z", "y", "x")[-len(shape) :]
-    assert found.resolution_nm() == (30, 8, 8)
-    assert found.offset_nm() == (300, 0, 0)
+    assert found.resolution_nm("a.zarr") == (30, 8, 8)
+    assert found.offset_nm("a.zarr") == (300, 0, 0)
 
 
 def test_an_unknown_voxel_size_stays_unknown() -> None:
     header = Header((5, 6, 7), np.dtype(np.uint8))
-    assert scales("a.zarr", {"ome": describe("em", "0", header)})[0].resolution_nm() is None
+    assert scales("a.zarr", {"ome": describe("em", "0", header)})[0].resolution_nm("a.zarr") is None
+
+
+def test_units_of_each_axis_and_without_a_scale_nothing() -> None:
+    metadata = image("zyx", level("0", ("scale", [0.03, 80, 8])))
+    described = metadata["multiscales"][0]["axes"]
+    for axis, unit in zip(described, ("micrometer", "angstrom", "nanometer"), strict=True):
+        axis["unit"] = unit
+    assert scales("a.zarr", metadata)[0].resolution_nm("a.zarr") == (30, 8, 8)
+    metadata["multiscales"][0]["datasets"] = [{"path": "0"}]
+    assert scales("a.zarr", metadata)[0].resolution_nm("a.zarr") is None

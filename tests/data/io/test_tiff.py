@@ -164,10 +164,90 @@ def test_channels_of_hyperstacks_come_first(
 
 @pytest.mark.parametrize("dtype", ["uint8", "int64"])  # ImageJ's layout and tifffile's
 @pytest.mark.parametrize("shape", [(1, 6, 8), (1, 1, 6, 8), (3, 1, 6, 8), (1, 5, 6, 8)])
-def test_axes_of_length_one_survive(tmp_path: Path, dtype: str, shape: tuple[int, ...]) -> None:
+def test_a_z_axis_of_length_one_survives_and_one_channel_goes(
+    tmp_path: Path, dtype: str, shape: tuple[int, ...]
+) -> None:
     array = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
     save_volume(tmp_path / "a.tif", array)
-    assert np.array_equal(read_volume(tmp_path / "a.tif"), array)
+    volume = array[0] if shape[0] == 1 and len(shape) == 4 else array
+    assert np.array_equal(read_volume(tmp_path / "a.tif"), volume)
+
+
+@pytest.mark.parametrize("packed", [{}, {"compression": "zlib"}])
+@pytest.mark.parametrize("axes", ["XYZ", "YXZ", "ZXY", "XZY"])
+def test_axes_in_another_order(
+    tmp_path: Path, image: Image, axes: str, packed: dict[str, str]
+) -> None:
+    array = image.transpose(["ZYX".index(axis) for axis in axes])
+    tifffile.imwrite(
+        tmp_path / "a.tif", array, metadata={"axes": axes}, photometric="minisblack", **packed
+    )
+    volume = open_volume(tmp_path / "a.tif")
+    assert volume.shape == (7, 11, 13)
+    box = Box((1, 2, 3), (4, 11, 5))
+    assert np.array_equal(volume.read(box), image[box.slices])
+
+
+def test_a_file_without_an_axis_of_space_is_refused(tmp_path: Path, image: Image) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", image, metadata={"axes": "ZYC"}, photometric="minisblack")
+    assert "its axes are z=7, y=11, c=13; z, y and x are needed" in message(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("axes", ["QYX", "IYX", "TYX", "ZYX"])
+def test_any_axis_of_pages_is_one_of_sections(tmp_path: Path, image: Image, axes: str) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", image, metadata={"axes": axes}, photometric="minisblack")
+    assert np.array_equal(read_volume(tmp_path / "a.tif"), image)
+
+
+def test_imagej_units_of_each_axis(tmp_path: Path, image: Image) -> None:
+    units = {"unit": "um", "yunit": "nm", "zunit": "angstrom"}
+    tifffile.imwrite(
+        tmp_path / "em.tif",
+        image,
+        imagej=True,
+        resolution=(1000 / 4, 1 / 5),
+        metadata={"axes": "ZYX", "spacing": 400, **units},
+    )
+    assert open_volume(tmp_path / "em.tif").resolution == (40, 5, 4)
+
+
+@pytest.mark.parametrize(("unit", "nm"), [("CENTIMETER", 1e7), ("INCH", 2.54e7)])
+def test_imagej_without_a_unit_of_its_own_goes_by_the_tag(
+    tmp_path: Path, image: Image, unit: str, nm: float
+) -> None:
+    tifffile.imwrite(
+        tmp_path / "em.tif",
+        image,
+        imagej=True,
+        resolution=(nm / 8, nm / 8),
+        resolutionunit=unit,
+        metadata={"axes": "ZYX", "spacing": 30 / nm},
+    )
+    assert open_volume(tmp_path / "em.tif").resolution == (30, 8, 8)
+
+
+def test_72_pixels_per_inch_are_no_voxel_size(tmp_path: Path, image: Image) -> None:
+    tifffile.imwrite(
+        tmp_path / "em.tif",
+        image,
+        imagej=True,
+        resolution=(72, 72),
+        resolutionunit="INCH",
+        metadata={"axes": "ZYX", "spacing": 1.0},
+    )
+    assert open_volume(tmp_path / "em.tif").resolution is None
+
+
+def test_ome_units_of_each_axis_and_a_size_of_zero(tmp_path: Path, image: Image) -> None:
+    sizes = {"PhysicalSizeX": 40, "PhysicalSizeXUnit": "\u00c5", "PhysicalSizeY": 0.005}
+    path = tmp_path / "em.ome.tif"
+    for z, expected in ((4e-5, (40, 5, 4)), (0.0, "not three positive numbers")):
+        metadata = {**sizes, "axes": "ZYX", "PhysicalSizeZ": z, "PhysicalSizeZUnit": "mm"}
+        tifffile.imwrite(path, image, metadata=metadata, photometric="minisblack")
+        if isinstance(expected, str):
+            assert expected in message(path)
+        else:
+            assert open_volume(path).resolution == expected
 
 
 def test_a_single_image_is_refused(tmp_path: Path, image: Image) -> None:

@@ -145,7 +145,7 @@ def test_a_time_series_is_refused(tmp_path: Path, image: Image) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "expected"), [((4, 5), "one 2-D image of 4 x 5"), ((1, 1, 2, 3, 4), "has 5 axes")]
+    ("shape", "expected"), [((4, 5), "one 2-D image of 4 x 5"), ((2, 1, 2, 3, 4), "has 5 axes")]
 )
 def test_other_numbers_of_axes_are_refused(
     tmp_path: Path, shape: tuple[int, ...], expected: str
@@ -207,3 +207,54 @@ def test_ome_metadata_that_names_a_missing_array(tmp_path: Path, image: Image) -
     text = message(tmp_path / "em.zarr")
     assert "names the array '0', which is not there" in text
     assert f"{tmp_path / 'em.zarr'}::raw" in text
+
+
+@both
+@pytest.mark.parametrize("named_by", ["_ARRAY_DIMENSIONS", "axis_names", "axes", "dimension_names"])
+def test_axes_are_read_in_the_order_that_is_named(
+    tmp_path: Path, image: Image, version: Version, named_by: str
+) -> None:
+    array = zarr.create_array(
+        tmp_path / "em.zarr", data=image.transpose(2, 1, 0), chunks=(5, 4, 2), zarr_format=version
+    )
+    array.attrs.update({named_by: ["x", "y", "z"], "voxel_size": [4, 5, 40], "offset": [1, 2, 3]})
+    volume = open_volume(tmp_path / "em.zarr")
+    assert (volume.shape, volume.chunks) == ((7, 11, 13), (2, 4, 5))
+    assert (volume.resolution, volume.offset_nm, volume.placed) == ((40, 5, 4), (3, 2, 1), True)
+    assert volume.attributes == {}
+    box = Box((1, 2, 3), (4, 11, 5))
+    assert np.array_equal(volume.read(box), image[box.slices])
+
+
+def test_dimension_names_of_zarr_3_are_axes(tmp_path: Path, image: Image) -> None:
+    zarr.create_array(
+        tmp_path / "em.zarr", data=image.transpose(1, 2, 0)[None], dimension_names=list("cyxz")
+    )
+    volume = open_volume(tmp_path / "em.zarr")
+    assert volume.shape == (7, 11, 13)
+    assert not volume.placed
+    assert np.array_equal(volume.read(), image)
+
+
+@pytest.mark.parametrize("axis", [0, 3])
+def test_one_channel_that_nobody_names_is_left_out(tmp_path: Path, image: Image, axis: int) -> None:
+    zarr.create_array(tmp_path / "em.zarr", data=np.expand_dims(image, axis))
+    assert np.array_equal(read_volume(tmp_path / "em.zarr"), image)
+
+
+def test_ome_axes_that_contradict_the_dimension_names(tmp_path: Path, image: Image) -> None:
+    write_ome(tmp_path / "em.zarr", image, "zyx", 3)
+    zarr.open_array(tmp_path / "em.zarr/s0", mode="r+").attrs["axes"] = "xyz"
+    text = message(tmp_path / "em.zarr")
+    assert (
+        "its 'OME-Zarr axes' says that its axes are z, y, x, its 'axes' that they are x, y" in text
+    )
+
+
+def test_an_ome_scale_that_contradicts_the_attributes(tmp_path: Path, image: Image) -> None:
+    write_ome(tmp_path / "em.zarr", image, "zyx", 3)
+    zarr.open_array(tmp_path / "em.zarr/s0", mode="r+").attrs["resolution"] = [40, 4, 4]
+    text = message(tmp_path / "em.zarr")
+    assert (
+        "its 'OME-Zarr scale' says 30 x 8 x 8 nm per voxel (z, y, x), its 'attributes' 40" in text
+    )
