@@ -90,12 +90,17 @@ def train(resolved: Resolved, checkpoint: Path | None) -> None:
         for fault in learned_faults(split, where, config.data):
             print(f"train: warning: {fault}", file=sys.stderr)
     training = prepare(config, resume_from=checkpoint)
+    for warning in training.warnings:
+        print(f"train: warning: {warning}", file=sys.stderr)
     run = new_run(config.save_path)
     notes = {"description": config.description}
     if checkpoint is not None:
         notes["resumed_from"] = str(checkpoint)
     write_provenance(run.path, resolved.to_yaml(), seed=config.system.seed, notes=notes)
-    print(f"train: {run.path}", flush=True)
+    print(f"train: {run.path}")
+    for note in training.notes:
+        print(f"train: {note}")
+    sys.stdout.flush()
     result = training.run(run.path)
     print(f"train: {result.step} steps done; the last checkpoint is {result.last}")
 

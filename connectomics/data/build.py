@@ -145,6 +145,8 @@ def build_datamodule(section: DataSection, *, seed: int) -> PatchDataModule:
         num_val_patches=section.num_val_patches,
         size_thres=reject.size_thres if reject else 0,
         p=reject.p if reject else 0.0,
+        foreground_fraction=loader.foreground_fraction,
+        sided=any(target.name == "polarity" for target in section.label_transform.targets),
         cache_limit=loader.cache_limit_gib * 2**30,
         seed=seed,
     )

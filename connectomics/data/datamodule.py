@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import Literal
 
 import pytorch_lightning as pl
 import torch
@@ -20,9 +21,11 @@ from connectomics.data.dataset import (
     PatchSource,
     Sample,
     SampleMaker,
+    find_synapses,
     foreground_table,
 )
-from connectomics.data.sampling import PatchSampler
+from connectomics.data.sampling import PatchSampler, explained, sliver_warning
+from connectomics.data.synapse_table import SynapseTable
 from connectomics.process.signals import ignore_group_signals
 
 LINUX = sys.platform == "linux"
@@ -85,8 +88,11 @@ class PatchDataModule(pl.LightningDataModule):
         batch_size: Patches per batch and process.
         num_workers: Processes that make training samples beside this one; 0 for none.
         num_val_patches: Fixed patches for validation; rounded up to a multiple of processes.
-        size_thres: See `PatchSampler`; 0 accepts every patch.
+        size_thres: See `PatchSampler`; 0 accepts every patch, "auto" is a small whole synapse as
+            a patch sees it, see `SynapseTable.small`.
         p: See `PatchSampler`.
+        foreground_fraction: See `PatchSampler`.
+        sided: Labels 2n-1 and 2n are one synapse; else each label is one.
         cache_limit: Bytes that each of the two splits may take in memory, tables of
             foreground included; a larger one is read patch by patch.
         seed: Of the patches and their augmentation.
@@ -101,8 +107,10 @@ class PatchDataModule(pl.LightningDataModule):
         batch_size: int,
         num_workers: int = 0,
         num_val_patches: int = 16,
-        size_thres: int = 0,
+        size_thres: int | Literal["auto"] = 0,
         p: float = 0.0,
+        foreground_fraction: float = 0.0,
+        sided: bool = False,
         cache_limit: float = 2.0**33,
         seed: int = 0,
     ) -> None:
@@ -115,8 +123,12 @@ class PatchDataModule(pl.LightningDataModule):
         self.num_val_patches = num_val_patches
         self.size_thres = size_thres
         self.p = p
+        self.foreground_fraction = foreground_fraction
+        self.sided = sided
         self.cache_limit = cache_limit
         self.seed = seed
+        self.notes: list[str] = []
+        self.warnings: list[str] = []
         self._datasets: tuple[PatchDataset, FixedPatchDataset] | None = None
 
     def setup(self, stage: str = "fit") -> None:
@@ -129,13 +141,7 @@ class PatchDataModule(pl.LightningDataModule):
         if self._datasets is not None:
             return
         train, val = self._held(self.train), self._held(self.val)
-        accept = PatchSampler(
-            [source.shape for source in train],
-            self.maker.patch_size,
-            [foreground_table(source) for source in train] if self.size_thres * self.p else None,
-            self.size_thres,
-            self.p,
-        )
+        accept = self._sampler(train)
         accept.require_acceptable("data.train.label")
         anywhere = PatchSampler(
             [source.shape for source in val],
@@ -158,6 +164,12 @@ class PatchDataModule(pl.LightningDataModule):
         """Whether samples have a mask; to be asked after `setup`."""
         assert self._datasets is not None
         return any(dataset.maker.with_mask for dataset in self._datasets)
+
+    @property
+    def learned(self) -> tuple[PatchSource, ...]:
+        """The training volumes, in memory where they fit; to be asked after `setup`."""
+        assert self._datasets is not None
+        return self._datasets[0].sources
 
     def release(self) -> None:
         """Forget what `setup` read."""
@@ -199,6 +211,31 @@ class PatchDataModule(pl.LightningDataModule):
             sampler=range(rank, len(patches), world),
             generator=torch.Generator(),
         )
+
+    def _sampler(self, train: Sequence[PatchSource]) -> PatchSampler:
+        """Decide where training patches lie, and note why there."""
+        rejects = self.p > 0 and self.size_thres != 0
+        synapses = None
+        if rejects or self.foreground_fraction:
+            found = [find_synapses(source, sided=self.sided) for source in train]
+            synapses = SynapseTable(found, self.maker.patch_size)
+        sampler = PatchSampler(
+            [source.shape for source in train],
+            self.maker.patch_size,
+            [foreground_table(source) for source in train] if rejects else None,
+            self._threshold(synapses),
+            self.p,
+            synapses,
+            self.foreground_fraction,
+        )
+        self.notes = explained(sampler, automatic=self.size_thres == "auto")
+        self.warnings = sliver_warning(sampler)
+        return sampler
+
+    def _threshold(self, synapses: SynapseTable | None) -> int:
+        if self.size_thres != "auto":
+            return self.size_thres
+        return synapses.small if synapses else 0
 
     def _steps_done(self) -> int:
         return self.trainer.global_step if self.trainer else 0

@@ -18,6 +18,7 @@ from connectomics.data.io import LazyVolume
 from connectomics.data.processing.labels import CleanLabel, clean_label
 from connectomics.data.processing.normalize import ImageStatistics, normalize
 from connectomics.data.sampling import PatchSampler
+from connectomics.data.synapse_table import VolumeSynapses
 from connectomics.data.volumes import LabelledVolume, MemoryVolume, Volume
 from connectomics.errors import DataError
 from connectomics.geometry import Box, Triple
@@ -90,6 +91,17 @@ class PatchSource:
         label, counts = self.read_label(box)
         return label > 0 if counts is None else (label > 0) & counts
 
+    def synapse_numbers(self, *, sided: bool) -> Iterator[np.ndarray]:
+        """The number of the synapse at each voxel, section by section; 0 where nothing counts.
+
+        Args:
+            sided: Labels 2n-1 and 2n are the sides of synapse n; else each is a synapse.
+        """
+        for slab in self.slabs():
+            label, counts = self.read_label(slab)
+            number = label // 2 + label % 2 if sided else label
+            yield from number if counts is None else number * counts
+
     def has_mask(self) -> bool:
         """Whether there may be voxels that do not count; may look through the labels."""
         given = self.volume.mask is not None
@@ -112,6 +124,11 @@ def foreground_table(source: PatchSource) -> ForegroundTable:
         return DenseForegroundTable(source.foreground())
     sections = (section for slab in source.slabs() for section in source.foreground(slab))
     return RunForegroundTable(sections, source.shape)
+
+
+def find_synapses(source: PatchSource, *, sided: bool) -> VolumeSynapses:
+    """Find the labelled synapses of a volume; see `PatchSource.synapse_numbers`."""
+    return VolumeSynapses.of(source.synapse_numbers(sided=sided), source.shape)
 
 
 @dataclass(frozen=True)

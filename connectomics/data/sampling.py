@@ -1,8 +1,9 @@
-"""Where the training patches lie: positions at random, those without synapses mostly refused.
+"""Where the training patches lie: on synapses, and at random with few that hold none.
 
-Rejection sampling: a patch whose label holds fewer than `size_thres` foreground voxels is
-rejected with probability `p` and drawn again. How many it holds comes from a table made once
-per volume, so no voxel is read for a rejected patch.
+Some patches are centred on a synapse, a voxel of it drawn at random. The others are drawn by
+rejection: a patch whose label holds fewer than `size_thres` foreground voxels is rejected with
+probability `p` and drawn again. How many it holds comes from a table made once per volume, so no
+voxel is read for a rejected patch.
 """
 
 from __future__ import annotations
@@ -13,12 +14,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from connectomics.data.foreground import ForegroundTable, Size3
+from connectomics.data.synapse_table import SynapseTable
 from connectomics.errors import DataError
+
+SLIVER = 1 / 3
+"""A threshold below this part of a small synapse lets patches pass that hold slivers of one."""
 
 
 @dataclass(frozen=True)
 class PatchSampler:
-    """Draws patches, uniformly over all positions of all volumes, then by foreground.
+    """Draws patches, on synapses or uniformly over all positions of all volumes.
 
     Attributes:
         shapes: `(Z, Y, X)` of each volume; a volume counts by how many positions it offers.
@@ -26,6 +31,8 @@ class PatchSampler:
         tables: One per volume, or None to accept every patch.
         size_thres: A patch with fewer foreground voxels may be rejected.
         p: The chance that it is, 0 to 1.
+        synapses: Of all volumes; needed for a `foreground_fraction`.
+        foreground_fraction: The share of patches, 0 to 1, that are centred on a synapse.
 
     >>> sampler = PatchSampler([(4, 8, 8)], (2, 4, 4))
     >>> sampler.draw(np.random.default_rng(0))
@@ -37,6 +44,8 @@ class PatchSampler:
     tables: Sequence[ForegroundTable] | None = None
     size_thres: int = 0
     p: float = 0.0
+    synapses: SynapseTable | None = None
+    foreground_fraction: float = 0.0
 
     def draw(self, rng: np.random.Generator) -> tuple[int, Size3]:
         """Draw one patch.
@@ -44,6 +53,9 @@ class PatchSampler:
         Returns:
             The number of its volume, and its first voxel `(z, y, x)` there.
         """
+        if self.synapses and self.foreground_fraction and rng.random() < self.foreground_fraction:
+            volume, voxel = self.synapses.draw(rng)
+            return volume, self._around(volume, voxel, [size // 2 for size in self.patch_size])
         positions = self._positions()
         bounds = np.cumsum([np.prod(free, dtype=np.int64) for free in positions])
         while True:
@@ -68,19 +80,22 @@ class PatchSampler:
         volume = int(np.searchsorted(bounds, rank, side="right"))
         rank -= int(bounds[volume - 1]) if volume else 0
         voxel = (self.tables or ())[volume].foreground_voxel(rank)
-        z, y, x = (
-            int(np.clip(v - rng.integers(size), 0, length - size))
-            for v, size, length in zip(voxel, self.patch_size, self.shapes[volume], strict=True)
-        )
-        return volume, (z, y, x)
+        inside = [int(rng.integers(size)) for size in self.patch_size]
+        return volume, self._around(volume, voxel, inside)
 
     def require_acceptable(self, where: str) -> None:
-        """Check that drawing can end.
+        """Check that drawing can begin, and end.
 
         Raises:
-            DataError: Rejection is on and no voxel is labelled, or `p` is 1 and no patch
-                anywhere reaches `size_thres`.
+            DataError: Rejection is on, or a share of patches on synapses, and no voxel is
+                labelled; or `p` is 1 and no patch anywhere reaches `size_thres`.
         """
+        if self.foreground_fraction > 0 and not (self.synapses and self.synapses.small):
+            raise DataError(
+                where,
+                "the labels hold no foreground, so no patch can be centred on a synapse.",
+                "Check the label files, or set data.dataloader.foreground_fraction=0.",
+            )
         if self.tables is None or self.size_thres <= 0 or self.p <= 0:
             return
         if not any(table.total for table in self.tables):
@@ -97,6 +112,16 @@ class PatchSampler:
                 "Lower data.dataloader.reject_sampling.size_thres or p, or enlarge patch_size.",
             )
 
+    def _around(self, volume: int, voxel: Size3, inside: Sequence[int]) -> Size3:
+        """The first voxel of a patch that has `voxel` at the place `inside`, or near a border."""
+        z, y, x = (
+            min(max(v - i, 0), length - size)
+            for v, i, size, length in zip(
+                voxel, inside, self.patch_size, self.shapes[volume], strict=True
+            )
+        )
+        return z, y, x
+
     def _accepts(self, volume: int, start: Size3, rng: np.random.Generator) -> bool:
         if self.tables is None or self.size_thres <= 0:
             return True
@@ -110,3 +135,38 @@ class PatchSampler:
             (shape[0] - size[0] + 1, shape[1] - size[1] + 1, shape[2] - size[2] + 1)
             for shape in self.shapes
         ]
+
+
+def explained(sampler: PatchSampler, *, automatic: bool) -> list[str]:
+    """Say how patches are drawn, and where the threshold comes from if it is `automatic`."""
+    notes, synapses, size = [], sampler.synapses, list(sampler.patch_size)
+    if not synapses or not synapses.small:
+        return notes
+    if sampler.foreground_fraction:
+        notes.append(
+            f"{sampler.foreground_fraction:.0%} of the patches are centred on one of "
+            f"{len(synapses.sizes):,} labelled synapses"
+        )
+    if sampler.tables is not None and automatic:
+        low, middle, high = (int(n) for n in np.percentile(synapses.sizes, [5, 50, 95]))
+        notes.append(
+            f"size_thres auto is {sampler.size_thres:,} labelled voxels, a small whole synapse: "
+            f"the {len(synapses.sizes):,} labelled ones have {low:,} / {middle:,} / {high:,} "
+            f"(percentiles 5 / 50 / 95) as a patch of {size} sees them"
+        )
+    return notes
+
+
+def sliver_warning(sampler: PatchSampler) -> list[str]:
+    """Warn of a threshold that is a fraction of a synapse, unless most patches are on one."""
+    synapses = sampler.synapses
+    if not synapses or sampler.tables is None or sampler.foreground_fraction >= 0.5:
+        return []
+    if sampler.size_thres >= SLIVER * synapses.small:
+        return []
+    return [
+        f"data.dataloader.reject_sampling.size_thres: {sampler.size_thres:,} voxels are a fraction "
+        f"of a synapse here, where a small whole one has {synapses.small:,}. Patches pass that "
+        "hold a sliver of one at their edge, and sides cannot be learned from slivers. Set it to "
+        "auto, or raise data.dataloader.foreground_fraction."
+    ]

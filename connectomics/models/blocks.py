@@ -186,6 +186,13 @@ class PlainHead(Convolution):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs, (1, 1, 1), bias=True)
 
+    @torch.no_grad()
+    def start_at(self, logits: Tensor, spread: float) -> None:
+        """Let the logits (C,) be the first answer, and what the image says a `spread` about it."""
+        assert self.bias is not None
+        self.bias.copy_(logits)
+        self.weight.mul_(spread)
+
 
 class SubvoxelHead(nn.Module):
     """Logits at twice the in-plane resolution of the features.
@@ -208,6 +215,13 @@ class SubvoxelHead(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, inputs, Z, Y, X) to (B, outputs, Z, 2Y, 2X)."""
         return interleave(self.conv(x))
+
+    @torch.no_grad()
+    def start_at(self, logits: Tensor, spread: float) -> None:
+        """Let the logits (C,) be the first answer, and what the image says a `spread` about it."""
+        assert self.conv.bias is not None
+        self.conv.bias.copy_(logits.repeat_interleave(4))  # four sub-voxels of every channel
+        self.conv.weight.mul_(spread)
 
     @torch.no_grad()
     def start_as_interpolation(self) -> None:

@@ -135,6 +135,12 @@ class RSUNet(nn.Module):
         )
         return [finest, *(_crop(logits, margins, size) for logits in coarse)]
 
+    def heads(self) -> dict[str, PlainHead | SubvoxelHead]:
+        """The layers that make logits, finest first, by the name they have in `state_dict`."""
+        layers = {"head.1": self.head[1]}
+        layers |= {f"coarse_heads.{k}.1": head[1] for k, head in enumerate(self.coarse_heads)}
+        return layers
+
     def _encode(self, x: Tensor) -> list[Tensor]:
         """Features of every level, finest first: (B, filters[k], Z/scales[k], ...)."""
         x = self.stem(x)

@@ -21,6 +21,7 @@ from connectomics.process.launchers import without_launchers
 from connectomics.runs import LAST
 from connectomics.training.build import build_module, build_trainer, choose_devices
 from connectomics.training.checkpoint import require_resumable
+from connectomics.training.heads import start_heads
 from connectomics.training.keeping import best_checkpoints
 from connectomics.training.module import SynapseModule
 from connectomics.training.progress import quiet_lightning
@@ -54,6 +55,8 @@ class Training:
         module: Network, loss, optimizer.
         data: The volumes, read or ready to be.
         resume_from: The checkpoint to go on from, or None.
+        notes: What was decided for the user, and why.
+        warnings: What is likely to be in the way of learning.
     """
 
     config: Config
@@ -61,6 +64,8 @@ class Training:
     module: SynapseModule
     data: PatchDataModule
     resume_from: Path | None
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def run(self, run_folder: Path) -> FitResult:
         """Train to the last step.
@@ -126,7 +131,10 @@ def prepare(config: Config, *, resume_from: Path | None = None) -> Training:
     data.setup()  # reads the volumes, and says what is wrong with them
     _require_masks_count(module, data)
     _require_scores(module, config)
-    return Training(config, devices, module, data, resume_from)
+    notes = [*data.notes]
+    if resume_from is None:
+        notes += start_heads(module, config, data)
+    return Training(config, devices, module, data, resume_from, tuple(notes), tuple(data.warnings))
 
 
 def fit(config: Config, run_folder: Path, *, resume_from: Path | None = None) -> FitResult:

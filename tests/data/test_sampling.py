@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectomics.data.foreground import DenseForegroundTable
-from connectomics.data.sampling import PatchSampler
+from connectomics.data.sampling import PatchSampler, explained, sliver_warning
+from connectomics.data.synapse_table import SynapseTable, VolumeSynapses
 from connectomics.errors import DataError
 
 
@@ -100,3 +101,75 @@ def test_a_threshold_that_no_patch_reaches_is_an_error_if_p_is_one():
         sampler_on(foreground, (1, 2, 2), 2, 1.0).require_acceptable("label")
     sampler_on(foreground, (1, 2, 2), 2, 0.9).require_acceptable("label")
     sampler_on(foreground, (1, 2, 2), 1, 1.0).require_acceptable("label")
+
+
+# Patches on synapses ------------------------------------------------------------------------
+
+
+def on_synapses(label: np.ndarray, size, **settings) -> PatchSampler:
+    volume = VolumeSynapses.of(label, label.shape)
+    tables = [DenseForegroundTable(label > 0)] if settings.get("p") else None
+    table = SynapseTable([volume], size)
+    return PatchSampler([label.shape], size, tables, synapses=table, **settings)
+
+
+def two_synapses() -> np.ndarray:
+    label = np.zeros((4, 40, 40), np.uint8)
+    label[1:3, 10:14, 10:14] = 1
+    label[1:3, 26:36, 26:36] = 1
+    return label
+
+
+def test_a_share_of_the_patches_is_centred_on_a_synapse():
+    label = two_synapses()
+    sampler = on_synapses(label, (2, 5, 5), foreground_fraction=0.7)
+    rng = np.random.default_rng(0)
+    starts = np.array([sampler.draw(rng)[1] for _ in range(4000)])
+    centred = np.array([label[z + 1, y + 2, x + 2] > 0 for z, y, x in starts])
+    chance = label[1:, 2:-2, 2:-2].mean()
+    assert centred.mean() == pytest.approx(0.7 + 0.3 * chance, abs=0.03)
+    small = (starts[:, 1] < 18)[centred].mean()
+    assert small == pytest.approx(0.5, abs=0.05)  # either synapse as often, whatever its size
+
+
+def test_a_patch_on_a_synapse_at_the_border_lies_inside():
+    label = np.zeros((3, 20, 20), np.uint8)
+    label[0, 0, 0] = label[2, 19, 19] = 1
+    sampler = on_synapses(label, (2, 8, 8), foreground_fraction=1.0)
+    rng = np.random.default_rng(0)
+    assert {sampler.draw(rng)[1] for _ in range(50)} == {(0, 0, 0), (1, 12, 12)}
+
+
+def test_without_a_fraction_the_patches_are_those_they_were():
+    label = two_synapses()
+    with_table = on_synapses(label, (2, 5, 5), size_thres=10, p=0.9)
+    without = sampler_on(label > 0, (2, 5, 5), 10, 0.9)
+    assert drawn(with_table, 50) == drawn(without, 50)
+
+
+def test_a_share_on_synapses_needs_some():
+    sampler = on_synapses(np.zeros((2, 8, 8), np.uint8), (1, 4, 4), foreground_fraction=0.5)
+    with pytest.raises(DataError, match=r"no patch can be centred on a synapse"):
+        sampler.require_acceptable("data.train.label")
+
+
+def test_how_patches_are_drawn_is_explained():
+    sampler = on_synapses(two_synapses(), (2, 5, 5), foreground_fraction=0.6, size_thres=32, p=0.95)
+    share, threshold = explained(sampler, automatic=True)
+    assert share == "60% of the patches are centred on one of 2 labelled synapses"
+    assert threshold.startswith("size_thres auto is 32 labelled voxels, a small whole synapse")
+    assert explained(sampler, automatic=False) == [share]
+
+
+@pytest.mark.parametrize(
+    ("size_thres", "fraction", "warned"), [(10, 0.0, True), (11, 0.0, False), (10, 0.5, False)]
+)
+def test_a_threshold_of_slivers_is_warned_about(size_thres, fraction, warned):
+    sampler = on_synapses(
+        two_synapses(), (2, 8, 8), size_thres=size_thres, p=0.9, foreground_fraction=fraction
+    )
+    assert sampler.synapses is not None
+    assert sampler.synapses.small == 32
+    warnings = sliver_warning(sampler)
+    assert bool(warnings) is warned
+    assert all("a small whole one has 32" in one and "Set it to auto" in one for one in warnings)

@@ -272,6 +272,7 @@ def test_masked_voxels_do_not_teach(make_config, tmp_path, volumes):
     mask = tmp_path / "mask.h5"
     save_volume(mask, np.zeros((16, 64, 64), np.uint8))
     config = make_config(
+        model={"head_bias": None},
         data={
             "train": {**volumes, "mask": str(mask)},
             "dataloader": {"reject_sampling": None},

@@ -42,7 +42,7 @@ def check_sampling(config: Config) -> Iterator[Fault]:
     """Rejection sampling asks for no more voxels than a patch has."""
     loader = config.data.dataloader
     sampling, voxels = loader.reject_sampling, prod(loader.patch_size)
-    if sampling and sampling.size_thres > voxels:
+    if sampling and sampling.size_thres != "auto" and sampling.size_thres > voxels:
         yield Fault(
             "data.dataloader.reject_sampling.size_thres",
             f"asks for {sampling.size_thres} labelled voxels, and a patch has {voxels}.",

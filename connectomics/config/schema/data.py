@@ -71,19 +71,27 @@ class LabelTransformSection(Section):
 
 
 class RejectSamplingSection(Section):
-    """Draw again, with probability `p`, a patch of fewer than `size_thres` labelled voxels."""
+    """Draw again, with probability `p`, a patch of fewer than `size_thres` labelled voxels.
 
-    size_thres: Annotated[int, Field(ge=0)] = 0
+    `size_thres: auto` is the size of a small whole synapse among the labelled ones.
+    """
+
+    size_thres: Literal["auto"] | Annotated[int, Field(ge=0)] = "auto"
     p: Fraction = 0.95
 
 
 class DataloaderSection(Section):
-    """How patches are drawn and batched."""
+    """How patches are drawn and batched.
+
+    `foreground_fraction` of the patches are centred on a labelled synapse; the others are drawn
+    by `reject_sampling`.
+    """
 
     patch_size: Size3 = (18, 256, 256)
     batch_size: PositiveInt = 2
     num_workers: Annotated[int, Field(ge=0)] = 2
     reject_sampling: RejectSamplingSection | None = None
+    foreground_fraction: Fraction = 0.0
     cache_limit_gib: Annotated[float, Field(ge=0)] = 8.0
 
 

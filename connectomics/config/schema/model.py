@@ -48,10 +48,15 @@ class LossSection(Section):
 
 
 class ModelSection(Section):
-    """The network and its loss."""
+    """The network and its loss.
+
+    `head_bias` is the logit at which each channel starts. `auto`: as rare as its foreground is in
+    the training labels. null: at 0, a probability of one half.
+    """
 
     arch: ArchSection = ArchSection()
     in_channels: Literal[1] = 1
     out_channels: PositiveInt = 1
     rsunet: RSUNetSection = RSUNetSection()
+    head_bias: Literal["auto"] | float | None = "auto"
     loss: LossSection = LossSection()

@@ -1,0 +1,384 @@
+"""How soon a network is of use: F1_pol on unseen volumes, over voxels seen and seconds.
+
+    python benchmarks/learning.py [--tissue crowded ...] [--variant recipe plain ...]
+        [--seeds 0 1 2] [--mvoxels 150] [--points 3] [--threads 1] [--rows learning.csv]
+        [--change 'name: key=value key=value' ...]
+
+Every variant sees the same number of voxels of the same volume; one factor differs from `recipe`
+at a time. `plain` is `baselines/plain_loop.py`. Scores are of volumes of other seeds, decoded by
+`polarity2instance` as published. On `vnc` (real EM without sides, sections 0-13 and 14-19) it is
+F1_det of `binary2instance`. Rows already in the file are not measured again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import math
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import yaml
+from baselines import plain_loop
+
+from connectomics.config import Config, load_config
+from connectomics.config.schema import SplitSection
+from connectomics.data.build import open_split
+from connectomics.data.processing.target import binary, seg_to_polarity
+from connectomics.decoding import polarity2instance
+from connectomics.decoding.steps import DECODERS
+from connectomics.evaluation import detection_scores, polarity_scores, pool
+from connectomics.inference import predict_volume
+from connectomics.training import fit, load_network
+
+ROOT = Path(__file__).parents[1]
+VNC = ROOT.parent / "shared" / "data" / "vnc" / "vnc_stack1.h5"
+TEST_SEEDS = (1001, 1002)
+THRESHOLDS = (0.3, 0.5)
+COLUMNS = ("tissue", "variant", "seed", "mvoxels", "step", "seconds", "f1_30", "f1_50", "side")
+
+
+@dataclass(frozen=True)
+class Tissue:
+    """Something to learn from.
+
+    Attributes:
+        kwargs: Of `make_phantom`; None: real EM.
+        shape: Of the volume to learn from.
+        test_shape: Of each of the volumes to test on.
+        patch: (z, y, x).
+    """
+
+    kwargs: dict[str, Any] | None
+    shape: tuple[int, int, int] = (48, 512, 512)
+    test_shape: tuple[int, int, int] = (32, 384, 384)
+    patch: tuple[int, int, int] = (12, 96, 96)
+
+
+TISSUES = {
+    "crowded": Tissue({"synapse_density_um3": 1.5}),
+    "cortex": Tissue({"synapse_density_um3": 0.6}, (68, 700, 700), (32, 512, 512), (16, 160, 160)),
+    "thin": Tissue({"synapse_density_um3": 1.0, "label_thickness_nm": (50.0, 40.0)}),
+    "faint": Tissue({"synapse_density_um3": 1.0, "contrast": 0.6, "noise": 16.0}),
+    "vnc": Tissue(None, patch=(4, 160, 160)),
+}
+
+RECIPE = (
+    "model/rsunet=demo",
+    "data/augmentation=light",
+    "data.dataloader.batch_size=2",
+    "data.dataloader.num_workers=0",
+    "data.num_val_patches=4",
+    "data.dataloader.reject_sampling={size_thres: auto, p: 0.95}",
+    "data.dataloader.foreground_fraction=0.6",
+    "optimization.optimizer.lr=5e-3",
+    "optimization.ema={decay: 0.99, warmup_steps: 50}",
+    "monitor.progress_bar=false",
+    "monitor.logging.images.max_images=0",
+    "monitor.checkpoint.save_top_k=1000",
+    "system.num_gpus=0",
+)
+"""What `recipe` is; every other variant changes one thing of it."""
+
+_ONE_CHANNEL = (
+    "model.out_channels=1",
+    "data.label_transform.targets=[{name: binary}]",
+    "decoding.steps=[{name: binary2instance}]",
+    "evaluation={truth_encoding: binary, metrics: [detection]}",
+)
+"""Where labels have no sides."""
+
+WINDOW = (32, 384, 384)
+
+_SLIVERS = "data.dataloader.reject_sampling={size_thres: 200, p: 0.95}"
+_NO_CENTRES = "data.dataloader.foreground_fraction=0"
+_LOSSES = (
+    "model.loss.losses=[{{function: WeightedBCEWithLogitsLoss{}}}, "
+    "{{function: DiceLoss, kwargs: {{batch: true}}, weight: {}}}]"
+)
+_DEEPER = "{filters: [16, 32, 64, 96], down_factors: [[1, 2, 2], [1, 2, 2], [1, 2, 2]]}"
+VARIANTS: dict[str, tuple[str, ...]] = {
+    "recipe": (),
+    "bias 0": ("model.head_bias=null",),
+    "rejection, slivers": (_SLIVERS, _NO_CENTRES),
+    "rejection, slivers, bias 0": (_SLIVERS, _NO_CENTRES, "model.head_bias=null"),
+    "rejection, whole": (_NO_CENTRES,),
+    "rejection, whole, bias 0": (_NO_CENTRES, "model.head_bias=null"),
+    "centred 30 %": ("data.dataloader.foreground_fraction=0.3",),
+    "centred 90 %": ("data.dataloader.foreground_fraction=0.9",),
+    "pos_weight 2, half Dice": (_LOSSES.format(", kwargs: {pos_weight: 2}", 0.5),),
+    "pos_weight 5": (_LOSSES.format(", kwargs: {pos_weight: 5}", 1),),
+    "Dice per patch": (_LOSSES.format("", 1).replace("batch: true", "batch: false"),),
+    "lr 2e-3": ("optimization.optimizer.lr=2e-3",),
+    "warm-up 50": ("optimization.scheduler.warmup_steps=50",),
+    "no stem": ("model.rsunet.stem=none",),
+    "wider": ("model.rsunet.filters=[16, 32, 64]",),
+    "deeper": (f"model.rsunet={_DEEPER}",),
+    "group norm": ("model.rsunet.norm=group",),
+    "flips alone": ("data/augmentation=none", "data.augmentation={flip: {prob: 0.5}}"),
+    "standard augmentation": ("data/augmentation=standard",),
+    "no average": ("optimization.ema.enabled=false",),
+}
+
+
+class Row(NamedTuple):
+    """One point of one curve."""
+
+    tissue: str
+    variant: str
+    seed: int
+    mvoxels: float
+    step: int
+    seconds: float
+    f1_30: float
+    f1_50: float
+    side: float
+
+
+@dataclass
+class Volumes:
+    """The volumes of a tissue, in memory.
+
+    Attributes:
+        tissue: Its name.
+        train: Image and label.
+        tests: Images and labels.
+    """
+
+    tissue: str
+    train: tuple[np.ndarray, np.ndarray]
+    tests: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
+
+    @property
+    def sided(self) -> bool:
+        """Whether the labels tell pre from post."""
+        return TISSUES[self.tissue].kwargs is not None
+
+
+def main() -> None:
+    """Measure what is asked for, and print a table of means and spreads."""
+    options = _options()
+    torch.set_num_threads(options.threads)
+    variants = dict(VARIANTS) | dict(map(_change, options.change))
+    wanted = [*options.variant, *(name for name in variants if name not in VARIANTS)]
+    rows = _read(options.rows)
+    for tissue in options.tissue:
+        if tissue == "vnc" and not VNC.is_file():
+            print(f"vnc: {VNC} is not there; left out")
+            continue
+        done = {(row.tissue, row.variant, row.seed) for row in rows}
+        missing = [
+            (seed, name)
+            for seed in options.seeds
+            for name in wanted
+            if (tissue, name, seed) not in done
+        ]
+        volumes = read_volumes(tissue) if missing else None
+        for seed, name in missing:
+            assert volumes is not None
+            found = list(measure(volumes, name, variants.get(name, ()), seed, options))
+            _append(options.rows, found)
+            rows += found
+    print(table(rows))
+
+
+def read_volumes(tissue: str) -> Volumes:
+    """Open the phantoms of a tissue, which are made once, or the real EM."""
+    seeds = TEST_SEEDS if TISSUES[tissue].kwargs else TEST_SEEDS[:1]
+    learn, *tests = [
+        (volume.image.read(), volume.label.read())
+        for split in (split_of(tissue), *(split_of(tissue, seed) for seed in seeds))
+        for volume in open_split(SplitSection.model_validate(split), tissue)
+        if volume.label is not None
+    ]
+    return Volumes(tissue, learn, tests)
+
+
+def split_of(tissue: str, test_seed: int | None = None) -> dict[str, Any]:
+    """The `data` section of what is learned from, or of a volume to test on."""
+    spec = TISSUES[tissue]
+    if spec.kwargs is None:
+        files = {"image": f"{VNC}::raw", "label": f"{VNC}::synapses", "resolution": [50, 4.6, 4.6]}
+        return {**files, "z_range": [0, 14] if test_seed is None else [14, 20]}
+    shape = spec.shape if test_seed is None else spec.test_shape
+    return {"phantom": {"seed": test_seed or 0, "shape": list(shape), "kwargs": spec.kwargs}}
+
+
+def measure(
+    volumes: Volumes,
+    name: str,
+    changes: Sequence[str],
+    seed: int,
+    options: argparse.Namespace,
+) -> Iterator[Row]:
+    """Train one variant with one seed, and score it at evenly spaced steps."""
+    patch = TISSUES[volumes.tissue].patch
+    steps = round(options.mvoxels * 1e6 / (2 * math.prod(patch)) / options.points) * options.points
+    runner = plain_points if name == "plain" else our_points
+    for step, seconds, predict in runner(volumes, changes, seed, steps, steps // options.points):
+        scores = score(volumes, predict)
+        mvoxels = step * 2 * math.prod(patch) / 1e6
+        row = Row(volumes.tissue, name, seed, round(mvoxels, 1), step, round(seconds, 1), *scores)
+        print(*row, flush=True)
+        yield row
+
+
+def our_points(
+    volumes: Volumes, changes: Sequence[str], seed: int, steps: int, every: int
+) -> Iterator[tuple[int, float, Any]]:
+    """Train by the command's own way; yields steps, seconds and what predicts a volume."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = _config(volumes.tissue, changes, seed, steps, every, Path(folder))
+        began = time.time()
+        fit(config, Path(folder))
+        kept = sorted((Path(folder) / "checkpoints").glob("step_*.ckpt"))
+        for checkpoint in kept:
+            network = load_network(checkpoint, config.model)
+            seconds = checkpoint.stat().st_mtime - began
+            yield int(checkpoint.name.split("_")[1]), seconds, _predictor(network)
+
+
+def plain_points(
+    volumes: Volumes, changes: Sequence[str], seed: int, steps: int, every: int
+) -> Iterator[tuple[int, float, Any]]:
+    """The same of the plain loop."""
+    del changes
+    image, label = volumes.train
+    target = seg_to_polarity(label) if volumes.sided else binary(label)
+    patch = TISSUES[volumes.tissue].patch
+    for step, seconds, predict in plain_loop.train(
+        image, target.astype(np.uint8), patch=patch, batch=2, steps=steps, every=every, seed=seed
+    ):
+        yield step, seconds, _predictor(predict, activation=None)
+
+
+def score(volumes: Volumes, predict: Any) -> tuple[float, float, float]:
+    """F1 at both thresholds over all test volumes together, and the side accuracy at the first."""
+    pairs = [(label, decode(volumes, predict(image))) for image, label in volumes.tests]
+    if not volumes.sided:
+        f1 = [
+            pool([detection_scores(*pair, iou_threshold=t) for pair in pairs]).f1_det
+            for t in THRESHOLDS
+        ]
+        return round(f1[0], 3), round(f1[1], 3), math.nan
+    low, high = (
+        pool([polarity_scores(*pair, iou_threshold=t) for pair in pairs]) for t in THRESHOLDS
+    )
+    return round(low.f1_pol, 3), round(high.f1_pol, 3), round(low.side_accuracy, 3)
+
+
+def decode(volumes: Volumes, probabilities: np.ndarray) -> np.ndarray:
+    """Labels, by the published rule."""
+    if volumes.sided:
+        return polarity2instance(probabilities)
+    return DECODERS["binary2instance"](probabilities)
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Mean of the seeds, and the lowest and highest of them, at every point."""
+    lines = ["tissue | variant | Mvoxels | F1 at .3 | F1 at .5 | seconds | seeds"]
+    groups: dict[tuple[str, str, float], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row.tissue, row.variant, row.mvoxels), []).append(row)
+    for (tissue, variant, mvoxels), group in groups.items():
+        shown = [_spread([getattr(row, name) for row in group]) for name in ("f1_30", "f1_50")]
+        seconds = np.mean([row.seconds for row in group])
+        lines.append(
+            f"{tissue} | {variant} | {mvoxels:g} | {shown[0]} | {shown[1]} | {seconds:.0f} | "
+            f"{len(group)}"
+        )
+    return "\n".join(lines)
+
+
+def _spread(values: Sequence[float]) -> str:
+    mean = float(np.mean(values))
+    return f"{mean:.2f} ({min(values):.2f}-{max(values):.2f})" if len(values) > 1 else f"{mean:.2f}"
+
+
+def _config(
+    tissue: str, changes: Sequence[str], seed: int, steps: int, every: int, folder: Path
+) -> Config:
+    spec = TISSUES[tissue]
+    overrides = [*RECIPE]
+    if spec.kwargs is None:
+        overrides += _ONE_CHANNEL
+    path = folder / "learning.yaml"
+    base = {
+        "defaults": ["demo", "_self_"],
+        "data": {
+            "train": split_of(tissue),
+            "dataloader": {"patch_size": list(spec.patch)},
+        },
+        "optimization": {"max_steps": steps, "n_steps_per_epoch": every},
+        "system": {"seed": seed},
+    }
+    path.write_text(yaml.safe_dump(base))
+    return load_config(path, overrides=[*overrides, *changes]).config
+
+
+def _predictor(network: Any, *, activation: Any = torch.sigmoid) -> Any:
+    def predict(image: np.ndarray) -> np.ndarray:
+        size = tuple(min(n, m) for n, m in zip(image.shape, WINDOW, strict=True))
+        with torch.inference_mode():
+            return predict_volume(
+                network,
+                image.astype(np.float32) / 255,
+                window_size=size,
+                overlap=0.25,
+                activation=activation,
+            )
+
+    return predict
+
+
+def _read(path: Path) -> list[Row]:
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        return [
+            Row(
+                line["tissue"],
+                line["variant"],
+                int(line["seed"]),
+                float(line["mvoxels"]),
+                int(line["step"]),
+                *(float(line[name]) for name in COLUMNS[5:]),
+            )
+            for line in csv.DictReader(file)
+        ]
+
+
+def _append(path: Path, rows: Sequence[Row]) -> None:
+    new = not path.is_file()
+    with path.open("a", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerows([COLUMNS] * new)
+        writer.writerows(rows)
+
+
+def _change(text: str) -> tuple[str, tuple[str, ...]]:
+    name, _, changes = text.partition(":")
+    return name.strip(), tuple(changes.split())
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--tissue", nargs="+", default=["crowded"], choices=TISSUES)
+    parser.add_argument("--variant", nargs="*", default=["plain", "recipe"])
+    parser.add_argument("--change", nargs="+", default=[], metavar="'NAME: KEY=VALUE ...'")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--mvoxels", type=float, default=150.0, help="seen by each training")
+    parser.add_argument("--points", type=int, default=3, help="of each curve")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rows", type=Path, default=Path("learning.csv"), help="where rows go")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,202 @@
+"""The labelled synapses of the training volumes: how large a patch sees each, and where it lies.
+
+Synapses, not voxels, are what a score counts. They tell how many labelled voxels a patch must
+hold to show one whole, and drawing them evenly gives the small ones their share of the patches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from connectomics.data.foreground import Size3
+
+REACH = 4
+"""Pieces of one label with up to so many voxels between them in the plane are one synapse: the
+baseline decoder joins them too, and the two sides may be drawn with the cleft left free."""
+
+SMALL_SHARE = 0.05
+"""A small synapse: those that are smaller hold this share of the labelled voxels together. By
+voxels, so that stray specks of a label, however many, do not pass for small synapses."""
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class VolumeSynapses:
+    """The synapses of one volume, as runs of voxels along x, those of a synapse side by side.
+
+    Attributes:
+        shape: `(Z, Y, X)` of the volume.
+        rows: `(z, y)` of every run, (R, 2).
+        starts: First voxel along x of every run.
+        lengths: Voxels of every run.
+        first: The first run of every synapse, and one past the last of all: (n + 1,).
+    """
+
+    shape: Size3
+    rows: Ints
+    starts: Ints
+    lengths: Ints
+    first: Ints
+
+    @classmethod
+    def of(cls, sections: Iterable[np.ndarray], shape: Size3) -> VolumeSynapses:
+        """Find the synapses of a label volume.
+
+        Args:
+            sections: (Y, X) integers, section after section; 0 is background, and voxels of one
+                synapse have one number. Pieces of one number that are farther apart than
+                `REACH` are synapses of their own, as in semantic labels, which have only one.
+            shape: The volume's `(Z, Y, X)`.
+
+        >>> label = np.array([[[1, 1, 0, 0, 0, 0, 0, 1, 2]]])
+        >>> VolumeSynapses.of(label, label.shape).voxels.tolist()
+        [2, 1, 1]
+        """
+        rows, starts, lengths, numbers = _runs(sections)
+        synapse = _components(rows[:, 0] * shape[1] + rows[:, 1], starts, lengths, numbers, shape)
+        order = np.argsort(synapse, kind="stable")
+        first = np.searchsorted(synapse[order], np.arange(synapse.max(initial=-1) + 2))
+        return cls(shape, rows[order], starts[order], lengths[order], first)
+
+    @property
+    def voxels(self) -> Ints:
+        """How many voxels each synapse has."""
+        before = np.concatenate(([0], np.cumsum(self.lengths)))
+        return np.diff(before[self.first])
+
+    def seen_by(self, patch_size: Size3) -> Ints:
+        """How many voxels of each synapse lie in a patch that is centred on it."""
+        if len(self.first) < 2:
+            return np.zeros(0, dtype=np.int64)
+        low = np.column_stack([self.rows, self.starts])
+        high = np.column_stack([self.rows + 1, self.starts + self.lengths])
+        middle = np.minimum.reduceat(low, self.first[:-1])
+        middle = (middle + np.maximum.reduceat(high, self.first[:-1])) // 2
+        size = np.asarray(patch_size)
+        start = np.clip(middle - size // 2, 0, np.asarray(self.shape) - size)
+        start = np.repeat(start, np.diff(self.first), axis=0)
+        inside = np.minimum(high, start + size) - np.maximum(low, start)
+        return np.add.reduceat(inside.clip(min=0).prod(axis=1), self.first[:-1])
+
+    def voxel(self, synapse: int, rank: int) -> Size3:
+        """The `rank`-th voxel of a synapse, in scan order."""
+        begin, end = self.first[synapse : synapse + 2]
+        before = np.cumsum(self.lengths[begin:end])
+        run = int(np.searchsorted(before, rank, side="right"))
+        rank -= int(before[run - 1]) if run else 0
+        (z, y), x = self.rows[begin + run], self.starts[begin + run] + rank
+        return int(z), int(y), int(x)
+
+
+class SynapseTable:
+    """The synapses of all training volumes, to draw from.
+
+    Each is drawn equally often, whatever its size, but for those smaller than `small`, the
+    specks of a label among them: they are drawn as often as their size makes up of that.
+
+    Args:
+        volumes: Their synapses.
+        patch_size: `(z, y, x)`.
+
+    Attributes:
+        sizes: Voxels of each synapse that a patch centred on it holds, sorted.
+        small: The size of a small whole synapse, see `SMALL_SHARE`; 0 where nothing is labelled.
+    """
+
+    def __init__(self, volumes: Sequence[VolumeSynapses], patch_size: Size3) -> None:
+        self.volumes = tuple(volumes)
+        seen = np.concatenate([np.zeros(0, np.int64), *(v.seen_by(patch_size) for v in volumes)])
+        self.sizes = np.sort(seen)
+        self.small = _small(self.sizes)
+        self._bounds = np.cumsum([len(volume.first) - 1 for volume in volumes])
+        self._weights = np.cumsum(np.minimum(seen, self.small))
+        self._voxels = [volume.voxels for volume in volumes]
+
+    def draw(self, rng: np.random.Generator) -> tuple[int, Size3]:
+        """Draw a synapse, then one of its voxels, all equally likely.
+
+        Returns:
+            The number of the volume, and the voxel `(z, y, x)` there. Something is labelled.
+        """
+        rank = int(rng.integers(self._weights[-1]))
+        synapse = int(np.searchsorted(self._weights, rank, side="right"))
+        volume = int(np.searchsorted(self._bounds, synapse, side="right"))
+        synapse -= int(self._bounds[volume - 1]) if volume else 0
+        rank = int(rng.integers(self._voxels[volume][synapse]))
+        return volume, self.volumes[volume].voxel(synapse, rank)
+
+
+def _small(sizes: Ints) -> int:
+    """The size below which synapses hold less than `SMALL_SHARE` of the voxels; `sizes` sorted.
+
+    >>> _small(np.array([1, 1, 1, 900, 1000, 3000]))
+    900
+    """
+    held = np.cumsum(sizes)
+    return int(sizes[np.searchsorted(held, SMALL_SHARE * held[-1])]) if len(sizes) else 0
+
+
+def _runs(sections: Iterable[np.ndarray]) -> tuple[Ints, Ints, Ints, Ints]:
+    """Runs of one number along x: their (z, y), where they start, how long they are, the number."""
+    rows = [np.zeros((0, 2), np.int64)]
+    starts, lengths, numbers = [_NONE], [_NONE], [_NONE]
+    for z, section in enumerate(sections):
+        used = np.flatnonzero(section.any(axis=1))
+        if not len(used):
+            continue
+        width = section.shape[1]
+        flat = np.pad(section[used], ((0, 0), (0, 1))).ravel()  # a zero ends every row
+        edges = np.concatenate(([0], np.flatnonzero(flat[1:] != flat[:-1]) + 1, [len(flat)]))
+        begin, length = edges[:-1], np.diff(edges)
+        kept = flat[begin] > 0
+        y, x = np.divmod(begin[kept], width + 1)
+        rows.append(np.column_stack([np.full(len(y), z), used[y]]))
+        starts.append(x)
+        lengths.append(length[kept])
+        numbers.append(flat[begin[kept]].astype(np.int64))
+    return (
+        np.concatenate(rows),
+        np.concatenate(starts),
+        np.concatenate(lengths),
+        np.concatenate(numbers),
+    )
+
+
+_NONE = np.zeros(0, dtype=np.int64)
+
+
+def _components(row: Ints, starts: Ints, lengths: Ints, numbers: Ints, shape: Size3) -> Ints:
+    """Number the synapses from 0: runs of one number within `REACH` of each other belong together.
+
+    Row by row at every distance, what touches is found by binary search, and joined before the
+    next distance is looked at, so that there are never more pairs than runs that overlap.
+    """
+    _, height, width = shape
+    stride = width + 2 * REACH + 1  # no run reaches into the next row
+    begin = row * stride + starts
+    end = begin + lengths
+    synapse = np.arange(len(row))
+    distances = [(0, dy) for dy in range(REACH + 2)]
+    distances += [(1, dy) for dy in range(-REACH - 1, REACH + 2)]
+    for dz, dy in distances:
+        y = row % height + dy
+        shift = (dz * height + dy) * stride
+        low = np.searchsorted(end, begin + shift - REACH, side="left")
+        high = np.searchsorted(begin, end + shift + REACH, side="right")
+        count = np.where((y >= 0) & (y < height), high - low, 0).clip(min=0)
+        run = np.repeat(np.arange(len(row)), count)
+        other = np.arange(len(run)) - np.repeat(np.cumsum(count) - count, count) + low[run]
+        joined = (numbers[run] == numbers[other]) & (synapse[run] != synapse[other])
+        if joined.any():
+            pairs = synapse[run[joined]], synapse[other[joined]]
+            number = int(synapse.max()) + 1
+            graph = coo_array((np.ones(len(pairs[0]), bool), pairs), shape=(number, number))
+            synapse = connected_components(graph, directed=False)[1][synapse].astype(np.int64)
+    return synapse
