@@ -112,3 +112,33 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     choices = sorted(choices)
     near = difflib.get_close_matches(word, choices, n=1, cutoff=0.7)
     return f"Did you mean '{near[0]}'?" if near else f"Choices: {', '.join(choices)}."
+
+
+@contextmanager
+def reading(where: str, remedy: str, problem: str = "cannot be read") -> Iterator[None]:
+    """Refuse a file whose library stumbles over it, as it may over a damaged one in any way.
+
+    Raises:
+        DataError: Anything but an error of ours came up inside.
+
+    >>> with reading("em.zarr", "Copy it again."):
+    ...     {}["shape"]
+    Traceback (most recent call last):
+    connectomics.errors.DataError: DataError: em.zarr: cannot be read: KeyError: 'shape'.
+      Copy it again.
+    """
+    try:
+        yield
+    except ConnectomicsError:
+        raise
+    except Exception as error:
+        raise DataError(where, f"{problem}: {_brief(error)}.", remedy) from error
+
+
+def _brief(error: Exception, *, most: int = 200) -> str:
+    """What an error of a library says, in part of a line."""
+    lines = str(error).splitlines()
+    text = lines[0].strip().rstrip(".") if lines else ""
+    if not text or isinstance(error, LookupError | AttributeError | TypeError | AssertionError):
+        text = f"{type(error).__name__}: {text}".rstrip(": ")
+    return text if len(text) <= most else f"{text[:most]} …"

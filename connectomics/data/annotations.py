@@ -10,7 +10,7 @@ import numpy as np
 
 from connectomics.data.io.hdf5_file import Place, check_stored, follow, open_file
 from connectomics.data.io.location import parse_location
-from connectomics.errors import DataError, Fault
+from connectomics.errors import DataError, Fault, reading
 
 GROUP = "annotations"
 VOLUMES = "volumes"
@@ -53,7 +53,7 @@ def read_annotations(source: str) -> Annotations:
     if not location.path.is_file():
         raise DataError(source, "no such file.", REMEDY)
     name = location.dataset or GROUP
-    with open_file(location.path, source) as file:
+    with reading(source, REMEDY), open_file(location.path, source) as file:
         group = follow(file, name, source)
         if group is None and location.dataset is None and VOLUMES in file:
             return NONE

@@ -21,8 +21,11 @@ from connectomics.data.io.header import (
 )
 from connectomics.data.io.location import Location, format_of, parse_location
 from connectomics.data.io.spacing import agree, are_reversed, doubt, voxel_size
-from connectomics.errors import DataError, warn
+from connectomics.errors import DataError, reading, warn
 from connectomics.geometry import Box, whole
+
+DAMAGED = "The file is damaged or was changed: copy or download it again."
+UNREADABLE = "It is incomplete, damaged, or not what its name says: copy or download it again."
 
 
 class LazyVolume:
@@ -83,21 +86,18 @@ class LazyVolume:
             raise ValueError(f"{box} reaches outside {self.source} of shape {self.shape}")
         channels = (slice(0, self.shape[0]),) if len(self.shape) == 4 else ()
         index = (*channels, *box.shift(self.origin).slices)
-        try:
-            return np.ascontiguousarray(self._array()[index], self.dtype)
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
-            raise DataError(
-                self.source,
-                f"cannot be read from {box.start} to {box.stop}: {error}.",
-                "The file is damaged or was changed: copy or download it again.",
-            ) from error
-        except MemoryError as error:
-            gib = np.prod([float(n) for n in (*self.shape[:-3], *box.shape)]) * self.dtype.itemsize
-            raise DataError(
-                self.source,
-                f"needs {gib / 2**30:.1f} GiB of memory to be read whole.",
-                "Read it in boxes, or use a machine with more memory.",
-            ) from error
+        problem = f"cannot be read from {box.start} to {box.stop}"
+        with reading(self.source, DAMAGED, problem):
+            try:
+                return np.ascontiguousarray(self._array()[index], self.dtype)
+            except MemoryError as error:
+                sizes = [float(n) for n in (*self.shape[:-3], *box.shape)]
+                gib = np.prod(sizes) * self.dtype.itemsize / 2**30
+                raise DataError(
+                    self.source,
+                    f"needs {gib:.1f} GiB of memory to be read whole.",
+                    "Read it in boxes, or use a machine with more memory.",
+                ) from error
 
     def crop(self, box: Box) -> LazyVolume:
         """The part inside `box` as a volume of its own, with its offset moved along.
@@ -165,13 +165,13 @@ def open_volume(source: str | Path, *, resolution: Resolution | None = None) -> 
             size is not the one given.
     """
     location = parse_location(source)
-    try:
-        header, opener = _inspect(location)
-    except OSError as error:
-        reason = error.strerror or error
-        raise DataError(
-            location.source, f"cannot be read: {reason}.", "Check the file and its permissions."
-        ) from error
+    with reading(location.source, UNREADABLE):
+        try:
+            header, opener = _inspect(location)
+        except OSError as error:
+            reason = error.strerror or error
+            remedy = "Check the file and its permissions."
+            raise DataError(location.source, f"cannot be read: {reason}.", remedy) from error
     given = None if resolution is None else voxel_size(location.source, "resolution", resolution)
     agreed = _agreed(location.source, header.resolution, given)
     if agreed is not None and (slip := doubt(agreed)):
