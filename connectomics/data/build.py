@@ -24,7 +24,7 @@ from connectomics.data.checks import (
 from connectomics.data.io import LazyVolume, open_volume, save_volume
 from connectomics.data.processing.grey_values import require_finite
 from connectomics.data.processing.normalize import ImageStatistics, image_statistics
-from connectomics.data.volumes import LabelledVolume, hold_back
+from connectomics.data.volumes import LabelledVolume, divide, hold_back
 from connectomics.errors import DataError
 from connectomics.files import atomic_path
 from connectomics.geometry import Box
@@ -131,7 +131,7 @@ def build_datamodule(section: DataSection, *, seed: int) -> PatchDataModule:
     loader, transform = section.dataloader, section.image_transform
     reject = loader.reject_sampling
     train, val = _training_volumes(section)
-    return PatchDataModule(
+    module = PatchDataModule(
         [PatchSource(*measured) for measured in train],
         [PatchSource(*measured) for measured in val],
         maker=SampleMaker(
@@ -150,6 +150,25 @@ def build_datamodule(section: DataSection, *, seed: int) -> PatchDataModule:
         cache_limit=loader.cache_limit_gib * 2**30,
         seed=seed,
     )
+    module.warnings += _narrow_gaps(section)
+    return module
+
+
+def _narrow_gaps(section: DataSection) -> list[str]:
+    """Warn of volumes whose parts for learning and validation lie nearer than a patch."""
+    if section.val is not None or section.train is None:
+        return []
+    size, warnings = section.dataloader.patch_size, []
+    for volume in _open(section.train):
+        division = divide(volume.name, volume.shape, size, section.val_fraction)
+        if division.gap < size[division.axis]:
+            warnings.append(
+                f"data.val: {volume.name} is too small to keep a patch between what is learned "
+                f"and what is held back for validation; {division.gap} voxels lie between them, "
+                "so scores of validation may be too good. Name validation volumes in data.val, or "
+                "reduce data.dataloader.patch_size."
+            )
+    return warnings
 
 
 Measured = tuple[LabelledVolume, ImageStatistics]

@@ -228,8 +228,8 @@ class PatchDataModule(pl.LightningDataModule):
             synapses,
             self.foreground_fraction,
         )
-        self.notes = explained(sampler, automatic=self.size_thres == "auto")
-        self.warnings = sliver_warning(sampler)
+        self.notes += explained(sampler, automatic=self.size_thres == "auto")
+        self.warnings += sliver_warning(sampler)
         return sampler
 
     def _threshold(self, synapses: SynapseTable | None) -> int:

@@ -10,7 +10,7 @@ from connectomics.config.schema import DataSection, SplitSection
 from connectomics.data.io import open_volume
 from connectomics.data.io.location import format_of, parse_location
 from connectomics.data.io.sections import find_sections
-from connectomics.data.volumes import held_back
+from connectomics.data.volumes import divide
 from connectomics.errors import DataError, Fault
 from connectomics.geometry import Triple
 
@@ -126,28 +126,29 @@ def _validated(section: DataSection, *, missing_ok: bool = False) -> Iterator[St
     if section.val is not None:
         yield from _stacks(section.val, missing_ok=missing_ok)
         return
-    for stack, first in _divided(section, missing_ok=missing_ok):
+    for stack, _, first in _divided(section, missing_ok=missing_ok):
         yield stack._replace(sections=stack.sections[first:], first=stack.first + first)
 
 
 def _learned(section: DataSection) -> Iterator[Stack]:
     """What is learned from; where rows are held back, that is a part of every section."""
-    for stack, first in _divided(section, missing_ok=True):
-        yield stack._replace(sections=stack.sections[: first or None])
+    for stack, stop, _ in _divided(section, missing_ok=True):
+        yield stack._replace(sections=stack.sections[:stop])
 
 
-def _divided(section: DataSection, *, missing_ok: bool) -> Iterator[tuple[Stack, int]]:
-    """Each volume of training, and the section from which on something of it is held back."""
+def _divided(section: DataSection, *, missing_ok: bool) -> Iterator[tuple[Stack, int, int]]:
+    """Each volume of training, how many sections are learned from, and the first held back."""
     size, fraction = section.dataloader.patch_size, section.val_fraction
     for stack in _stacks(section.train, missing_ok=missing_ok):
-        first = stack.shape[0]
+        stop = first = stack.shape[0]
         try:
             if section.val is None:
-                first = held_back(stack.name, stack.shape, size, fraction).start[0]
+                learned, held, _ = divide(stack.name, stack.shape, size, fraction)
+                stop, first = learned.stop[0], held.start[0]
         except DataError:
             if not missing_ok:
                 raise
-        yield stack, first
+        yield stack, stop, first
 
 
 def _stacks(split: SplitSection | None, *, missing_ok: bool = False) -> Iterator[Stack]:

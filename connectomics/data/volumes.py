@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 
@@ -116,22 +116,37 @@ class LabelledVolume:
         return replace(self, offset_nm=(z, y, x), **parts)
 
 
+class Division(NamedTuple):
+    """A training volume in two parts that do not touch.
+
+    Attributes:
+        learned: What is learned from.
+        held: What is held back to validate on.
+        axis: Along which they lie.
+    """
+
+    learned: Box
+    held: Box
+    axis: int
+
+    @property
+    def gap(self) -> int:
+        """Voxels between the parts, along the axis."""
+        return self.held.start[self.axis] - self.learned.stop[self.axis]
+
+
 def hold_back(
     volume: LabelledVolume, patch_size: Triple, fraction: float
 ) -> tuple[LabelledVolume, LabelledVolume]:
     """Split a training volume in two: one part to learn from, one to validate on.
 
-    The last sections are held back. Where patches leave too few sections for that, it is the
-    last rows, and failing that the last columns: of the axes along which both parts hold a
-    patch, the one along which least has to be held back.
-
     Args:
         volume: A volume with labels.
-        patch_size: `(z, y, x)`; both parts hold at least one patch.
-        fraction: Share to hold back, 0 to 1; more if a patch needs more.
+        patch_size: See `divide`.
+        fraction: See `divide`.
 
     Returns:
-        The part for training and the part for validation, which do not overlap.
+        The part for training and the part for validation.
 
     Raises:
         DataError: Two patches fit side by side along no axis.
@@ -139,44 +154,52 @@ def hold_back(
     >>> volume = LabelledVolume("em", MemoryVolume("em", np.zeros((20, 64, 64))))
     >>> train, val = hold_back(volume, (4, 32, 32), 0.15)
     >>> train.shape, val.shape
-    ((16, 64, 64), (4, 64, 64))
+    ((12, 64, 64), (4, 64, 64))
     """
-    box = held_back(volume.name, volume.shape, patch_size, fraction)
-    stop = [cut or length for cut, length in zip(box.start, volume.shape, strict=True)]
-    return volume.crop(Box((0, 0, 0), _triple(stop))), volume.crop(box)
+    learned, held, _ = divide(volume.name, volume.shape, patch_size, fraction)
+    return volume.crop(learned), volume.crop(held)
 
 
-def held_back(name: str, shape: Triple, patch_size: Triple, fraction: float) -> Box:
-    """The part of a volume that `hold_back` holds back.
+def divide(name: str, shape: Triple, patch_size: Triple, fraction: float) -> Division:
+    """Find the part of a volume to learn from, and the part to hold back for validation.
+
+    The last sections are held back. Where patches leave too few sections for that, it is the
+    last rows, and failing that the last columns: of the axes along which both parts hold a
+    patch, the one along which least has to be held back. What lies between the parts is left
+    out, a patch wide, so that no synapse is in both and no validation patch looks at what was
+    learned; less only where the volume has no room for it along any axis.
 
     Args:
         name: Of the volume, for the message.
         shape: `(Z, Y, X)` of the volume.
-        patch_size: See `hold_back`.
-        fraction: See `hold_back`.
+        patch_size: `(z, y, x)`; both parts hold at least one patch.
+        fraction: Share to hold back, 0 to 1; more if a patch needs more.
 
     Raises:
         DataError: Two patches fit side by side along no axis.
 
-    >>> held_back("em", (20, 64, 64), (4, 32, 32), 0.15).start
-    (16, 0, 0)
+    >>> learned, held, axis = divide("em", (20, 64, 64), (4, 32, 32), 0.15)
+    >>> learned.stop, held.start, axis
+    ((12, 64, 64), (16, 0, 0), 0)
     """
-    costs = []
+    choices = []
     for axis, (length, patch) in enumerate(zip(shape, patch_size, strict=True)):
         held = max(patch, math.ceil(fraction * length))
-        if length - held >= patch:
-            costs.append((held / length, axis, held))
-    if not costs:
+        gap = min(patch, length - held - patch)
+        if gap >= 0:
+            choices.append((1 - gap / patch, held / length, axis, held, gap))
+    if not choices:
         raise DataError(
             name,
             f"shape {shape} leaves no room to hold back a validation patch of "
             f"{patch_size} beside a training patch of the same size.",
             "Name validation volumes in data.val, or reduce data.dataloader.patch_size.",
         )
-    _, axis, held = min(costs)
-    start = [0, 0, 0]
+    _, _, axis, held, gap = min(choices)
+    start, stop = [0, 0, 0], list(shape)
     start[axis] = shape[axis] - held
-    return Box(_triple(start), shape)
+    stop[axis] = start[axis] - gap
+    return Division(Box((0, 0, 0), _triple(stop)), Box(_triple(start), shape), axis)
 
 
 def _triple(values: Sequence[int]) -> Triple:

@@ -15,7 +15,7 @@ import connectomics
 from connectomics.config.channels import channel_range
 from connectomics.config.schema import Config, SystemSection
 from connectomics.data.datamodule import PatchDataModule
-from connectomics.data.processing.build import channel_names, target_channels
+from connectomics.data.processing.build import channel_names, kinds_of_targets, target_channels
 from connectomics.errors import ConfigError
 from connectomics.models import build_loss, build_model
 from connectomics.runs import LAST
@@ -27,6 +27,7 @@ from connectomics.training.module import SynapseModule
 from connectomics.training.optimization import build_learning_rate, build_optimizer
 from connectomics.training.progress import ShowProgress
 from connectomics.training.scores import ScoredChannels
+from connectomics.training.sides import WatchSides
 from connectomics.training.stopping import StopOnSignal
 from connectomics.training.tensorboard import RunLogger
 
@@ -76,6 +77,7 @@ def scored_channels(config: Config) -> list[ScoredChannels]:
     """Find which channels of the target each activated channel was trained for."""
     outputs = config.model.out_channels
     targets = target_channels(config.data.label_transform.targets)
+    kinds = kinds_of_targets(config.data.label_transform.targets)
     scored = []
     ranges = [
         (channel_range(term.pred_slice, outputs), channel_range(term.target_slice, targets))
@@ -85,7 +87,10 @@ def scored_channels(config: Config) -> list[ScoredChannels]:
         start, stop = channel_range(spec.channels, outputs)
         if spec.activation == "softmax":
             found = [t for p, t in ranges if p == (start, stop) and t[1] - t[0] == 1]
-            scored += [ScoredChannels((start, stop), target, "softmax") for target in found[:1]]
+            scored += [
+                ScoredChannels((start, stop), target, "softmax", kinds[target[0]])
+                for target in found[:1]
+            ]
         elif spec.activation == "sigmoid":
             for channel in range(start, stop):
                 matching = [
@@ -94,7 +99,9 @@ def scored_channels(config: Config) -> list[ScoredChannels]:
                     if p[0] <= channel < p[1] and p[1] - p[0] == t[1] - t[0]
                 ]
                 scored += [
-                    ScoredChannels((channel, channel + 1), (target, target + 1), "sigmoid")
+                    ScoredChannels(
+                        (channel, channel + 1), (target, target + 1), "sigmoid", kinds[target]
+                    )
                     for target in matching[:1]
                 ]
     return scored
@@ -188,6 +195,7 @@ def build_callbacks(
             visible=monitor.progress_bar,
         )
     )
+    callbacks.append(WatchSides())
     if stopping.enabled:
         settings = stopping.model_dump(exclude={"enabled"})
         callbacks.append(

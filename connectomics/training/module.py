@@ -10,7 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from connectomics.training.optimization import LearningRate, StepScheduler
-from connectomics.training.scores import ScoredChannels, dice, dice_counts, foreground_of
+from connectomics.training.scores import (
+    ScoredChannels,
+    Sides,
+    dice,
+    dice_counts,
+    foreground_of,
+    kind_names,
+    side_counts,
+)
 
 Batch = dict[str, Tensor]
 
@@ -18,7 +26,8 @@ Batch = dict[str, Tensor]
 class SynapseModule(pl.LightningModule):
     """A network with its loss and optimizer.
 
-    Logs `train_loss`, `train_<term>` and `lr` by step; `val_loss` and `val_dice` by validation.
+    Logs `train_loss`, `train_<term>` and `lr` by step; by validation `val_loss`, `val_dice`, the
+    Dice of each channel alone (`val_dice_pre`, ...) and, with sides, `val_side_accuracy`.
 
     Args:
         network: (B, 1, Z, Y, X) images to logits (B, C, Z, Y, X), or to a list of them, finest
@@ -46,6 +55,10 @@ class SynapseModule(pl.LightningModule):
         self.build_optimizer = build_optimizer
         self.rate = rate
         self.channels = tuple(channels)
+        self.kinds = kind_names(self.channels)
+        named = "pre" in self.kinds and "post" in self.kinds
+        self.sides = (self.kinds.index("pre"), self.kinds.index("post")) if named else None
+        self.told_apart: Sides | None = None
         self.facts = dict(facts or {})
         self.began = False
         self._settings: list[dict[str, Any]] = []
@@ -68,12 +81,11 @@ class SynapseModule(pl.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Begin a new sum."""
-        kinds = sum(
-            channel.logits[1] - channel.logits[0] - (channel.activation == "softmax")
-            for channel in self.channels
-        )
+        kinds = sum(channel.kinds for channel in self.channels)
         self._loss_sum = torch.zeros(2, dtype=torch.float64, device=self.device)
         self._dice_sum = torch.zeros(2, kinds, dtype=torch.float64, device=self.device)
+        self._union_sum = torch.zeros(2, 1, dtype=torch.float64, device=self.device)
+        self._side_sum = torch.zeros(3, 3, dtype=torch.float64, device=self.device)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Add one batch to the sums, and hand the logits (B, C, Z, Y, X) to callbacks."""
@@ -84,7 +96,19 @@ class SynapseModule(pl.LightningModule):
         if self.channels:
             probability, truth = foreground_of(self.channels, logits, batch["label"])
             self._dice_sum += dice_counts(probability, truth, batch.get("mask"))
+            self._count_sides(probability, truth, batch.get("mask"))
         return logits
+
+    def _count_sides(self, probability: Tensor, truth: Tensor, weight: Tensor | None) -> None:
+        """Compare pre with post, and count the union of classes that exclude each other."""
+        if not self.sides:
+            return
+        pre, post = self.sides
+        pairs = [(probability[:, k], truth[:, k]) for k in (pre, post)]
+        self._side_sum += side_counts(pairs[0], pairs[1], weight)
+        if "union" not in self.kinds:
+            union = [(t[:, pre] + t[:, post])[:, None] for t in (probability, truth)]
+            self._union_sum += dice_counts(union[0], union[1], weight)
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores of all patches of all processes together."""
@@ -94,7 +118,21 @@ class SynapseModule(pl.LightningModule):
         self.log("val_loss", val_loss.float())
         if self.channels:
             self.log("val_dice", dice(dice_sum).float())
+        self._log_kinds(dice_sum)
         self.rate.observe(float(val_loss))
+
+    def _log_kinds(self, dice_sum: Tensor) -> None:
+        """Log what tells the channels apart, where there are several."""
+        reduce = self.trainer.strategy.reduce
+        if len(self.kinds) > 1:
+            for k, name in enumerate(self.kinds):
+                self.log(f"val_dice_{name}", dice(dice_sum[:, [k]]).float())
+        if not self.sides:
+            return
+        if "union" not in self.kinds:
+            self.log("val_dice_union", dice(reduce(self._union_sum, reduce_op="sum")).float())
+        self.told_apart = Sides.of(reduce(self._side_sum, reduce_op="sum"))
+        self.log("val_side_accuracy", self.told_apart.accuracy)
 
     def configure_optimizers(self) -> Any:
         """Build the optimizer and the schedule, which moves by step."""

@@ -261,13 +261,24 @@ def test_an_image_with_nan_is_refused():
 # Batches ------------------------------------------------------------------------------------
 
 
+def test_too_small_a_volume_for_a_gap_is_warned_about():
+    train = {"image": write("a"), "label": write("la", labels())}
+    assert build_datamodule(section(train=train), seed=0).warnings == []
+    tight = section(train=train, dataloader={"patch_size": (5, 16, 16)})
+    (warning,) = build_datamodule(tight, seed=0).warnings
+    assert "a is too small to keep a patch between" in warning
+    val = {"image": "a.h5", "label": "la.h5"}
+    apart = section(train=train, val=val, dataloader={"patch_size": (5, 16, 16)})
+    assert build_datamodule(apart, seed=0).warnings == []
+
+
 def test_validation_is_held_back_from_training():
     train = {"image": write("a"), "label": write("la", labels())}
     module = build_datamodule(section(train=train), seed=0)
     learn, look = module.train[0].volume, module.val[0].volume
-    assert (learn.shape, look.shape) == ((9, 40, 40), (3, 40, 40))
+    assert (learn.shape, look.shape) == ((6, 40, 40), (3, 40, 40))
     whole = open_split(SplitSection(image=("a.h5",)), "")[0].image.read()
-    np.testing.assert_array_equal(learn.image.read(), whole[:9])
+    np.testing.assert_array_equal(learn.image.read(), whole[:6])
     np.testing.assert_array_equal(look.image.read(), whole[9:])
     assert module.train[0].statistics == module.val[0].statistics == image_statistics(whole)
 

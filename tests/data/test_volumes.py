@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectomics.data.volumes import LabelledVolume, MemoryVolume, hold_back
+from connectomics.data.volumes import LabelledVolume, MemoryVolume, divide, hold_back
 from connectomics.errors import DataError
 from connectomics.geometry import Box
 
@@ -30,11 +30,13 @@ def test_a_crop_goes_through_all_parts():
 @pytest.mark.parametrize(
     ("shape", "patch", "train", "val"),
     [
-        ((100, 64, 64), (8, 32, 32), (85, 64, 64), (15, 64, 64)),  # the last sections
-        ((20, 512, 512), (8, 64, 64), (20, 435, 512), (20, 77, 512)),  # fewer rows than sections
-        ((8, 60, 200), (8, 32, 32), (8, 60, 168), (8, 60, 32)),  # only columns are left
+        ((100, 64, 64), (8, 32, 32), (77, 64, 64), (15, 64, 64)),  # the last sections
+        ((20, 512, 512), (8, 64, 64), (20, 371, 512), (20, 77, 512)),  # fewer rows than sections
+        ((8, 60, 200), (8, 32, 32), (8, 60, 136), (8, 60, 32)),  # only columns are left
+        ((20, 90, 90), (8, 32, 32), (20, 32, 90), (20, 32, 90)),  # no room for a whole gap
+        ((11, 100, 100), (4, 32, 32), (11, 36, 100), (11, 32, 100)),  # room for one in y
     ],
-    ids=["z", "y", "x"],
+    ids=["z", "y", "x", "a narrow gap", "a gap elsewhere"],
 )
 def test_what_is_held_back(shape, patch, train, val):
     learn, look = hold_back(numbered(shape), patch, 0.15)
@@ -47,7 +49,7 @@ def test_what_is_held_back(shape, patch, train, val):
     st.tuples(*[st.integers(1, 12)] * 3), st.tuples(*[st.integers(1, 5)] * 3), st.floats(0.01, 0.99)
 )
 @settings(max_examples=100, deadline=None)
-def test_the_parts_make_up_the_volume_and_hold_a_patch_each(shape, patch, fraction):
+def test_the_parts_hold_a_patch_each_and_keep_a_patch_between_them(shape, patch, fraction):
     shape = tuple(max(pair) for pair in zip(shape, patch, strict=True))
     volume = numbered(shape)
     room = any(
@@ -58,7 +60,15 @@ def test_the_parts_make_up_the_volume_and_hold_a_patch_each(shape, patch, fracti
         with pytest.raises(DataError, match="leaves no room"):
             hold_back(volume, patch, fraction)
         return
+    learned, held, axis = divide("em", volume.shape, patch, fraction)
     parts = hold_back(volume, patch, fraction)
-    voxels = np.concatenate([part.image.read().ravel() for part in parts])
-    assert sorted(voxels) == list(range(voxels.size)) == list(range(int(np.prod(shape))))
+    assert [part.shape for part in parts] == [learned.shape, held.shape]
     assert all(p <= n for part in parts for p, n in zip(patch, part.shape, strict=True))
+    others = [a for a in range(3) if a != axis]
+    assert all(learned.shape[a] == held.shape[a] == shape[a] for a in others)
+    assert held.stop[axis] == shape[axis]
+    between = held.start[axis] - learned.stop[axis]
+    assert between == patch[axis] or (0 <= between < patch[axis] == learned.shape[axis])
+    sizes = [max(p, int(np.ceil(fraction * n))) for p, n in zip(patch, shape, strict=True)]
+    if any(n - held - p >= p for p, n, held in zip(patch, shape, sizes, strict=True)):
+        assert between == patch[axis]

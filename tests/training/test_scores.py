@@ -6,7 +6,15 @@ import pytest
 import torch
 
 from connectomics.training.build import scored_channels
-from connectomics.training.scores import ScoredChannels, dice, dice_counts, foreground_of
+from connectomics.training.scores import (
+    ScoredChannels,
+    Sides,
+    dice,
+    dice_counts,
+    foreground_of,
+    kind_names,
+    side_counts,
+)
 
 
 def test_sigmoid_channels_are_questions():
@@ -85,3 +93,44 @@ def test_channels_without_a_known_loss_are_not_scored(make_config):
         inference={"model": {"channel_activations": [{"channels": "0:3", "activation": "none"}]}}
     )
     assert scored_channels(config) == []
+
+
+@pytest.mark.parametrize(
+    ("exclusive", "names"), [(False, ["pre", "post", "union"]), (True, ["pre", "post"])]
+)
+def test_kinds_have_the_names_of_the_target(make_config, exclusive, names):
+    target = {"name": "polarity", "kwargs": {"exclusive": exclusive}}
+    losses = {"losses": [{"function": "WeightedCE"}]} if exclusive else {}
+    config = make_config(model={"loss": losses}, data={"label_transform": {"targets": [target]}})
+    assert kind_names(scored_channels(config)) == names
+
+
+def test_two_kinds_of_one_name_are_numbered():
+    one = ScoredChannels((0, 1), (0, 1), "sigmoid", ("synapse",))
+    assert kind_names([one, one, one]) == ["synapse", "synapse_2", "synapse_3"]
+
+
+def row(*values: float) -> torch.Tensor:
+    return torch.tensor(values).reshape(1, 1, 1, -1)
+
+
+def test_sides_by_hand():
+    """Voxels: two pre, one that is both, one post, one of neither, one that does not count."""
+    pre = row(0.9, 0.2, 0.9, 0.6, 0.7, 0.9), row(1, 1, 1, 0, 0, 0)
+    post = row(0.6, 0.3, 0.1, 0.8, 0.1, 0.9), row(0, 0, 1, 1, 0, 1)
+    mask = row(1, 1, 1, 1, 1, 0)[:, None]
+    counts = side_counts(pre, post, mask)
+    assert counts.tolist() == [[1, 2, 4], [1, 1, 2], [2, 0, 0]]
+    sides = Sides.of(counts)
+    assert sides == Sides(0.75, 2 / 3, 2.0, 2.0)
+
+
+def test_sides_that_are_equal_are_never_right():
+    p, pre, post = row(0.9, 0.9), row(1, 0), row(0, 1)
+    sides = Sides.of(side_counts((p, pre), (p, post)))
+    assert (sides.accuracy, sides.shared) == (0.0, 1.0)
+
+
+def test_no_sides_to_tell_apart():
+    empty = row(0, 0)
+    assert all(map(math.isnan, Sides.of(side_counts((empty, empty), (empty, row(1, 0))))))

@@ -98,7 +98,8 @@ class DataloaderSection(Section):
 class DataSection(Section):
     """Everything between the files and the network's input.
 
-    Without `val`, the last `val_fraction` of the training volumes is held back for validation.
+    Without `val`, the last `val_fraction` of the training volumes is held back for validation, and
+    a patch before it is left out.
     `augmentation` holds settings by name; null switches one off.
     """
 

@@ -89,6 +89,15 @@ def channel_names(specs: Sequence[TargetSpec]) -> list[str]:
     return names
 
 
+def kinds_of_targets(specs: Sequence[TargetSpec]) -> list[tuple[str, ...]]:
+    """Name the kinds of foreground that each channel of the targets tells apart."""
+    kinds: list[tuple[str, ...]] = []
+    for spec in specs:
+        names = channel_names([spec])
+        kinds += [tuple(names[1:])] if "background" in names else [(name,) for name in names]
+    return kinds
+
+
 def _concatenate(
     functions: Sequence[Callable[[NDArray[Any]], NDArray[np.float32]]], label: NDArray[Any]
 ) -> NDArray[np.float32]:

@@ -1,0 +1,70 @@
+"""Whether training ends before pre and post have parted."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytorch_lightning as pl
+from tqdm import tqdm
+
+from connectomics.training.module import SynapseModule
+from connectomics.training.scores import Sides
+
+EMPTY = 0.01
+"""A side of which less is found, of what there is, is empty."""
+
+EQUAL = 0.8
+"""Sides that share more of their voxels (Dice) are one."""
+
+REMEDY = (
+    "The union is found first, and the sides part later: train longer (optimization.max_steps), "
+    "let more patches lie on synapses (data.dataloader.foreground_fraction=0.6), or give "
+    "foreground more weight (WeightedBCEWithLogitsLoss with kwargs: {pos_weight: 2})."
+)
+
+
+def collapse(sides: Sides) -> str | None:
+    """Say what is wrong with the sides, if anything.
+
+    >>> collapse(Sides(accuracy=0.5, shared=0.93, pre=0.8, post=0.9))
+    'pre and post fire together: they share 93 % of their voxels'
+    """
+    empty = [name for name in ("pre", "post") if getattr(sides, name) < EMPTY]
+    if empty:
+        return f"the network finds next to nothing that is {' or '.join(empty)}"
+    if sides.shared > EQUAL:
+        return f"pre and post fire together: they share {sides.shared * 100:.0f} % of their voxels"
+    return None
+
+
+class WatchSides(pl.Callback):
+    """Warns, once, of sides that are empty or equal at a time when they should have parted.
+
+    Every training goes through that, so it is said when three validations in a row have found it
+    and a quarter of the steps is done, or two at the end of training.
+    """
+
+    def __init__(self) -> None:
+        self._times = 0
+        self._warned = False
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look at the latest counts."""
+        assert isinstance(pl_module, SynapseModule)
+        sides, step, steps = pl_module.told_apart, trainer.global_step, trainer.max_steps
+        problem = collapse(sides) if sides else None
+        self._times = self._times + 1 if problem else 0
+        due = (self._times >= 3 and step >= steps / 4) or (self._times >= 2 and step >= steps)
+        if problem and due and not self._warned and trainer.is_global_zero:
+            self._warned = True
+            text = f"train: warning: after {step:,} of {steps:,} steps {problem}. {REMEDY}"
+            tqdm.write(text, file=sys.stderr)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run has to know."""
+        return {"times": self._times, "warned": self._warned}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on counting."""
+        self._times, self._warned = state_dict["times"], state_dict["warned"]

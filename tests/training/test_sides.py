@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from connectomics.training import fit
+from connectomics.training.module import SynapseModule
+from connectomics.training.scores import Sides
+from connectomics.training.sides import WatchSides, collapse
+
+GOOD = Sides(0.95, 0.1, 0.9, 1.1)
+EQUAL = Sides(0.5, 0.97, 0.9, 0.9)
+EMPTY = Sides(0.6, 0.0, 0.0, 0.8)
+
+
+@pytest.mark.parametrize(
+    ("sides", "problem"),
+    [
+        (GOOD, None),
+        (EQUAL, "fire together: they share 97 %"),
+        (EMPTY, "next to nothing that is pre"),
+        (Sides(0.5, float("nan"), 0.0, 0.0), "next to nothing that is pre or post"),
+        (Sides(*[float("nan")] * 4), None),
+    ],
+)
+def test_what_is_wrong(sides, problem):
+    found = collapse(sides)
+    assert (found is None) if problem is None else (problem in (found or ""))
+
+
+def said(capsys: pytest.CaptureFixture[str], course: list[Sides], steps: list[int]) -> str:
+    watch, module = WatchSides(), SynapseModule.__new__(SynapseModule)
+    for sides, step in zip(course, steps, strict=True):
+        object.__setattr__(module, "told_apart", sides)
+        trainer: Any = SimpleNamespace(global_step=step, max_steps=100, is_global_zero=True)
+        watch.on_validation_end(cast("Any", trainer), module)
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("course", "steps", "times"),
+    [
+        ([EQUAL] * 3, [5, 10, 15], 0),  # too early to say
+        ([EQUAL] * 5, [10, 20, 30, 40, 50], 1),  # and only once
+        ([EQUAL, EQUAL, GOOD, EQUAL, EQUAL], [10, 30, 50, 60, 70], 0),  # they part
+        ([GOOD, EMPTY, EMPTY], [40, 80, 100], 1),
+        ([GOOD, GOOD, EMPTY], [40, 80, 100], 0),
+    ],
+)
+def test_when_it_is_said(capsys, course, steps, times):
+    text = said(capsys, course, steps)
+    assert text.count("train: warning: after") == times
+    assert text.count("data.dataloader.foreground_fraction=0.6") == times
+
+
+def test_scores_of_each_channel_are_logged(make_config, tmp_path, capsys):
+    result = fit(make_config(), tmp_path)
+    names = {"val_dice_pre", "val_dice_post", "val_dice_union", "val_side_accuracy"}
+    assert names <= result.metrics.keys()
+    assert "val_side_accuracy 0." in capsys.readouterr().err
+
+
+def test_classes_that_exclude_each_other_have_a_union_too(make_config, tmp_path):
+    target = {"name": "polarity", "kwargs": {"exclusive": True}}
+    config = make_config(
+        model={"loss": {"losses": [{"function": "WeightedCE"}]}},
+        data={"label_transform": {"targets": [target]}},
+        optimization={"max_steps": 40, "n_steps_per_epoch": 40, "optimizer": {"lr": 0.02}},
+    )
+    metrics = fit(config, tmp_path).metrics
+    assert metrics["val_dice"] == pytest.approx(
+        (metrics["val_dice_pre"] + metrics["val_dice_post"]) / 2
+    )
+    assert metrics["val_dice_union"] > 0.2
+    assert metrics["val_side_accuracy"] >= 0.5
