@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import shutil
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from connectomics.data.augmentation import Augmenter
@@ -29,6 +34,11 @@ from connectomics.data.synapse_table import SynapseTable
 from connectomics.process.signals import ignore_group_signals
 
 LINUX = sys.platform == "linux"
+SHARED_MEMORY = Path("/dev/shm")
+AMPLE = 2**34
+"""Bytes of shared memory with which nobody has to reckon."""
+
+logger = logging.getLogger(__name__)
 
 
 class StepSampler(Sampler[list[int]]):
@@ -190,6 +200,7 @@ class PatchDataModule(pl.LightningDataModule):
         return DataLoader(
             self._datasets[0],
             batch_sampler=sampler,
+            collate_fn=self._collate(),
             num_workers=self.num_workers,
             pin_memory=self.trainer.strategy.root_device.type == "cuda",
             worker_init_fn=start_worker,
@@ -198,6 +209,12 @@ class PatchDataModule(pl.LightningDataModule):
             multiprocessing_context="fork" if LINUX and self.num_workers else None,
             generator=torch.Generator(),  # or it would draw from the generator of the weights
         )
+
+    def on_before_batch_transfer(
+        self, batch: Mapping[str, Tensor | np.ndarray], dataloader_idx: int
+    ) -> dict[str, Tensor]:
+        """Make tensors of what came through a pipe."""
+        return {name: torch.as_tensor(values) for name, values in batch.items()}
 
     def val_dataloader(self) -> DataLoader[Sample]:
         """The share of the fixed patches that falls to this process."""
@@ -237,6 +254,24 @@ class PatchDataModule(pl.LightningDataModule):
             return self.size_thres
         return synapses.small if synapses else 0
 
+    def _collate(self) -> Callable[[list[Sample]], Any] | None:
+        """How workers hand over batches: in shared memory, if that holds those on their way."""
+        assert self._datasets is not None
+        if not self.num_workers or not SHARED_MEMORY.is_dir():
+            return None
+        free = shutil.disk_usage(SHARED_MEMORY).free
+        if free > AMPLE:
+            return None
+        sample = sum(values.nbytes for values in self._datasets[0][0].values())
+        if free > (2 * self.num_workers + 2) * self.batch_size * sample:
+            return None
+        logger.warning(
+            "%s has only %d MB free. Patches pass through pipes instead, which is slower. "
+            "A container gets more shared memory with --shm-size.",
+            *(SHARED_MEMORY, free >> 20),
+        )
+        return batch_of_arrays
+
     def _steps_done(self) -> int:
         return self.trainer.global_step if self.trainer else 0
 
@@ -244,6 +279,11 @@ class PatchDataModule(pl.LightningDataModule):
         """The volumes in memory, if they and their tables may take so much of it."""
         needed = sum(source.nbytes for source in sources)
         return [source.cached() if needed <= self.cache_limit else source for source in sources]
+
+
+def batch_of_arrays(samples: Sequence[Sample]) -> dict[str, np.ndarray]:
+    """Put samples together without shared memory, in which tensors of workers lie."""
+    return {name: np.stack([sample[name].numpy() for sample in samples]) for name in samples[0]}
 
 
 def start_worker(number: int) -> None:

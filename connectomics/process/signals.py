@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from types import FrameType
-from typing import Any
+from types import CodeType, FrameType
+from typing import Any, TypeVar
 
 Handler = Callable[[int, FrameType | None], Any]
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 """Clusters send SIGTERM or SIGUSR1 before they kill; a terminal that closes sends SIGHUP."""
+
+MOMENT = 0.01
+"""Seconds after which a signal is sent again that came when nothing may be broken off."""
 
 
 class Stopped(SystemExit):
@@ -45,12 +50,36 @@ def stopping() -> Iterator[None]:
     """
 
     def stop(number: int, frame: FrameType | None) -> None:
-        del frame
+        if _is_unbroken(frame):
+            again = threading.Timer(MOMENT, os.kill, (os.getpid(), number))
+            again.daemon = True
+            again.start()
+            return
         raise Stopped(number)
 
     ignored = {n for n in STOPPING if signal.getsignal(n) is signal.SIG_IGN}
     with listening(stop, [number for number in STOPPING if number not in ignored]):
         yield
+
+
+def unbroken(function: _F) -> _F:
+    """Mark a function that must not be left by a signal, for what calls it takes no exceptions.
+
+    While it is on the way, `stopping` waits a moment.
+    """
+    _UNBROKEN.add(function.__code__)
+    return function
+
+
+_UNBROKEN: set[CodeType] = set()
+
+
+def _is_unbroken(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code in _UNBROKEN:
+            return True
+        frame = frame.f_back
+    return False
 
 
 @contextmanager

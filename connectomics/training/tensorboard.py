@@ -3,38 +3,77 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from pytorch_lightning.loggers import TensorBoardLogger
-
-from connectomics.files import writing_to
+from pytorch_lightning.loggers.logger import (
+    DummyExperiment,  # pyright: ignore[reportPrivateImportUsage]
+)
 
 
 class RunLogger(TensorBoardLogger):
     """TensorBoard files in one folder of the run, with the optimizer step as their only axis.
 
-    A disk that cannot be written is a `DataError`, here as elsewhere.
+    A disk that cannot be written costs the curves from there on, which is said once, and not the
+    training.
     """
+
+    lost = False
+
+    @property
+    def experiment(self) -> Any:
+        """What writes; in processes but the first, and after a failure, nothing does."""
+        threading.excepthook = _excepthook
+        if not self.lost:
+            try:
+                return super().experiment
+            except OSError as error:
+                self._give_up(error)
+        return DummyExperiment()
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Write scalars, but not Lightning's own epoch, of which a run here has only one."""
         kept = {name: value for name, value in metrics.items() if name != "epoch"}
         if kept:
-            with writing_to(self.log_dir):
-                super().log_metrics(kept, step)
+            self._try(lambda: super(RunLogger, self).log_metrics(kept, step))
 
     def log_picture(self, name: str, picture: np.ndarray, step: int) -> None:
         """Write a (height, width, 3) uint8 picture; in processes but the first, do nothing."""
-        with writing_to(self.log_dir):
-            self.experiment.add_image(name, picture, step, dataformats="HWC")
+        self._try(lambda: self.experiment.add_image(name, picture, step, dataformats="HWC"))
 
     def save(self) -> None:
         """Bring everything to the disk; the run folder holds the config already."""
-        with writing_to(self.log_dir):
-            self.experiment.flush()
+        self._try(lambda: self.experiment.flush())
 
     def finalize(self, status: str) -> None:
-        """Close the files. If that fails, the error that ended the run is the one to hear of."""
-        with contextlib.suppress(OSError):
+        """Close the files."""
+        with contextlib.suppress(OSError):  # if that fails, it has been said, or hardly matters
             super().finalize(status)
+
+    def _try(self, write: Callable[[], object]) -> None:
+        if not self.lost:
+            try:
+                write()
+            except OSError as error:
+                self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        self.lost = True
+        print(
+            f"train: warning: {self.log_dir} cannot be written: {error.strerror or error}.\n"
+            "  Training goes on without TensorBoard. Free some space, for checkpoints too.",
+            file=sys.stderr,
+        )
+
+
+_others = threading.excepthook
+
+
+def _excepthook(arguments: threading.ExceptHookArgs) -> None:
+    """Pass over what ends TensorBoard's own thread: its next write raises it again."""
+    if not issubclass(arguments.exc_type, OSError):
+        _others(arguments)

@@ -107,6 +107,22 @@ def test_batches_are_the_same_with_any_number_of_workers(source):
             assert torch.equal(one["image"], other["image"])
 
 
+def test_where_shared_memory_is_small_batches_pass_through_pipes(source, monkeypatch, caplog):
+    """As in a container: there its 64 MB would end a worker by SIGBUS."""
+    alone = batches(module_of(source))
+    sample = sum(values.nbytes for values in module_of(source)._datasets[0][0].values())
+    usage = SimpleNamespace(free=(2 * 1 + 2) * 2 * sample)
+    monkeypatch.setattr("connectomics.data.datamodule.shutil.disk_usage", lambda path: usage)
+    module = module_of(source, num_workers=1)
+    helped = batches(module)
+    assert {type(values) for batch in helped for values in batch.values()} == {np.ndarray}
+    for one, other in zip(alone, helped, strict=True):
+        assert torch.equal(one["image"], module.on_before_batch_transfer(other, 0)["image"])
+    assert "--shm-size" in caplog.text
+    usage.free += 1
+    assert type(batches(module)[0]["image"]) is torch.Tensor
+
+
 def test_a_resumed_run_begins_where_it_stood(source):
     module = module_of(source)
     whole = batches(module)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import resource
 
 import h5py
 import numpy as np
@@ -250,3 +251,19 @@ def test_faults_of_exports(monkeypatch):
     assert fault.where == "exports[1]"
     assert 'pip install "connectomics[parquet]"' in fault.remedy
     assert check_exports([], "exports", encoding="instance") == []
+
+
+def test_cremi_on_a_full_disk(tmp_path, table):
+    """HDF5 alone would take the process down at its end."""
+    path = tmp_path / "synapses.h5"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    write_cremi(table, path)
+    before = path.read_bytes()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+    try:
+        with pytest.raises(DataError, match=r"synapses\.h5: cannot be written"):
+            write_cremi(table, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]

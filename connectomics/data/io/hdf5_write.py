@@ -16,6 +16,7 @@ from connectomics.data.io.hdf5 import encode_attribute
 from connectomics.data.io.header import Header
 from connectomics.data.io.location import Location
 from connectomics.errors import DataError
+from connectomics.process.signals import unbroken
 
 DEFAULT_DATASET = "main"
 
@@ -30,6 +31,7 @@ class FailSafeFile(io.FileIO):
 
     failure: OSError | None = None
 
+    @unbroken
     def write(self, data: Any, /) -> int:
         """Write all of `data`, unless an earlier write failed."""
         rest = memoryview(data).cast("B")
@@ -41,6 +43,7 @@ class FailSafeFile(io.FileIO):
                 self.failure = error
         return length
 
+    @unbroken
     def truncate(self, size: int | None = None, /) -> int:
         """Set the file's length, unless an earlier write failed."""
         if self.failure is None:
@@ -77,12 +80,26 @@ def create(
     name = location.dataset or DEFAULT_DATASET
     if location.dataset is not None and location.path.exists():
         shutil.copyfile(location.path, temporary)
-    stream = FailSafeFile(temporary, "r+" if temporary.exists() else "w+")
+    with write_file(temporary) as (file, check):
+        if name in file:
+            del file[name]
+        yield _create_dataset(file, name, location.source, header), check
+
+
+@contextmanager
+def write_file(path: Path) -> Iterator[tuple[h5py.File, Callable[[], None]]]:
+    """Open a file, or make it, such that a full disk is an error like any other.
+
+    Yields:
+        The file, and a function that raises if the disk refused something.
+
+    Raises:
+        OSError: The disk did not take all of it.
+    """
+    stream = FailSafeFile(path, "r+" if path.exists() else "w+")
     try:
-        with h5py.File(stream, "r+" if temporary.stat().st_size else "w") as file:
-            if name in file:
-                del file[name]
-            yield _create_dataset(file, name, location.source, header), stream.check
+        with h5py.File(stream, "r+" if path.stat().st_size else "w") as file:
+            yield file, stream.check
     except (OSError, RuntimeError) as error:
         raise stream.failure or error from None
     finally:

@@ -65,6 +65,8 @@ class LazyVolume:
         self.gaps = header.gaps
         self.placed = header.placed
         self.origin = (0, 0, 0)
+        self._file = location.path
+        self._bytes = _size_of(location.path)
         self._opener = opener
         self._opened: tuple[int, ArrayLike, Callable[[], None]] | None = None
 
@@ -89,7 +91,10 @@ class LazyVolume:
         problem = f"cannot be read from {box.start} to {box.stop}"
         with reading(self.source, DAMAGED, problem):
             try:
-                return np.ascontiguousarray(self._array()[index], self.dtype)
+                self._require_whole()  # before: reading past the end of a mapped file kills
+                values = np.ascontiguousarray(self._array()[index], self.dtype)
+                self._require_whole()  # and after: past the end of its file HDF5 reads zeros
+                return values
             except MemoryError as error:
                 sizes = [float(n) for n in (*self.shape[:-3], *box.shape)]
                 gib = np.prod(sizes) * self.dtype.itemsize / 2**30
@@ -126,6 +131,12 @@ class LazyVolume:
         if self._opened is not None and self._opened[0] == os.getpid():
             self._opened[2]()
         self._opened = None
+
+    def _require_whole(self) -> None:
+        """Notice that somebody cuts the file short or takes it away while it is in use."""
+        now = _size_of(self._file)
+        if now < self._bytes:
+            raise OSError(f"the file had {self._bytes} bytes when it was opened, and has {now}")
 
     def _array(self) -> ArrayLike:
         # A handle must not be shared with a forked process: both would move one file position.
@@ -202,6 +213,11 @@ def _inspect(location: Location) -> tuple[Header, Opener]:
         case "sections":
             from connectomics.data.io import sections as reader
     return reader.inspect(location)
+
+
+def _size_of(path: Path) -> int:
+    """The bytes of a file; 0 for a folder, and for what is not there."""
+    return path.stat().st_size if path.is_file() else 0
 
 
 def _agreed(source: str, stated: Resolution | None, given: Resolution | None) -> Resolution | None:

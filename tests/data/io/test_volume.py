@@ -301,3 +301,13 @@ def test_a_part_knows_where_it_begins_and_in_which_dataset(tmp_path: Path) -> No
         assert (volume.origin, part.origin) == ((0, 0, 0), (2, 3, 3))
     save_volume(tmp_path / "em.tif", np.zeros((4, 8, 8), np.uint8))
     assert open_volume(tmp_path / "em.tif").dataset == ""
+
+
+@pytest.mark.parametrize("name", ["em.h5", "em.tif"])
+def test_a_file_that_is_cut_short_while_it_is_read(sources: dict[str, Path], name: str) -> None:
+    """HDF5 would read zeros there, and a mapped file take the process down."""
+    with open_volume(sources[name]) as volume:
+        volume.read()
+        os.truncate(sources[name], sources[name].stat().st_size - 500)
+        with pytest.raises(DataError, match="bytes when it was opened, and has"):
+            volume.read(Box((6, 0, 0), (7, 2, 2)))
