@@ -6,14 +6,19 @@ when it is complete, so an interrupted run leaves no half file under a final nam
 
 from __future__ import annotations
 
+import io
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING, Any
 
 from connectomics.errors import DataError
+from connectomics.process.signals import unbroken
+
+if TYPE_CHECKING:
+    import h5py
 
 try:
     import fcntl
@@ -100,6 +105,67 @@ def _hold(lock: IO[str]) -> bool:
     except OSError:
         return False
     return True
+
+
+class FailSafeFile(io.FileIO):
+    """A file that remembers the first write the disk refused and lets the rest fall through.
+
+    HDF5 cannot close a file whose last blocks do not fit: its handle stays open half-written and
+    the process dies of a segmentation fault at exit (HDF5 2.0, disk full or quota reached). So
+    HDF5 is told that all went well, and whoever opened the file asks `failure` afterwards.
+    """
+
+    failure: OSError | None = None
+
+    @unbroken
+    def write(self, data: Any, /) -> int:
+        """Write all of `data`, unless an earlier write failed."""
+        rest = memoryview(data).cast("B")
+        length = len(rest)
+        while rest and self.failure is None:
+            try:
+                rest = rest[super().write(rest) :]
+            except OSError as error:
+                self.failure = error
+        return length
+
+    @unbroken
+    def truncate(self, size: int | None = None, /) -> int:
+        """Set the file's length, unless an earlier write failed."""
+        if self.failure is None:
+            try:
+                return super().truncate(size)
+            except OSError as error:
+                self.failure = error
+        return size or 0
+
+    def check(self) -> None:
+        """Raise what went wrong, if anything did."""
+        if self.failure is not None:
+            raise self.failure
+
+
+@contextmanager
+def write_hdf5(path: Path) -> Iterator[tuple[h5py.File, Callable[[], None]]]:
+    """Open a file, or make it, such that a full disk is an error like any other.
+
+    Yields:
+        The file, and a function that raises if the disk refused something.
+
+    Raises:
+        OSError: The disk did not take all of it.
+    """
+    import h5py
+
+    stream = FailSafeFile(path, "r+" if path.exists() else "w+")
+    try:
+        with h5py.File(stream, "r+" if path.stat().st_size else "w") as file:
+            yield file, stream.check
+    except (OSError, RuntimeError) as error:
+        raise stream.failure or error from None
+    finally:
+        stream.close()
+    stream.check()
 
 
 @contextmanager

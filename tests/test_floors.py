@@ -14,13 +14,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 FLOORS = {
-    "connectomics.errors": 1,
+    "connectomics.errors": 0,
     "connectomics.config": 2,
     "connectomics.geometry": 2,
     "connectomics.files": 2,
     "connectomics.compiling": 2,
     "connectomics.digests": 2,
-    "connectomics.process": 2,
+    "connectomics.process": 1,
     "connectomics.data": 3,
     "connectomics.models": 3,
     "connectomics.decoding": 3,

@@ -13,7 +13,7 @@ import numpy as np
 
 from connectomics.decoding.table import COLUMN_TYPES, TABLE_COLUMNS
 from connectomics.errors import DataError, Fault, did_you_mean
-from connectomics.files import atomic_path
+from connectomics.files import atomic_path, write_hdf5
 from connectomics.geometry import nm_to_voxel
 
 if TYPE_CHECKING:
@@ -241,8 +241,6 @@ def write_cremi(
     """
     import h5py
 
-    from connectomics.data.io.hdf5_write import write_file
-
     ids, types, locations = [], [], []
     for side, before in (("pre", 1), ("post", 0)):
         rows = _with_side(table, side)
@@ -251,7 +249,7 @@ def write_cremi(
         locations.append(_points(rows, side) - np.asarray(offset_nm, float))
     paired = _column(table, "synapse_id")[_column(table, "side") == "paired"].astype(np.uint64)
     partners = np.stack([2 * paired - np.uint64(1), 2 * paired], axis=1)
-    with atomic_path(path) as temporary, write_file(temporary) as (file, _):
+    with atomic_path(path) as temporary, write_hdf5(temporary) as (file, _):
         file.attrs["file_format"] = "0.2"
         group = file.create_group("annotations")
         group.attrs["offset"] = np.asarray(offset_nm, float)

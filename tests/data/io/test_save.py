@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from connectomics.data.io import create_volume, open_volume, read_volume, save_volume
-from connectomics.data.io.hdf5_write import FailSafeFile
 from connectomics.errors import DataError
+from connectomics.files import FailSafeFile
 from connectomics.geometry import Box, block_boxes
 
 Image = NDArray[np.uint8]
