@@ -9,6 +9,8 @@ from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from connectomics.config.dotted import format_path, leaves
+from connectomics.config.yaml_text import shorten
 from connectomics.errors import Fault, did_you_mean
 
 
@@ -69,7 +71,15 @@ def _type_hints(function: Callable[..., Any]) -> dict[str, Any]:
         return {}
 
 
+LARGEST = 1e15
+"""No setting counts or measures more, in whatever unit."""
+
+
 def _check_value(where: str, value: Any, hint: Any) -> list[Fault]:
+    for path, number in leaves(value):
+        if isinstance(number, int | float) and not abs(number) <= LARGEST:
+            at = f"{where}{format_path(path)}"
+            return [Fault(at, f"{shorten(number)} is no number that it could use.")]
     if hint is Any:
         return []
     adapter = TypeAdapter(hint, config=None if _has_config(hint) else _ARBITRARY)
@@ -77,7 +87,7 @@ def _check_value(where: str, value: Any, hint: Any) -> list[Fault]:
         # The function gets the value as it is, so "0.5" is no number; yet a list is a tuple.
         adapter.validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
-        return [Fault(where, f"{value!r} does not fit: {error.errors()[0]['msg']}.")]
+        return [Fault(where, f"{shorten(value)} does not fit: {error.errors()[0]['msg']}.")]
     return []
 
 

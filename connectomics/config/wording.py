@@ -22,6 +22,7 @@ EXPECTED = {
     "literal_error": "{expected}",
     "too_short": "a list of at least {min_length}",
     "too_long": "a list of {max_length}",
+    "string_too_long": "text of {max_length} characters at most",
     "finite_number": "a finite number",
     "int": "a whole number",
     "float": "a number",
@@ -38,7 +39,7 @@ FILE_KEYS = ("truth", "prediction", "table", "labels", "output")
 
 PATTERNS = {
     CHANNELS_PATTERN: "a channel or a range such as '0:3'",
-    FILE_NAME_PATTERN: "a name without slashes",
+    FILE_NAME_PATTERN: "a name without slashes, and not of dots alone",
 }
 
 
@@ -76,9 +77,14 @@ def fault_of(
 
 def _expectation(detail: ErrorDetails) -> str:
     """What would have fitted."""
-    context = detail.get("ctx", {})
+    context = {
+        name: int(bound) if isinstance(bound, float) and bound.is_integer() else bound
+        for name, bound in detail.get("ctx", {}).items()
+    }
     if detail["type"] == "string_pattern_mismatch":
         return PATTERNS[context["pattern"]]
+    if detail["type"] == "too_long" and context["max_length"] > 3:
+        return f"a list of {context['max_length']} at most"
     for kind, words in EXPECTED.items():
         if detail["type"].startswith(kind):
             return words.format(**context)

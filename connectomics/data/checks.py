@@ -52,10 +52,13 @@ def check_settings(section: DataSection) -> list[Fault]:
     from connectomics.data.augmentation import check_augmentation
     from connectomics.data.processing.build import check_targets
 
-    return [
-        *check_targets(section.label_transform.targets),
-        *check_augmentation(section.augmentation),
-    ]
+    faults = check_targets(section.label_transform.targets)
+    faults += check_augmentation(section.augmentation)
+    for name in ("train", "val", "test"):
+        split: SplitSection | None = getattr(section, name)
+        if split is not None and split.phantom is not None:
+            faults += phantom_faults(split.phantom, f"data.{name}.phantom")
+    return faults
 
 
 def training_faults(section: DataSection) -> list[Fault]:
@@ -111,11 +114,24 @@ def split_faults(
 def _phantom_faults(
     split: SplitSection, phantom: PhantomSection, where: str, patch_size: Triple | None
 ) -> list[Fault]:
-    from connectomics.data.phantom import make_phantom
-
     place = f"{where}.phantom"
-    kwargs = check_kwargs(f"{place}.kwargs", make_phantom, phantom.kwargs, skip=("shape", "seed"))
-    return kwargs + _extent_faults(split, place, phantom.shape, where, patch_size)
+    settings = phantom_faults(phantom, place)
+    return settings + _extent_faults(split, place, phantom.shape, where, patch_size)
+
+
+def phantom_faults(phantom: PhantomSection, place: str) -> list[Fault]:
+    """Find settings of a phantom that do not exist, or whose value cannot work."""
+    from connectomics.data.phantom import check_phantom, make_phantom
+
+    where, kwargs = f"{place}.kwargs", phantom.kwargs
+    faults = check_kwargs(where, make_phantom, kwargs, skip=("shape", "seed"))
+    for name, value in () if faults else kwargs.items():
+        try:
+            check_phantom(**{name: value})
+        except DataError as error:
+            fault = error.faults[0]
+            faults.append(Fault(f"{where}.{name}", fault.problem, fault.remedy))
+    return faults
 
 
 def _volume_faults(

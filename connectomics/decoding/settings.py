@@ -10,6 +10,10 @@ import numpy as np
 from connectomics.decoding.calibration import CALIBRATION_REMEDY, is_calibration
 from connectomics.errors import ConfigError, Fault
 
+LARGEST_EDGE = 1000
+LARGEST_DISTANCE = 20_000
+LARGEST_FACTOR = 32
+
 
 def setting_faults(where: str, **settings: Any) -> list[Fault]:
     """Find the decoder settings whose value cannot work.
@@ -54,8 +58,16 @@ def _is_count(value: Any) -> bool:
     return _is_number(value) and isinstance(value, int | np.integer) and int(value) >= 0
 
 
+def _is_edge(value: Any) -> bool:
+    return _is_count(value) and value <= LARGEST_EDGE
+
+
 def _is_flag(value: Any) -> bool:
     return isinstance(value, (bool, np.bool_))
+
+
+def _is_distance(value: Any) -> bool:
+    return _is_number(value) and 0 <= value <= LARGEST_DISTANCE
 
 
 def _is_amount(value: Any) -> bool:
@@ -77,7 +89,7 @@ def _is_probability_or_none(value: Any) -> bool:
 def _are_factors(value: Any) -> bool:
     if not isinstance(value, tuple | list) or len(value) != 3:
         return False
-    return all(_is_number(f) and 0 < f < float("inf") for f in value)
+    return all(_is_number(f) and 1 / LARGEST_FACTOR <= f <= LARGEST_FACTOR for f in value)
 
 
 _Rule = tuple[Callable[[Any], bool], str, str]
@@ -96,8 +108,8 @@ _RULES: dict[str, _Rule] = {
         "Pieces of fewer voxels are dropped; 0 keeps all.",
     ),
     "dilate_sz": (
-        _is_count,
-        "a whole number of voxels, 0 or more",
+        _is_edge,
+        f"a whole number of voxels, 0 to {LARGEST_EDGE}",
         "It is the edge of the square by which the union is dilated; 0 and 1 leave it as it is.",
     ),
     "semantic": (_is_flag, "true or false", ""),
@@ -120,7 +132,7 @@ _RULES: dict[str, _Rule] = {
         "a calibration",
         CALIBRATION_REMEDY,
     ),
-    "mend_sections": (_is_count, "a whole number of sections, 0 or more", "0 is off."),
+    "mend_sections": (_is_edge, f"a whole number of sections, 0 to {LARGEST_EDGE}", "0 is off."),
     **dict.fromkeys(
         ("trim", "stray_share", "mend_overlap", "partner_share", "one_sided"),
         (_is_probability, "a share in [0, 1]", ""),
@@ -130,7 +142,7 @@ _RULES: dict[str, _Rule] = {
     ),
     **dict.fromkeys(
         ("bridge_nm", "split_sigma_nm", "split_radius_nm", "pair_nm", "apart_nm", "duplicate_nm"),
-        (_is_amount, "a distance in nm, 0 or more", ""),
+        (_is_distance, f"a distance in nm, 0 to {LARGEST_DISTANCE}", ""),
     ),
     **dict.fromkeys(
         ("min_piece_nm3", "core_nm3", "part_nm3", "min_side_nm3", "min_synapse_nm3"),
@@ -138,7 +150,7 @@ _RULES: dict[str, _Rule] = {
     ),
     "scale_factors": (
         _are_factors,
-        "three positive numbers",
+        f"three numbers from {1 / LARGEST_FACTOR} to {LARGEST_FACTOR}",
         "Give one factor each for z, y and x, such as [1.0, 0.5, 0.5].",
     ),
 }

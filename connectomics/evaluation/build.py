@@ -136,7 +136,23 @@ def check_evaluation(
 def _check_kwargs(where: str, name: str, kwargs: dict[str, Any]) -> list[Fault]:
     from connectomics.config.signatures import check_kwargs
 
-    return check_kwargs(where, METRICS[name], kwargs, skip=_GIVEN)
+    faults = check_kwargs(where, METRICS[name], kwargs, skip=_GIVEN)
+    for key, value in () if faults else kwargs.items():
+        low, high = _BOUNDS.get(key, (None, None))
+        if low is not None and high is not None and value is not None and not low <= value <= high:
+            remedy = f"Give a number from {low} to {high}."
+            faults.append(Fault(f"{where}.{key}", f"{value} is out of bounds.", remedy))
+    return faults
+
+
+_BOUNDS: dict[str, tuple[float, float]] = {
+    "dilate_sz": (0, 1000),
+    "iou_threshold": (0, 1),
+    "min_size": (0, 10**12),
+    "crop_z": (0, 10**6),
+    "max_distance_nm": (0, 10**6),
+    "radius_nm": (0, 10**6),
+}
 
 
 def _check_sides(

@@ -31,6 +31,10 @@ MODELS: dict[str, Callable[[ModelSection], nn.Module]] = {
 """Networks by `model.arch.type`."""
 
 
+MOST_WEIGHTS = 2_000_000_000
+"""Training keeps five numbers for each: 40 GB."""
+
+
 def build_model(model: ModelSection) -> nn.Module:
     """Build the network, its weights drawn from torch's random state.
 
@@ -72,11 +76,15 @@ def _loss_function(term: LossTermSection) -> nn.Module:
 
 def _network_faults(model: ModelSection) -> list[Fault]:
     try:
-        with torch.random.fork_rng(devices=[]):  # checking changes nobody's random numbers
-            build_model(model)
+        with torch.device("meta"):  # no memory is taken, and no random number
+            network = build_model(model)
     except ConfigError as error:
         return [Fault(f"model.{f.where}", f.problem, f.remedy) for f in error.faults]
-    return []
+    weights = sum(parameter.numel() for parameter in network.parameters())
+    if weights <= MOST_WEIGHTS:
+        return []
+    problem = f"they make a network of {weights:.2g} weights; {MOST_WEIGHTS:.2g} is the most."
+    return [Fault("model.rsunet.filters", problem, "Take fewer filters.")]
 
 
 def _term_faults(where: str, term: LossTermSection, channels: int) -> list[Fault]:

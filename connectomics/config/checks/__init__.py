@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from connectomics.config.checks.amounts import check_amounts
 from connectomics.config.checks.channels import (
     check_activations,
     check_decoder,
@@ -36,6 +37,14 @@ SECTIONS_READ: dict[Check, tuple[str, ...]] = {
     check_evaluation: ("decoding.steps", "evaluation"),
     check_schedule: ("optimization",),
     check_monitor: ("monitor",),
+    check_amounts: (
+        "data.train",
+        "data.val",
+        "data.test",
+        "data.dataloader",
+        "inference.window",
+        "model.rsunet.filters",
+    ),
 }
 """The checks, each with the parts of the config that it reads."""
 

@@ -38,6 +38,8 @@ def check_losses(config: Config) -> Iterator[Fault]:
         yield from faults
         if pred and target:
             yield from _pairing_faults(where, term, pred, [classes[channel] for channel in target])
+    if not any(term.weight for term in config.model.loss.losses):
+        yield Fault("model.loss.losses", "every weight is 0: nothing is learnt.", "Raise one.")
     untrained = sorted(set(range(channels)) - trained)
     if untrained:
         yield Fault(
@@ -200,6 +202,8 @@ def _spelt(one: Activated) -> str:
 
 def _named(channels: list[int]) -> str:
     noun = "channel" if len(channels) == 1 else "channels"
+    if len(channels) > 8:
+        return f"{len(channels)} {noun}"
     return f"{noun} {', '.join(map(str, channels))}"
 
 

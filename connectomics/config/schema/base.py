@@ -19,24 +19,28 @@ def _one_alone(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
-CHANNELS_PATTERN = r"^(\d+|\d*:\d*)$"
-FILE_NAME_PATTERN = r"^[^/\\]+$"
+CHANNELS_PATTERN = r"^(\d{1,4}|\d{0,4}:\d{0,4})$"
+FILE_NAME_PATTERN = r"^[^/\\]*[^/\\.][^/\\]*$"
 
-PositiveInt = Annotated[int, Field(gt=0)]
+PositiveInt = Annotated[int, Field(gt=0, le=10**9)]
+Count = Annotated[int, Field(ge=0, le=10**9)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Momentum = Annotated[float, Field(ge=0.0, lt=1.0)]
+"""The share of the past in a moving average: with 1 it would never move."""
 Size3 = tuple[PositiveInt, PositiveInt, PositiveInt]
-Resolution = tuple[
-    Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]
-]
+Nanometres = Annotated[float, Field(gt=0, le=1e6)]
+Resolution = tuple[Nanometres, Nanometres, Nanometres]
 Paths = Annotated[
     tuple[Annotated[str, Field(min_length=1)], ...],
     BeforeValidator(_one_alone, json_schema_input_type=str | tuple[str, ...]),
     Field(min_length=1),
 ]
 ChannelText = Annotated[str, Field(pattern=CHANNELS_PATTERN)]
-FileName = Annotated[str, Field(pattern=FILE_NAME_PATTERN)]
+FileName = Annotated[str, Field(pattern=FILE_NAME_PATTERN, max_length=100)]
 EncodingName = Literal["auto", "polarity", "semantic", "instance", "binary"]
-Channels = Annotated[int, Field(ge=0)] | ChannelText | tuple[int, int]
+Channel = Annotated[int, Field(ge=0, le=9999)]
+Channels = Channel | ChannelText | tuple[Channel, Channel]
 
 
 class NamedSection(Section):

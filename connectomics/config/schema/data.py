@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from connectomics.config.schema.base import (
+    Count,
     Fraction,
     NamedSection,
     NameOrSection,
@@ -14,6 +15,7 @@ from connectomics.config.schema.base import (
     PositiveInt,
     Resolution,
     Section,
+    Seed,
     Size3,
 )
 
@@ -24,7 +26,7 @@ class PhantomSection(Section):
     `neurons: true` gives decoding the true neurons, as `neurons` of a split does.
     """
 
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     shape: Size3 = (64, 512, 512)
     neurons: bool = False
     kwargs: dict[str, Any] = {}
@@ -45,7 +47,7 @@ class SplitSection(Section):
     annotations: Paths | None = None
     phantom: PhantomSection | None = None
     resolution: Resolution | None = None
-    z_range: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(gt=0)]] | None = None
+    z_range: tuple[Count, PositiveInt] | None = None
 
     @property
     def synthetic(self) -> bool:
@@ -76,7 +78,7 @@ class RejectSamplingSection(Section):
     `size_thres: auto` is the size of a small whole synapse among the labelled ones.
     """
 
-    size_thres: Literal["auto"] | Annotated[int, Field(ge=0)] = "auto"
+    size_thres: Literal["auto"] | Count = "auto"
     p: Fraction = 0.95
 
 
@@ -88,11 +90,11 @@ class DataloaderSection(Section):
     """
 
     patch_size: Size3 = (18, 256, 256)
-    batch_size: PositiveInt = 2
-    num_workers: Annotated[int, Field(ge=0)] = 2
+    batch_size: Annotated[int, Field(gt=0, le=4096)] = 2
+    num_workers: Annotated[int, Field(ge=0, le=256)] = 2
     reject_sampling: RejectSamplingSection | None = None
     foreground_fraction: Fraction = 0.0
-    cache_limit_gib: Annotated[float, Field(ge=0)] = 8.0
+    cache_limit_gib: Annotated[float, Field(ge=0, le=10**6)] = 8.0
 
 
 class DataSection(Section):
@@ -107,7 +109,7 @@ class DataSection(Section):
     val: SplitSection | None = None
     test: SplitSection | None = None
     val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.15
-    num_val_patches: PositiveInt = 16
+    num_val_patches: Annotated[int, Field(gt=0, le=10**6)] = 16
     image_transform: ImageTransformSection = ImageTransformSection()
     label_transform: LabelTransformSection = LabelTransformSection()
     augmentation: dict[str, dict[str, Any] | None] = {}

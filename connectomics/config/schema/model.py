@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from connectomics.config.schema.base import Channels, PositiveInt, Section, Size3
+from connectomics.config.schema.base import Channels, Section
 
 
 class ArchSection(Section):
@@ -15,15 +15,22 @@ class ArchSection(Section):
     type: Literal["rsunet"] = "rsunet"
 
 
+Width = Annotated[int, Field(gt=0, le=4096)]
+Factor = Annotated[int, Field(gt=0, le=32)]
+Factors = tuple[Factor, Factor, Factor]
+
+
 class RSUNetSection(Section):
     """The shape of the residual symmetric U-Net; see `connectomics.models.RSUNet`."""
 
-    filters: Annotated[tuple[PositiveInt, ...], Field(min_length=2)] = (32, 64, 96, 128, 160)
-    down_factors: tuple[Size3, ...] = ((1, 2, 2),) * 4
-    depth_2d: Annotated[int, Field(ge=0)] = 1
-    kernel_2d: Size3 = (1, 3, 3)
+    filters: Annotated[tuple[Width, ...], Field(min_length=2, max_length=10)] = (
+        *(32, 64, 96, 128, 160),
+    )
+    down_factors: tuple[Factors, ...] = ((1, 2, 2),) * 4
+    depth_2d: Annotated[int, Field(ge=0, le=10)] = 1
+    kernel_2d: Factors = (1, 3, 3)
     norm: Literal["batch", "group", "instance"] = "batch"
-    num_groups: PositiveInt = 8
+    num_groups: Width = 8
     activation: Literal["relu", "leakyrelu", "prelu", "elu"] = "elu"
     stem: Literal["none", "stride2"] = "none"
     deep_supervision: bool = False
@@ -33,7 +40,7 @@ class LossTermSection(Section):
     """One term of the loss, on some of the channels."""
 
     function: str
-    weight: Annotated[float, Field(ge=0)] = 1.0
+    weight: Annotated[float, Field(ge=0, le=10**6)] = 1.0
     kwargs: dict[str, Any] = {}
     pred_slice: Channels | None = None
     target_slice: Channels | None = None
@@ -42,7 +49,7 @@ class LossTermSection(Section):
 class LossSection(Section):
     """The loss is the weighted sum of its terms."""
 
-    losses: Annotated[tuple[LossTermSection, ...], Field(min_length=1)] = (
+    losses: Annotated[tuple[LossTermSection, ...], Field(min_length=1, max_length=100)] = (
         LossTermSection(function="WeightedBCEWithLogitsLoss"),
     )
 
@@ -56,7 +63,7 @@ class ModelSection(Section):
 
     arch: ArchSection = ArchSection()
     in_channels: Literal[1] = 1
-    out_channels: PositiveInt = 1
+    out_channels: Annotated[int, Field(gt=0, le=1024)] = 1
     rsunet: RSUNetSection = RSUNetSection()
     head_bias: Literal["auto"] | float | None = "auto"
     loss: LossSection = LossSection()

@@ -10,7 +10,6 @@ from connectomics.config.schema.base import (
     Channels,
     EncodingName,
     NameOrSection,
-    PositiveInt,
     Section,
     Size3,
 )
@@ -20,10 +19,13 @@ class WindowSection(Section):
     """The sliding window. `window_size` follows `data.dataloader.patch_size` unless given."""
 
     window_size: Size3 | None = None
-    overlap: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    overlap: Annotated[float, Field(ge=0, le=0.9)] = 0.5
     blending: Literal["bump", "gaussian", "constant"] = "bump"
     padding_mode: Literal["reflect", "replicate", "constant"] = "reflect"
-    batch_size: PositiveInt = 1
+    batch_size: Annotated[int, Field(gt=0, le=4096)] = 1
+
+
+Flip = Annotated[tuple[Annotated[int, Field(ge=0, le=2)], ...], Field(max_length=3)]
 
 
 class TestTimeAugmentationSection(Section):
@@ -34,7 +36,7 @@ class TestTimeAugmentationSection(Section):
     """
 
     enabled: bool = False
-    flip_axes: Literal["all"] | tuple[tuple[Annotated[int, Field(ge=0, le=2)], ...], ...] = "all"
+    flip_axes: Literal["all"] | Annotated[tuple[Flip, ...], Field(max_length=8)] = "all"
     ensemble_mode: Literal["mean", "max"] = "mean"
 
 
@@ -76,7 +78,7 @@ class ScoringSection(Section):
 
     metrics: tuple[NameOrSection, ...] = ()
     iou_thresholds: Annotated[
-        tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)
+        tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1, max_length=100)
     ] = (0.3, 0.5, 0.75)
     truth_encoding: EncodingName = "auto"
     ignore_border: bool = False

@@ -6,35 +6,38 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from connectomics.config.schema.base import Fraction, PositiveInt, Section
+from connectomics.config.schema.base import Count, Momentum, PositiveInt, Section, Seed
+
+Threads = Annotated[int, Field(gt=0, le=1024)]
+Rate = Annotated[float, Field(ge=0, le=100)]
 
 
 class SystemSection(Section):
     """The machine. `num_gpus: auto` takes all there are, or the CPU where there is none."""
 
-    num_gpus: Literal["auto"] | Annotated[int, Field(ge=0)] = "auto"
-    num_cpu_processes: PositiveInt = 1
-    num_threads: PositiveInt | None = None
-    seed: Annotated[int, Field(ge=0)] = 0
+    num_gpus: Literal["auto"] | Annotated[int, Field(ge=0, le=1024)] = "auto"
+    num_cpu_processes: Threads = 1
+    num_threads: Threads | None = None
+    seed: Seed = 0
 
 
 class OptimizerSection(Section):
     """The optimizer; `momentum` is SGD's, `betas` and `eps` are Adam's."""
 
     name: Literal["AdamW", "Adam", "SGD"] = "AdamW"
-    lr: Annotated[float, Field(gt=0)] = 1e-3
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01
-    betas: tuple[Fraction, Fraction] = (0.9, 0.999)
-    eps: Annotated[float, Field(gt=0)] = 1e-8
-    momentum: Fraction = 0.9
+    lr: Annotated[float, Field(gt=0, le=100)] = 1e-3
+    weight_decay: Rate = 0.01
+    betas: tuple[Momentum, Momentum] = (0.9, 0.999)
+    eps: Annotated[float, Field(gt=0, le=1)] = 1e-8
+    momentum: Momentum = 0.9
 
 
 class SchedulerSection(Section):
     """The learning rate by step; `t_max` follows `optimization.max_steps` unless given."""
 
     name: Literal["CosineAnnealingLR", "ReduceLROnPlateau", "ConstantLR"] = "CosineAnnealingLR"
-    warmup_steps: Annotated[int, Field(ge=0)] = 0
-    min_lr: Annotated[float, Field(ge=0)] = 1e-5
+    warmup_steps: Count = 0
+    min_lr: Rate = 1e-5
     t_max: PositiveInt | None = None
     factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
     patience: PositiveInt = 10
@@ -44,8 +47,8 @@ class EMASection(Section):
     """An exponential moving average of the weights."""
 
     enabled: bool = True
-    decay: Fraction = 0.999
-    warmup_steps: Annotated[int, Field(ge=0)] = 500
+    decay: Momentum = 0.999
+    warmup_steps: Count = 500
     validate_with_ema: bool = True
 
 
@@ -54,8 +57,8 @@ class OptimizationSection(Section):
 
     max_steps: PositiveInt = 150_000
     n_steps_per_epoch: PositiveInt = 1000
-    gradient_clip_val: Annotated[float, Field(ge=0)] = 1.0
-    accumulate_grad_batches: PositiveInt = 1
+    gradient_clip_val: Annotated[float, Field(ge=0, le=10**6)] = 1.0
+    accumulate_grad_batches: Annotated[int, Field(gt=0, le=10**6)] = 1
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     deterministic: bool = False
     benchmark: bool = True
@@ -68,8 +71,8 @@ class ImageLoggingSection(Section):
     """Grids of EM, target and prediction in TensorBoard; `max_images: 0` switches them off."""
 
     every_n_epochs: PositiveInt = 1
-    max_images: Annotated[int, Field(ge=0)] = 4
-    num_slices: PositiveInt = 4
+    max_images: Annotated[int, Field(ge=0, le=64)] = 4
+    num_slices: Annotated[int, Field(gt=0, le=64)] = 4
 
 
 class LoggingSection(Section):
@@ -84,7 +87,7 @@ class CheckpointSection(Section):
 
     monitor: str = "val_loss"
     mode: Literal["min", "max"] = "min"
-    save_top_k: Annotated[int, Field(ge=0)] = 1
+    save_top_k: Annotated[int, Field(ge=0, le=10_000)] = 1
 
 
 class EarlyStoppingSection(Section):
@@ -94,7 +97,7 @@ class EarlyStoppingSection(Section):
     monitor: str = "val_loss"
     mode: Literal["min", "max"] = "min"
     patience: PositiveInt = 20
-    min_delta: Annotated[float, Field(ge=0)] = 0.0
+    min_delta: Annotated[float, Field(ge=0, le=10**6)] = 0.0
 
 
 class MonitorSection(Section):

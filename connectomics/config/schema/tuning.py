@@ -6,24 +6,24 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from connectomics.config.schema.base import PositiveInt, Section
+from connectomics.config.schema.base import Section
 
 
 class RangeSection(Section):
     """Everything from `low` to `high`; `log` searches orders of magnitude evenly."""
 
-    low: float
-    high: float
+    low: Annotated[float, Field(ge=-1e15, le=1e15)]
+    high: Annotated[float, Field(ge=-1e15, le=1e15)]
     log: bool = False
 
 
 class ChoicesSection(Section):
     """These values and no others."""
 
-    choices: tuple[Any, ...]
+    choices: Annotated[tuple[Any, ...], Field(max_length=1000)]
 
 
-Candidates = tuple[Any, ...] | RangeSection | ChoicesSection
+Candidates = Annotated[tuple[Any, ...], Field(max_length=1000)] | RangeSection | ChoicesSection
 """Two numbers in a list are a range, everything else in a list are choices."""
 
 
@@ -35,7 +35,7 @@ Threshold = Annotated[float, Field(gt=0, le=1)]
 Thresholds = Annotated[
     tuple[Threshold, ...],
     BeforeValidator(_one_alone, json_schema_input_type=Threshold | tuple[Threshold, ...]),
-    Field(min_length=1),
+    Field(min_length=1, max_length=100),
 ]
 
 
@@ -48,7 +48,7 @@ class TuneSection(Section):
     that `connectomics.tuning.SPACES` names for the decoder.
     """
 
-    trials: PositiveInt = 100
+    trials: Annotated[int, Field(gt=0, le=100_000)] = 100
     metric: str | None = None
     iou_thresholds: Thresholds = (0.3, 0.5, 0.75)
     space: dict[str, Candidates] | None = None

@@ -34,7 +34,7 @@ class MissingSection(ImageAugmentation):
     fill: Fill = "black"
 
     def __post_init__(self) -> None:
-        require_range(self, prob=(0, 1), sections=(1, np.inf))
+        require_range(self, prob=(0, 1), sections=(1, 1000))
         _require_fill(self, self.fill)
 
     def apply(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -62,7 +62,7 @@ class MissingParts(ImageAugmentation):
     fill: Fill = "random"
 
     def __post_init__(self) -> None:
-        require_range(self, prob=(0, 1), sections=(1, np.inf), width_ratio=(0, 1))
+        require_range(self, prob=(0, 1), sections=(1, 1000), width_ratio=(0, 1))
         _require_fill(self, self.fill)
 
     def apply(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -93,7 +93,7 @@ class MotionBlur(ImageAugmentation):
     length: float = 11.0
 
     def __post_init__(self) -> None:
-        require_range(self, prob=(0, 1), sections=(1, np.inf), length=(1, np.inf))
+        require_range(self, prob=(0, 1), sections=(1, 1000), length=(1, 1000))
 
     def apply(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Draw sections, directions and lengths."""
@@ -118,7 +118,7 @@ class OutOfFocus(ImageAugmentation):
     sigma: float = 3.0
 
     def __post_init__(self) -> None:
-        require_range(self, prob=(0, 1), sections=(1, np.inf), sigma=(0, np.inf))
+        require_range(self, prob=(0, 1), sections=(1, 1000), sigma=(0, 100))
 
     def apply(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Draw sections and the strength of the blur."""

@@ -165,7 +165,7 @@ class Elastic(GeometricAugmentation):
 
     def __post_init__(self) -> None:
         require_range(
-            self, prob=(0, 1), amplitude=(0, np.inf), spacing=(4, np.inf), section_variation=(0, 1)
+            self, prob=(0, 1), amplitude=(0, 1000), spacing=(4, 10_000), section_variation=(0, 1)
         )
         if self.amplitude > 0.48 * self.spacing:
             raise ConfigError(
@@ -212,7 +212,7 @@ class Misalignment(GeometricAugmentation):
     slip: float = 0.5
 
     def __post_init__(self) -> None:
-        require_range(self, prob=(0, 1), displacement=(0, np.inf), rotation=(0, 180), slip=(0, 1))
+        require_range(self, prob=(0, 1), displacement=(0, 1000), rotation=(0, 180), slip=(0, 1))
 
     def margin(self, shape: Size3) -> Size3:
         """The displacement, and what the rotation needs."""

@@ -38,7 +38,7 @@ class Intensity(ImageAugmentation):
             prob=(0, 1),
             brightness=(0, 1),
             contrast=(0, 1),
-            gamma=(0, np.inf),
+            gamma=(0, 10),
             section_variation=(0, 1),
         )
 

@@ -101,9 +101,8 @@ def require_range(owner: object, **ranges: tuple[float, float]) -> None:
     for name, (low, high) in ranges.items():
         value = getattr(owner, name)
         if not isinstance(value, (int, float)) or not low <= value <= high:
-            legal = f"at least {low}" if high == np.inf else f"between {low} and {high}"
             raise ConfigError(
                 f"{type(owner).__name__}.{name}",
                 f"{value!r} is not in range.",
-                f"Give a number {legal}.",
+                f"Give a number between {low} and {high}.",
             )

@@ -67,8 +67,8 @@ class MonaiTransform:
         transform = classes[name]
         try:
             self.transform: Any = transform(**settings)
-        except (TypeError, ValueError) as error:
-            raise ConfigError(name, f"MONAI refuses the settings: {error}.") from error
+        except Exception as error:  # whatever MONAI makes of settings that it does not check
+            raise ConfigError(name, f"MONAI refuses the settings: {error!r}.") from error
         self.name = name
         self.moves_voxels = name in SPATIAL
         self.takes_mode = "mode" in inspect.signature(transform.__call__).parameters

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -90,17 +91,19 @@ def make_phantom(
     >>> phantom.image.shape, phantom.image.dtype.name, phantom.label.dtype.name
     ((8, 96, 96), 'uint8', 'uint16')
     """
-    size, voxel = _triple("shape", shape), _triple("resolution", resolution).astype(float)
     thickness = label_thickness_nm
-    _check(
+    check_phantom(
+        shape=tuple(shape),
+        resolution=tuple(resolution),
         seed=seed,
         synapse_density_um3=synapse_density_um3,
         noise=noise,
         contrast=contrast,
         crowding=crowding,
         polyadic=polyadic,
-        label_thickness_nm=thickness,
+        label_thickness_nm=tuple(thickness),
     )
+    size, voxel = np.asarray(shape), np.asarray(resolution).astype(float)
     spawned = np.random.SeedSequence(seed).spawn(len(_STREAMS))
     rng = dict(zip(_STREAMS, map(np.random.default_rng, spawned), strict=True))
     # Tissue is grown wider than the volume, so that shifted sections have something to show.
@@ -161,46 +164,40 @@ def _draw(
         drawing.draw_density(junction, tissue, mislead, symmetric=symmetric)
 
 
-def _triple(name: str, values: Sequence[float]) -> np.ndarray:
-    if len(values) != 3 or min(values) <= 0:
-        raise DataError(
-            f"make_phantom({name}=...)",
-            f"it is {tuple(values)}.",
-            "Give three positive numbers, (z, y, x).",
-        )
-    return np.asarray(values)
+def check_phantom(**settings: Any) -> None:
+    """Refuse settings of `make_phantom` whose value cannot work.
 
+    Raises:
+        DataError: At `make_phantom(name=...)`.
 
-def _check(
-    *,
-    seed: int,
-    synapse_density_um3: float,
-    noise: float,
-    contrast: float,
-    crowding: float,
-    polyadic: float,
-    label_thickness_nm: Sequence[float],
-) -> None:
-    thickness = tuple(label_thickness_nm)
-    rules = (
-        ("seed", seed, seed >= 0, "an integer from 0 up"),
-        (
-            "synapse_density_um3",
-            synapse_density_um3,
-            synapse_density_um3 >= 0,
-            "a number from 0 up",
-        ),
-        ("noise", noise, noise >= 0, "a number from 0 up"),
-        ("contrast", contrast, contrast > 0, "a number above 0"),
-        ("crowding", crowding, 0 <= crowding <= 1, "a share from 0 to 1"),
-        ("polyadic", polyadic, 0 <= polyadic <= 1, "a share from 0 to 1"),
-        (
-            "label_thickness_nm",
-            thickness,
-            len(thickness) == 2 and min(thickness) > 0,
-            "two positive distances, (pre, post)",
-        ),
-    )
-    for name, value, is_fine, wanted in rules:
-        if not is_fine:
+    >>> check_phantom(noise=5.0, polyadic=0.5)
+    """
+    for name, value in settings.items():
+        is_fine, wanted = _RULES.get(name, _NO_RULE)
+        if not is_fine(value):
             raise DataError(f"make_phantom({name}=...)", f"it is {value}.", f"Give {wanted}.")
+
+
+def _between(low: float, high: float, count: int | None = None) -> Callable[[Any], bool]:
+    """Whether a number lies in a range, or each of so many numbers does."""
+    if count is None:
+        return lambda value: low <= value <= high
+    return lambda values: len(values) == count and all(low <= value <= high for value in values)
+
+
+_Rule = tuple[Callable[[Any], bool], str]
+_NO_RULE: _Rule = (lambda value: True, "")
+_RULES: dict[str, _Rule] = {
+    "shape": (_between(1, 10**6, 3), "three positive numbers, (z, y, x)"),
+    "resolution": (_between(0.5, 1000, 3), "three positive numbers, (z, y, x), 0.5 to 1000 nm"),
+    "seed": (_between(0, 2**64), "an integer from 0 up"),
+    "synapse_density_um3": (_between(0, 1000), "a number from 0 up, 1000 at most"),
+    "noise": (_between(0, 1000), "a number from 0 up, 1000 at most"),
+    "contrast": (_between(1e-3, 100), "a number above 0, 100 at most"),
+    "crowding": (_between(0, 1), "a share from 0 to 1"),
+    "polyadic": (_between(0, 1), "a share from 0 to 1"),
+    "label_thickness_nm": (
+        _between(1, 10_000, 2),
+        "two positive distances, (pre, post), 10000 nm at most",
+    ),
+}
