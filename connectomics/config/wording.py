@@ -82,7 +82,7 @@ def _expectation(detail: ErrorDetails) -> str:
         for name, bound in detail.get("ctx", {}).items()
     }
     if detail["type"] == "string_pattern_mismatch":
-        return PATTERNS[context["pattern"]]
+        return PATTERNS[str(context["pattern"])]
     if detail["type"] == "too_long" and context["max_length"] > 3:
         return f"a list of {context['max_length']} at most"
     for kind, words in EXPECTED.items():
