@@ -32,7 +32,7 @@ def test_nothing_wrong():
         ("data.batch_size", 2, "no such key.\n  There is data.dataloader.batch_size and "
          "inference.window.batch_size."),
         ("data.dataloader.zebra", 2, "no such key.\n  Choices: batch_size, cache_limit_gib, "
-         "num_workers, patch_size, reject_sampling."),
+         "foreground_fraction, num_workers, patch_size, reject_sampling."),
         ("filters", [1, 2], "no such section.\n  There is model.rsunet.filters."),
         ("hydra", {}, "no such section.\n  Choices: data, decoding, description, evaluation, "
          "experiment_name, inference, model, monitor, optimization, save_path, system, tune."),
