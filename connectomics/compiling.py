@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -11,6 +12,7 @@ from typing import Any
 
 from numba import njit
 from numba.core import event
+from numba.core.caching import FunctionCache
 
 logger = logging.getLogger(__name__)
 
@@ -24,10 +26,26 @@ def compiled(function: Callable) -> Any:
     The machine code is kept in `__pycache__` or the user's cache folder. Where neither can be
     written (a read-only container without a home) every process compiles for itself.
     """
-    try:
-        return njit(nogil=True, cache=True)(function)
-    except RuntimeError:
-        return njit(nogil=True)(function)
+    fast: Any = njit(nogil=True)(function)
+    with contextlib.suppress(RuntimeError):  # no folder for it
+        fast._cache = _KeptCode(function)  # what `cache=True` does, with an own class
+    return fast
+
+
+class _KeptCode(FunctionCache):
+    """Machine code on disk; where it is damaged or the disk is full, it is compiled anew."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # whatever pickle makes of a damaged file
+            with contextlib.suppress(OSError):
+                self.flush()  # or saving would stumble over it as well
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        with contextlib.suppress(OSError):
+            super().save_overload(sig, data)
 
 
 @contextmanager

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import threading
 import time
+from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numba
 import pytest
+from numba.core.caching import IndexDataCacheFile
 
 from connectomics import compiling
 from connectomics.compiling import announced_compilation, compiled
@@ -118,3 +123,37 @@ def test_functions_compile_where_nothing_can_be_kept():
     scope = {}
     exec("def twice(x):\n    return 2 * x", scope)  # numba finds no file to keep it beside
     assert compiled(scope["twice"])(21) == 42
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Callable[[], Any]:
+    """Compiles a function of a module of its own anew, whose cache lies beside it."""
+    (tmp_path / "added.py").write_text("def add(x):\n    return x + 1\n")
+    spec = importlib.util.spec_from_file_location("added", tmp_path / "added.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return lambda: compiled(module.add)
+
+
+def test_a_damaged_cache_is_made_anew(fresh, tmp_path: Path):
+    assert fresh()(1) == 2
+    kept = list(tmp_path.glob("__pycache__/*.nb?"))
+    assert {file.suffix for file in kept} == {".nbi", ".nbc"}
+    for damage in ("", ".nbi", ".nbc"):
+        for file in kept:
+            if file.suffix == damage:
+                file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+        again = fresh()
+        assert again(1) == 2
+        assert bool(again.stats.cache_hits) == (damage == "")
+    assert fresh()(1) == 2
+
+
+def test_a_cache_on_a_full_disk(fresh, monkeypatch: pytest.MonkeyPatch):
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(IndexDataCacheFile, "_save_index", full)
+    assert fresh()(1) == 2
