@@ -104,14 +104,16 @@ def load_predictor(config: Config, path: Path) -> Predictor:
 
     from connectomics.inference.build import build_sliding
     from connectomics.models import load_model, read_checkpoint, require_same_architecture
-    from connectomics.training import choose_devices
+    from connectomics.training import choose_devices, choose_precision
 
-    device = torch.device("cuda" if choose_devices(config.system)[0] == "gpu" else "cpu")
+    accelerator, _ = choose_devices(config.system)
+    device = torch.device("cuda" if accelerator == "gpu" else "cpu")
     checkpoint = read_checkpoint(path)
     require_same_architecture(checkpoint, config.model)
     _require_same_data(checkpoint, config.data)
     model = load_model(checkpoint, use_ema=config.inference.model.use_ema)
-    sliding = build_sliding(config.inference, config.optimization.precision, device)
+    precision = choose_precision(config.optimization.precision, accelerator)
+    sliding = build_sliding(config.inference, precision, device)
     pooled = checkpoint.facts.statistics
     statistics = pooled and ImageStatistics.from_dict(pooled.model_dump())
     return Predictor(model.to(device), sliding, config, path, statistics)

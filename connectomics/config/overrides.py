@@ -21,6 +21,9 @@ from connectomics.errors import ConfigError, Fault
 SECTIONS = [name for name, field in Config.model_fields.items() if field.annotation is not str]
 GRAMMAR = "https://hydra.cc/docs/advanced/override_grammar/basic"
 
+MACHINE = "machine"
+"""The presets that go through all sections."""
+
 
 @dataclass(frozen=True)
 class Assignment:
@@ -55,7 +58,8 @@ class ParsedOverrides:
 def parse_overrides(texts: Sequence[str]) -> ParsedOverrides:
     """Read overrides: those that pick a preset, and those that change a value.
 
-    A preset is picked by a key with a slash, or by a section and a name: `decoding=tuned`.
+    A preset is picked by a key with a slash, or by a section, or `machine`, and a name:
+    `decoding=tuned`.
 
     Raises:
         ConfigError: Every one that is not in Hydra's grammar, or asks for several runs.
@@ -129,7 +133,7 @@ def _set(node: Any, key: str | int, assignment: Assignment) -> None:
 
 def _picks_preset(override: Override) -> bool:
     key = override.key_or_group
-    return "/" in key or (key in SECTIONS and isinstance(override.value(), str))
+    return "/" in key or (key in (*SECTIONS, MACHINE) and isinstance(override.value(), str))
 
 
 def _assignment(text: str, override: Override) -> Assignment:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from connectomics.models.activations import build_activation
 from connectomics.models.build import LOSSES, MODELS, build_loss, build_model, check_model
 from connectomics.models.checkpoint import Checkpoint, CheckpointFacts, read_checkpoint
+from connectomics.models.initial_weights import TakenWeights, take_weights
 from connectomics.models.load import TrainedModel, load_model, require_same_architecture
 from connectomics.models.losses import DiceLoss, WeightedBCEWithLogitsLoss, WeightedCE
 from connectomics.models.rsunet import RSUNet
@@ -24,6 +25,7 @@ __all__ = [
     "LossTerm",
     "RSUNet",
     "SummedLoss",
+    "TakenWeights",
     "TrainedModel",
     "WeightedBCEWithLogitsLoss",
     "WeightedCE",
@@ -34,4 +36,5 @@ __all__ = [
     "load_model",
     "read_checkpoint",
     "require_same_architecture",
+    "take_weights",
 ]

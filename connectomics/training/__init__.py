@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from connectomics.training.build import choose_devices
+from connectomics.training.build import choose_devices, choose_precision
 from connectomics.training.stopping import TrainingStopped
 from connectomics.training.trainer import FitResult, Training, fit, prepare
 
@@ -11,6 +11,7 @@ __all__ = [
     "Training",
     "TrainingStopped",
     "choose_devices",
+    "choose_precision",
     "fit",
     "prepare",
 ]

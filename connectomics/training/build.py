@@ -58,6 +58,23 @@ def choose_devices(system: SystemSection, precision: str = "32-true") -> tuple[s
     return ("gpu", wanted) if wanted else ("cpu", system.num_cpu_processes)
 
 
+def choose_precision(precision: str, accelerator: str) -> str:
+    """Decide what `auto` stands for on this machine; anything else stands for itself.
+
+    Args:
+        precision: `optimization.precision`.
+        accelerator: "gpu" or "cpu".
+    """
+    if precision != "auto":
+        return precision
+    if accelerator == "gpu":
+        ampere = torch.cuda.get_device_capability() >= (8, 0)
+        return "bf16-mixed" if ampere else "16-mixed"
+    # PyTorch computes bfloat16 on any processor, but on others slower than float32.
+    fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return "bf16-mixed" if fast else "32-true"
+
+
 def build_module(config: Config, data: PatchDataModule) -> SynapseModule:
     """Build the network, its loss, and everything that changes it."""
     optimization = config.optimization

@@ -7,7 +7,7 @@ Detection", start theirs so too).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ import torch
 from connectomics.config.schema import Config
 from connectomics.data.datamodule import PatchDataModule
 from connectomics.data.shares import target_shares
-from connectomics.models import RSUNet
+from connectomics.models import RSUNet, TakenWeights
 from connectomics.training.module import SynapseModule
 from connectomics.training.scores import ScoredChannels
 
@@ -27,7 +27,10 @@ SPREAD = 0.1
 
 
 def start_heads(
-    module: SynapseModule, config: Config, data: PatchDataModule, *, trained: Collection[str] = ()
+    module: SynapseModule,
+    config: Config,
+    data: PatchDataModule,
+    taken: TakenWeights | None = None,
 ) -> list[str]:
     """Let the heads of a network start as `model.head_bias` says.
 
@@ -35,14 +38,19 @@ def start_heads(
         module: With a network that is yet to be trained.
         config: The whole config.
         data: After its `setup`.
-        trained: Names of heads that have learned something already, and keep it.
+        taken: Weights the network has from elsewhere; a head that has all of its own keeps them.
 
     Returns:
         What was done, for the log.
     """
     network, bias = module.network, config.model.head_bias
     assert isinstance(network, RSUNet)
-    heads = {name: head for name, head in network.heads().items() if name not in trained}
+    anew = {name.rpartition(".")[0] for name in (taken.left if taken else network.state_dict())}
+    heads = [
+        head
+        for name, head in network.heads().items()
+        if any(f"{layer}.".startswith(f"{name}.") for layer in anew)
+    ]
     if bias is None or not heads:
         return []
     outputs = config.model.out_channels
@@ -52,7 +60,7 @@ def start_heads(
         reason = "as rare as the foreground of each channel is in the training labels"
     else:
         logits, reason = [bias] * outputs, "model.head_bias"
-    for head in heads.values():
+    for head in heads:
         head.start_at(torch.tensor(logits), SPREAD)
     shown = ", ".join(f"{logit:.2f}" for logit in logits)
     return [f"the network's channels start at logits {shown}: {reason}"]

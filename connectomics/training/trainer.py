@@ -16,10 +16,15 @@ from connectomics.config.schema import Config
 from connectomics.data.build import build_datamodule
 from connectomics.data.datamodule import PatchDataModule
 from connectomics.errors import CheckpointError, ConfigError, ConnectomicsError
-from connectomics.models import read_checkpoint
+from connectomics.models import read_checkpoint, take_weights
 from connectomics.process.launchers import without_launchers
 from connectomics.runs import LAST
-from connectomics.training.build import build_module, build_trainer, choose_devices
+from connectomics.training.build import (
+    build_module,
+    build_trainer,
+    choose_devices,
+    choose_precision,
+)
 from connectomics.training.checkpoint import require_resumable
 from connectomics.training.heads import start_heads
 from connectomics.training.keeping import best_checkpoints
@@ -120,6 +125,8 @@ def prepare(config: Config, *, resume_from: Path | None = None) -> Training:
         CheckpointError: `resume_from` is no checkpoint, or one of another network.
     """
     devices = choose_devices(config.system, config.optimization.precision)
+    wanted = config.optimization.precision
+    config = _with_precision(config, choose_precision(wanted, devices[0]))
     if resume_from is not None:
         require_resumable(read_checkpoint(resume_from), config)
     if config.system.num_threads is not None:
@@ -128,18 +135,28 @@ def prepare(config: Config, *, resume_from: Path | None = None) -> Training:
     pl.seed_everything(config.system.seed, verbose=False)
     data = build_datamodule(config.data, seed=config.system.seed)
     module = build_module(config, data)
+    initial = config.model.initial_weights if resume_from is None else None
+    taken = take_weights(module.network, initial) if initial else None
     data.setup()  # reads the volumes, and says what is wrong with them
     _require_masks_count(module, data)
     _require_scores(module, config)
     notes = [*data.notes]
+    if wanted == "auto":
+        notes.append(f"precision auto is {config.optimization.precision} on this {devices[0]}")
     if resume_from is None:
-        notes += start_heads(module, config, data)
+        notes += [taken.describe()] if taken else []
+        notes += start_heads(module, config, data, taken)
     return Training(config, devices, module, data, resume_from, tuple(notes), tuple(data.warnings))
 
 
 def fit(config: Config, run_folder: Path, *, resume_from: Path | None = None) -> FitResult:
     """Train a network: `prepare`, then `Training.run`, which see."""
     return prepare(config, resume_from=resume_from).run(run_folder)
+
+
+def _with_precision(config: Config, precision: str) -> Config:
+    optimization = config.optimization.model_copy(update={"precision": precision})
+    return config.model_copy(update={"optimization": optimization})
 
 
 def _require_masks_count(module: SynapseModule, data: PatchDataModule) -> None:

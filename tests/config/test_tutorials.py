@@ -40,6 +40,33 @@ def test_every_preset_can_be_chosen(name: str, choice: str):
     load_config(TUTORIALS / f"{name}.yaml", overrides=[choice], checks=checks)
 
 
+@pytest.mark.parametrize("machine", ["cpu", "small_gpu", "gpu"])
+def test_a_machine_sets_network_patch_steps_and_flips_of_any_recipe(machine: str):
+    """Nothing of a recipe is left that belongs to another machine."""
+    found = [
+        load_config(TUTORIALS / f"{name}.yaml", overrides=[f"machine={machine}"]).config
+        for name in ("syn_cremi", "syn_em_r50", "demo")
+    ]
+    for config in found:
+        assert config.model.rsunet == found[0].model.rsunet
+        used = {name: one for name, one in config.data.augmentation.items() if one is not None}
+        assert used.keys() == {
+            name for name, one in found[0].data.augmentation.items() if one is not None
+        }
+        sampling = ("reject_sampling", "foreground_fraction")
+        loaders = [one.data.dataloader.model_dump(exclude=set(sampling)) for one in found]
+        assert loaders[0] == config.data.dataloader.model_dump(exclude=set(sampling))
+        assert config.optimization == found[0].optimization
+        assert config.optimization.precision == "auto"
+
+
+def test_a_value_on_the_command_line_beats_the_machine():
+    config = load_config(
+        TUTORIALS / "demo.yaml", overrides=["machine=cpu", "optimization.max_steps=7"]
+    ).config
+    assert config.optimization.max_steps == 7
+
+
 def test_the_cremi_recipe():
     config = load_config(TUTORIALS / "syn_cremi.yaml").config
     network, data, optimization = config.model.rsunet, config.data, config.optimization
@@ -53,7 +80,8 @@ def test_the_cremi_recipe():
         "DiceLoss",
     ]
     assert data.dataloader.reject_sampling is not None
-    assert data.dataloader.reject_sampling.model_dump() == {"size_thres": 1000, "p": 0.95}
+    assert data.dataloader.reject_sampling.model_dump() == {"size_thres": "auto", "p": 0.95}
+    assert data.dataloader.foreground_fraction == 0.6
     assert len(data.augmentation) == 13
     optimizer, scheduler, ema = optimization.optimizer, optimization.scheduler, optimization.ema
     assert (optimizer.name, optimizer.lr, optimizer.weight_decay) == ("AdamW", 1e-3, 0.01)

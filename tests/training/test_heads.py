@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from connectomics.training import prepare
+from connectomics.models import read_checkpoint
+from connectomics.training import fit, prepare
 from connectomics.training.heads import starting_logits
 from connectomics.training.scores import ScoredChannels
 
@@ -68,3 +69,35 @@ def test_a_number_and_none(make_config):
     training = prepare(make_config(model={"head_bias": None}))
     assert training.module.network.heads()["head.1"].bias.tolist() == [0.0] * 3
     assert not any("logits" in note for note in training.notes)
+
+
+def test_fine_tuning_starts_from_what_fits_and_its_new_heads_from_the_labels(
+    make_config, volumes, tmp_path
+):
+    first = fit(make_config(), tmp_path)
+    weights = read_checkpoint(first.last).weights()
+
+    same = prepare(make_config(model={"initial_weights": str(first.last)}))
+    learned = same.module.network.state_dict()
+    assert all(torch.equal(learned[name], tensor) for name, tensor in weights.items())
+    assert not any("logits" in note for note in same.notes)
+
+    config = make_config(
+        model={"initial_weights": str(first.last), "out_channels": 1},
+        data={"label_transform": {"targets": ["binary"]}, "val": volumes},
+    )
+    other = prepare(config)
+    pre, post = volume_shares(volumes)
+    assert other.module.network.heads()["head.1"].bias.tolist() == pytest.approx(
+        [logit(pre + post)]
+    )
+    learned = other.module.network.state_dict()
+    assert torch.equal(learned["stem.weight"], weights["stem.weight"])
+    (note,) = [note for note in other.notes if str(first.last) in note]
+    assert "anew: head.1.weight ((3, 4, 1, 1, 1) there, (1, 4, 1, 1, 1) here), head.1.bias" in note
+
+
+def test_going_on_is_not_starting_anew(make_config, tmp_path):
+    first = fit(make_config(), tmp_path)
+    longer = make_config(optimization={"max_steps": 12}, model={"initial_weights": "gone.pt"})
+    assert prepare(longer, resume_from=first.last).notes == ()

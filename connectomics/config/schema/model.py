@@ -58,12 +58,14 @@ class ModelSection(Section):
     """The network and its loss.
 
     `head_bias` is the logit at which each channel starts. `auto`: as rare as its foreground is in
-    the training labels. null: at 0, a probability of one half.
+    the training labels. null: at 0, a probability of one half. `initial_weights` is a checkpoint,
+    or a state dict, of which training starts from what fits.
     """
 
     arch: ArchSection = ArchSection()
     in_channels: Literal[1] = 1
     out_channels: Annotated[int, Field(gt=0, le=1024)] = 1
     rsunet: RSUNetSection = RSUNetSection()
-    head_bias: Literal["auto"] | float | None = "auto"
+    head_bias: Literal["auto"] | Annotated[float, Field(ge=-100, le=100)] | None = "auto"
+    initial_weights: Annotated[str, Field(min_length=1)] | None = None
     loss: LossSection = LossSection()

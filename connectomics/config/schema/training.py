@@ -53,13 +53,17 @@ class EMASection(Section):
 
 
 class OptimizationSection(Section):
-    """The optimisation. An epoch is `n_steps_per_epoch` steps, then a validation."""
+    """The optimisation. An epoch is `n_steps_per_epoch` steps, then a validation.
+
+    `precision: auto` is what the machine computes fast: bfloat16 where the GPU or the processor
+    has it, else half precision on a GPU and float32 on a CPU.
+    """
 
     max_steps: PositiveInt = 150_000
     n_steps_per_epoch: PositiveInt = 1000
     gradient_clip_val: Annotated[float, Field(ge=0, le=10**6)] = 1.0
     accumulate_grad_batches: Annotated[int, Field(gt=0, le=10**6)] = 1
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "32-true"
     deterministic: bool = False
     benchmark: bool = True
     optimizer: OptimizerSection = OptimizerSection()
