@@ -19,6 +19,7 @@ from pathlib import Path
 from connectomics import tuning
 from connectomics.config import Config, Resolved
 from connectomics.config.schema import ScoringSection, SplitSection
+from connectomics.data.alignment import require_alignment
 from connectomics.data.build import HeldOut, open_split
 from connectomics.data.checks import check_data, check_settings, names_neurons
 from connectomics.data.io import LazyVolume, open_volume
@@ -238,6 +239,9 @@ def _neurons(run: RunFolder, split: SplitSection | None) -> dict[Path, LazyVolum
     if not names_neurons(split):
         return {}
     volumes = results_of_volumes(run, open_split(split, "data.test"))
+    for volume, results in volumes:
+        with open_volume(results.probabilities) as probabilities:
+            require_alignment(volume.image, probabilities)
     found = {results.folder: volume.neurons for volume, results in volumes}
     return {folder: part for folder, part in found.items() if isinstance(part, LazyVolume)}
 
@@ -254,6 +258,7 @@ def _pairs(
                     f"has shape {labels.shape}, its volume {volume.shape}.",
                     "Predict it again with --mode test.",
                 )
+            require_alignment(volume.image, labels)
             table = read_table(results.table) if results.table.is_file() else None
             encoding = labels.attributes["encoding"]
             pair = read_pair(volume, labels, section, encoding=encoding, table=table)

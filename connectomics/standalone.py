@@ -20,6 +20,8 @@ from connectomics.config.schema.files import DecodeFiles, EvaluateFiles
 from connectomics.data.annotations import annotation_faults
 from connectomics.data.checks import open_on_one_grid
 from connectomics.data.io import LazyVolume
+from connectomics.data.io.header import size_text
+from connectomics.data.io.location import parse_location
 from connectomics.data.processing import clean_label
 from connectomics.data.volumes import LabelledVolume
 from connectomics.decoding import Decoded, check_exports, list_synapses, read_table
@@ -56,7 +58,7 @@ def evaluate(section: EvaluateFiles) -> None:
         neurons=volumes.get("neurons"),
         annotations=section.annotations,
         resolution=truth.resolution or prediction.resolution,
-        offset_nm=truth.offset_nm,
+        offset_nm=(truth if truth.placed else prediction).offset_nm,
         synthetic=bool(truth.attributes.get("synthetic", False)),
     )
     table = read_table(section.table) if section.table else None
@@ -232,25 +234,16 @@ def _disagreements(truth: LazyVolume, prediction: LazyVolume) -> Iterator[str]:
     """What truth and prediction say of themselves that does not go together."""
     if _place(truth) == _place(prediction):
         yield "truth and prediction are the same volume."
-    size, other = truth.resolution, prediction.resolution
-    if size is not None and other is not None and not np.allclose(size, other, rtol=1e-3):
-        yield (
-            f"truth says {_in_nm(size)} per voxel (z, y, x), prediction {_in_nm(other)}: do they "
-            "show the same tissue? Distances are by the truth's."
-        )
-    if not np.allclose(truth.offset_nm, prediction.offset_nm):
-        yield (
-            f"truth says that it begins at {_in_nm(truth.offset_nm)} (z, y, x), prediction at "
-            f"{_in_nm(prediction.offset_nm)}: they were laid over one another voxel by voxel."
-        )
+    for known, other in ((truth, prediction), (prediction, truth)):
+        if known.placed and any(known.offset_nm) and not other.placed:
+            yield (
+                f"{known.source} says that it begins at {size_text(known.offset_nm)} nm (z, y, x), "
+                f"{other.source} does not say: they were laid over one another voxel by voxel."
+            )
 
 
 def _place(volume: LazyVolume) -> tuple[Path, str]:
-    return Path(volume.source.partition("::")[0]).resolve(), volume.dataset
-
-
-def _in_nm(triple: Sequence[float]) -> str:
-    return " x ".join(f"{value:g}" for value in triple) + " nm"
+    return parse_location(volume.source).path.resolve(), volume.dataset.strip("/")
 
 
 def _why_no_polarity(section: EvaluateFiles, *encodings: Encoding) -> Iterator[str]:

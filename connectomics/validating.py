@@ -9,6 +9,7 @@ import numpy as np
 
 from connectomics.config import Resolved, load_config
 from connectomics.config.schema import DataSection, NamedSection, SplitSection
+from connectomics.data.alignment import require_alignment
 from connectomics.data.build import HeldOut, open_validation
 from connectomics.data.io import LazyVolume, open_volume
 from connectomics.data.overlap import learned_faults, training_notes
@@ -175,6 +176,7 @@ def _read_probabilities(one: HeldOut, made: VolumeResults) -> np.ndarray:
                 f"has shape {volume.shape}, its volume {shape}.",
                 "Name a --checkpoint to predict it again.",
             )
+        require_alignment(one.volume.image, volume)
         return volume.read()
 
 

@@ -161,18 +161,37 @@ def test_one_synapse_against_objects_without_sides(run):
     assert row(out, "0.75")[-2] == "1/0/0"
 
 
-def test_files_that_disagree_are_scored_and_it_is_said(run):
+def test_what_files_say_of_their_place_and_voxels_is_compared(run):
     save_volume("fine.h5", TRUTH, resolution=NM)
     save_volume("rounded.h5", FLIPPED, resolution=(30, 8.0004, 8))
-    save_volume("coarse.h5", FLIPPED, resolution=(40, 4, 4))
     save_volume("moved.h5", FLIPPED, resolution=NM, offset_nm=(300, 0, 8))
-    assert "truth says" not in run("evaluate", "truth=fine.h5", "prediction=rounded.h5")
-    out = run("evaluate", "truth=fine.h5", "prediction=coarse.h5", "metrics=[cremi_clefts]")
-    assert "truth says 30 x 8 x 8 nm per voxel (z, y, x), prediction 40 x 4 x 4 nm" in out
+    save_volume("near.h5", FLIPPED, resolution=NM, offset_nm=(301, 0, 8))
+    for truth, prediction in (("fine.h5", "rounded.h5"), ("moved.h5", "near.h5")):
+        assert "begins at" not in run("evaluate", f"truth={truth}", f"prediction={prediction}")
     out = run("evaluate", "truth=fine.h5", "prediction=moved.h5")
-    assert "it begins at 0 x 0 x 0 nm (z, y, x), prediction at 300 x 0 x 8 nm" in out
+    assert "moved.h5 says that it begins at 300 x 0 x 8 nm (z, y, x), fine.h5 does not say" in out
     out = run("evaluate", "truth=fine.h5", "prediction=./fine.h5::main")
     assert "truth and prediction are the same volume." in out
+
+
+@pytest.mark.parametrize(
+    ("placed", "said"),
+    [
+        (
+            {"resolution": (40, 4, 4)},
+            "says 40 x 4 x 4 nm per voxel (z, y, x), its truth truth.h5",
+        ),
+        ({"resolution": (8, 8, 30)}, "One is in the order (x, y, z)."),
+        (
+            {"offset_nm": (300, 0, 16)},
+            "begins at 300 x 0 x 16 nm (z, y, x), its truth truth.h5 at",
+        ),
+    ],
+)
+def test_files_that_lie_elsewhere_are_refused(run, placed, said):
+    save_volume("truth.h5", TRUTH, resolution=NM, offset_nm=(300, 0, 8), overwrite=True)
+    save_volume("elsewhere.h5", FLIPPED, **{"resolution": NM, "offset_nm": (300, 0, 8), **placed})
+    assert said in run("evaluate", "truth=truth.h5", "prediction=elsewhere.h5", code=2)
 
 
 def test_the_marks_of_cremi_and_the_mask(run):

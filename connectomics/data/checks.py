@@ -7,6 +7,7 @@ from typing import Literal
 
 from connectomics.config.schema import DataSection, PhantomSection, SplitSection
 from connectomics.config.signatures import check_kwargs
+from connectomics.data.alignment import alignment_faults, warn_of_range, warn_of_sites
 from connectomics.data.annotations import annotation_faults
 from connectomics.data.io import LazyVolume, open_volume
 from connectomics.data.overlap import overlap_faults
@@ -145,7 +146,12 @@ def _volume_faults(
         faults += annotation_faults(files["annotations"])
     if faults:
         return faults
-    shape = opened[f"{where}.image"].shape
+    image = opened[f"{where}.image"]
+    if "annotations" in files:
+        warn_of_sites(files["annotations"], image)
+    if split.z_range is not None:
+        warn_of_range(f"{where}.z_range", split.z_range, image)
+    shape = image.shape
     return _extent_faults(split, files["image"], shape, where, patch_size)
 
 
@@ -159,7 +165,7 @@ def open_on_one_grid(
 
     Args:
         files: Paths by what messages call them, such as `data.test.label`. The first has the
-            shape that the others must have.
+            shape, place and voxel size that the others must have.
         resolution: nm per voxel (z, y, x) where the files do not say.
         integers: Which of them hold labels or ids.
 
@@ -190,12 +196,7 @@ def open_on_one_grid(
     first = next(iter(files))
     if faults or first not in opened:
         return opened, faults
-    shape, last = opened[first].shape, first.rpartition(".")[2]
-    for name, volume in opened.items():
-        if volume.shape != shape:
-            problem = f"has shape {volume.shape}, its {last} {files[first]} {shape}."
-            faults.append(Fault(files[name], problem, "Both must cover the same voxels."))
-    return opened, faults
+    return opened, faults + alignment_faults(opened)
 
 
 def _extent_faults(
@@ -205,7 +206,7 @@ def _extent_faults(
     first, stop = split.z_range or (0, shape[0])
     if not first < stop <= shape[0]:
         problem = f"[{first}, {stop}] is no range of the {shape[0]} sections of {name}."
-        remedy = "Give the first section and the one past the last."
+        remedy = "Give the first section and the one past the last, counted from 0."
         return [Fault(f"{where}.z_range", problem, remedy)]
     extent = (stop - first, *shape[1:])
     if patch_size is None or all(p <= n for p, n in zip(patch_size, extent, strict=True)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
@@ -57,6 +58,7 @@ class Header:
         dataset: The name of the array inside the file or store; empty where arrays have none.
         loss: Why the values cannot be labels, as an image file stores them; empty where they can.
         gaps: How much of it is not in the file, or None where all is.
+        sections: The number of each section, where they are files of their own that have one.
         placed: Whether the file states its offset; where it does not, `offset_nm` is zero.
 
     >>> Header((3, 20, 64, 64), np.dtype("uint8"), chunks=(16, 32, 32)).full_chunks
@@ -72,6 +74,7 @@ class Header:
     dataset: str = ""
     loss: str = ""
     gaps: Gaps | None = None
+    sections: tuple[Decimal, ...] = ()
     placed: bool = False
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +16,7 @@ HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
 TIFF_SUFFIXES = (".tif", ".tiff")
 ZARR_SUFFIX = ".zarr"
 ZARR_MARKERS = ("zarr.json", ".zarray", ".zgroup")
+N5_SUFFIX, N5_MARKER = ".n5", "attributes.json"
 SUPPORTED = "HDF5 (.h5, .hdf5, .hdf), Zarr (.zarr), TIFF (.tif, .tiff), a folder of sections"
 
 
@@ -27,11 +28,13 @@ class Location:
         source: As the user wrote it.
         path: The file or folder.
         dataset: The array inside it, or None.
+        alias: A name of its own, where the user named it by a link.
     """
 
     source: str
     path: Path
     dataset: str | None = None
+    alias: str = ""
 
     @property
     def name(self) -> str:
@@ -42,6 +45,8 @@ class Location:
         >>> parse_location("stack1/raw/*.png").name, parse_location("em.ome.zarr").name
         ('raw', 'em')
         """
+        if self.alias:
+            return self.alias
         path = self.path.parent if has_wildcards(self.path) else self.path
         if path.suffix.lower() in (*HDF5_SUFFIXES, *TIFF_SUFFIXES, ZARR_SUFFIX):
             stem = path.stem.removesuffix(".ome")
@@ -53,11 +58,44 @@ class Location:
 def parse_location(source: str | Path) -> Location:
     """Take `path` or `path::dataset` apart.
 
+    A path that leads into a store or an HDF5 file is taken for what `::` would name there:
+    `store.zarr/0` for `store.zarr::0`, and `em.h5/raw` for `em.h5::raw`.
+
     Raises:
         DataError: It is empty, or a web address.
 
     >>> parse_location("a.h5::volumes/raw").dataset, parse_location("a.h5").dataset
     ('volumes/raw', None)
+    """
+    location = split_source(source)
+    try:
+        if found := _inside(location, location.path):
+            return found
+        if found := _inside(location, location.path.resolve()):  # the path is a link
+            return replace(found, alias=location.name)
+    except (OSError, ValueError):  # whoever opens it says why it cannot be
+        pass
+    return location
+
+
+def _inside(location: Location, path: Path) -> Location | None:
+    """Name by dataset what a path leads to in a store or HDF5 file; None where it does not."""
+    absolute = path.resolve() if ".." in path.parts else path.absolute()
+    root = _container(absolute)
+    if root is None:
+        return None
+    up = len(absolute.parts) - len(root.parts)
+    inside = [*absolute.parts[-up:], *filter(None, [location.dataset])]
+    written = up < len(path.parts) and ".." not in path.parts
+    root = path.parents[up - 1] if written else root
+    return replace(location, path=root, dataset="/".join(inside))
+
+
+def split_source(source: str | Path) -> Location:
+    """Take `path` or `path::dataset` apart, whatever is there.
+
+    Raises:
+        DataError: It is empty, or a web address.
     """
     text = str(source)
     path, _, dataset = text.partition(SEPARATOR)
@@ -68,6 +106,23 @@ def parse_location(source: str | Path) -> Location:
             text, "is a web address; only local files are read.", "Download it and give its path."
         )
     return Location(text, Path(path).expanduser(), dataset.strip("/") or None)
+
+
+def _container(path: Path) -> Path | None:
+    """The store or HDF5 file that a path leads into, from outside; None where it does not."""
+    if path.is_file():
+        return None
+    root = None
+    if is_zarr_store(path):
+        for parent in path.parents:
+            if not is_zarr_store(parent):
+                break
+            root = parent
+    for parent in path.parents:
+        named = parent.suffix.lower() == ZARR_SUFFIX and is_zarr_store(parent)
+        if named or (parent.suffix.lower() in HDF5_SUFFIXES and parent.is_file()):
+            root = parent
+    return root
 
 
 def has_wildcards(path: Path) -> bool:
@@ -86,6 +141,7 @@ def format_of(location: Location) -> Format:
             there are no named arrays.
     """
     path, suffix = location.path, location.path.suffix.lower()
+    _refuse_n5(location)
     pattern = has_wildcards(path)
     if not pattern:
         _check_exists(location)
@@ -105,6 +161,19 @@ def format_of(location: Location) -> Format:
         return "tiff"
     shown = repr(suffix) if suffix else "no suffix"
     raise DataError(location.source, f"unknown format ({shown}).", f"Supported: {SUPPORTED}.")
+
+
+def _refuse_n5(location: Location) -> None:
+    path = location.path
+    for folder in (path, *path.parents):
+        named = folder.suffix.lower() == N5_SUFFIX and folder.is_dir()
+        if named or (folder == path and (path / N5_MARKER).is_file() and not is_zarr_store(path)):
+            raise DataError(
+                location.source,
+                f"{str(folder)!r} is an N5 container, and N5 is not read.",
+                "Copy it to Zarr or HDF5, with its axes in the order (z, y, x): N5 lists them, "
+                "its voxel size and its downsampling factors as (x, y, z).",
+            )
 
 
 def is_zarr_store(path: Path) -> bool:

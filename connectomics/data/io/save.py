@@ -19,7 +19,7 @@ from connectomics.data.io.location import (
     ZARR_SUFFIX,
     Location,
     is_zarr_store,
-    parse_location,
+    split_source,
 )
 from connectomics.data.io.spacing import three_numbers, voxel_size
 from connectomics.errors import DataError
@@ -96,7 +96,7 @@ def save_volume(
         DataError: It exists already, the format is unknown, the array is no volume, the folder
             cannot be written, or the disk is full.
     """
-    location = parse_location(path)
+    location = split_source(path)
     array = np.asarray(array)
     _check_target(location, overwrite)
     header = _header(
@@ -148,7 +148,7 @@ def create_volume(
     Raises:
         DataError: As for `save_volume`; nothing is left behind.
     """
-    location = parse_location(path)
+    location = split_source(path)
     if location.path.suffix.lower() in TIFF_SUFFIXES:
         raise DataError(
             location.source, "TIFF is written in one piece.", "Choose a .h5 or .zarr file."

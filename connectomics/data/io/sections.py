@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ from PIL import Image, UnidentifiedImageError
 from connectomics.data.io.header import ArrayLike, Header, Opener, check_array
 from connectomics.data.io.location import Location, has_wildcards
 from connectomics.data.io.pictures import Picture, decode_image, decode_page, of_image, of_page
-from connectomics.errors import DataError
+from connectomics.data.io.section_names import missing_numbers, numbers_text, section_numbers
+from connectomics.errors import DataError, warn
 
 SECTION_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
 
@@ -75,14 +76,23 @@ class SectionStack:
 def inspect(location: Location) -> tuple[Header, Opener]:
     """Read the header of a folder of sections, or of a pattern such as `folder/*.png`.
 
-    Sections are taken in natural order: `z9.png` comes before `z10.png`. Only the images'
-    headers are read. Image files carry no section thickness, so there is no voxel size.
+    Sections are taken in the order of their numbers: `z9.png` comes before `z10.png`. Only the
+    images' headers are read. Image files carry no section thickness, so there is no voxel size.
 
     Raises:
         DataError: There are no sections, or of several kinds; they differ in size or type; one
             cannot be read, is in colour or holds several pages.
     """
-    files = find_sections(location)
+    files, numbers = _numbered_sections(location)
+    if missing := missing_numbers(numbers):
+        problem = (
+            f"has no section {numbers_text(missing)}; those beside it are taken for neighbours."
+        )
+        warn(location.source, problem, "If they exist, put them there.")
+    if not numbers and len(files) > 1:
+        problem = f"its sections have no numbers; their order is {files[0].name}, {files[1].name}"
+        remedy = "If that is not their order, number them."
+        warn(location.source, f"{problem}{', …' * (len(files) > 2)}, by name.", remedy)
     first = _inspect_section(files[0])
     for file in files[1:]:
         other = _inspect_section(file)
@@ -94,21 +104,26 @@ def inspect(location: Location) -> tuple[Header, Opener]:
             )
     shape = (len(files), *first.shape)
     check_array(location.source, shape, first.dtype)
-    header = Header(shape, first.dtype, chunks=(1, *first.shape), loss=first.loss)
+    header = Header(shape, first.dtype, chunks=(1, *first.shape), loss=first.loss, sections=numbers)
     return header, partial(_open_stack, tuple(files), header)
 
 
 def find_sections(location: Location) -> list[Path]:
-    """The section files of a folder or pattern, in natural order.
+    """The section files of a folder or pattern, in the order of their numbers.
 
     Raises:
-        DataError: There are none, or files of several kinds.
+        DataError: There are none, files of several kinds or series, or a number twice.
     """
+    return _numbered_sections(location)[0]
+
+
+def _numbered_sections(location: Location) -> tuple[list[Path], tuple[Decimal, ...]]:
+    """The section files in order, and the number of each; none where the names have none."""
     folder, pattern = location.path, "*"
     if has_wildcards(location.path):
         folder, pattern = location.path.parent, location.path.name
     visible = [p for p in folder.glob(pattern) if p.is_file() and not p.name.startswith(".")]
-    files = sorted((p for p in visible if p.suffix.lower() in SECTION_SUFFIXES), key=_natural_order)
+    files = sorted(p for p in visible if p.suffix.lower() in SECTION_SUFFIXES)
     if not files:
         holds = ", ".join(sorted(p.name for p in visible)[:5]) or "no files"
         raise DataError(
@@ -123,12 +138,18 @@ def find_sections(location: Location) -> list[Path]:
             f"holds sections of several kinds: {', '.join(kinds)}.",
             f"Choose one with a pattern: {folder}/*{kinds[0]}.",
         )
-    return files
-
-
-def _natural_order(path: Path) -> list[tuple[int, int, str]]:
-    parts = re.split(r"(\d+)", path.name)
-    return [(0, int(p), p) if p.isdigit() else (1, 0, p) for p in parts]
+    try:
+        numbers = section_numbers(files)
+    except ValueError as error:
+        raise DataError(
+            location.source,
+            f"{error}.",
+            f"Choose with a pattern, such as {folder}/z*{kinds[0]}, or remove what is not wanted.",
+        ) from error
+    if not numbers:
+        return files, ()
+    order = sorted(range(len(files)), key=numbers.__getitem__)
+    return [files[i] for i in order], tuple(numbers[i] for i in order)
 
 
 def _open_stack(files: tuple[Path, ...], header: Header) -> tuple[ArrayLike, Callable[[], None]]:

@@ -47,6 +47,7 @@ class LazyVolume:
         dataset: The name of the array inside the file or store; empty where arrays have none.
         loss: Why the values cannot be labels, as an image file stores them; empty where they can.
         gaps: How much of it is not in the file, or None where all is.
+        sections: The number of each section, where they are files of their own that have one.
         placed: Whether the file states its offset; where it does not, it counts as zero.
         origin: Voxel (z, y, x) of the stored array at which this part of it begins.
     """
@@ -63,6 +64,7 @@ class LazyVolume:
         self.dataset = header.dataset
         self.loss = header.loss
         self.gaps = header.gaps
+        self.sections = header.sections
         self.placed = header.placed
         self.origin = (0, 0, 0)
         self._file = location.path
@@ -116,6 +118,7 @@ class LazyVolume:
         part.__dict__.update(self.__getstate__())
         part.shape = (*self.shape[:-3], *box.shape)
         part.origin = box.shift(self.origin).start
+        part.sections = self.sections[box.start[0] : box.stop[0]]
         if self.resolution is not None:
             z, y, x = (
                 offset + start * size

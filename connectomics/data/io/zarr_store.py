@@ -86,7 +86,8 @@ def _header(
 
 def _find_node(location: Location) -> Node:
     try:
-        root = zarr.open(location.path, mode="r")
+        # What a copy of all metadata says may be out of date, and of local files is of no use.
+        root = zarr.open(location.path, mode="r", use_consolidated=False)
         if location.dataset is None:
             return root
         if isinstance(root, zarr.Group) and location.dataset in root:

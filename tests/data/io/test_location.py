@@ -102,10 +102,90 @@ def test_a_missing_folder_names_its_first_missing_part(tmp_path: Path) -> None:
     assert f"Did you mean '{tmp_path / 'datasets'}'" in text
 
 
-def test_a_path_into_a_file_shows_how_to_write_it(tmp_path: Path) -> None:
+def test_a_path_into_an_hdf5_file_names_an_array_in_it(tmp_path: Path) -> None:
     (tmp_path / "a.h5").touch()
-    text = message(tmp_path / "a.h5" / "raw" / "x")
-    assert f"write {tmp_path / 'a.h5'}::raw/x." in text
+    found = parse_location(tmp_path / "a.h5" / "raw" / "x")
+    assert (found.path, found.dataset) == (tmp_path / "a.h5", "raw/x")
+    assert found.name == "a_raw_x"
+
+
+def test_a_path_into_another_file_shows_how_to_write_it(tmp_path: Path) -> None:
+    (tmp_path / "a.tif").touch()
+    text = message(tmp_path / "a.tif" / "raw" / "x")
+    assert f"write {tmp_path / 'a.tif'}::raw/x." in text
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A store of nested groups, seen from the folder it is in."""
+    monkeypatch.chdir(tmp_path)
+    for folder in ("em.zarr", "em.zarr/a", "em.zarr/a/0"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "zarr.json").touch()
+    return tmp_path / "em.zarr"
+
+
+def test_a_path_into_a_store_is_what_two_colons_name(store: Path) -> None:
+    same = parse_location("em.zarr::a/0")
+    assert (same.path, same.dataset, same.name) == (Path("em.zarr"), "a/0", "em_a_0")
+    for source in (
+        "em.zarr/a/0",
+        "em.zarr/a/0/",
+        "em.zarr/a::0",
+        "./em.zarr//a/0",
+        "em.zarr/a::/0/",
+    ):
+        found = parse_location(source)
+        assert (found.path, found.dataset, found.name) == (same.path, same.dataset, same.name)
+    for source in (store / "a" / "0", "em.zarr/a/../a/0", "em.zarr/../em.zarr/a/0"):
+        found = parse_location(source)
+        assert (found.path, found.dataset) == (store, "a/0")
+
+
+def test_from_inside_a_store_the_whole_of_it_is_found(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(store / "a")
+    found = parse_location("0")
+    assert (found.path, found.dataset) == (store, "a/0")
+
+
+def test_a_link_into_a_store_keeps_its_name(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "train.zarr").symlink_to(store / "a" / "0")
+    found = parse_location("train.zarr")
+    assert (found.path, found.dataset, found.name) == (store, "a/0", "train")
+
+
+def test_what_is_not_there_is_looked_for_in_the_store(store: Path) -> None:
+    found = parse_location("em.zarr/b")
+    assert (found.path, found.dataset) == (Path("em.zarr"), "b")
+
+
+def test_a_store_is_no_part_of_a_folder_that_is_none(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "data" / "sections").mkdir(parents=True)
+    (tmp_path / "data" / ".zgroup").touch()
+    (tmp_path / "data" / "em.h5").touch()
+    for source in ("em.zarr", "data/em.h5", "data/sections", "data/missing.h5"):
+        found = parse_location(source)
+        assert (found.path, found.dataset) == (Path(source), None)
+
+
+@pytest.mark.parametrize("inside", ["", "/volumes/raw", "::volumes/raw"])
+def test_n5_is_refused_with_what_to_do(tmp_path: Path, inside: str) -> None:
+    (tmp_path / "em.n5" / "volumes" / "raw").mkdir(parents=True)
+    text = message(f"{tmp_path / 'em.n5'}{inside}")
+    assert "em.n5' is an N5 container, and N5 is not read" in text
+    assert "Copy it to Zarr" in text
+
+
+def test_n5_is_known_by_what_it_holds(tmp_path: Path) -> None:
+    (tmp_path / "attributes.json").write_text('{"n5": "2.5.0"}')
+    assert "is an N5 container" in message(tmp_path)
+
+
+def test_names_that_no_file_can_have(tmp_path: Path) -> None:
+    assert parse_location("a\0.h5").path == Path("a\0.h5")
+    assert parse_location("a" * 5000).dataset is None
 
 
 def test_unknown_suffixes_list_what_is_supported(tmp_path: Path) -> None:

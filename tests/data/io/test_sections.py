@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from connectomics.data.io import open_volume, read_volume, sections
-from connectomics.errors import DataError
+from connectomics.errors import DataError, DataWarning
 from connectomics.geometry import Box
 
 Image = NDArray[np.uint8]
@@ -170,3 +170,47 @@ def test_very_large_sections_are_not_taken_for_an_attack(
     folder = write_sections(tmp_path / "raw", image)
     assert np.array_equal(read_volume(folder), image)
     assert Pillow.MAX_IMAGE_PIXELS == 10
+
+
+def test_sections_come_in_the_order_of_signs_and_fractions(tmp_path: Path, image: Image) -> None:
+    (tmp_path / "raw").mkdir()
+    order = ("z-1.5", "z-0.5", "z0.5", "z1.5", "z2.5", "z3.5", "z10.5")
+    for name, section in zip(order, image, strict=True):
+        Pillow.fromarray(section).save(tmp_path / "raw" / f"{name}.png")
+    with pytest.warns(DataWarning, match=r"has no section 4\.5, 5\.5, 6\.5, 7\.5, 8\.5 and 1 more"):
+        volume = open_volume(tmp_path / "raw")
+    assert np.array_equal(volume.read(), image)
+    assert [float(n) for n in volume.sections] == [-1.5, -0.5, 0.5, 1.5, 2.5, 3.5, 10.5]
+    assert volume.crop(Box((1, 0, 0), (3, 1, 1))).sections == volume.sections[1:3]
+
+
+def test_two_series_in_one_folder_are_refused(tmp_path: Path, image: Image) -> None:
+    folder = write_sections(tmp_path / "raw", image)
+    Pillow.fromarray(image[0]).save(folder / "label_1.png")
+    text = message(folder)
+    assert "several series, such as label_1.png and z10.png" in text
+    assert f"{folder}/z*.png" in text
+    assert open_volume(f"{folder}/z*.png").shape == (7, 11, 13)
+
+
+def test_a_number_twice_is_refused(tmp_path: Path, image: Image) -> None:
+    folder = write_sections(tmp_path / "raw", image)
+    Pillow.fromarray(image[0]).save(folder / "z05.png")
+    assert "both z05.png and z5.png are section 5" in message(folder)
+
+
+def test_names_without_numbers_are_said_to_be_in_their_order(tmp_path: Path, image: Image) -> None:
+    (tmp_path / "raw").mkdir()
+    for name, section in zip("abc", image[:3], strict=True):
+        Pillow.fromarray(section).save(tmp_path / "raw" / f"{name}.png")
+    with pytest.warns(DataWarning, match=r"have no numbers; their order is a\.png, b\.png, …"):
+        assert np.array_equal(read_volume(tmp_path / "raw"), image[:3])
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_systems_leave_behind_is_no_section(tmp_path: Path, image: Image) -> None:
+    folder = write_sections(tmp_path / "raw", image)
+    for name in ("Thumbs.db", "desktop.ini", ".DS_Store", "._z6.png", ".z7.png.swp"):
+        (folder / name).write_bytes(b"left")
+    (folder / "__MACOSX").mkdir()
+    assert np.array_equal(read_volume(folder), image)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from connectomics.data.io import LazyVolume, open_volume, read_volume, save_volume
-from connectomics.errors import DataError
+from connectomics.errors import DataError, DataWarning
 from connectomics.geometry import Box
 
 Image = NDArray[np.uint8]
@@ -311,3 +311,18 @@ def test_a_file_that_is_cut_short_while_it_is_read(sources: dict[str, Path], nam
         os.truncate(sources[name], sources[name].stat().st_size - 500)
         with pytest.raises(DataError, match="bytes when it was opened, and has"):
             volume.read(Box((6, 0, 0), (7, 2, 2)))
+
+
+@pytest.mark.parametrize(
+    ("size", "slip"),
+    [
+        ((0.03, 0.008, 0.008), "looks like micrometres: 30 x 8 x 8 nm"),
+        ((8, 8, 30), "looks like .x, y, z.: 30 x 8 x 8"),
+        ((5000, 8, 8), "No section is that thick"),
+    ],
+)
+def test_voxel_sizes_that_cannot_be_are_said(
+    sources: dict[str, Path], size: tuple[float, float, float], slip: str
+) -> None:
+    with pytest.warns(DataWarning, match=slip):
+        assert open_volume(sources["sections"], resolution=size).resolution == size

@@ -258,3 +258,34 @@ def test_an_ome_scale_that_contradicts_the_attributes(tmp_path: Path, image: Ima
     assert (
         "its 'OME-Zarr scale' says 30 x 8 x 8 nm per voxel (z, y, x), its 'attributes' 40" in text
     )
+
+
+@both
+def test_a_path_into_an_image_knows_what_its_group_says(
+    tmp_path: Path, image: Image, version: Version
+) -> None:
+    write_ome(tmp_path / "em.zarr", image.transpose(2, 1, 0)[None, None], "tcxyz", version)
+    volume = open_volume(tmp_path / "em.zarr" / "s0")
+    assert (volume.name, volume.resolution, volume.dataset) == ("em_s0", (30, 8, 8), "s0")
+    assert np.array_equal(volume.read(), image)
+    with pytest.raises(DataError, match="the file says 30 x 16 x 16 nm per voxel"):
+        open_volume(tmp_path / "em.zarr" / "s1", resolution=(30, 8, 8))
+
+
+def test_levels_may_lie_in_groups_of_their_own(tmp_path: Path, image: Image) -> None:
+    write_ome(tmp_path / "em.zarr", image, "zyx", 3)
+    group = zarr.open_group(tmp_path / "em.zarr", mode="r+")
+    group.create_array("more/levels/s0", data=image)
+    metadata = dict(group.attrs)["ome"]
+    metadata["multiscales"][0]["datasets"][1]["path"] = "more/levels/s0"
+    group.attrs["ome"] = metadata
+    for source in ("em.zarr", "em.zarr/more/levels/s0", "em.zarr::more/levels/s0"):
+        assert open_volume(tmp_path / source).resolution == (30, 8, 8)
+
+
+def test_metadata_that_was_gathered_once_is_not_believed(tmp_path: Path, image: Image) -> None:
+    group = zarr.create_group(tmp_path / "em.zarr", zarr_format=2)
+    group.create_array("raw", data=image).attrs["resolution"] = [40, 4, 4]
+    zarr.consolidate_metadata(tmp_path / "em.zarr")
+    zarr.open_array(tmp_path / "em.zarr/raw", mode="r+").attrs["resolution"] = [30, 8, 8]
+    assert open_volume(tmp_path / "em.zarr::raw").resolution == (30, 8, 8)
