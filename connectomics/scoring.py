@@ -65,7 +65,7 @@ def read_pair(
         mask=mask,
         confidence=None if table is None else confidences(table),
         notes=(
-            *_notes(volume, mask),
+            *_notes(volume, truth, mask),
             *_encoding_doubts(truth, section.truth_encoding, encoding),
             *_overlap_doubts(truth, found),
         ),
@@ -136,12 +136,14 @@ def read_truth(volume: LabelledVolume) -> tuple[np.ndarray, np.ndarray | None]:
     return truth, mask
 
 
-def _notes(volume: LabelledVolume, mask: np.ndarray | None) -> Iterator[str]:
+def _notes(volume: LabelledVolume, truth: np.ndarray, mask: np.ndarray | None) -> Iterator[str]:
     if volume.synthetic:
         yield "synthetic EM, not real tissue"
     if mask is not None and not mask.all():
         left_out = 1 - np.count_nonzero(mask) / mask.size
         yield f"{left_out:.2%} of the voxels are unlabelled and were left out first."
+    if not (truth if mask is None else truth * mask).any():
+        yield "the truth holds no labels where scores count: nothing can be found, only invented."
 
 
 def _encoding_doubts(truth: np.ndarray, stated: Encoding, prediction: Encoding) -> Iterator[str]:
@@ -175,7 +177,7 @@ def _with_sites(
     if volume.annotations is None:
         true = _listed_sites(volume, pair.truth, truth_encoding, neurons)
     else:
-        true = _annotated_sites(volume, volume.annotations, neurons)
+        true = annotated_sites(volume, volume.annotations, neurons)
     if table is None:
         found = _listed_sites(volume, pair.prediction, pair.prediction_encoding, neurons)
     else:
@@ -209,7 +211,7 @@ def _table_sites(table: pd.DataFrame) -> Sites:
     return Sites(*points, neurons=np.stack(ids, axis=1))
 
 
-def _annotated_sites(volume: LabelledVolume, file: str, neurons: np.ndarray | None) -> Sites:
+def annotated_sites(volume: LabelledVolume, file: str, neurons: np.ndarray | None) -> Sites:
     """The sites of annotations, each in the neuron that it lies in."""
     pre, post = read_annotations(file)
     ids = np.zeros((len(pre), 2), np.uint64)
@@ -233,7 +235,7 @@ def _inside(sites: Sites | None, volume: LabelledVolume, mask: np.ndarray | None
 def _voxels(points_nm: np.ndarray, volume: LabelledVolume) -> tuple[np.ndarray, np.ndarray]:
     """(n, 3) the voxel of each point, and (n,) bool, whether it is in the volume."""
     assert volume.resolution is not None
-    # The small term keeps the position of a voxel, index · nm, from falling into the one before.
-    voxel = np.floor(nm_to_voxel(points_nm, volume.resolution, volume.offset_nm) + 1e-6)
+    # The nearest, as CREMI's own scores take it: voxel i lies at i · nm, and halves go to even.
+    voxel = np.rint(nm_to_voxel(points_nm, volume.resolution, volume.offset_nm))
     inside = np.asarray(((voxel >= 0) & (voxel < volume.shape)).all(axis=1))
     return voxel.astype(np.int64), inside

@@ -22,6 +22,7 @@ from connectomics.config.schema import ScoringSection, SplitSection
 from connectomics.data.alignment import require_alignment
 from connectomics.data.build import HeldOut, open_split
 from connectomics.data.checks import check_data, check_settings, names_neurons
+from connectomics.data.counting import Counted, lack_of, what_counts
 from connectomics.data.io import LazyVolume, open_volume
 from connectomics.data.overlap import learned_faults
 from connectomics.data.processing import clean_label
@@ -114,6 +115,8 @@ def infer(resolved: Resolved, checkpoint: Path | None) -> None:
     predictor = load_predictor(config, checkpoint)
     run = _start(resolved, checkpoint)
     volumes = results_of_volumes(run, open_split(config.data.test, "data.test"))
+    if resolved.mode == "infer":  # other modes have no use for labels that hold nothing
+        _require_counting([volume for volume, _ in volumes], refuses=False)
     predictor.predict([(HeldOut(volume, volume), results) for volume, results in volumes])
 
 
@@ -144,6 +147,8 @@ def evaluate(resolved: Resolved, checkpoint: Path | None) -> None:
     _require(check_data(config.data, "evaluate"))
     run = run_of(checkpoint, config.save_path)
     volumes = results_of_volumes(run, open_split(config.data.test, "data.test"))
+    if resolved.mode == "evaluate":
+        _require_counting([volume for volume, _ in volumes])
     seen = notes_on_training(config.data.test, run)
     report = evaluate_volumes(_pairs(volumes, seen, config.evaluation), config.evaluation)
     synthetic = any(volume.synthetic for volume, _ in volumes)
@@ -162,6 +167,8 @@ def test(resolved: Resolved, checkpoint: Path | None) -> None:
     _require(check_data(config.data, "test", evaluates=scored))
     volumes = open_split(config.data.test, "data.test")
     _require(voxel_size_faults({one.name: one.resolution for one in volumes}, config.decoding))
+    if scored:
+        _require_counting(volumes)
     infer(resolved, checkpoint)
     decode(resolved, checkpoint)
     if scored:
@@ -206,6 +213,26 @@ STAGES: dict[str, Callable[[Resolved, Path | None], None]] = {
 def _require(faults: list[Fault]) -> None:
     if faults:
         raise DataError.of(faults)
+
+
+def _require_counting(volumes: list[LabelledVolume], *, refuses: bool = True) -> None:
+    """Refuse to test where nothing counts, and say so where nothing is labelled.
+
+    Args:
+        volumes: Those without labels are left out.
+        refuses: False to say it in either case.
+    """
+    labelled = [volume for volume in volumes if volume.label is not None]
+    found = {volume.name: what_counts([volume]) for volume in labelled}
+    uncounted = [name for name, counted in found.items() if counted is Counted.NOTHING]
+    faults = [lack_of(Counted.NOTHING, f"data.test: {name}") for name in uncounted]
+    if not faults and labelled:
+        faults = [lack_of(max(found.values()), "data.test")]
+    shown = [fault for fault in faults if fault is not None]
+    if uncounted and refuses:
+        raise DataError.of(shown)
+    for fault in shown:
+        print(f"warning: {fault}", file=sys.stderr)
 
 
 def _start(resolved: Resolved, checkpoint: Path) -> RunFolder:

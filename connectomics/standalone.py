@@ -25,7 +25,7 @@ from connectomics.data.io.location import parse_location
 from connectomics.data.processing import clean_label
 from connectomics.data.volumes import LabelledVolume
 from connectomics.decoding import Decoded, check_exports, list_synapses, read_table
-from connectomics.errors import ConfigError, DataError, Fault
+from connectomics.errors import ConfigError, DataError, Fault, naming
 from connectomics.evaluation import (
     SITE_METRICS,
     Encoding,
@@ -287,7 +287,9 @@ def _open(section: Any, names: Sequence[str]) -> dict[str, LazyVolume]:
 
 def _table_faults(table: str) -> list[Fault]:
     try:
-        known = confidences(read_table(table))
+        rows = read_table(table)
+        with naming(table):
+            known = confidences(rows)
     except DataError as error:
         return list(error.faults)
     problem = "lists synapses without a confidence, as a table of ground truth does."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +11,7 @@ from connectomics.config.schema import EvaluationSection
 from connectomics.data.io import open_volume, save_volume
 from connectomics.data.volumes import LabelledVolume, MemoryVolume
 from connectomics.errors import DataError
-from connectomics.scoring import confidences, read_pair, read_truth
+from connectomics.scoring import annotated_sites, confidences, read_pair, read_truth
 
 SHAPE = (3, 12, 80)
 
@@ -68,7 +69,10 @@ def test_a_truth_that_looks_like_something_else_is_doubted(notes):
     ],
 )
 def test_what_fits_or_is_stated_is_not(notes, truth, encoding, stated):
-    assert notes(truth, encoding, stated) == ()
+    nothing = (
+        "the truth holds no labels where scores count: nothing can be found, only invented.",
+    )
+    assert notes(truth, encoding, stated) == (() if truth.any() else nothing)
 
 
 def test_how_much_is_left_out_is_said(notes):
@@ -110,3 +114,26 @@ def test_confidences_are_those_of_all_synapses_or_of_none():
         of(0.5, np.nan)
     with pytest.raises(DataError, match="confidence of synapse 1 is inf"):
         of(np.inf, np.nan)
+
+
+def test_the_neuron_of_an_annotation_is_that_of_the_nearest_voxel(tmp_path):
+    """As CREMI's own scores find it: round((location - offset) / resolution), halves to even."""
+    neurons = np.arange(1, 1 + 4 * 4 * 4, dtype=np.uint64).reshape(4, 4, 4)
+    part = MemoryVolume("neurons", neurons)
+    nm, offset = (40.0, 4.0, 4.0), (80.0, 8.0, 0.0)
+    at = np.random.default_rng(0).uniform(-0.49, 3.49, (200, 3))
+    at[:6] = [[0.5, 1.5, 2.5], [0.4, 0.6, 1], [-0.4, 0, 0], [3.6, 0, 0], [-0.6, 0, 0], [3.49, 3, 3]]
+    points = at * nm + offset
+    expected = [
+        neurons[z, y, x] if min(z, y, x) >= 0 and max(z, y, x) < 4 else 0
+        for z, y, x in ([round(i) for i in row] for row in at)
+    ]
+    volume = LabelledVolume("v", part, resolution=nm, offset_nm=offset)
+    file = tmp_path / "sites.hdf"
+    with h5py.File(file, "w") as sites:
+        sites["annotations/ids"] = np.arange(len(points))
+        sites["annotations/locations"] = points - (40, 0, 4)
+        sites["annotations"].attrs["offset"] = (40, 0, 4)
+        sites["annotations/presynaptic_site/partners"] = np.arange(200).reshape(100, 2)
+    found = annotated_sites(volume, str(file), neurons)
+    assert found.neurons.ravel().tolist() == expected

@@ -203,6 +203,8 @@ def _extent_faults(
     split: SplitSection, name: str, shape: Sequence[int], where: str, patch_size: Triple | None
 ) -> list[Fault]:
     """Whether a volume has the sections that are wanted of it, and these hold a patch."""
+    if 0 in shape:
+        return [Fault(name, f"is empty: its shape is {tuple(shape)}.", "Check the file.")]
     first, stop = split.z_range or (0, shape[0])
     if not first < stop <= shape[0]:
         problem = f"[{first}, {stop}] is no range of the {shape[0]} sections of {name}."

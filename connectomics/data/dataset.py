@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from connectomics.data.augmentation import Augmenter
+from connectomics.data.counting import label_slabs, read_label
 from connectomics.data.foreground import DenseForegroundTable, ForegroundTable, RunForegroundTable
-from connectomics.data.io import LazyVolume
-from connectomics.data.processing.labels import CleanLabel, clean_label
+from connectomics.data.processing.labels import CleanLabel
 from connectomics.data.processing.normalize import ImageStatistics, normalize
 from connectomics.data.sampling import PatchSampler
 from connectomics.data.synapse_table import VolumeSynapses
@@ -75,16 +75,8 @@ class PatchSource:
         return replace(self, volume=volume)
 
     def read_label(self, box: Box | None = None) -> CleanLabel:
-        """Read the labels of a box, and which of them count; None if all do.
-
-        Raises:
-            DataError: They are no labels.
-        """
-        label, counts = clean_label(self.label.read(box), where=self.label.name)
-        if self.volume.mask is not None:
-            given = self.volume.mask.read(box) > 0
-            counts = given if counts is None else given & counts
-        return CleanLabel(label, counts)
+        """Read the labels of a box, and which of them count; see `counting.read_label`."""
+        return read_label(self.volume, box)
 
     def foreground(self, box: Box | None = None) -> np.ndarray:
         """Voxels of a box that are labelled and count, as bool."""
@@ -102,20 +94,16 @@ class PatchSource:
             number = label // 2 + label % 2 if sided else label
             yield from number if counts is None else number * counts
 
+    def slabs(self) -> Iterator[Box]:
+        """The volume from the first section to the last; see `counting.label_slabs`."""
+        return label_slabs(self.volume)
+
     def has_mask(self) -> bool:
         """Whether there may be voxels that do not count; may look through the labels."""
         given = self.volume.mask is not None
         if given or self.label.dtype != np.uint64:
             return given
         return any(self.read_label(slab).mask is not None for slab in self.slabs())
-
-    def slabs(self) -> Iterator[Box]:
-        """The volume from the first section to the last, in slabs as thick as files like them."""
-        depth, height, width = self.shape
-        chunks = self.label.chunks if isinstance(self.label, LazyVolume) else None
-        thickness = chunks[0] if chunks else 1
-        for z in range(0, depth, thickness):
-            yield Box((z, 0, 0), (min(z + thickness, depth), height, width))
 
 
 def foreground_table(source: PatchSource) -> ForegroundTable:

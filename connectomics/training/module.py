@@ -115,11 +115,14 @@ class SynapseModule(pl.LightningModule):
         loss_sum = self.trainer.strategy.reduce(self._loss_sum, reduce_op="sum")
         dice_sum = self.trainer.strategy.reduce(self._dice_sum, reduce_op="sum")
         val_loss = loss_sum[0] / loss_sum[1]
-        self.log("val_loss", val_loss.float())
+        scores = {"val_loss": val_loss.float()}
         if self.channels:
-            self.log("val_dice", dice(dice_sum).float())
+            scores["val_dice"] = dice(dice_sum).float()
+        self.log_dict(scores)
         self._log_kinds(dice_sum)
-        self.rate.observe(float(val_loss))
+        self.rate.observe(
+            {name: float(v) for name, v in {**self.trainer.callback_metrics, **scores}.items()}
+        )
 
     def _log_kinds(self, dice_sum: Tensor) -> None:
         """Log what tells the channels apart, where there are several."""

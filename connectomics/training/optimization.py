@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 
 def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:
@@ -61,17 +62,16 @@ class LearningRate:
     """The learning rate as a share of the optimizer's `lr`, step by step.
 
     It rises linearly to 1 during the warm-up. Then it falls along half a cosine ("cosine",
-    Loshchilov & Hutter 2017, without restarts), stays ("constant"), or is multiplied by
-    `factor` whenever the observed loss has not improved for `patience` observations
-    ("plateau").
+    Loshchilov & Hutter 2017, without restarts), stays ("constant"), or is what PyTorch's
+    `ReduceLROnPlateau` makes of the observed scores ("plateau").
 
     Attributes:
         kind: "cosine", "constant" or "plateau".
         floor: The least share, `min_lr / lr`; "constant" ignores it.
         warmup_steps: Steps of the rise.
         t_max: Step at which the cosine reaches the floor; it stays there.
-        factor: The plateau's.
-        patience: The plateau's.
+        plateau: PyTorch's, on a learning rate of 1.
+        monitor: The score that it observes.
 
     >>> rate = LearningRate("cosine", floor=0.0, warmup_steps=2, t_max=6)
     >>> [round(rate(step), 3) for step in range(8)]
@@ -85,18 +85,16 @@ class LearningRate:
         floor: float = 0.0,
         warmup_steps: int = 0,
         t_max: int = 1,
-        factor: float = 0.5,
-        patience: int = 10,
+        monitor: str = "val_loss",
+        **plateau: Any,
     ) -> None:
         self.kind = kind
         self.floor = floor
         self.warmup_steps = warmup_steps
         self.t_max = t_max
-        self.factor = factor
-        self.patience = patience
-        self.best = math.inf
-        self.waited = 0
-        self.reduced = 1.0
+        self.monitor = monitor
+        own = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+        self.plateau = ReduceLROnPlateau(own, min_lr=floor, **plateau)
 
     def __call__(self, step: int) -> float:
         """The share at a step, counted from 0."""
@@ -106,17 +104,30 @@ class LearningRate:
             length = max(1, self.t_max - self.warmup_steps)
             done = min(1.0, (step - self.warmup_steps) / length)
             return self.floor + (1 - self.floor) * (1 + math.cos(math.pi * done)) / 2
-        return max(self.reduced, self.floor) if self.kind == "plateau" else 1.0
+        return self._group["lr"] if self.kind == "plateau" else 1.0
 
-    def observe(self, loss: float) -> None:
-        """Tell the plateau a validation loss; the other kinds take no notice."""
-        if loss < self.best:
-            self.best, self.waited = loss, 0
-            return
-        self.waited += 1
-        if self.waited >= self.patience:
-            self.reduced *= self.factor
-            self.waited = 0
+    def observe(self, scores: Mapping[str, float]) -> None:
+        """Tell the plateau the scores of a validation; the other kinds take no notice."""
+        if self.kind == "plateau":
+            self.plateau.step(scores[self.monitor])
+
+    def state(self) -> dict[str, float]:
+        """Where the plateau stands."""
+        standing = {name: float(getattr(self.plateau, name)) for name in _STATE}
+        return {**standing, "reduced": self._group["lr"]}
+
+    def restore(self, state: Mapping[str, float]) -> None:
+        """Go on from a `state`."""
+        for name, kind in _STATE.items():
+            setattr(self.plateau, name, kind(state[name]))
+        self._group["lr"] = float(state["reduced"])
+
+    @property
+    def _group(self) -> dict[str, Any]:
+        return self.plateau.optimizer.param_groups[0]
+
+
+_STATE = {"best": float, "num_bad_epochs": int, "cooldown_counter": int}
 
 
 KINDS = {
@@ -133,8 +144,8 @@ def build_learning_rate(
     warmup_steps: int,
     min_lr: float,
     t_max: int,
-    factor: float,
-    patience: int,
+    eps: float,
+    **plateau: Any,
 ) -> LearningRate:
     """Build the schedule that a config names; see `LearningRate`.
 
@@ -144,20 +155,17 @@ def build_learning_rate(
         warmup_steps: Steps of linear rise.
         min_lr: Where the fall ends.
         t_max: The step at which it does.
-        factor: The plateau's.
-        patience: The plateau's, in validations.
+        eps: A fall of the learning rate by less than this is none.
+        **plateau: Other settings of `ReduceLROnPlateau`, and the score to `monitor`.
     """
     return LearningRate(
         KINDS[name],
         floor=min(1.0, min_lr / lr),
         warmup_steps=warmup_steps,
         t_max=t_max,
-        factor=factor,
-        patience=patience,
+        eps=eps / lr,
+        **plateau,
     )
-
-
-_STATE = ("best", "waited", "reduced")
 
 
 class StepScheduler(LambdaLR):
@@ -173,12 +181,11 @@ class StepScheduler(LambdaLR):
 
     def state_dict(self) -> dict[str, Any]:
         """Where the schedule stands."""
-        return {"step": self.last_epoch, **{name: getattr(self.rate, name) for name in _STATE}}
+        return {"step": self.last_epoch, **self.rate.state()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from there."""
-        for name in _STATE:
-            setattr(self.rate, name, state_dict[name])
+        self.rate.restore(state_dict)
         self.last_epoch = state_dict["step"]
         for group, initial in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
             group["initial_lr"] = initial

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import sys
 import time
 import warnings
@@ -14,8 +13,8 @@ from typing import Any
 import pytorch_lightning as pl
 from tqdm import tqdm
 
-from connectomics.errors import DataError
 from connectomics.process.output import prepare_output
+from connectomics.training.keeping import require_finite
 
 LINES_PER_EPOCH = 5
 
@@ -79,12 +78,7 @@ class ShowProgress(pl.Callback):
         if step % self.every_n_steps and step % self.line_every:
             return
         loss = float(trainer.callback_metrics["train_loss"])
-        if math.isnan(loss):
-            raise DataError(
-                f"training, step {step}",
-                "the loss is not a number.",
-                "Lower optimization.optimizer.lr, clip gradients, or use precision 32-true.",
-            )
+        require_finite("train_loss", trainer)
         self._show(trainer, f"loss {loss:.4f}", line=step % self.line_every == 0)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -12,10 +12,12 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities import rank_zero_only
 
+from connectomics.config.checks.training import watched_scores
 from connectomics.config.schema import Config
 from connectomics.data.build import build_datamodule
+from connectomics.data.counting import Counted, lack_of, what_counts
 from connectomics.data.datamodule import PatchDataModule
-from connectomics.errors import CheckpointError, ConfigError, ConnectomicsError
+from connectomics.errors import CheckpointError, ConfigError, ConnectomicsError, DataError
 from connectomics.models import read_checkpoint, take_weights
 from connectomics.process.launchers import without_launchers
 from connectomics.runs import LAST
@@ -139,7 +141,7 @@ def prepare(config: Config, *, resume_from: Path | None = None) -> Training:
     taken = take_weights(module.network, initial) if initial else None
     data.setup()  # reads the volumes, and says what is wrong with them
     _require_masks_count(module, data)
-    _require_scores(module, config)
+    _require_scores(module, config, looks=_what_is_looked_at(data))
     notes = [*data.notes]
     if wanted == "auto":
         notes.append(f"precision auto is {config.optimization.precision} on this {devices[0]}")
@@ -168,18 +170,38 @@ def _require_masks_count(module: SynapseModule, data: PatchDataModule) -> None:
         )
 
 
-def _require_scores(module: SynapseModule, config: Config) -> None:
-    monitor = config.monitor
-    watched = {"checkpoint": monitor.checkpoint.monitor}
-    if monitor.early_stopping.enabled:
-        watched["early_stopping"] = monitor.early_stopping.monitor
-    for name, score in watched.items():
-        if score == "val_dice" and not module.channels:
-            raise ConfigError(
-                f"monitor.{name}.monitor",
-                "val_dice cannot be computed: no loss says what an activated channel stands for.",
-                "Monitor val_loss, or set inference.model.channel_activations.",
-            )
+def _what_is_looked_at(data: PatchDataModule) -> Counted:
+    """What counts in the volumes of validation.
+
+    Raises:
+        DataError: In those, or in those of training, there is nothing to learn from.
+    """
+    learned = what_counts(source.volume for source in data.train)
+    if fault := lack_of(learned, "data.train"):
+        raise DataError.of([fault])
+    looked_at = what_counts(source.volume for source in data.val)
+    if fault := lack_of(looked_at, "data.val, or what data.val_fraction holds back"):
+        if looked_at is Counted.NOTHING:
+            raise DataError.of([fault])
+        data.warnings.append(str(fault))
+    return looked_at
+
+
+def _require_scores(module: SynapseModule, config: Config, *, looks: Counted) -> None:
+    """Check that what is watched can be computed."""
+    for key, section in watched_scores(config).items():
+        if section.monitor != "val_dice":
+            continue
+        where, remedy = f"{key}.monitor", "Monitor val_loss"
+        if not module.channels:
+            problem = "no loss says what an activated channel stands for"
+            remedy += ", or set inference.model.channel_activations"
+        elif looks is not Counted.FOREGROUND:
+            problem = "nothing is labelled in what training validates on"
+            remedy += ", or name labelled volumes in data.val"
+        else:
+            continue
+        raise ConfigError(where, f"val_dice cannot be computed: {problem}.", f"{remedy}.")
 
 
 def _result(folder: Path, config: Config) -> FitResult:

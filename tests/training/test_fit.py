@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import os
 import signal
 from pathlib import Path
@@ -10,10 +11,11 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from connectomics.data.io import save_volume
+from connectomics.data.counting import Counted
+from connectomics.data.io import open_volume, save_volume
 from connectomics.errors import CheckpointError, ConfigError, DataError
 from connectomics.models import build_model, load_model, read_checkpoint
-from connectomics.training import TrainingStopped, fit
+from connectomics.training import TrainingStopped, fit, prepare, trainer
 from connectomics.training.module import SynapseModule
 
 
@@ -73,14 +75,14 @@ def test_training_learns(make_config, tmp_path):
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["SIGTERM", "SIGINT"]
 )
-def test_a_signal_saves_and_ends_the_run(make_config, tmp_path, monkeypatch, capsys, number, code):
+def test_a_signal_saves_and_ends_the_run(make_config, tmp_path, monkeypatch, number, code):
     handlers = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     stop_in(monkeypatch, 1, number)
     with pytest.raises(TrainingStopped) as stopped:
         fit(make_config(), tmp_path)
     assert stopped.value.code == code
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == handlers
-    assert f"Stopped by {number.name}. The state is saved in {tmp_path}" in capsys.readouterr().err
+    assert f"Stopped by {number.name}. The state is saved in {tmp_path}" in str(stopped.value)
     saved = read_checkpoint(tmp_path / "checkpoints" / "last.ckpt")
     assert saved.facts.step == 2
 
@@ -267,8 +269,9 @@ def test_exclusive_polarity_trains_and_scores(make_config, tmp_path):
     assert 0 <= result.metrics["val_dice"] <= 1
 
 
-def test_masked_voxels_do_not_teach(make_config, tmp_path, volumes):
+def test_masked_voxels_do_not_teach(make_config, tmp_path, volumes, monkeypatch):
     """Where nothing counts, weights stay as they are (but for decay, which is off)."""
+    monkeypatch.setattr(trainer, "what_counts", lambda _: Counted.FOREGROUND)
     mask = tmp_path / "mask.h5"
     save_volume(mask, np.zeros((16, 64, 64), np.uint8))
     config = make_config(
@@ -289,6 +292,69 @@ def test_masked_voxels_do_not_teach(make_config, tmp_path, volumes):
     untrained = dict(build_model(config.model).named_parameters())
     for name, tensor in load_model(result.last).network.named_parameters():
         assert torch.equal(tensor, untrained[name])
+
+
+def without_labels(folder: Path, volumes: dict[str, str], kept: slice) -> dict[str, str]:
+    """The volumes, with labels in some sections only."""
+    with open_volume(volumes["label"]) as volume:
+        label = volume.read()
+    labels = np.zeros_like(label)
+    labels[kept] = label[kept]
+    save_volume(folder / "fewer.h5", labels, resolution=(30, 8, 8))
+    return {**volumes, "label": str(folder / "fewer.h5")}
+
+
+@pytest.mark.parametrize("reject", [None, {"size_thres": 100, "p": 0.9}])
+def test_nothing_to_learn_from_is_an_error(make_config, tmp_path, volumes, reject):
+    data = {"dataloader": {"reject_sampling": reject}}
+    for name, value in {"none": 0, "all": 1}.items():
+        mask = tmp_path / f"{name}.h5"
+        save_volume(mask, np.full((16, 64, 64), value, np.uint8))
+        train = {**without_labels(tmp_path / name, volumes, slice(0)), "mask": str(mask)}
+        said = "no foreground" if value or reject else r"data\.train: no voxel counts"
+        with pytest.raises(DataError, match=said):
+            prepare(make_config(data={**data, "train": train}))
+    outside = np.ones((16, 64, 64), np.uint8)
+    with open_volume(volumes["label"]) as volume:
+        outside[volume.read() > 0] = 0
+    save_volume(tmp_path / "outside.h5", outside)
+    train = {**volumes, "mask": str(tmp_path / "outside.h5")}
+    with pytest.raises(DataError, match="no foreground"):
+        prepare(make_config(data={**data, "train": train}))
+
+
+def test_validation_on_nothing_is_said(make_config, tmp_path, volumes):
+    mask = tmp_path / "mask.h5"
+    save_volume(mask, np.zeros((16, 64, 64), np.uint8))
+    with pytest.raises(DataError, match=r"data\.val.*: no voxel counts"):
+        prepare(make_config(data={"val": {**volumes, "mask": str(mask)}}))
+    first = without_labels(tmp_path, volumes, slice(0, 8))
+    where = "data.val, or what data.val_fraction holds back"
+    said = prepare(make_config(data={"train": first})).warnings
+    assert any(f"{where}: the labels hold no foreground" in warning for warning in said)
+    monitor = {"checkpoint": {"monitor": "val_dice", "mode": "max"}}
+    with pytest.raises(ConfigError, match=r"checkpoint\.monitor: val_dice cannot .* is labelled"):
+        prepare(make_config(data={"train": first}, monitor=monitor))
+    assert not any(where in warning for warning in prepare(make_config()).warnings)
+
+
+@pytest.mark.parametrize("value", [math.inf, math.nan])
+def test_a_validation_that_is_no_number_stops_the_run_and_keeps_what_there_is(
+    make_config, tmp_path, monkeypatch, value
+):
+    original = SynapseModule.validation_step
+
+    def validation_step(self: SynapseModule, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        logits = original(self, batch, batch_idx)
+        self._loss_sum[0] += value if self.trainer.global_step > 4 else 0
+        return logits
+
+    monkeypatch.setattr(SynapseModule, "validation_step", validation_step)
+    with pytest.raises(DataError, match=r"step 8: val_loss is [^/]*\.\n.*last\.ckpt is of the"):
+        fit(make_config(), tmp_path)
+    kept = sorted(p.name for p in (tmp_path / "checkpoints").iterdir())
+    assert [name.partition("_val")[0] for name in kept] == ["last.ckpt", "step_000004"]
+    assert read_checkpoint(tmp_path / "checkpoints" / "last.ckpt").facts.step == 4
 
 
 def test_a_mask_needs_a_loss_that_can_leave_voxels_out(make_config, tmp_path, volumes):

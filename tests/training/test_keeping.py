@@ -14,14 +14,18 @@ def test_the_best_come_first_and_the_earlier_wins_a_tie(tmp_path):
         "step_000100_val_loss_0.5.ckpt",
         "step_000200_val_loss_1e-05.ckpt",
         "step_000400_val_dice_0.9.ckpt",
+        "step_000050_val_loss_inf.ckpt",
+        "step_000060_val_loss_nan.ckpt",
+        "step_000070_val_loss_-inf.ckpt",
         "last.ckpt",
         "step_notes.ckpt",
     ]
     for name in names:
         (tmp_path / name).touch()
     lowest = best_checkpoints(tmp_path, "val_loss", "min")
-    assert [best.step for best in lowest] == [200, 100, 300]
-    assert [best.step for best in best_checkpoints(tmp_path, "val_loss", "max")] == [100, 300, 200]
+    assert [best.step for best in lowest] == [200, 100, 300, 50, 60, 70]
+    highest = best_checkpoints(tmp_path, "val_loss", "max")
+    assert [best.step for best in highest] == [100, 300, 200, 50, 60, 70]
     assert best_checkpoints(tmp_path, "val_dice", "max")[0].score == 0.9
 
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -27,9 +29,9 @@ def rates(rate: LearningRate, steps: int, lr: float = 1.0) -> list[float]:
     return found
 
 
-def built(name: str, **settings: float) -> LearningRate:
+def built(name: str, **settings: Any) -> LearningRate:
     defaults = {"warmup_steps": 0, "min_lr": 1e-5, "t_max": 10, "factor": 0.5, "patience": 2}
-    return build_learning_rate(name=name, lr=1e-3, **{**defaults, **settings})  # type: ignore[arg-type]
+    return build_learning_rate(name=name, lr=1e-3, **{"eps": 1e-8, **defaults, **settings})
 
 
 def test_cosine_golden_values():
@@ -62,39 +64,60 @@ def test_constant_stays_after_its_warm_up():
     assert rates(built("ConstantLR", warmup_steps=2), 4) == pytest.approx([0.5, 1, 1, 1])
 
 
-def test_the_plateau_waits_then_falls_and_has_a_floor():
-    rate = built("ReduceLROnPlateau", min_lr=2e-4)
-    shares = []
-    for loss in (1.0, 0.9, 0.9, 0.95, 0.8, 0.8, 0.8, 0.8, 0.8):
-        rate.observe(loss)
-        shares.append(rate(100))
-    assert shares == pytest.approx([1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25, 0.2])
+@pytest.mark.parametrize("mode", ["min", "max"])
+@pytest.mark.parametrize("threshold_mode", ["rel", "abs"])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"patience": 0},
+        {"patience": 2, "factor": 0.3},
+        {"patience": 1, "cooldown": 2},
+        {"patience": 1, "threshold": 0.2},
+        {"patience": 1, "min_lr": 2e-4},
+        {"patience": 0, "eps": 2e-4},
+    ],
+)
+def test_the_plateau_is_pytorchs_own(mode, threshold_mode, settings):
+    settings = {"patience": 2, "factor": 0.5, "min_lr": 1e-5, "mode": mode, **settings}
+    settings["threshold_mode"] = threshold_mode
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1e-3)
+    theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, **settings)
+    ours = built("ReduceLROnPlateau", **settings)
+    draws = np.random.default_rng(0).normal(size=40).round(1)
+    for score in [1.0, 0.9, 0.9, 0.89, math.nan, math.inf, *draws.tolist(), *[0.5] * 30]:
+        theirs.step(score)
+        ours.observe({"val_loss": score})
+        assert 1e-3 * ours(100) == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-9)
+    assert ours(100) < 1
 
 
-def test_a_loss_that_is_no_number_is_no_improvement():
-    rate = built("ReduceLROnPlateau", patience=1)
-    rate.observe(math.nan)
-    assert rate.best == math.inf
-    assert rate.waited == 0
-    assert rate.reduced == 0.5
+def test_the_plateau_observes_what_it_is_told_to():
+    rate = built("ReduceLROnPlateau", patience=0, monitor="val_dice", mode="max")
+    for dice in (0.5, 0.6, 0.7, 0.6):
+        rate.observe({"val_loss": 1.0, "val_dice": dice})
+    assert rate(100) == 0.5
 
 
 def test_a_restored_schedule_goes_on_with_the_settings_of_the_config():
-    before = built("ReduceLROnPlateau")
+    before = built("ReduceLROnPlateau", cooldown=3)
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1e-3)
     scheduler = StepScheduler(optimizer, before)
-    for loss in (1.0, 1.0, 1.0):
-        before.observe(loss)
+    for loss in (1.0, 1.0, 1.0, 1.0):
+        before.observe({"val_loss": loss})
         optimizer.step()
         scheduler.step()
     state = scheduler.state_dict()
+    assert state == {
+        "step": 4, "best": 1, "num_bad_epochs": 0, "cooldown_counter": 3, "reduced": 0.5
+    }  # fmt: skip
 
     after = built("ReduceLROnPlateau", patience=7)
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=4e-3)
     restored = StepScheduler(optimizer, after)
     restored.load_state_dict(state)
-    assert restored.last_epoch == 3
-    assert (after.reduced, after.patience) == (0.5, 7)
+    assert restored.last_epoch == 4
+    assert (after(100), after.plateau.patience, after.plateau.best) == (0.5, 7, 1)
+    assert after.plateau.cooldown_counter == 3
     assert optimizer.param_groups[0]["lr"] == pytest.approx(2e-3)
 
 

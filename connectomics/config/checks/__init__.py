@@ -36,7 +36,7 @@ SECTIONS_READ: dict[Check, tuple[str, ...]] = {
     ),
     check_evaluation: ("decoding.steps", "evaluation"),
     check_schedule: ("optimization",),
-    check_monitor: ("monitor",),
+    check_monitor: ("monitor", "optimization.scheduler"),
     check_amounts: (
         "data.train",
         "data.val",

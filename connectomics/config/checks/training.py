@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Protocol
 
 from connectomics.config.schema import Config
-from connectomics.config.schema.training import CheckpointSection, EarlyStoppingSection
 from connectomics.errors import Fault, did_you_mean
 
 MONITORED = {"val_loss": "min", "val_dice": "max", "train_loss": "min"}
@@ -30,15 +30,34 @@ def check_schedule(config: Config) -> Iterator[Fault]:
         )
 
 
+class Watching(Protocol):
+    """A section that names a score to watch, and which way is better."""
+
+    @property
+    def monitor(self) -> str:
+        """One of `MONITORED`."""
+        ...
+
+    @property
+    def mode(self) -> str:
+        """Which way is better: "min" or "max"."""
+        ...
+
+
+def watched_scores(config: Config) -> dict[str, Watching]:
+    """The sections that watch a score in this run, by their place in the config."""
+    watched: dict[str, Watching] = {"monitor.checkpoint": config.monitor.checkpoint}
+    if config.monitor.early_stopping.enabled:
+        watched["monitor.early_stopping"] = config.monitor.early_stopping
+    if config.optimization.scheduler.name == "ReduceLROnPlateau":
+        watched["optimization.scheduler"] = config.optimization.scheduler
+    return watched
+
+
 def check_monitor(config: Config) -> Iterator[Fault]:
     """What is watched exists, and is watched the right way round."""
-    watched: dict[str, CheckpointSection | EarlyStoppingSection] = {
-        "checkpoint": config.monitor.checkpoint
-    }
-    if config.monitor.early_stopping.enabled:
-        watched["early_stopping"] = config.monitor.early_stopping
-    for name, section in watched.items():
-        where, score = f"monitor.{name}", section.monitor
+    for where, section in watched_scores(config).items():
+        score = section.monitor
         if score not in MONITORED:
             hint = did_you_mean(score, MONITORED)
             yield Fault(f"{where}.monitor", f"training logs no {score!r}.", hint)

@@ -33,14 +33,24 @@ class OptimizerSection(Section):
 
 
 class SchedulerSection(Section):
-    """The learning rate by step; `t_max` follows `optimization.max_steps` unless given."""
+    """The learning rate by step; `t_max` follows `optimization.max_steps` unless given.
+
+    From `factor` on, settings are those of `torch.optim.lr_scheduler.ReduceLROnPlateau`, which
+    looks at `monitor` after every validation.
+    """
 
     name: Literal["CosineAnnealingLR", "ReduceLROnPlateau", "ConstantLR"] = "CosineAnnealingLR"
     warmup_steps: Count = 0
     min_lr: Rate = 1e-5
     t_max: PositiveInt | None = None
     factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    patience: PositiveInt = 10
+    patience: Count = 10
+    monitor: str = "val_loss"
+    mode: Literal["min", "max"] = "min"
+    threshold: Annotated[float, Field(ge=0, le=1e6)] = 1e-4
+    threshold_mode: Literal["rel", "abs"] = "rel"
+    cooldown: Count = 0
+    eps: Annotated[float, Field(ge=0, le=1)] = 1e-8
 
 
 class EMASection(Section):

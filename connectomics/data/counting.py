@@ -1,0 +1,77 @@
+"""Whether anything of labelled volumes counts, before something learns from them or is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from enum import IntEnum
+
+from connectomics.data.io import LazyVolume
+from connectomics.data.processing.labels import CleanLabel, clean_label
+from connectomics.data.volumes import LabelledVolume
+from connectomics.errors import DataError, Fault
+from connectomics.geometry import Box
+
+
+class Counted(IntEnum):
+    """What there is among the voxels that count: inside the mask, and not marked as invalid."""
+
+    NOTHING = 0
+    BACKGROUND = 1
+    FOREGROUND = 2
+
+
+def read_label(volume: LabelledVolume, box: Box | None = None) -> CleanLabel:
+    """Read the labels of a box, and which of them count; None if all do.
+
+    Raises:
+        DataError: There are none, or they are no labels.
+    """
+    if volume.label is None:
+        raise DataError(volume.name, "has no labels.", "Name its label file.")
+    label, counts = clean_label(volume.label.read(box), where=volume.label.name)
+    if volume.mask is not None:
+        given = volume.mask.read(box) > 0
+        counts = given if counts is None else given & counts
+    return CleanLabel(label, counts)
+
+
+def label_slabs(volume: LabelledVolume) -> Iterator[Box]:
+    """The volume from the first section to the last, in slabs as thick as its labels like them."""
+    depth, height, width = volume.shape
+    chunks = volume.label.chunks if isinstance(volume.label, LazyVolume) else None
+    thickness = chunks[0] if chunks else 1
+    for z in range(0, depth, thickness):
+        yield Box((z, 0, 0), (min(z + thickness, depth), height, width))
+
+
+def what_counts(volumes: Iterable[LabelledVolume]) -> Counted:
+    """Find the most that counts in labelled volumes, reading no further than to the first label.
+
+    Raises:
+        DataError: They cannot be read, or are no labels.
+    """
+    found = Counted.NOTHING
+    for volume in volumes:
+        for box in label_slabs(volume):
+            label, counts = read_label(volume, box)
+            if (label if counts is None else label * counts).any():
+                return Counted.FOREGROUND
+            if counts is None or counts.any():
+                found = Counted.BACKGROUND
+    return found
+
+
+def lack_of(found: Counted, where: str) -> Fault | None:
+    """What is wrong with volumes of which only so much counts; None where nothing is.
+
+    Args:
+        found: From `what_counts`.
+        where: Their place in the config.
+    """
+    if found is Counted.NOTHING:
+        problem = "no voxel counts: all are outside the mask, or marked as invalid."
+        return Fault(where, problem, "The mask has to be above 0 where labels count.")
+    if found is Counted.BACKGROUND:
+        problem = "the labels hold no foreground where they count."
+        return Fault(where, problem, "Check the label files, the mask and z_range.")
+    return None
