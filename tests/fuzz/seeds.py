@@ -200,7 +200,37 @@ TINY_TRAINING: dict[str, Any] = {
         "num_val_patches": 1,
     },
     "optimization": {"max_steps": 1, "n_steps_per_epoch": 1},
+    "decoding": {"steps": [{"name": "polarity2instance", "kwargs": {"thres_small": 1}}]},
+    "evaluation": {"truth_encoding": "polarity"},
 }
+
+
+def _results(folder: Path) -> str:
+    """What a test has left of one volume; whoever goes on from it names config and volumes."""
+    from main import main
+
+    for name, array in {"em": GREY, "truth": LABELS}.items():
+        save_volume(folder / f"{name}.h5", array, resolution=RESOLUTION)
+    (folder / "my.yaml").write_text(json.dumps(TINY_TRAINING))
+    results = folder / "runs" / "one" / "results" / "em"
+    sides = np.stack([LABELS % 2 == 1, (LABELS > 0) & (LABELS % 2 == 0), LABELS > 0])
+    about = {"channels": ["pre", "post", "union"], "config_hash": "abc"}
+    probabilities = np.where(sides, np.uint8(240), np.uint8(20))
+    save_volume(
+        results / "probabilities.h5", probabilities, resolution=RESOLUTION, attributes=about
+    )
+    for mode in ("decode", "evaluate"):
+        assert main(arguments_on_results(mode, str(results))) == 0
+    return str(results)
+
+
+def arguments_on_results(mode: str, source: str) -> list[str]:
+    """The command line that goes on from the results that lie in `source`."""
+    folder = Path(source).parents[3]
+    volumes = [f"data.test.image={folder}/em.h5", f"data.test.label={folder}/truth.h5"]
+    paths = [f"save_path={folder}/runs", *volumes]
+    return ["--config", str(folder / "my.yaml"), "--mode", mode, *paths]
+
 
 HDF5 = ("attributes", "dataset")
 SEEDS: dict[str, Seed] = {
@@ -237,4 +267,5 @@ SEEDS: dict[str, Seed] = {
     "parquet": Seed("table", _table("synapses.parquet")),
     "annotations": Seed("annotations", _annotations, None, HDF5),
     "checkpoint": Seed("checkpoint", _checkpoint),
+    "results": Seed("results", _results),
 }

@@ -25,16 +25,16 @@ def test_damaged_files(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("kind", ["volume", "table", "annotations", "checkpoint"])
+@pytest.mark.parametrize("kind", ["volume", "table", "annotations", "checkpoint", "results"])
 def test_many_damaged_files(kind, tmp_path):
     names = [name for name, seed in SEEDS.items() if seed.kind == kind]
     tally = run_campaign(names, range(CASES), tmp_path)
     print(f"\n{tally.table()}")
     _expect_nothing_found(tally)
     assert tally.files == CASES * len(names)
-    for name in names:  # a fuzzer under which everything or nothing breaks says little
-        assert tally.outcomes[name, "refused"], name
+    # A fuzzer under which everything or nothing breaks says little.
     assert sum(tally.outcomes[name, "read"] for name in names)
+    assert all(tally.outcomes[name, "refused"] for name in names if kind != "results")
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from main import main
-from seeds import LABELS, RESOLUTION
+from seeds import LABELS, RESOLUTION, arguments_on_results
 
 from connectomics.config.schema import DataSection
 from connectomics.data.annotations import read_annotations
@@ -34,8 +34,12 @@ class Place:
         save_volume(self.labels, LABELS, resolution=RESOLUTION, overwrite=True)
 
     def warm_up(self) -> None:
-        """Load and compile what takes its time when it is first used."""
-        use("volume", self.labels, self)
+        """Load and compile what takes its time when it is first used, for every size of ids."""
+        for shift in (0, 2**10, 2**20, 2**40):
+            source = str(self.folder / f"{shift}.h5")
+            labels = np.where(LABELS > 0, LABELS.astype(np.int64) + shift, 0)
+            save_volume(source, labels, resolution=RESOLUTION, overwrite=True)
+            use("volume", source, self)
 
 
 def read(source: str, place: Place) -> str | None:
@@ -115,9 +119,18 @@ def infer(source: str, place: Place) -> None:
     """With the checkpoint that a user names."""
     config = Path(source).with_name("my.yaml")
     volume = [f"data.test.image={place.labels}", f"save_path={place.folder}/runs"]
-    code = run(source, "--config", str(config), "--mode", "infer", "--checkpoint", source, *volume)
+    run(source, "--config", str(config), "--mode", "infer", "--checkpoint", source, *volume)
     shutil.rmtree(place.folder / "runs", ignore_errors=True)
-    del code
+
+
+def decode_again(source: str, place: Place) -> None:
+    """From the results of a run."""
+    run(source, *arguments_on_results("decode", source))
+
+
+def evaluate_again(source: str, place: Place) -> None:
+    """From the results of a run, with whatever the decoding has mended."""
+    run(source, *arguments_on_results("evaluate", source))
 
 
 USES: dict[str, tuple[Callable[[str, Place], str | None], ...]] = {
@@ -125,6 +138,7 @@ USES: dict[str, tuple[Callable[[str, Place], str | None], ...]] = {
     "table": (table, evaluate_table),
     "annotations": (annotations, evaluate_annotations),
     "checkpoint": (checkpoint, infer),
+    "results": (evaluate_again, decode_again, evaluate_again),
 }
 
 
