@@ -34,7 +34,7 @@ SECONDS = 10.0
 """Of computing that a file may take before it counts as hung; of waiting, `PATIENCE` times that."""
 
 PATIENCE = 6
-SECONDS_TO_START = 120.0
+SECONDS_TO_START = 600.0
 
 
 @dataclass(frozen=True)
