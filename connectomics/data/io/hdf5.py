@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import h5py
+import numpy as np
 
 from connectomics.data.io.attributes import plain, split_attributes
 from connectomics.data.io.axes import axis_attributes, ordered, stated_axes, volume_axes
@@ -67,11 +68,33 @@ def inspect(location: Location) -> tuple[Header, Opener]:
 
 
 def _dimensions(dataset: h5py.Dataset) -> list[str]:
-    """The label of each dimension, or the name of its scale; empty where it has neither."""
+    """The label of each dimension, or the name of its scale; empty where it has neither.
+
+    They are read as the attributes that they are: HDF5's own functions for dimensions trust what
+    stands there, and a file in which it is something else would end the process.
+    """
+    labels = _of_each_dimension(dataset, "DIMENSION_LABELS", str | bytes)
+    scales = _of_each_dimension(dataset, "DIMENSION_LIST", np.ndarray)
     return [
-        dimension.label or (str(dimension[0].name).rpartition("/")[2] if len(dimension) else "")
-        for dimension in dataset.dims
+        plain(label) or (_name_of_scale(dataset, scale) if scale is not None else "")
+        for label, scale in zip(labels, scales, strict=True)
     ]
+
+
+def _of_each_dimension(dataset: h5py.Dataset, name: str, kind: Any) -> list[Any]:
+    """An attribute that holds something of a kind for each dimension; None where it does not."""
+    count = len(dataset.shape or ())
+    values = dataset.attrs.get(name)
+    if not isinstance(values, np.ndarray) or values.shape != (count,):
+        return [None] * count
+    return [value if isinstance(value, kind) else None for value in values]
+
+
+def _name_of_scale(dataset: h5py.Dataset, references: np.ndarray) -> str:
+    first = references[0] if references.size else None
+    if not isinstance(first, h5py.Reference) or not first:
+        return ""
+    return str(dataset.file[first].name).rpartition("/")[2]
 
 
 def list_datasets(group: h5py.Group) -> list[h5py.Dataset]:

@@ -70,6 +70,15 @@ def test_headers(make: Callable[[Path], str], tmp_path):
     assert len(str(caught.value)) < 1500
 
 
+@pytest.mark.parametrize("value", ["x", np.arange(3), h5py.Empty("f4"), b"\xff", 1 + 2j])
+@pytest.mark.parametrize("name", ["DIMENSION_LABELS", "DIMENSION_LIST", "CLASS", "REFERENCE_LIST"])
+def test_attributes_that_hdf5_itself_would_follow_blindly(name, value, tmp_path):
+    with h5py.File(tmp_path / "em.h5", "w") as file:
+        file["main"] = VOLUME
+        file["main"].attrs[name] = value
+    np.testing.assert_array_equal(read_volume(tmp_path / "em.h5"), VOLUME)
+
+
 def test_a_chunk_that_cannot_be_decompressed(tmp_path):
     path = tmp_path / "em.zarr"
     array = zarr.create_array(path, data=VOLUME, chunks=(2, 8, 8), compressors=GzipCodec())
