@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, get_args
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from connectomics.config.schema import ScoringSection
 from connectomics.data.annotations import read_annotations
 from connectomics.data.io import LazyVolume
 from connectomics.data.processing import clean_label
-from connectomics.data.volumes import LabelledVolume
+from connectomics.data.volumes import LabelledVolume, Volume
 from connectomics.decoding import list_synapses
 from connectomics.errors import DataError
 from connectomics.evaluation import (
@@ -31,6 +31,8 @@ from connectomics.results import CURVES, SCORES, replacing
 
 if TYPE_CHECKING:
     import pandas as pd
+
+ENCODINGS: dict[str, Encoding] = {name: name for name in get_args(Encoding) if name != "auto"}
 
 
 def read_pair(
@@ -55,6 +57,9 @@ def read_pair(
         DataError: A file cannot be read, or does not hold labels.
     """
     truth, mask = read_truth(volume)
+    assert volume.label is not None
+    stored = stored_as(volume.label, section.truth_encoding, truth)
+    known = section.truth_encoding != "auto" or stored.encoding == "auto"
     found = clean_label(prediction.read(), prediction.name).label
     pair = LabelPair(
         volume.name,
@@ -62,18 +67,19 @@ def read_pair(
         found,
         prediction_encoding=encoding,
         resolution=volume.resolution,
+        truth_encoding=stored.encoding,
         mask=mask,
         confidence=None if table is None else confidences(table),
         notes=(
             *_notes(volume, truth, mask),
-            *_encoding_doubts(truth, section.truth_encoding, encoding),
+            *(() if known else (stored.note("truth", volume.label),)),
             *_overlap_doubts(truth, found),
         ),
     )
     compares_sites = any(metric.name in SITE_METRICS for metric in section.metrics)
     if volume.resolution is None or not compares_sites:
         return pair
-    return _with_sites(pair, volume, section.truth_encoding, table)
+    return _with_sites(pair, volume, stored.encoding, table)
 
 
 def confidences(table: pd.DataFrame) -> dict[int, float] | None:
@@ -89,6 +95,43 @@ def confidences(table: pd.DataFrame) -> dict[int, float] | None:
         problem = f"the confidence of synapse {synapse} is {values[ids == synapse][0]:g}."
         raise DataError("the synapse table", problem, "Give one for every synapse, or for none.")
     return dict(zip(ids.tolist(), values.tolist(), strict=True))
+
+
+class Stored(NamedTuple):
+    """How the labels of a file are stored, and whether that was told from the labels alone."""
+
+    encoding: Encoding
+    guessed: bool = False
+
+    def note(self, name: str, volume: Volume) -> str:
+        """Which file it was, and as what it was read."""
+        source = volume.source if isinstance(volume, LazyVolume) else volume.name
+        if self.encoding == "auto":
+            return f"{name} is {source}."
+        key = f"{name}_encoding=..."
+        guess = f", going by their values (if they are others: {key})" if self.guessed else ""
+        return f"{name} is {source}, read as {self.encoding} labels{guess}."
+
+
+def stored_as(volume: Volume, given: Encoding = "auto", labels: np.ndarray | None = None) -> Stored:
+    """How labels are stored: as the user says, else as the file says, else as they look.
+
+    Args:
+        volume: The labels.
+        given: What the user says; `auto` for nothing.
+        labels: What the volume holds, where it has been read.
+
+    Raises:
+        DataError: It cannot be read, or does not hold labels.
+    """
+    stated = volume.attributes.get("encoding") if isinstance(volume, LazyVolume) else None
+    if given != "auto":
+        return Stored(given)
+    if isinstance(stated, str) and stated in ENCODINGS:
+        return Stored(ENCODINGS[stated])
+    if labels is None:
+        labels = clean_label(volume.read(), volume.name).label
+    return Stored(likely_encoding(labels), guessed=True)
 
 
 def write_scores(report: EvaluationReport, folder: Path, *, synthetic: bool = False) -> list[Path]:
@@ -144,18 +187,6 @@ def _notes(volume: LabelledVolume, truth: np.ndarray, mask: np.ndarray | None) -
         yield f"{left_out:.2%} of the voxels are unlabelled and were left out first."
     if not (truth if mask is None else truth * mask).any():
         yield "the truth holds no labels where scores count: nothing can be found, only invented."
-
-
-def _encoding_doubts(truth: np.ndarray, stated: Encoding, prediction: Encoding) -> Iterator[str]:
-    """Whether a truth that nobody says how it is stored looks like what it is taken for."""
-    likely = likely_encoding(truth) if stated == "auto" else "auto"
-    sided = prediction in SIDED
-    if likely != "auto" and prediction != "auto" and (likely in SIDED) != sided:
-        taken = "labels with pre and post sides" if sided else "one id per object"
-        yield (
-            f"truth looks like {likely} labels and was read as {taken}, as the prediction is; "
-            "evaluation.truth_encoding says how it is stored."
-        )
 
 
 def _overlap_doubts(truth: np.ndarray, found: np.ndarray) -> Iterator[str]:

@@ -20,7 +20,7 @@ from connectomics import tuning
 from connectomics.config import Config, Resolved
 from connectomics.config.schema import ScoringSection, SplitSection
 from connectomics.data.alignment import require_alignment
-from connectomics.data.build import HeldOut, open_split
+from connectomics.data.build import HeldOut, open_split, open_validation
 from connectomics.data.checks import check_data, check_settings, names_neurons
 from connectomics.data.counting import Counted, lack_of, what_counts
 from connectomics.data.io import LazyVolume, open_volume
@@ -45,6 +45,7 @@ from connectomics.results import (
 )
 from connectomics.runs import RunFolder, new_run, run_of_checkpoint, write_provenance
 from connectomics.scoring import read_pair, write_scores
+from connectomics.truth import scored_truth_faults, truth_faults
 from connectomics.validating import (
     notes_on_training,
     read_validation,
@@ -88,6 +89,7 @@ def train(resolved: Resolved, checkpoint: Path | None) -> None:
 
     config = resolved.config
     _require(check_data(config.data, "train"))
+    _require_config(resolved, scored_truth_faults(config))
     for where, split in (("data.val", config.data.val), ("data.test", config.data.test)):
         for fault in learned_faults(split, where, config.data):
             print(f"train: warning: {fault}", file=sys.stderr)
@@ -165,6 +167,7 @@ def test(resolved: Resolved, checkpoint: Path | None) -> None:
     checkpoint = require_checkpoint(checkpoint, config.save_path, resolved.mode)
     scored = config.evaluation.enabled
     _require(check_data(config.data, "test", evaluates=scored))
+    _require_config(resolved, scored_truth_faults(config))
     volumes = open_split(config.data.test, "data.test")
     _require(voxel_size_faults({one.name: one.resolution for one in volumes}, config.decoding))
     if scored:
@@ -183,10 +186,11 @@ def tune(resolved: Resolved, checkpoint: Path | None) -> None:
     """Search for the decoder settings that score best on the validation volumes."""
     tuning.require_optuna()
     config, section = resolved.config, validation_section(resolved)
-    if faults := check_data(section, "tune"):
-        raise ConfigError.of(replace(fault, where=resolved.place(fault.where)) for fault in faults)
+    _require_config(resolved, check_data(section, "tune"))
     run = tuned_run(checkpoint, config.save_path)
     require_held_back(section, run)
+    held = [one.volume for one in open_validation(section)]
+    _require_config(resolved, truth_faults(config, held))
     predictor = load_predictor(config, checkpoint) if checkpoint else None
     _record(resolved, run.tuning, checkpoint)
     decoder = config.decoding.steps[0]
@@ -233,6 +237,12 @@ def _require_counting(volumes: list[LabelledVolume], *, refuses: bool = True) ->
         raise DataError.of(shown)
     for fault in shown:
         print(f"warning: {fault}", file=sys.stderr)
+
+
+def _require_config(resolved: Resolved, faults: list[Fault]) -> None:
+    """Refuse faults at keys of the config, each at the file that says so."""
+    if faults:
+        raise ConfigError.of(replace(fault, where=resolved.place(fault.where)) for fault in faults)
 
 
 def _start(resolved: Resolved, checkpoint: Path) -> RunFolder:

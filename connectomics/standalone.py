@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -34,20 +34,19 @@ from connectomics.evaluation import (
     default_metrics,
     evaluate_volumes,
     interpret,
-    likely_encoding,
 )
 from connectomics.evaluation.encoding import SIDED
 from connectomics.labelling import read_neurons, write_decoded
 from connectomics.results import VolumeResults
-from connectomics.scoring import confidences, read_pair, write_scores
+from connectomics.scoring import confidences, read_pair, stored_as, write_scores
 
 
 def evaluate(section: EvaluateFiles) -> None:
     """Score one label volume against another, print the scores, and keep them if asked to."""
     volumes = _open(section, ("truth", "prediction", "mask", "neurons"))
     truth, prediction = volumes["truth"], volumes["prediction"]
-    true = _stored(truth, section.truth_encoding)
-    found = _stored(prediction, section.prediction_encoding)
+    true = stored_as(truth, section.truth_encoding)
+    found = stored_as(prediction, section.prediction_encoding)
     section = section.model_copy(update={"truth_encoding": true.encoding})
     _require_metrics(section, found.encoding)
     volume = LabelledVolume(
@@ -200,36 +199,6 @@ FILE_MODES: dict[str, FileMode] = {
 }
 
 
-ENCODINGS: dict[str, Encoding] = {name: name for name in get_args(Encoding) if name != "auto"}
-
-
-class Stored(NamedTuple):
-    """How the labels of a file are stored, and whether that was told from the labels alone."""
-
-    encoding: Encoding
-    guessed: bool = False
-
-    def note(self, name: str, volume: LazyVolume) -> str:
-        """Which file it was, and as what it was read."""
-        if self.encoding == "auto":
-            return f"{name} is {volume.source}."
-        guess = f", going by their values (if they are others: {name}_encoding=...)"
-        read = f"read as {self.encoding} labels{guess if self.guessed else ''}"
-        return f"{name} is {volume.source}, {read}."
-
-
-def _stored(volume: LazyVolume, given: Encoding, labels: np.ndarray | None = None) -> Stored:
-    """As the user says, else as the file says, else as the labels look."""
-    stated = volume.attributes.get("encoding")
-    if given != "auto":
-        return Stored(given)
-    if isinstance(stated, str) and stated in ENCODINGS:
-        return Stored(ENCODINGS[stated])
-    if labels is None:
-        labels = clean_label(volume.read(), volume.source).label
-    return Stored(likely_encoding(labels), guessed=True)
-
-
 def _disagreements(truth: LazyVolume, prediction: LazyVolume) -> Iterator[str]:
     """What truth and prediction say of themselves that does not go together."""
     if _place(truth) == _place(prediction):
@@ -257,7 +226,7 @@ def _why_no_polarity(section: EvaluateFiles, *encodings: Encoding) -> Iterator[s
 def _synapses(volume: LazyVolume, given: Encoding) -> Interpretation:
     """Give each synapse of labels with sides an identity."""
     labels = clean_label(volume.read(), volume.source).label
-    stored = _stored(volume, given, labels)
+    stored = stored_as(volume, given, labels)
     read = interpret("label volume", labels, stored.encoding, sided=True)
     if read.encoding in SIDED:
         return read

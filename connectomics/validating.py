@@ -15,11 +15,12 @@ from connectomics.data.io import LazyVolume, open_volume
 from connectomics.data.overlap import learned_faults, training_notes
 from connectomics.decoding.steps import needs_resolution
 from connectomics.errors import ConfigError, DataError, Fault
+from connectomics.evaluation import Encoding
 from connectomics.labelling import read_neurons
 from connectomics.predicting import Predictor
 from connectomics.results import VolumeResults, folders_of_volumes
 from connectomics.runs import RunFolder
-from connectomics.scoring import read_truth
+from connectomics.scoring import read_truth, stored_as
 from connectomics.tuning import ValidationVolume
 
 
@@ -148,6 +149,7 @@ def read_validation(
             resolution=one.volume.resolution,
             mask=mask,
             neurons=_read_neurons(one),
+            truth_encoding=_encoding(one, truth),
         )
         for one, (_, made), (truth, mask) in zip(held, results, truths, strict=True)
     ]
@@ -159,6 +161,11 @@ def _require_voxel_size(held: list[HeldOut], decoder: str, split: str) -> None:
     unknown = [one.volume.name for one in held if one.volume.resolution is None]
     if unknown:
         raise DataError.of(Fault(name, problem, remedy) for name in unknown)
+
+
+def _encoding(one: HeldOut, truth: np.ndarray) -> Encoding:
+    label = one.volume.label
+    return "auto" if label is None else stored_as(label, labels=truth).encoding
 
 
 def _labelled(truth: np.ndarray, mask: np.ndarray | None) -> bool:

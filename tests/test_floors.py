@@ -35,6 +35,7 @@ FLOORS = {
     "connectomics.predicting": 5,
     "connectomics.scoring": 5,
     "connectomics.standalone": 6,
+    "connectomics.truth": 6,
     "connectomics.validating": 6,
     "connectomics.stages": 7,
 }

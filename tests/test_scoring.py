@@ -48,44 +48,40 @@ def notes(tmp_path):
     return of
 
 
-def test_a_truth_that_looks_like_something_else_is_doubted(notes):
-    (said,) = notes(WHOLE, "polarity")
-    assert said == (
-        "truth looks like instance labels and was read as labels with pre and post sides, as the "
-        "prediction is; evaluation.truth_encoding says how it is stored."
-    )
-    assert "looks like binary labels" in notes((SIDED > 0).astype(np.uint8), "polarity")[0]
-    assert "looks like polarity labels and was read as one id" in notes(SIDED, "instance")[0]
-
-
 @pytest.mark.parametrize(
-    ("truth", "encoding", "stated"),
+    ("truth", "seen"),
     [
-        (SIDED, "polarity", "auto"),
-        (np.where(SIDED > 0, 2 - SIDED % 2, 0), "polarity", "auto"),
-        (WHOLE, "instance", "auto"),
-        (WHOLE, "polarity", "polarity"),
-        (np.zeros(SHAPE, int), "polarity", "auto"),
+        (SIDED, "polarity"),
+        (np.where(SIDED > 0, 2 - SIDED % 2, 0), "semantic"),
+        (WHOLE, "instance"),
+        ((SIDED > 0).astype(np.uint8), "binary"),
     ],
 )
-def test_what_fits_or_is_stated_is_not(notes, truth, encoding, stated):
-    nothing = (
+def test_how_a_truth_is_read_is_said(notes, truth, seen):
+    assert notes(truth, "polarity") == (
+        f"truth is tissue, read as {seen} labels, going by their values (if they are others: "
+        "truth_encoding=...).",
+    )
+    assert notes(truth, "polarity", "polarity") == ()
+
+
+def test_no_encoding_is_said_of_a_truth_that_shows_none(notes):
+    assert notes(np.zeros(SHAPE, int), "polarity") == (
         "the truth holds no labels where scores count: nothing can be found, only invented.",
     )
-    assert notes(truth, encoding, stated) == (() if truth.any() else nothing)
 
 
 def test_how_much_is_left_out_is_said(notes):
     mask = np.ones(SHAPE, np.uint8)
-    assert notes(SIDED, "polarity", mask=mask) == ()
+    assert notes(SIDED, "polarity", "polarity", mask=mask) == ()
     mask[:, :, 60:] = 0
-    assert notes(SIDED, "polarity", mask=mask) == (
+    assert notes(SIDED, "polarity", "polarity", mask=mask) == (
         "25.00% of the voxels are unlabelled and were left out first.",
     )
 
 
 def test_a_prediction_of_something_else_is_doubted(notes):
-    (said,) = notes(np.roll(SIDED, 10, axis=2), "polarity")
+    (said,) = notes(np.roll(SIDED, 10, axis=2), "polarity", "polarity")
     assert said.startswith("no labelled voxel of the prediction is one of the truth")
 
 

@@ -76,6 +76,8 @@ class LabelPair(NamedTuple):
         truth_sites: Where the true synapses are, which `SITE_METRICS` need.
         prediction_sites: Where the predicted ones are.
         notes: What a reader must know about this volume, such as that it is synthetic.
+        truth_encoding: How the truth is stored, where that is known of this volume; else it is
+            as the section says.
     """
 
     name: str
@@ -88,6 +90,7 @@ class LabelPair(NamedTuple):
     truth_sites: Sites | None = None
     prediction_sites: Sites | None = None
     notes: tuple[str, ...] = ()
+    truth_encoding: Encoding = "auto"
 
 
 def default_metrics(
@@ -197,14 +200,25 @@ def evaluate_volumes(volumes: Iterable[LabelPair], section: ScoringSection) -> E
 
 def _evaluate(volume: LabelPair, section: ScoringSection) -> VolumeScores:
     chosen = {metric.name: metric.kwargs for metric in section.metrics}
-    usual = default_metrics(volume.prediction_encoding, section.truth_encoding)
+    known = volume.truth_encoding
+    truth_encoding = section.truth_encoding if known == "auto" else known
+    usual = default_metrics(volume.prediction_encoding, truth_encoding)
     chosen = chosen or {name: {} for name in usual}
     given = {
         **volume._asdict(),
-        "truth_encoding": section.truth_encoding,
+        "truth_encoding": truth_encoding,
         "iou_thresholds": section.iou_thresholds,
         "ignore_border": section.ignore_border,
     }
+    faults = [
+        fault
+        for name in chosen
+        for fault in _check_sides(name, name, truth_encoding, volume.prediction_encoding)
+    ]
+    if faults:
+        raise DataError.of(
+            Fault(f"{volume.name}: {fault.where}", fault.problem, fault.remedy) for fault in faults
+        )
     try:
         scores = {name: _score(name, given, kwargs) for name, kwargs in chosen.items()}
     except DataError as error:

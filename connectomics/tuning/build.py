@@ -151,7 +151,7 @@ def _grouped(
     read = interpret(
         f"truth of {volume.name}",
         volume.truth,
-        scoring.truth_encoding,
+        _truth_encoding(volume, scoring, sided=encoding in SIDED),
         sided=encoding in SIDED,
         mask=volume.mask,
         dilate_sz=scoring.metrics[0].kwargs.get("dilate_sz"),
@@ -160,6 +160,16 @@ def _grouped(
         print(f"tune: {note}")
     sided = read.encoding in SIDED
     return volume._replace(truth=read.labels, truth_encoding="polarity" if sided else "instance")
+
+
+def _truth_encoding(
+    volume: ValidationVolume, scoring: EvaluationSection, *, sided: bool
+) -> Encoding:
+    """As the config says, else as the truth was seen to be, if the decoder's labels are alike."""
+    seen = volume.truth_encoding
+    if scoring.truth_encoding != "auto":
+        return scoring.truth_encoding
+    return seen if (seen in SIDED) == sided else "auto"
 
 
 def _count(labels: np.ndarray, encoding: Encoding) -> int:
