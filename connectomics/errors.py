@@ -23,11 +23,13 @@ class Fault:
         where: The place: a file, a key of the config, an argument.
         problem: What is wrong there, with the values that show it.
         remedy: What to do about it. May be empty where the problem says it all.
+        because: Other keys of the config that it follows from, where it is of several.
     """
 
     where: str
     problem: str
     remedy: str = ""
+    because: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         text = f"{self.where}: {self.problem}" if self.where else self.problem

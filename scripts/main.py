@@ -146,12 +146,25 @@ def _parse(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[st
     for option, settings in OPTIONS.items():
         parser.add_argument(option, **settings)
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="change a setting")
-    options, rest = parser.parse_known_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    for option in ("--config", "--mode", "--checkpoint"):
+        if sum(word == option or word.startswith(f"{option}=") for word in given) > 1:
+            raise ConfigError(option, "is given twice.", "Keep one of them.")
+    options, rest = parser.parse_known_args(given)
     for argument in rest:
         if argument.startswith("-"):
-            option = argument.partition("=")[0]
-            raise ConfigError(option, "there is no such option.", did_you_mean(option, OPTIONS))
+            raise _no_such_option(argument)
     return options, [*options.overrides, *rest]
+
+
+def _no_such_option(argument: str) -> ConfigError:
+    option, equals, value = argument.partition("=")
+    bare = option.lstrip("-")
+    short = [name for name in OPTIONS if len(bare) == 1 and name.startswith(f"--{bare}")]
+    remedy = f"Did you mean '{short[0]}'?" if short else did_you_mean(option, OPTIONS)
+    if "." in bare or "/" in bare:
+        remedy = f"Settings have no dashes: {bare}={value if equals else '...'}"
+    return ConfigError(option, "there is no such option.", remedy)
 
 
 def _run(options: argparse.Namespace, overrides: Sequence[str]) -> None:
@@ -184,7 +197,9 @@ def _run(options: argparse.Namespace, overrides: Sequence[str]) -> None:
 def _run_on_files(options: argparse.Namespace, overrides: Sequence[str]) -> None:
     """Without a config: score or list what the command line names."""
     if options.mode not in WITHOUT_CONFIG:
-        remedy = "Start from one in tutorials/: --config tutorials/syn_em_r50.yaml"
+        named = [word for word in overrides if word.endswith((".yaml", ".yml"))]
+        start = "Start from one in tutorials/: --config tutorials/syn_em_r50.yaml"
+        remedy = f"Did you mean --config {named[0]}?" if named else start
         raise ConfigError("--config", "names no file.", remedy)
     if options.checkpoint is not None:
         raise ConfigError("--checkpoint", "is of use with a --config only.", "Take it out.")

@@ -16,6 +16,17 @@ Activation = Literal["sigmoid", "softmax"]
 SIGMOID_LOSSES = ("WeightedBCEWithLogitsLoss", "DiceLoss", "FocalLoss")
 """Losses that ask a yes-no question of every channel unless they are told otherwise."""
 
+MONAI_LOSSES = (
+    *("AUCMLoss", "AsymmetricUnifiedFocalLoss", "BarlowTwinsLoss", "BoundaryLoss", "BoxGIoULoss"),
+    *("ContrastiveLoss", "DiceCELoss", "DiceFocalLoss", "DiceLoss", "FocalLoss"),
+    *("GeneralizedDiceFocalLoss", "GeneralizedDiceLoss", "GeneralizedWassersteinDiceLoss"),
+    *("GlobalMutualInformationLoss", "HausdorffDTLoss", "JukeboxLoss"),
+    *("LocalNormalizedCrossCorrelationLoss", "LogHausdorffDTLoss", "MCCLoss", "MaskedDiceLoss"),
+    *("NACLLoss", "PerceptualLoss", "SSIMLoss", "SoftDiceclDiceLoss", "SoftclDiceLoss"),
+    "TverskyLoss",
+)
+"""Losses of MONAI that are known here; a version of MONAI may have others."""
+
 MASKED_LOSSES = ("WeightedBCEWithLogitsLoss", "WeightedCE", "DiceLoss")
 """Losses that can leave masked voxels out."""
 

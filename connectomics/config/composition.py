@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from connectomics.config.defaults_list import TUTORIALS, defaults_list, search_path
-from connectomics.config.inheritance import is_file, read_inherited, relative_to_here
+from connectomics.config.defaults_list import defaults_list, search_path
+from connectomics.config.inheritance import TUTORIALS, is_file, read_inherited, relative_to_here
 from connectomics.config.levels import Layer, split_levels
 from connectomics.config.yaml_text import read_yaml
 from connectomics.errors import ConfigError, Fault

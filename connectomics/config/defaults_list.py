@@ -13,10 +13,11 @@ from hydra.errors import HydraException, MissingConfigException
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
+from connectomics.config.inheritance import TUTORIALS
+from connectomics.config.schema_keys import keys_at
+from connectomics.config.slips import PRESETS
 from connectomics.errors import ConfigError, Fault, did_you_mean
 
-PRESETS = Path(__file__).parent / "presets"
-TUTORIALS = Path(__file__).parents[2] / "tutorials"
 TUNED = "--mode tune writes one into the run of a checkpoint; name that with --checkpoint."
 
 
@@ -66,10 +67,23 @@ def _check_choices(choices: Sequence[str], folders: Sequence[Path]) -> None:
         if not _options(group, folders):
             groups = {str(preset.parent.relative_to(PRESETS)) for preset in PRESETS.rglob("*.yaml")}
             problem = f"there are no presets {group!r}."
-            hint = TUNED if group == "decoding" else did_you_mean(group, groups)
+            hint = _dotted(choice) or did_you_mean(group, groups)
+            hint = TUNED if group == "decoding" else hint
             faults.append(Fault(f"command line: {choice}", problem, hint))
     if faults:
         raise ConfigError.of(faults)
+
+
+def _dotted(choice: str) -> str:
+    """The key or preset that was meant, where a slash stands in the wrong place."""
+    key, _, value = choice.partition("=")
+    above, _, last = key.lstrip("+~").replace("/", ".").rpartition(".")
+    if above and last in keys_at(tuple(above.split("."))):
+        return f"Keys are written with dots: {above}.{last}={value}"
+    if (PRESETS / key / f"{value}.yaml").is_file():
+        group, _, name = f"{key}/{value}".rpartition("/")
+        return f"Did you mean {group}={name}?"
+    return ""
 
 
 def _ask_hydra(

@@ -12,6 +12,8 @@ from typing import Any
 from connectomics.config.yaml_text import read_yaml, shorten
 from connectomics.errors import ConfigError, Fault, did_you_mean
 
+TUTORIALS = Path(__file__).parents[2] / "tutorials"
+
 Content = dict[str, Any]
 
 

@@ -97,5 +97,7 @@ def _fault(path: DottedPath, text: str, error: Exception) -> Fault:
         return Fault(format_path(path), "has no value yet.", "Give it here or as key=value.")
     if isinstance(error, InterpolationKeyError):
         remedy = "Keys are named from the top: ${data.dataloader.patch_size}."
+        if re.search(r"\$\{[A-Z_]+\}", text):
+            remedy = "Variables are not replaced in a config; on the command line, $NAME is."
         return Fault(format_path(path), f"{text!r} names a key that is not written.", remedy)
     return Fault(format_path(path), f"{text!r} leads nowhere.", "Does it lead back to itself?")

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from connectomics.config.merging import Tree, merge
-from connectomics.config.schema import Config
+from connectomics.config.schema import Config, SplitSection
 from connectomics.errors import Fault, did_you_mean
 
 MODES = ("train", "infer", "decode", "evaluate", "test", "tune")
 STAGES = ("train", "test")
 DEFAULT = "default"
+VOLUME_KEYS = frozenset(SplitSection.model_fields)
 TOP = ""
 
 
@@ -58,8 +59,15 @@ def split_levels(content: Tree, package: str, file: str) -> tuple[Layer, list[Fa
         faults += [fault] if fault else []
         if value is None and key in (*Config.model_fields, *levels):
             continue  # a heading with everything below it commented out
+        if key in STAGES and isinstance(value, dict) and not VOLUME_KEYS.isdisjoint(value):
+            volume = {name: value[name] for name in value if name in VOLUME_KEYS}
+            value = {name: value[name] for name in value if name not in VOLUME_KEYS}
+            faults.append(_volume_fault(f"{file}: {key}", key, volume))
+            levels[TOP] = merge(levels[TOP], {"data": {key: volume}})
+        if fault is not None and "'defaults'" in fault.remedy:
+            continue
         if level == TOP:
-            levels[TOP][key] = value
+            levels[TOP] = merge(levels[TOP], {key: value})
         elif isinstance(value, dict):
             levels[level] = merge(levels[level], _without_empty(value))
         else:
@@ -79,9 +87,20 @@ def _read_key(key: str, file: str, package: str) -> tuple[Fault | None, str]:
         return Fault(where, "no such section.", f"{remedy}    # @package _global_"), TOP
     if key in MODES:
         return Fault(where, "no such stage.", f"Write test:, which serves {_served()}."), "test"
-    hint = did_you_mean(key, [*sections, *levels])
+    hint = did_you_mean(key, [*sections, *levels, "defaults"])
+    if hint == "Did you mean 'defaults'?":
+        return Fault(where, "no such section.", hint), TOP
     near = next((level for level in levels if hint == f"Did you mean '{level}'?"), TOP)
     return (Fault(where, "no such stage.", hint), near) if near else (None, TOP)
+
+
+def _volume_fault(where: str, stage: str, volume: Tree) -> Fault:
+    named = ", ".join(f"{name}: {value}" for name, value in volume.items())
+    return Fault(
+        where,
+        f"holds {' and '.join(volume)} of a volume, and is the section of what differs in {stage}.",
+        f"Volumes go to data.{stage}:\n    data: {{{stage}: {{{named}}}}}",
+    )
 
 
 def _served() -> str:

@@ -161,4 +161,7 @@ def _mismatches(
 def _placed(fault: Fault, read: Validated[Config], sources: Sources, stage: str) -> Fault:
     written = read.as_written(parse_path(fault.where))
     place = sources.place(format_path(written), stage)
+    changed = sources.later_change(format_path(written), fault.because, stage)
+    if changed:
+        return Fault(changed, f"does not go with {place}: {fault.problem}", fault.remedy)
     return Fault(place, fault.problem, fault.remedy)

@@ -9,14 +9,15 @@ from connectomics.config.dotted import DottedPath
 
 Tree = dict[str, Any]
 
+FILES = ("image", "phantom", "label", "mask", "neurons", "annotations")
 SPLITS = (("data", "train"), ("data", "val"), ("data", "test"))
 
 
 def merge(base: Tree, over: Tree, *, at: DottedPath = ()) -> Tree:
     """Lay `over` on `base`: dicts merge key by key, everything else is replaced, lists too.
 
-    A split that names its volumes is replaced too. The resolution and the sections of other
-    volumes, inherited from a tutorial, say nothing about them.
+    A split that names a file is replaced too. The labels, the resolution and the sections of
+    other volumes, inherited from a tutorial, say nothing about these.
 
     Args:
         base: Lies below.
@@ -29,7 +30,7 @@ def merge(base: Tree, over: Tree, *, at: DottedPath = ()) -> Tree:
     >>> merge(theirs, {"data": {"test": {"image": "mine.h5"}}})
     {'data': {'test': {'image': 'mine.h5'}}}
     """
-    if at in SPLITS and not over.keys().isdisjoint(("image", "phantom")):
+    if at in SPLITS and not over.keys().isdisjoint(FILES):
         return copy.deepcopy(over)
     result = copy.deepcopy(base)
     for key, value in over.items():

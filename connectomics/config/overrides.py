@@ -16,6 +16,7 @@ from connectomics.config.dotted import DottedPath, format_path, parse_path
 from connectomics.config.levels import DEFAULT, STAGES
 from connectomics.config.merging import Tree, merge
 from connectomics.config.schema import Config
+from connectomics.config.slips import grammar_remedy, no_override, split_by_shell, sweep_remedy
 from connectomics.errors import ConfigError, Fault
 
 SECTIONS = [name for name, field in Config.model_fields.items() if field.annotation is not str]
@@ -67,15 +68,16 @@ def parse_overrides(texts: Sequence[str]) -> ParsedOverrides:
     >>> parse_overrides(["model/rsunet=small", "decoding.steps[0].kwargs.thres=0.4"]).choices
     ('model/rsunet=small',)
     """
-    parser, choices, assignments, faults = OverridesParser.create(), [], [], []
-    for text in texts:
+    parser, choices, assignments = OverridesParser.create(), [], []
+    faults, whole = split_by_shell(texts)
+    for text in whole:
         try:
             override = parser.parse_override(_without_brackets(text))
             if _picks_preset(override):
                 choices.append(text)
             else:
                 assignments.append(_assignment(text, override))
-        except HydraException as error:
+        except (HydraException, RecursionError, ValueError) as error:
             faults.append(_grammar_fault(text, error))
         except ConfigError as error:
             faults += error.faults
@@ -139,7 +141,8 @@ def _picks_preset(override: Override) -> bool:
 def _assignment(text: str, override: Override) -> Assignment:
     where = f"command line: {text}"
     if override.is_sweep_override():
-        raise ConfigError(where, "asks for several runs.", "For a list write key=[a,b].")
+        remedy = sweep_remedy(override.key_or_group, text.partition("=")[2])
+        raise ConfigError(where, "asks for several runs.", remedy)
     path = parse_path(override.key_or_group)
     level = str(path[0]) if path[0] in (DEFAULT, *STAGES) else ""
     path = path[1:] if level else path
@@ -154,14 +157,14 @@ def _without_brackets(text: str) -> str:
     return re.sub(r"\[(\d+)\]", r".\1", key) + equals + value
 
 
-def _grammar_fault(text: str, error: HydraException) -> Fault:
+def _grammar_fault(text: str, error: Exception) -> Fault:
     where = f"command line: {text}"
     if "=" not in text:
-        return Fault(where, "is no override.", "Write key=value, or ~key to take a key out.")
+        return no_override(text)
     key, _, value = text.partition("=")
-    odd = re.search(r"[^A-Za-z0-9_./*\[\]{}\"'-]", value)
-    remedy = f"Put the value in quotes: '{key}=\"{value}\"'" if odd else ""
-    reason = str(error).strip().splitlines()[0]
+    remedy = grammar_remedy(key, value)
+    said = (str(error).strip() or type(error).__name__).splitlines()[0]
+    reason = said.partition(" expecting {")[0]
     return Fault(where, f"is not in Hydra's grammar ({reason}).", remedy or f"See {GRAMMAR}.")
 
 

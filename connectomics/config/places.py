@@ -9,6 +9,7 @@ from typing import Any
 from connectomics.config.dotted import (
     ABSENT,
     DottedPath,
+    format_path,
     look_up,
     overlaps,
     parse_path,
@@ -45,28 +46,67 @@ class Sources:
             written nowhere is placed where most of the path to it was written.
         """
         path = parse_path(where)
-        if not self._is_ours(path):
-            return where
+        return self._find(path, stage)[1] if self._is_ours(path) else where
+
+    def later_change(self, where: str, keys: Sequence[str], stage: str) -> str | None:
+        """Name what was laid over the file of a value, and brought it into conflict with others.
+
+        Whoever inherits a config and changes one thing is at fault, if at all, for that thing.
+
+        Args:
+            where: The value that does not fit any more, as for `place`.
+            keys: What it has to fit.
+            stage: `train` or `test`.
+
+        Returns:
+            The place of the key among them that was written last, if it was written later than
+            the value, by the command line or an heir.
+        """
+        path = parse_path(where)
+        if not keys or not self._is_ours(path):
+            return None
+        rank, *_ = self._find(path, stage)
+        found = []
+        for key in map(parse_path, keys):
+            found += [
+                (0, f"command line: {format_path(assignment.path)}")
+                for assignment in self.assignments
+                if overlaps(assignment.path, key) and not overlaps(assignment.path, path)
+            ]
+            when, place, written = self._find(key, stage)
+            if written and not overlaps(key, path):
+                found.append((when, place))
+        first = min(found, default=None)
+        return first[1] if first is not None and first[0] < rank else None
+
+    def _find(self, path: DottedPath, stage: str) -> tuple[int, str, bool]:
+        """How late a value was written (the command line is 0), where, and whether it was."""
+        where = format_path(path)
         if any(_sets(assignment, path, stage) for assignment in self.assignments):
-            return f"command line: {where}"
-        best, place = 0, f"{self.file}: {where}"
-        for file, level, tree in self._by_precedence(stage):
+            return 0, f"command line: {where}", True
+        best, found = 0, (len(self.layers) + 1, f"{self.file}: {where}")
+        for rank, file, level, tree in self._by_precedence(stage):
             depth = _depth(tree, path)
             if depth > best:
-                best, place = depth, f"{file}: {f'{level}.' if level else ''}{where}"
-        return place
+                best, found = depth, (rank, f"{file}: {f'{level}.' if level else ''}{where}")
+        changed = any(assignment.path[: len(path)] == path for assignment in self.assignments)
+        if not best and changed:  # a section that only the command line names
+            return 0, f"command line: {where}", True
+        return *found, best == len(path)
 
     def _is_ours(self, path: DottedPath) -> bool:
-        written = (tree for *_, tree in self._by_precedence("train", "test"))
+        written = [tree for *_, tree in self._by_precedence("train", "test")]
+        written += [{assignment.path[0]: None} for assignment in self.assignments]
         return path[0] in Config.model_fields or any(path[0] in tree for tree in written)
 
-    def _by_precedence(self, *stages: str) -> Iterator[tuple[str, str, Tree]]:
-        later_first = list(reversed(self.layers))
+    def _by_precedence(self, *stages: str) -> Iterator[tuple[int, str, str, Tree]]:
+        later_first = list(enumerate(reversed(self.layers), start=1))
         for stage in stages:
-            yield from ((layer.file, stage, layer.levels[stage]) for layer in later_first)
-        for layer in later_first:
+            for rank, layer in later_first:
+                yield rank, layer.file, stage, layer.levels[stage]
+        for rank, layer in later_first:
             for level in (TOP, DEFAULT):
-                yield layer.file, level, layer.levels[level]
+                yield rank, layer.file, level, layer.levels[level]
 
 
 def _sets(assignment: Assignment, path: DottedPath, stage: str) -> bool:

@@ -9,8 +9,9 @@ from pydantic_core import ErrorDetails
 
 from connectomics.config.dotted import DottedPath, format_path
 from connectomics.config.schema import Config
-from connectomics.config.schema.base import CHANNELS_PATTERN, FILE_NAME_PATTERN
+from connectomics.config.schema.base import CHANNELS_PATTERN, FILE_NAME_PATTERN, SLIP
 from connectomics.config.schema_keys import Schema, keys_at, places_of
+from connectomics.config.slips import likely_slip
 from connectomics.config.yaml_text import shorten
 from connectomics.errors import Fault, did_you_mean
 
@@ -33,6 +34,8 @@ EXPECTED = {
     "dict": "settings, each as 'key: value'",
     "model": "settings, each as 'key: value'",
 }
+
+OPTION_KEYS = ("mode", "checkpoint", "config")
 
 FILE_KEYS = ("truth", "prediction", "table", "labels", "output")
 """What only modes that work on files without a config have."""
@@ -65,14 +68,22 @@ def fault_of(
     words = {f"a list of {len(value) + missing}": None} if missing else {}
     words |= {_expectation(detail): None for detail in details if detail["type"] != "missing"}
     expected = " or ".join(words)
+    if first["type"] == SLIP:
+        return Fault(where, first["msg"], str(first.get("ctx", {}).get("remedy", "")))
     choices = re.findall("'([^']*)'", expected) if isinstance(value, str) else []
-    hint = did_you_mean(str(value), choices)
-    remedy = hint if hint.startswith("Did") else ""
-    return Fault(
-        where,
-        f"has to be {expected}, not {('empty' if value is None else shorten(value))}.",
-        remedy,
-    )
+    remedy = likely_slip(path, value, expected, schema) or _nearest(value, choices)
+    shown = "empty" if value is None else shorten(value)
+    return Fault(where, f"has to be {expected}, not {shown}.", remedy)
+
+
+def _nearest(value: Any, choices: list[str]) -> str:
+    """The choice that a word was meant to be, whatever its case, or the beginning of one."""
+    word = str(value).lower()
+    same = [one for one in choices if one.lower() == word]
+    longer = [one for one in choices if word and one.lower().startswith(word)]
+    near = same or (longer if len(longer) == 1 else [])
+    hint = f"Did you mean '{near[0]}'?" if near else did_you_mean(str(value), choices)
+    return hint if hint.startswith("Did") else ""
 
 
 def _expectation(detail: ErrorDetails) -> str:
@@ -95,6 +106,8 @@ def _where_it_belongs(path: DottedPath, schema: Schema) -> str:
     key, keys = str(path[-1]), keys_at(path[:-1], schema)
     hint = did_you_mean(key, keys)
     elsewhere = places_of(key, schema)
+    if schema is Config and len(path) == 1 and key in OPTION_KEYS:
+        return f"It is an option: --{key} ..."
     if schema is Config and len(path) == 1 and key in FILE_KEYS:
         return f"{key}=... is for --mode evaluate and --mode decode without --config."
     if hint.startswith("Did") or not 0 < len(elsewhere) <= 3:

@@ -130,6 +130,7 @@ def check_decoding(steps: Sequence[Step], *, channels: int | None = None) -> lis
                     f"{where}.name",
                     f"{step.name} reads {wanted} channels, but the probabilities have {channels}.",
                     f"Decoders of {channels} channels: {', '.join(others) or 'none'}.",
+                    because=("model.out_channels",),
                 )
             )
     return faults

@@ -165,12 +165,12 @@ def _check_sides(
     faults = []
     if name in _SIDED_TRUTH and truth_encoding not in (*SIDED, "auto"):
         problem = f"{name} needs pre and post sides, and truth_encoding is {truth_encoding!r}."
-        faults.append(Fault(where, problem, remedy))
+        faults.append(Fault(where, problem, remedy, ("evaluation.truth_encoding",)))
     if name in _SIDED_PREDICTION and prediction_encoding not in (*SIDED, "auto"):
         problem = (
             f"{name} needs pre and post sides, and the prediction has {prediction_encoding} labels."
         )
-        faults.append(Fault(where, problem, remedy))
+        faults.append(Fault(where, problem, remedy, ("decoding.steps",)))
     return faults
 
 

@@ -51,10 +51,10 @@ def _goal_faults(config: Config) -> Iterator[Fault]:
     decoder, truth = config.decoding.steps[0], config.evaluation.truth_encoding
     if GOALS[name].sided and output_encoding(decoder) not in SIDED:
         problem = f"{name} needs pre and post sides, and {decoder.name} gives none."
-        yield Fault(where, problem, remedy)
+        yield Fault(where, problem, remedy, ("decoding.steps",))
     elif GOALS[name].sided and truth not in (*SIDED, "auto"):
         problem = f"{name} needs pre and post sides, and truth_encoding is {truth!r}."
-        yield Fault(where, problem, remedy)
+        yield Fault(where, problem, remedy, ("evaluation.truth_encoding",))
 
 
 def _space_faults(config: Config) -> Iterator[Fault]:

@@ -104,7 +104,7 @@ BASE = "defaults: [syn_em_r50, _self_]\n"
         ("data.augmentation.elastic={amplitude: 1e9}", "data.augmentation.elastic.amplitude: "),
         ("data.augmentation.missing_section={sections: 1000000000}", "Give a number between 1 and"),
         ("model.rsunet={filters: [4096,4096,4096], down_factors: [[1,2,2],[1,2,2]], depth_2d: 0}",
-         "they make a network of 6.8e+09 weights"),
+         "they make a network of 8e+09 weights"),
     ],
 )  # fmt: skip
 def test_what_no_machine_holds(tmp_path: Path, override: str, message: str):

@@ -202,7 +202,7 @@ def test_what_was_lost_is_not_held_against_the_rest(lost: str):
          "data.test.neurons: is given without an image.\n"
          "  A phantom has its own: phantom: {neurons: true}."),
         ("test", {"phantom": {}, "annotations": "a.hdf"},
-         "data.test.annotations: is given without an image.\n  Name the image too."),
+         "data.test.annotations: is given without an image.\n  Name the image too:"),
         ("train", {"image": "a.h5", "annotations": "a.hdf"},
          "data.train.annotations: is not read: only scores of test volumes compare"),
     ],

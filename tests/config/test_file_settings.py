@@ -49,7 +49,7 @@ def test_every_fault_at_once():
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("truth=1", "truth: has to be text, not 1."),
+        ("truth=1", "truth: has to be text, not 1.\n  Put it in quotes: \"1\""),
         ("truth=", "truth: has to be text that is not empty, not ''."),
         ("truth_encoding=semantc", "truth_encoding: has to be 'auto', 'polarity', 'semantic', "
          "'instance' or 'binary', not 'semantc'.\n  Did you mean 'semantic'?"),

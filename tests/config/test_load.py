@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
 from connectomics.config import MODES, Config, load_config
-from connectomics.config.defaults_list import PRESETS, TUTORIALS
+from connectomics.config.inheritance import TUTORIALS
+from connectomics.config.slips import PRESETS
 from connectomics.decoding import check_decoding
 from connectomics.errors import ConfigError, Fault
 
@@ -449,3 +450,77 @@ def test_presets_of_augmentation_are_augmentations():
     assert not any(faults.values()), faults
     assert set(presets["strong"]) == set(AUGMENTATIONS)
     assert presets["none"] == {}
+
+
+class TestWhoIsAtFault:
+    """Whoever inherits a config and changes one thing reads of that thing, not of the tutorial."""
+
+    def words(self, file: Path, *overrides: str) -> str:
+        with pytest.raises(ConfigError) as caught:
+            load_config(file, overrides=overrides, checks=[check_names])
+        return str(caught.value)
+
+    def test_the_users_file(self, write):
+        file = write("defaults: [syn_em_r50, _self_]\nmodel: {out_channels: 2}")
+        words = self.words(file)
+        assert "ConfigError: my.yaml: model.out_channels: does not go with " in words
+        assert "syn_em_r50.yaml: default.decoding.steps[0].name: polarity2instance reads" in words
+
+    def test_the_command_line(self, write):
+        file = write("defaults: [syn_em_r50, _self_]\nexperiment_name: mine")
+        words = self.words(file, "data.label_transform.targets=[binary]")
+        assert words.startswith(
+            "ConfigError: command line: data.label_transform.targets: does not go with "
+        )
+        words = self.words(file, "optimization.optimizer.lr=1e-9")
+        assert words.startswith(
+            "ConfigError: command line: optimization.optimizer.lr: does not go with "
+        )
+
+    def test_what_is_wrong_by_itself_stays_where_it_is(self, write):
+        write("defaults: [syn_em_r50, _self_]\nmodel: {loss: {losses: [{function: DiceLos}]}}",
+              "base.yaml")  # fmt: skip
+        file = write("defaults: [base, _self_]\nexperiment_name: mine")
+        assert self.words(file).startswith("ConfigError: base.yaml: model.loss.losses[0].function:")
+
+    @pytest.mark.parametrize("name", ["rsunet=demo", "optimizer.lr=1", "lr=1", "mode=test"])
+    def test_a_section_that_only_the_command_line_names(self, write, name: str):
+        file = write("defaults: [syn_em_r50, _self_]\nexperiment_name: mine")
+        assert self.words(file, name).startswith("ConfigError: command line: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("train: {image: a.h5, label: b.h5}", "my.yaml: train: holds image and label of a volume, "
+         "and is the section of what differs in train.\n  Volumes go to data.train:\n"
+         "    data: {train: {image: a.h5, label: b.h5}}"),
+        ("data: {train: {label: b.h5}}", "my.yaml: data.train.label: is given without an image.\n"
+         "  Name the image too"),
+        ("data: {train: {mask: b.h5}}", "my.yaml: data.train.mask: is given without an image."),
+        ("defaluts: [syn_cremi]", "my.yaml: defaluts: no such section.\n"
+         "  Did you mean 'defaults'?"),
+        ("model: {rsunet: demo}", "my.yaml: model.rsunet: has to be settings, each as "
+         "'key: value', not 'demo'.\n  A preset is picked as model/rsunet=demo, in a file as\n"
+         "    defaults: [..., model/rsunet: demo, _self_]\n  Presets: cremi, demo, small."),
+        ("optimization: {optimizer: AdamW}", "Write optimization.optimizer: {name: AdamW}."),
+        ("optimization: {optimizer: {name: adamw}}", "not 'adamw'.\n  Did you mean 'AdamW'?"),
+        ("optimization: {max_steps: 20,000}", "Numbers have no commas: 20000."),
+        ("optimization:\n  max_steps: 20,000", "not '20,000'.\n  Write 20000."),
+        ("data: {dataloader: {patch_size: 8x64x64}}", "Write it in brackets: [8, 64, 64]"),
+        ("data: {test: {image: $DATA/a.h5}}", "data.test.image: names the variable $DATA"),
+        ("data: {test: {image: '${DATA}/a.h5'}}", "Variables are not replaced in a config"),
+        (r"data: {test: {image: C:\data\a.h5}}", "is a path of Windows."),
+        (r"data: {test: {image: data\a.h5}}", "has backslashes.\n  Folders are separated by /."),
+        ("save_path: $HOME/x", "my.yaml: save_path: names the variable $HOME"),
+        ("model: {loss: {losses: [{function: BCE}]}}", "my.yaml: model.loss.losses[0].function: "
+         "there is no loss 'BCE'.\n  Did you mean 'WeightedBCEWithLogitsLoss'?"),
+        ("model: {loss: {losses: [{function: DiceLos}]}}", "Did you mean 'DiceLoss'?"),
+        ("mode: test", "It is an option: --mode ..."),
+    ],
+)  # fmt: skip
+def test_likely_slips(write, text: str, message: str):
+    file = write(f"defaults: [syn_em_r50, _self_]\n{text}")
+    with pytest.raises(ConfigError) as caught:
+        load_config(file, checks=[check_names])
+    assert message in str(caught.value)

@@ -57,7 +57,7 @@ def test_nothing_wrong():
         ("model.in_channels", 2, "has to be 1, not 2."),
         ("system.num_gpus", "al", "has to be 'auto' or a whole number, not 'al'."),
         ("system.num_gpus", -1, "has to be 'auto' or 0 or more, not -1."),
-        ("experiment_name", 5, "has to be text, not 5."),
+        ("experiment_name", 5, "has to be text, not 5.\n  Put it in quotes: \"5\""),
         ("experiment_name", "a/b", "has to be a name without slashes, and not of dots alone, "
              "not 'a/b'."),
         ("data.train.image", [], "has to be a list of at least 1, not []."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from connectomics.config.checks.amounts import check_amounts
 from connectomics.config.checks.channels import (
@@ -60,7 +61,8 @@ def check_sections(config: Config, *, lost: Sequence[DottedPath] = ()) -> Iterat
     for check, sections in SECTIONS_READ.items():
         paths = [parse_path(section) for section in sections]
         if not any(overlaps(path, other) for path in paths for other in lost):
-            yield from check(config)
+            because = () if check is check_volumes else sections
+            yield from (replace(fault, because=because) for fault in check(config))
 
 
 __all__ = ["SECTIONS_READ", "check_mode", "check_sections"]

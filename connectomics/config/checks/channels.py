@@ -9,13 +9,16 @@ from itertools import islice
 from connectomics.config.activations import Activated, as_ranges, clashes, trained_activations
 from connectomics.config.channel_facts import (
     EXCLUSIVE_DECODERS,
+    MASKED_LOSSES,
+    MONAI_LOSSES,
+    SIGMOID_LOSSES,
     classes_of,
     takes_class_ids,
 )
 from connectomics.config.channels import ChannelRange, channel_range
 from connectomics.config.derived import is_exclusive
 from connectomics.config.schema import Config, LossTermSection
-from connectomics.errors import ConfigError, Fault
+from connectomics.errors import ConfigError, Fault, did_you_mean
 
 TARGETS = "data.label_transform.targets"
 ACTIVATIONS = "inference.model.channel_activations"
@@ -28,6 +31,8 @@ def check_losses(config: Config) -> Iterator[Fault]:
     trained: set[int] = set()
     for i, term in enumerate(config.model.loss.losses):
         where = f"model.loss.losses[{i}]"
+        if misspelt := _misspelt(term.function):
+            yield Fault(f"{where}.function", f"there is no loss {term.function!r}.", misspelt)
         pred, faults = _range(term.pred_slice, channels, f"{where}.pred_slice", "the network")
         yield from faults
         trained.update(pred)
@@ -60,7 +65,8 @@ def check_activations(config: Config) -> Iterator[Fault]:
         )
     given = config.inference.model.channel_activations
     if given is None:
-        yield _unknown_activations(config)
+        if not any(_misspelt(term.function) for term in config.model.loss.losses):
+            yield _unknown_activations(config)
         return
     times: Counter[int] = Counter()
     for i, item in enumerate(given):
@@ -90,6 +96,21 @@ def check_decoder(config: Config) -> Iterator[Fault]:
         exclusive = bool(steps[0].kwargs.get("exclusive", False))
         if exclusive != is_exclusive(config):
             yield _exclusive_fault(exclusive)
+
+
+def _misspelt(name: str) -> str:
+    """Which loss was meant; empty for a loss that there is, or that another MONAI may have."""
+    known = {*SIGMOID_LOSSES, *MASKED_LOSSES, *MONAI_LOSSES}
+    if name in known:
+        return ""
+    hint = did_you_mean(name, known)
+    if hint.startswith("Did"):
+        return hint
+    common = {"bce": "WeightedBCEWithLogitsLoss", "ce": "WeightedCE", "dice": "DiceLoss"}
+    plain = name.lower().replace("loss", "").replace("withlogits", "").replace("_", "")
+    if plain in common:
+        return f"Did you mean '{common[plain]}'?"
+    return ""
 
 
 def _target_classes(config: Config) -> list[int] | None:

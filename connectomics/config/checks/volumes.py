@@ -12,6 +12,9 @@ from connectomics.errors import Fault
 SPLITS = ("train", "val", "test")
 
 
+TOO = "Name the image too: volumes of one split are not put together from several files."
+
+
 def splits(config: Config) -> dict[str, SplitSection]:
     """The splits that name volumes."""
     data = config.data
@@ -114,9 +117,7 @@ def _split_faults(where: str, split: SplitSection) -> Iterator[Fault]:
         if paths is not None and split.image is None:
             own = {"neurons": "A phantom has its own: phantom: {neurons: true}."}
             remedy = own.get(name) if split.phantom else None
-            yield Fault(
-                f"{where}.{name}", "is given without an image.", remedy or "Name the image too."
-            )
+            yield Fault(f"{where}.{name}", "is given without an image.", remedy or TOO)
         elif paths is not None and split.image is not None and len(paths) != len(split.image):
             yield Fault(
                 f"{where}.{name}",

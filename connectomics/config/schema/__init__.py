@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from connectomics.config.schema.base import FileName, NamedSection, Section
+from connectomics.config.schema.base import FileName, NamedSection, PathText, Section
 from connectomics.config.schema.data import (
     DataloaderSection,
     DataSection,
@@ -41,7 +41,7 @@ class Config(Section):
 
     experiment_name: FileName = "synapses"
     description: str = ""
-    save_path: str = ""
+    save_path: PathText = ""
     system: SystemSection = SystemSection()
     model: ModelSection = ModelSection()
     data: DataSection = DataSection()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 
 class Section(BaseModel):
@@ -13,6 +16,34 @@ class Section(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
     )
+
+
+SLIP = "slip"
+
+
+def _path_slip(text: str) -> str:
+    """Refuse what is no path here, with what was likely meant."""
+    problem = remedy = ""
+    if variable := re.search(r"\$\w+|\$\{|%\w+%", text):
+        problem = f"names the variable {variable[0]}, and a config replaces none."
+        remedy = "Write the path itself; on the command line, the shell replaces it."
+    elif os.name != "nt" and re.match(r"[A-Za-z]:[\\/]", text):
+        problem = f"{text!r} is a path of Windows."
+        remedy = "Write it as this machine knows it, such as /data/raw.h5."
+    elif os.name != "nt" and "\\" in text:
+        problem, remedy = f"{text!r} has backslashes.", "Folders are separated by /."
+    elif any(ord(character) < 32 for character in text):
+        problem = f"{text!r} holds a line break or tab."
+        remedy = "In double quotes, \\n and \\t are such; use single ones."
+    elif text != text.strip():
+        problem, remedy = f"{text!r} begins or ends with a space.", "Take it out."
+    if problem:
+        raise PydanticCustomError(SLIP, "{problem}", {"problem": problem, "remedy": remedy})
+    return text
+
+
+PathText = Annotated[str, AfterValidator(_path_slip)]
+File = Annotated[str, Field(min_length=1), AfterValidator(_path_slip)]
 
 
 def _one_alone(value: Any) -> Any:
@@ -32,7 +63,7 @@ Size3 = tuple[PositiveInt, PositiveInt, PositiveInt]
 Nanometres = Annotated[float, Field(gt=0, le=1e6)]
 Resolution = tuple[Nanometres, Nanometres, Nanometres]
 Paths = Annotated[
-    tuple[Annotated[str, Field(min_length=1)], ...],
+    tuple[File, ...],
     BeforeValidator(_one_alone, json_schema_input_type=str | tuple[str, ...]),
     Field(min_length=1),
 ]

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field
-
-from connectomics.config.schema.base import EncodingName, Resolution, Section
+from connectomics.config.schema.base import EncodingName, File, Resolution, Section
 from connectomics.config.schema.testing import ScoringSection
-
-File = Annotated[str, Field(min_length=1)]
 
 
 class EvaluateFiles(ScoringSection):

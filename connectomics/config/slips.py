@@ -1,0 +1,174 @@
+"""What was likely meant by words of the command line that are no overrides."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from connectomics.config.dotted import DottedPath, format_path
+from connectomics.config.levels import MODES
+from connectomics.config.schema_keys import keys_at
+from connectomics.errors import Fault
+
+PRESETS = Path(__file__).parent / "presets"
+OVERRIDE = re.compile(r"[~+]{0,2}[A-Za-z_][\w.\[\]/@-]*=")
+BRACKETS = {"[": "]", "{": "}", "(": ")"}
+
+
+def split_by_shell(texts: Sequence[str]) -> tuple[list[Fault], list[str]]:
+    """Find overrides that the shell took apart at spaces, and give the others.
+
+    >>> faults, rest = split_by_shell(["a=[8,", "64]", "b", "=", "3", "c=1"])
+    >>> for fault in faults:
+    ...     print(fault)
+    command line: a=[8, 64]: was taken apart by the shell at its spaces.
+      Put it in quotes: 'a=[8, 64]'
+    command line: b = 3: has spaces around =.
+      Write it without: b=3
+    >>> rest
+    ['c=1']
+    """
+    faults: list[Fault] = []
+    rest: list[str] = []
+    waiting = list(texts)
+    while waiting:
+        text = waiting.pop(0)
+        following = waiting[0] if waiting else ""
+        if _is_open(text) and any(map(_closes, waiting)):
+            while _is_open(text) and waiting:
+                text = f"{text} {waiting.pop(0)}"
+            problem = "was taken apart by the shell at its spaces."
+            faults.append(Fault(_place(text), problem, f"Put it in quotes: '{text}'"))
+        elif _parted(text, following):
+            parts = [text, waiting.pop(0)]
+            if parts[1] == "=" and waiting:
+                parts.append(waiting.pop(0))
+            key, _, value = "".join(parts).partition("=")
+            problem, remedy = "has spaces around =.", f"Write it without: {key}={value}"
+            faults.append(Fault(_place(" ".join(parts)), problem, remedy))
+        else:
+            rest.append(text)
+    return faults, rest
+
+
+def no_override(text: str) -> Fault:
+    """What to say of a word without an equals sign."""
+    where, problem = _place(text), "is no override."
+    bare = text.strip()
+    if bare in MODES:
+        return Fault(where, problem, f"Did you mean --mode {bare}?")
+    if bare.endswith((".yaml", ".yml")):
+        return Fault(where, problem, f"Did you mean --config {bare}? It takes one.")
+    if bare.endswith(".ckpt"):
+        return Fault(where, problem, f"Did you mean --checkpoint {bare}?")
+    key, colon, value = bare.partition(":")
+    if colon and key and not re.search(r"\s", key):
+        return Fault(where, problem, f"Write it with =: {key}={value.strip()}")
+    return Fault(where, problem, "Write key=value, or ~key to take a key out.")
+
+
+def sweep_remedy(key: str, value: str) -> str:
+    """What was meant by values with commas outside brackets.
+
+    >>> sweep_remedy("steps", "20,000")
+    'Numbers have no commas: steps=20000'
+    """
+    if re.fullmatch(r"[-+]?[1-9]\d{0,2}(,\d{3})+", value):
+        return f"Numbers have no commas: {key}={value.replace(',', '')}"
+    if re.fullmatch(r"[-+]?\d+,\d+(e[-+]?\d+)?", value):
+        return f"Write a point: {key}={value.replace(',', '.')}. For a list: '{key}=[{value}]'"
+    if re.fullmatch(r"[\w.,'\"/-]+", value):
+        return f"For a list write '{key}=[{value}]'."
+    return "For a list write key=[a,b]."
+
+
+def grammar_remedy(key: str, value: str) -> str:
+    """What was meant by an override that Hydra's grammar does not have."""
+    if key != key.strip() or value != value.strip():
+        return f"Write it without spaces around =: {key.strip()}={value.strip()}"
+    if value.startswith("(") and value.endswith(")"):
+        return f"A list stands in brackets: '{key}=[{value[1:-1]}]'"
+    if re.search(r"[^A-Za-z0-9_./*\[\]{}\"'-]", value):
+        return f"Put the value in quotes: '{key}=\"{value}\"'"
+    return ""
+
+
+def likely_slip(path: DottedPath, value: Any, expected: str, schema: type[BaseModel]) -> str:
+    """What was meant by a value of the wrong kind; empty where it is not known.
+
+    Args:
+        path: Where it stands.
+        value: What stands there.
+        expected: In words, what should.
+        schema: The schema of the config.
+
+    >>> from connectomics.config.schema import Config
+    >>> likely_slip(("optimization", "max_steps"), "20,000", "a whole number", Config)
+    'Write 20000.'
+    """
+    if not isinstance(value, str):
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return f'Put it in quotes: "{value}"' if is_number and expected == "text" else ""
+    if "settings" in expected:
+        return _section_slip(path, value, schema)
+    if "number" in expected:
+        if re.fullmatch(r"[1-9]\d{0,2}(,\d{3})+", value):
+            return f"Write {value.replace(',', '')}."
+        if re.fullmatch(r"[-+]?\d*,\d+", value):
+            return f"Write {value.replace(',', '.')}."
+        if thousands := re.fullmatch(r"(\d+)\s*[kK]", value):
+            return f"Write {thousands[1]}000."
+        if value.startswith("$"):
+            return "Variables are not replaced in a config; on the command line, $NAME is."
+    if "a list" in expected and re.fullmatch(r"[(\s]*[\w.]+(\s*[,x]\s*[\w.]+)+[)\s]*", value):
+        items = [item.strip() for item in re.split(r"[,x]", value.strip("() "))]
+        return f"Write it in brackets: [{', '.join(items)}]"
+    return ""
+
+
+def _section_slip(path: DottedPath, value: str, schema: type[BaseModel]) -> str:
+    """A name or preset in place of settings."""
+    group, dotted = "/".join(map(str, path)), format_path(path)
+    if (PRESETS / group).is_dir() and re.fullmatch(r"\w+", value):
+        names = ", ".join(sorted(file.stem for file in (PRESETS / group).glob("*.yaml")))
+        return (
+            f"A preset is picked as {group}={value}, in a file as\n"
+            f"    defaults: [..., {group}: {value}, _self_]\n  Presets: {names}."
+        )
+    for key in ("name", "type", "function"):
+        if key in keys_at(path, schema):
+            return f"Write {dotted}: {{{key}: {value}}}."
+    if re.match(r"\w+:", value):
+        problem = "YAML wants a space after the colon, and the shell takes braces apart"
+        return f"{problem}: put all of it in quotes."
+    return ""
+
+
+def _place(text: str) -> str:
+    return f"command line: {text}"
+
+
+def _is_open(text: str) -> bool:
+    """Whether an override has brackets that are not closed, quotes aside."""
+    if not OVERRIDE.match(text):
+        return False
+    bare = re.sub(r"'[^']*'|\"[^\"]*\"", "", text)
+    return any(bare.count(left) > bare.count(right) for left, right in BRACKETS.items())
+
+
+def _closes(text: str) -> bool:
+    return text.endswith(tuple(BRACKETS.values()))
+
+
+def _parted(text: str, following: str) -> bool:
+    """Whether these two are the parts of one override with spaces around its equals sign."""
+    if not following:
+        return False
+    if OVERRIDE.fullmatch(text) and "=" not in following and not following.startswith("-"):
+        return True
+    is_key = re.fullmatch(r"[\w.\[\]/@-]+", text) is not None
+    return is_key and following.startswith("=")
