@@ -168,8 +168,16 @@ def test_train_is_the_default_and_a_checkpoint_is_not_needed(run, started):
         (["--config", EM_R50, "--checkpint=x.ckpt"],
          "ConfigError: --checkpint: there is no such option.\n  Did you mean '--checkpoint'?\n"),
         (["--config", EM_R50, "train"],
-         "ConfigError: command line: train: is no override.\n"
-         "  Write key=value, or ~key to take a key out.\n"),
+         "ConfigError: command line: train: is no override.\n  Did you mean --mode train?\n"),
+        (["my.yaml"],
+         "ConfigError: --config: names no file.\n  Did you mean --config my.yaml?\n"),
+        (["--config", EM_R50, "--config", "my.yaml"],
+         "ConfigError: --config: is given twice.\n  Keep one of them.\n"),
+        (["-c", EM_R50],
+         "ConfigError: -c: there is no such option.\n  Did you mean '--config'?\n"),
+        (["--config", EM_R50, "--optimization.max_steps=3"],
+         "ConfigError: --optimization.max_steps: there is no such option.\n"
+         "  Settings have no dashes: optimization.max_steps=3\n"),
         (["--config", EM_R50, "--print-config", "optimization.max_step=3"],
          "ConfigError: command line: optimization.max_step: no such key.\n"
          "  Did you mean 'max_steps'?\n"),
