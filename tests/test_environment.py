@@ -46,8 +46,9 @@ FOREIGN = {
     "MASTER_PORT": "none", "TORCHELASTIC_RUN_ID": "x", "GROUP_RANK": "x", "NODE_RANK": "x",
     "OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_RANK": "2", "PMI_RANK": "1",
     "PL_TRAINER_MAX_STEPS": "1", "PL_TRAINER_FAST_DEV_RUN": "1", "PL_GLOBAL_SEED": "x",
-    "OMP_NUM_THREADS": "", "MPLBACKEND": "TkAgg", "TZ": "No/Where", "LC_ALL": "C",
-    "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "CUDA_VISIBLE_DEVICES": "",
+    "OMP_NUM_THREADS": "", "MPLBACKEND": "none", "NUMBA_NUM_THREADS": "x",
+    "TZ": "No/Where", "LC_ALL": "C", "PYTHONUTF8": "0",
+    "PYTHONCOERCECLOCALE": "0", "CUDA_VISIBLE_DEVICES": "",
 }  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 """Variables that SLURM, torchrun, MPI and others set, and that a run pays no heed to.
 
 A run is one command on one machine. What a scheduler says of its job would make Lightning wait for
-processes that nobody starts, take over signals, or begin from a checkpoint that lies about.
+processes that nobody starts, take over signals, or begin from a checkpoint that lies about. Nor
+does it draw on a screen or use numba's threads, where a bad value would end an import.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ NAMES = frozenset(
     (
         "RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE",
         "GROUP_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "STANDALONE_PORT",
+        "MPLBACKEND", "NUMBA_NUM_THREADS",
     )
 )  # fmt: skip
 PREFIXES = ("SLURM_", "TORCHELASTIC_", "OMPI_", "PMI_", "PMIX_", "JSM_", "LSB_", "PL_TRAINER_")
