@@ -179,8 +179,9 @@ def writing_to(path: str | Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
+        final = Path(*(part for part in Path(path).parts if not part.startswith(NEW)))
         raise DataError(
-            str(path),
+            str(final),
             f"cannot be written: {reason}.",
             "Free some space or choose a folder you may write to (save_path=FOLDER; output=FOLDER "
             "without a config).",

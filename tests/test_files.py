@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from connectomics.errors import DataError
-from connectomics.files import atomic_path, writing_to
+from connectomics.files import atomic_path, temporary_folder, writing_to
 
 
 def names(folder: Path) -> list[str]:
@@ -148,3 +149,12 @@ def test_what_a_killed_program_left_is_removed_and_what_a_running_one_writes_is_
         running.kill()
         running.wait()
     assert names(tmp_path) == [".new_of_mine", "note.txt"]
+
+
+def test_a_fault_names_the_final_place(tmp_path: Path):
+    with (
+        pytest.raises(DataError, match=f"^DataError: {re.escape(str(tmp_path))}/a.txt: cannot be"),
+        temporary_folder(tmp_path) as folder,
+        writing_to(folder / "a.txt"),
+    ):
+        raise OSError(28, "No space left on device")
