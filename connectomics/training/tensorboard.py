@@ -58,8 +58,12 @@ class RunLogger(TensorBoardLogger):
         if not self.lost:
             try:
                 write()
-            except OSError as error:
-                self._give_up(error)
+            except (OSError, ValueError) as error:
+                # Lightning makes ValueErrors of what goes wrong with a scalar.
+                cause = error.__cause__ if isinstance(error, ValueError) else error
+                if not isinstance(cause, OSError):
+                    raise
+                self._give_up(cause)
 
     def _give_up(self, error: OSError) -> None:
         self.lost = True

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.summary.writer.record_writer import RecordWriter
+from torch.utils.tensorboard import SummaryWriter
 
 from connectomics.training import fit
 from connectomics.training.images import CAPTION, COLOURS, image_grid
@@ -65,13 +66,16 @@ def test_pictures_can_be_switched_off(make_config, tmp_path):
     assert events.Tags()["images"] == []
 
 
+@pytest.mark.parametrize(
+    ("writer", "method"), [(RecordWriter, "write"), (SummaryWriter, "add_scalar")]
+)
 def test_a_full_disk_costs_the_curves_and_not_the_training(
-    make_config, tmp_path, monkeypatch, capsys
+    make_config, tmp_path, monkeypatch, capsys, writer, method
 ):
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(RecordWriter, "write", full)  # called by a thread of TensorBoard's
+    monkeypatch.setattr(writer, method, full)  # the first is called by a thread of TensorBoard's
     assert fit(make_config(optimization={"max_steps": 6}), tmp_path).step == 6
     err = capsys.readouterr().err
     assert "Traceback" not in err
