@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
@@ -29,7 +29,7 @@ from connectomics.data.io.location import Location
 from connectomics.data.io.pictures import Picture, decode_page, of_page
 from connectomics.data.io.sections import SectionStack
 from connectomics.data.io.spacing import in_nm, one_size
-from connectomics.errors import DataError
+from connectomics.errors import DataError, warn
 
 # The key under which `tiff_write` keeps what TIFF has no place for.
 OWN_METADATA = "connectomics"
@@ -38,6 +38,9 @@ OWN_METADATA = "connectomics"
 # The unit of a TIFF's own resolution tags, by the tag ResolutionUnit; 1 is no unit.
 RESOLUTION_UNITS = {2: "inch", 3: "cm"}
 SCREEN = 72.0  # pixels per inch, which stands there where nobody knew better
+
+# More sections than these are stored as channels by many programs; fewer may be channels.
+MOST_CHANNELS = 4
 
 
 class Layout(NamedTuple):
@@ -103,37 +106,63 @@ def _layout(source: str, tiff: tifffile.TiffFile) -> Layout:
     if len(tiff.series) != 1:
         sizes = ", ".join(size_text(s.shape) for s in tiff.series[:5])
         raise DataError(source, f"its pages differ in size or type ({sizes}).", "Make them equal.")
-    axes, shape = tiff.series[0].get_axes(squeeze=False), tiff.series[0].get_shape(squeeze=False)
-    length = dict(zip(axes, shape, strict=True))
-    if length.get("S", 1) > 1:
+    axes, sizes = tiff.series[0].get_axes(squeeze=False), tiff.series[0].get_shape(squeeze=False)
+    if dict(zip(axes, sizes, strict=True)).get("S", 1) > 1:
         raise DataError(source, f"is in colour (axes {axes}).", "Convert it to grey values.")
-    if not axes.rstrip("S").endswith("YX"):
-        return _other_order(source, tiff, [axis.lower() for axis in axes if axis != "S"])
-    leading = [axis for axis in axes if axis not in "YXS"]
-    pages = math.prod(length[axis] for axis in leading)
-    _check_complete(source, tiff, pages, (length["Y"], length["X"]))
-    stacked = [axis for axis in leading if axis != "C" and length[axis] > 1]
+    axes, shape = _named_axes(axes, sizes)
+    if not axes.endswith("YX"):
+        return _other_order(source, tiff, axes.lower(), shape)
+    section, leading, length = (
+        (shape[-2], shape[-1]),
+        axes[:-2],
+        dict(zip(axes, shape, strict=True)),
+    )
+    pages = math.prod(shape[:-2])
+    _check_complete(source, tiff, pages, section)
+    stacked = [(axis, n) for axis, n in zip(leading, shape, strict=False) if axis != "C" and n > 1]
     if len(stacked) > 1:
-        text = ", ".join(f"{axis}={length[axis]}" for axis in stacked)
+        text = ", ".join(f"{axis}={n}" for axis, n in stacked)
         raise DataError(source, f"has several axes of sections ({text}).", "Store one volume.")
-    numbers = np.arange(pages).reshape([length[axis] for axis in leading])
+    numbers = np.arange(pages).reshape(shape[:-2])
     if "C" in leading:
         numbers = np.moveaxis(numbers, leading.index("C"), 0)
     channels = length.get("C", 1)
     declared = _declared_shape(tiff)
-    if channels > 1 and (len(declared) == 4 or (not declared and stacked)):
+    if channels > 1 and (len(declared) >= 4 or (not declared and stacked)):
         numbers = numbers.reshape(channels, -1)
     elif len(declared) >= 3 or pages > 1:
+        if 1 < channels <= MOST_CHANNELS:
+            problem = f"has {channels} channels of one section each, which are taken for sections."
+            warn(source, problem, "If they are channels, store one of them, or (C, Z, Y, X).")
         numbers = numbers.reshape(-1)
     else:
         numbers = numbers.reshape(())
-    return Layout(numbers, (length["Y"], length["X"]), tuple(range(numbers.ndim + 2)))
+    return Layout(numbers, section, tuple(range(numbers.ndim + 2)))
 
 
-def _other_order(source: str, tiff: tifffile.TiffFile, names: list[str]) -> Layout:
+def _named_axes(axes: str, shape: Sequence[int]) -> tuple[str, tuple[int, ...]]:
+    """Give axes that nobody has named (Q) the names that they usually have, and leave out S.
+
+    >>> _named_axes("QQYX", (3, 5, 8, 8)), _named_axes("QYXQ", (5, 8, 8, 1))
+    (('CZYX', (3, 5, 8, 8)), ('ZYX', (5, 8, 8)))
+    """
+    pairs = [(axis, n) for axis, n in zip(axes, shape, strict=True) if axis != "S"]
+    if pairs[-1] == ("Q", 1):
+        pairs.pop()
+    while [axis for axis, _ in pairs].count("Q") > 2 and ("Q", 1) in pairs[:1]:
+        pairs.pop(0)
+    unnamed = [i for i, (axis, _) in enumerate(pairs) if axis == "Q"]
+    known = {axis for axis, _ in pairs}
+    for i, name in zip(reversed(unnamed), (n for n in "ZC" if n not in known), strict=False):
+        pairs[i] = (name, pairs[i][1])
+    return "".join(axis for axis, _ in pairs), tuple(n for _, n in pairs)
+
+
+def _other_order(
+    source: str, tiff: tifffile.TiffFile, names: str, shape: tuple[int, ...]
+) -> Layout:
     """A file whose pages do not lie along y and x, as tifffile's own metadata may say."""
-    shape = tiff.series[0].get_shape(squeeze=False)[: len(names)]
-    order = volume_axes(source, names, shape)
+    order = volume_axes(source, tuple(names), shape)
     *leading, rows, columns = shape
     pages = math.prod(leading)
     _check_complete(source, tiff, pages, (rows, columns))

@@ -9,7 +9,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from connectomics.data.io import open_volume, read_volume, save_volume
-from connectomics.errors import DataError
+from connectomics.errors import DataError, DataWarning
 from connectomics.geometry import Box
 
 Image = NDArray[np.uint8]
@@ -306,3 +306,34 @@ def test_free_text_in_imagejs_info_is_no_harm(tmp_path: Path, image: Image) -> N
         path = tmp_path / f"{index}.tif"
         tifffile.imwrite(path, image, imagej=True, metadata={"axes": "ZYX", "Info": info})
         assert open_volume(path).attributes == {}
+
+
+@pytest.mark.parametrize("packed", [{}, {"compression": "zlib"}])
+@pytest.mark.parametrize(
+    "shape", [(1, 7, 11, 13), (7, 11, 13, 1), (1, 1, 7, 11, 13), (1, 7, 11, 13, 1)]
+)
+def test_one_channel_that_nobody_names_is_left_out(
+    tmp_path: Path, image: Image, shape: tuple[int, ...], packed: dict[str, str]
+) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, image.reshape(shape), photometric="minisblack", **packed)
+    assert np.array_equal(read_volume(path), image)
+
+
+def test_four_axes_that_nobody_names_are_channels_and_a_volume(
+    tmp_path: Path, probabilities: NDArray[np.float32]
+) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", probabilities, photometric="minisblack")
+    assert np.array_equal(read_volume(tmp_path / "a.tif"), probabilities)
+
+
+def test_channels_that_are_taken_for_sections_are_said(tmp_path: Path, image: Image) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", image[:3], imagej=True, metadata={"axes": "CYX"})
+    with pytest.warns(DataWarning, match="has 3 channels of one section each, which are taken"):
+        assert np.array_equal(read_volume(tmp_path / "a.tif"), image[:3])
+
+
+@pytest.mark.filterwarnings("error::connectomics.errors.DataWarning")
+def test_a_stack_that_is_stored_as_channels_is_ordinary(tmp_path: Path, image: Image) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", image, imagej=True)
+    assert np.array_equal(read_volume(tmp_path / "a.tif"), image)
