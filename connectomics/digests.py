@@ -22,6 +22,14 @@ def digest(*parts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def file_digest(path: Path) -> str:
+    """Sum up the bytes of a file; empty where it is not there."""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
 @cache
 def code_digest(*places: str) -> str:
     """Sum up the code in folders or files of this package, whatever its comments and docstrings.

@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 
 from connectomics.config.schema import DecodingSection
+from connectomics.data.alignment import require_alignment
+from connectomics.data.identity import Identity, identify
 from connectomics.data.io import LazyVolume, open_volume, save_volume
 from connectomics.data.io.header import Resolution
+from connectomics.data.origin import Origin, origin_of, reading_result
 from connectomics.data.processing import clean_label
 from connectomics.decoding import (
     EXPORTS,
@@ -23,59 +26,200 @@ from connectomics.decoding import (
     write_export,
     write_table,
 )
-from connectomics.errors import Fault, naming
-from connectomics.results import KEY, VolumeResults, digest, is_made_from, replacing, state_of
+from connectomics.digests import code_digest
+from connectomics.errors import DataError, Fault, naming
+from connectomics.keeping import replacing
+from connectomics.results import Asked, VolumeResults, image_of
+from connectomics.runs import Provenance
 
 RESOLUTION_REMEDY = "Set data.test.resolution to [z, y, x] in nm."
+CHECKPOINT = ("checkpoint", "checkpoint_sha256")
+"""What probabilities say of the network, and labels after them."""
 
 
 def decode_volume(
+    asked: Asked,
     results: VolumeResults,
     section: DecodingSection,
     *,
+    provenance: Provenance,
     neurons: LazyVolume | None = None,
     resolution: Resolution | None = None,
-) -> None:
+) -> str:
     """Decode the probabilities of one volume, unless what they would give is there already.
 
     Args:
-        results: Where they lie, and where labels and tables go.
+        asked: The volume.
+        results: Where the probabilities lie, and where labels and tables go.
         section: The decoder, and the exports.
+        provenance: How the labels come about.
         neurons: The neuron segmentation of the volume, where there is one.
-        resolution: nm per voxel (z, y, x), where the probabilities do not say.
+        resolution: nm per voxel (z, y, x), where neither the volume nor the probabilities say.
+
+    Returns:
+        What has to be said where the probabilities do not tell which volume they are of.
 
     Raises:
-        DataError: The decoder refuses the volume, or nothing can be written.
+        DataError: The probabilities are of another volume, the decoder refuses them, or nothing
+            can be written.
     """
-    with open_volume(results.probabilities, resolution=resolution) as volume:
-        settings = [step.model_dump(mode="json") for step in section.steps]
-        known = {"resolution": volume.resolution, "neurons": neurons and state_of(neurons)}
-        # Probabilities that another program put there do not say what they were made from.
-        key = digest(volume.attributes.get(KEY, state_of(volume)), settings, known)
+    before = origin_of(results.labels)
+    image, doubt = image_of(results.probabilities, asked, before and before.image)
+    with open_probabilities(asked, results, resolution) as volume:
+        origin = _origin(volume, image, section, neurons, before)
         tabulated = _has_table(section, volume)
         named = tabulated and neurons is not None
         whole = (results.table.is_file(), results.partners.is_file()) == (tabulated, named)
-        if whole and is_made_from(results.labels, key):
+        if whole and before and before.key == origin.key:
             _export_again(results, section.exports, volume)
-            return
+            return doubt
+        if before and before.parts:
+            print(f"decode: {results.labels} is of {_difference(before, origin)}; decoding anew")
         print(f"decode: {results.probabilities} → {results.labels}")
+        with reading_result(results.probabilities, "infer"):
+            probabilities = volume.read()
         with naming(str(results.probabilities)):
             decoded = steps.decode(
-                volume.read(),
+                probabilities,
                 section.steps,
                 resolution=volume.resolution,
                 offset_nm=volume.offset_nm,
                 neurons=None if neurons is None else read_neurons(neurons),
             )
     about = {
-        KEY: key,
+        **origin.attributes(),
         "encoding": steps.output_encoding(section.steps[0]),
-        "decoder": json.dumps(settings),
+        "decoder": json.dumps(origin.parts["decoding.steps"]),
         "synthetic": volume.attributes.get("synthetic", False),
+        **{name: volume.attributes[name] for name in CHECKPOINT if name in volume.attributes},
     }
-    write_decoded(results, decoded, volume, about=about, exports=section.exports)
+    config = {results.config(results.labels): provenance.one_text()}
+    write_decoded(results, decoded, volume, about=about, exports=section.exports, config=config)
     if not tabulated and about["encoding"] == "polarity":
         print(f"  no synapses.csv: the voxel size is not known. {RESOLUTION_REMEDY}")
+    return doubt
+
+
+def _difference(before: Origin, now: Origin) -> str:
+    """Say of what labels are, where others are asked for."""
+    names = before.differences(now)
+    if "voxels" in names and before.image and now.image:
+        return before.image.difference(now.image)
+    return f"other {', '.join(names)}" if names else "a table that is not whole"
+
+
+def require_labels(
+    asked: Asked,
+    results: VolumeResults,
+    section: DecodingSection,
+    *,
+    provenance: Provenance,
+    neurons: LazyVolume | None = None,
+    resolution: Resolution | None = None,
+) -> str:
+    """Make sure that the labels of a volume are those that a config asks for.
+
+    Where they are of other settings or of other probabilities than those that are there, they
+    are made anew. Labels of another program are taken as they are.
+
+    Args:
+        asked: The volume.
+        results: Where its labels lie, and its probabilities if they are still there.
+        section: See `decode_volume`, as for the others.
+        provenance: How labels come about that are made anew.
+        neurons: The neuron segmentation of the volume.
+        resolution: nm per voxel (z, y, x).
+
+    Returns:
+        What has to be said where nothing tells which volume the labels are of.
+
+    Raises:
+        DataError: They are of another volume, or cannot be made anew.
+    """
+    origin, path = origin_of(results.labels), results.labels
+    foreign = path.is_file() and origin is None
+    if section.steps and results.probabilities.is_file() and not foreign:
+        return decode_volume(
+            asked,
+            results,
+            section,
+            provenance=provenance,
+            neurons=neurons,
+            resolution=resolution,
+        )
+    if not path.is_file():
+        problem = "is not there, and the config names no decoder to make it."
+        raise DataError(str(path), problem, "Add one: decoding: {steps: [{name: synapses}]}")
+    _, doubt = image_of(path, asked)
+    if origin is not None and origin.parts:
+        _require_as_asked(results, section, origin)
+    return doubt
+
+
+def _require_as_asked(results: VolumeResults, section: DecodingSection, origin: Origin) -> None:
+    """Refuse labels of other settings or of other probabilities, where one of both is missing."""
+    asked = [step.model_dump(mode="json") for step in section.steps]
+    decoder = Origin({"decoding.steps": origin.parts.get("decoding.steps")})
+    if asked and decoder.differences(Origin({"decoding.steps": asked})):
+        raise DataError(
+            str(results.labels),
+            f"was decoded with {json.dumps(decoder.parts['decoding.steps'])}, the config says "
+            f"{json.dumps(asked)}.",
+            "Its probabilities are not there to decode them again: use --mode test, or the "
+            "settings of then.",
+        )
+    made = origin_of(results.probabilities)
+    if made and made.parts and made.key != origin.parts.get("probabilities"):
+        problem = f"was made from other probabilities than {results.probabilities}."
+        raise DataError(str(results.labels), problem, "Make it anew with --mode decode.")
+
+
+def open_probabilities(
+    asked: Asked, results: VolumeResults, resolution: Resolution | None = None
+) -> LazyVolume:
+    """Open the probabilities of a volume, with the voxel size and offset that it has by now.
+
+    Raises:
+        DataError: They cannot be read, or are not of the volume's size.
+    """
+    path, image = results.probabilities, asked.image
+    origin = origin_of(path)
+    ours = origin is not None and origin.image is not None
+    with reading_result(path, "infer"):
+        volume = open_volume(path, resolution=None if ours and image else resolution)
+    if ours and image is not None and image.resolution is not None:
+        volume.resolution, volume.offset_nm = image.resolution, image.offset_nm
+    if image is not None:
+        require_alignment(image, volume)
+    return volume
+
+
+def _origin(
+    volume: LazyVolume,
+    image: Identity | None,
+    section: DecodingSection,
+    neurons: LazyVolume | None,
+    before: Origin | None,
+) -> Origin:
+    """What the labels of probabilities depend on."""
+    known = before.volumes if before else {}
+    made = origin_of(Path(volume.source))
+    volumes = {} if image is None else {"image": image}
+    if made is None or not made.parts:
+        volumes["probabilities"] = identify(volume, known.get("probabilities"))
+    if neurons is not None:
+        volumes["neurons"] = identify(neurons, known.get("neurons"))
+    contents = {name: one.content for name, one in volumes.items()}
+    parts = {
+        "voxels": contents.get("image"),
+        "probabilities": contents.get("probabilities") or (made and made.key),
+        "neurons": contents.get("neurons"),
+        "decoding.steps": [step.model_dump(mode="json") for step in section.steps],
+        "voxel size": volume.resolution,
+        "offset": volume.offset_nm,
+        "version of the code": code_digest("decoding"),
+    }
+    return Origin(parts, volumes)
 
 
 def voxel_size_faults(
@@ -94,12 +238,6 @@ def voxel_size_faults(
     return [Fault(name, problem, RESOLUTION_REMEDY) for name in unknown if needy]
 
 
-def voxel_size_of(probabilities: Path, resolution: Resolution | None) -> Resolution | None:
-    """The voxel size of a probability volume, `resolution` where the file does not say."""
-    with open_volume(probabilities, resolution=resolution) as volume:
-        return volume.resolution
-
-
 def write_decoded(
     results: VolumeResults,
     decoded: Decoded,
@@ -107,6 +245,7 @@ def write_decoded(
     *,
     about: dict[str, Any] | None,
     exports: Sequence[str] = (),
+    config: Mapping[Path, str] | None = None,
     stale: Sequence[Path] = (),
 ) -> list[Path]:
     """Write labels, table, partners and exports; what stood there is kept in `earlier/`.
@@ -117,6 +256,7 @@ def write_decoded(
         volume: What it was made from, whose voxel size and offset are those of the exports.
         about: What `labels.h5` shall say of itself; None for no `labels.h5`.
         exports: Names of `EXPORTS`.
+        config: Texts that say how this came about, by their places.
         stale: What goes to `earlier/` besides earlier tables and exports.
 
     Returns:
@@ -141,7 +281,7 @@ def write_decoded(
             export = partial(write_export, name, decoded.table, grid=grid)
             writers[results.export(name)] = export
     tables = [results.table, results.partners, *map(results.export, EXPORTS)]
-    with replacing(*writers, stale=[*tables, *stale]) as new:
+    with replacing(*writers, stale=[*tables, *stale], about=config) as new:
         for path, write in zip(new, writers.values(), strict=True):
             write(path)
     return list(writers)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,16 +15,39 @@ from typing import TYPE_CHECKING, Any
 from connectomics.config import Config
 from connectomics.config.schema import DataSection
 from connectomics.data.build import HeldOut, measure
+from connectomics.data.identity import Identity, identify
+from connectomics.data.io import LazyVolume, open_volume
+from connectomics.data.io.hdf5_write import write_place
+from connectomics.data.origin import Origin, origin_of
 from connectomics.data.processing import ImageStatistics, channel_names, normalize
-from connectomics.data.volumes import LabelledVolume
+from connectomics.data.volumes import LabelledVolume, Volume
+from connectomics.digests import code_digest, file_digest
 from connectomics.errors import CheckpointError, Fault
-from connectomics.results import KEY, VolumeResults, digest, is_made_from, replacing, state_of
+from connectomics.files import atomic_path
+from connectomics.keeping import replacing
+from connectomics.results import VolumeResults
+from connectomics.runs import Provenance
 
 if TYPE_CHECKING:
     from torch import nn
 
     from connectomics.inference.predict import Sliding
     from connectomics.models import Checkpoint
+
+CODE = ("models", "inference", "data/processing")
+"""What turns grey values into probabilities; the reading of voxels shows in the voxels."""
+
+
+def configured_parts(config: Config) -> dict[str, Any]:
+    """What probabilities depend on, as far as the config says it."""
+    model, inference = config.model, config.inference.model_dump(mode="json")
+    del inference["window"]["batch_size"]  # a matter of memory
+    return {
+        "model": model.model_dump(mode="json", exclude={"loss"}),
+        "inference": inference,
+        "data.image_transform": config.data.image_transform.model_dump(mode="json"),
+        "channels": channel_names(config.data.label_transform.targets),
+    }
 
 
 @dataclass(frozen=True)
@@ -43,54 +68,114 @@ class Predictor:
     checkpoint: Path
     pooled: ImageStatistics | None
 
-    def predict(self, volumes: Sequence[tuple[HeldOut, VolumeResults]]) -> None:
-        """Write the probabilities of volumes, each into its folder.
+    def predict(
+        self, volumes: Sequence[tuple[HeldOut, VolumeResults]], provenance: Provenance
+    ) -> None:
+        """Write the probabilities of volumes, each into its folder, unless they are there.
+
+        Args:
+            volumes: With their folders.
+            provenance: How they come about.
 
         Raises:
             DataError: A volume cannot be read, or its probabilities cannot be written.
         """
-        made_from = digest(
-            self.checkpoint,
-            self.config.inference.model_dump(mode="json"),
-            self.config.data.image_transform.model_dump(mode="json"),
-        )
-        transform = self.config.data.image_transform
-        statistics = measure([held.whole for held, _ in volumes], transform, self.pooled)
-        for ((volume, whole), results), measured in zip(volumes, statistics, strict=True):
-            key = digest(made_from, state_of(volume.image), state_of(whole.image))
-            if is_made_from(results.probabilities, key):
+        common = {**configured_parts(self.config), **self._numerics()}
+        about = provenance.one_text()
+        for (volume, whole), results in volumes:
+            made = origin_of(results.probabilities)
+            origin = self._origin(common, volume, whole, made.volumes if made else {})
+            if made and made.key == origin.key:
+                _place(results.probabilities, volume)
                 print(f"infer: {results.probabilities} is up to date")
                 continue
-            normalise = partial(normalize, statistics=measured, mode=transform.normalize)
-            self._write(volume, results.probabilities, key, normalise)
+            if made and made.parts:
+                names = ", ".join(made.differences(origin))
+                print(f"infer: {results.probabilities} is of other {names}; predicting anew")
+            self._write(HeldOut(volume, whole), results, origin, about)
 
-    def _write(
-        self, volume: LabelledVolume, path: Path, key: str, normalise: Callable[..., Any]
-    ) -> None:
+    def _numerics(self) -> dict[str, Any]:
+        """What probabilities depend on beside the config and the volume."""
+        return {
+            "weights": _weights_digest(self.network),
+            "statistics of training": self.pooled and self.pooled.as_dict(),
+            "precision": str(self.sliding.precision or "float32").removeprefix("torch."),
+            "device": str(self.sliding.device).partition(":")[0],
+            "version of the code": code_digest(*CODE),
+        }
+
+    def _origin(
+        self,
+        common: Mapping[str, Any],
+        volume: LabelledVolume,
+        whole: LabelledVolume,
+        known: Mapping[str, Identity],
+    ) -> Origin:
+        image = identify(_on_disk(volume.image), known.get("image"))
+        measured = image
+        if whole is not volume:
+            measured = identify(_on_disk(whole.image), known.get("measured"))
+        parts = {**common, "voxels": image.content, "voxels measured": measured.content}
+        return Origin(parts, {"image": image, "measured": measured})
+
+    def _write(self, held: HeldOut, results: VolumeResults, origin: Origin, about: str) -> None:
         from connectomics.inference.build import write_probabilities
 
+        volume, path = held.volume, results.probabilities
+        transform = self.config.data.image_transform
+        (statistics,) = measure([held.whole], transform, self.pooled)
         print(f"infer: {volume.name} {volume.shape} → {path}")
         began = time.perf_counter()
-        with replacing(path) as (new,):
+        with replacing(
+            path, stale=results.of_probabilities(), about={results.config(path): about}
+        ) as (new,):
             write_probabilities(
                 new,
                 self.network,
                 volume.image,
                 self.sliding,
-                normalise=normalise,
+                normalise=partial(normalize, statistics=statistics, mode=transform.normalize),
                 channels=channel_names(self.config.data.label_transform.targets),
                 dtype=self.config.inference.save_dtype,
                 resolution=volume.resolution,
                 offset_nm=volume.offset_nm,
                 attributes={
-                    KEY: key,
+                    **origin.attributes(),
                     "source": volume.name,
                     "checkpoint": str(self.checkpoint),
+                    "checkpoint_sha256": file_digest(self.checkpoint),
                     "synthetic": volume.synthetic,
                 },
             )
         rate = math.prod(volume.shape) / (time.perf_counter() - began)
         print(f"infer: done, {rate:,.0f} voxels/s")
+
+
+def _weights_digest(network: nn.Module) -> str:
+    import torch
+
+    text = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        array = tensor.detach().cpu().contiguous()
+        text.update(f"{name} {array.dtype} {tuple(array.shape)}".encode())
+        text.update(array.reshape(-1).view(torch.uint8).numpy().data)
+    return text.hexdigest()[:16]
+
+
+def _on_disk(volume: Volume) -> LazyVolume:
+    assert isinstance(volume, LazyVolume)
+    return volume
+
+
+def _place(path: Path, volume: LabelledVolume) -> None:
+    """Give probabilities the voxel size and offset that their volume has by now."""
+    with open_volume(path) as there:
+        if (there.resolution, there.offset_nm) == (volume.resolution, volume.offset_nm):
+            return
+    print(f"infer: {path} gets the voxel size and the offset of {volume.name}")
+    with atomic_path(path) as copy:
+        shutil.copyfile(path, copy)
+        write_place(copy, resolution=volume.resolution, offset_nm=volume.offset_nm)
 
 
 def load_predictor(config: Config, path: Path) -> Predictor:

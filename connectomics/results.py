@@ -1,50 +1,45 @@
-"""What a test leaves in its run folder, and where each stage finds what the one before made.
+"""What a test leaves in its run folder, and which volume each of it is of.
 
     results/
-        config.yaml, provenance.yaml
         <volume>/probabilities.h5    infer
         <volume>/labels.h5           decode
         <volume>/synapses.csv        decode, where the labels have sides
         <volume>/synapses_*, ...     decode, the exports asked for
         <volume>/partners.csv        decode, where the neurons are known
+        <volume>/*.config.yaml       the config that each of the two was made with, and how
         <volume>/comparison.png      evaluate
         scores.txt, scores.json, matches.csv, precision_recall.*
-        earlier/                     what a later stage with other settings has replaced
+        config.yaml, provenance.yaml of the scores
+        earlier/, <volume>/earlier/  what later results have replaced
     tuning/
         <volume>/probabilities.h5    of the volumes to validate on
         decoding/tuned.yaml          the best settings, a preset for `decoding=tuned`
-        study.journal, trials.csv, search.png
+        study.journal, trials.csv, search.png, config.yaml, provenance.yaml
         earlier/                     searches of other settings or for other scores
 
-Probabilities and labels carry a `config_hash`: a digest of everything they depend on. A stage
-that finds its result under the same hash leaves it; under another, it keeps the old one in
-`earlier/`.
+Probabilities and labels say what they were made from (`Origin`): the voxels of the volume, the
+settings, the code. A stage that finds its result made from just that leaves it. What is of
+another volume is never taken for it, whatever the folder is called.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
 from connectomics.config.schema import SplitSection
+from connectomics.data.build import find_images
+from connectomics.data.identity import Identity, canonical, identify
 from connectomics.data.io import LazyVolume, open_volume
-from connectomics.data.io.location import format_of, parse_location
-from connectomics.data.io.sections import find_sections
-from connectomics.data.volumes import LabelledVolume, Volume
+from connectomics.data.io.location import parse_location
+from connectomics.data.origin import origin_of
+from connectomics.data.volumes import LabelledVolume
 from connectomics.decoding import EXPORTS
+from connectomics.digests import file_digest
 from connectomics.errors import CheckpointError, DataError
-from connectomics.files import writing_to
-from connectomics.runs import RunFolder, keep_earlier, newest, run_of_checkpoint
-
-KEY = "config_hash"
-NEW = ".new_"
-"""What the name of a folder begins with whose files are not whole yet."""
+from connectomics.naming import folder_names
+from connectomics.runs import RunFolder, newest, run_of_checkpoint
 
 FILES_REMEDY = """\
   Labels that were not made in a run need no config:
@@ -85,65 +80,238 @@ class VolumeResults:
         return self.folder / EXPORTS[name].file_name
 
     @property
+    def first(self) -> Path:
+        """What says which volume the others are of."""
+        return self.probabilities if self.probabilities.is_file() else self.labels
+
+    @property
     def picture(self) -> Path:
         """EM, truth and prediction side by side."""
         return self.folder / "comparison.png"
 
+    def config(self, result: Path) -> Path:
+        """The config that probabilities or labels were made with."""
+        return result.with_suffix(".config.yaml")
 
-def results_of_volumes(
-    run: RunFolder, volumes: Sequence[LabelledVolume]
-) -> list[tuple[LabelledVolume, VolumeResults]]:
-    """Give each test volume its folder."""
-    return folders_of_volumes(run.results, volumes)
+    def of_labels(self) -> list[Path]:
+        """What goes with the labels when these are made anew, there or not."""
+        exports = [self.export(name) for name in EXPORTS]
+        return [self.labels, self.config(self.labels), self.table, self.partners, *exports]
+
+    def of_probabilities(self) -> list[Path]:
+        """What goes with the probabilities when these are made anew, there or not.
+
+        Labels that another program put there are nobody's but the user's.
+        """
+        return [] if origin_of(self.labels) is None else [*self.of_labels(), self.picture]
+
+    def made(self) -> bool:
+        """Whether there is anything to decode or to score."""
+        return self.first.is_file()
+
+    def describe(self) -> str:
+        """Name the folder, and the volume that its results are of if they say it."""
+        origin = origin_of(self.first)
+        known = f" ({origin.image.describe()})" if origin and origin.image else ""
+        return f"{self.folder.name}{known}"
 
 
-def folders_of_volumes(
-    parent: Path, volumes: Sequence[LabelledVolume]
-) -> list[tuple[LabelledVolume, VolumeResults]]:
-    """Give each volume a folder, named after it; a name used twice gets a number."""
-    return list(zip(volumes, _folders(parent, [volume.name for volume in volumes]), strict=True))
+@dataclass(frozen=True)
+class Asked:
+    """A volume whose results are asked for.
+
+    Attributes:
+        name: Its folder is named after it.
+        source: As the user wrote it.
+        image: None where the volume is not there any more, and only its results are.
+        z_range: The sections asked for.
+    """
+
+    name: str
+    source: str
+    image: LazyVolume | None = None
+    z_range: tuple[int, int] | None = None
+
+    def describe(self, known: Identity | None = None) -> str:
+        """Name it, with its sections where these are known."""
+        return self.source if self.image is None else identify(self.image, known).describe()
 
 
-def _folders(parent: Path, names: Sequence[str]) -> list[VolumeResults]:
-    before = [names[:i].count(name) for i, name in enumerate(names)]
-    numbered = [f"{n}_{k + 1}" if k else n for n, k in zip(names, before, strict=True)]
-    return [VolumeResults(parent / name) for name in numbered]
+def ask(volume: LabelledVolume) -> Asked:
+    """Ask for the results of an open volume."""
+    image = volume.image
+    assert isinstance(image, LazyVolume)
+    return Asked(volume.name, image.source, image)
 
 
-def existing_results(run: RunFolder, split: SplitSection | None) -> list[VolumeResults]:
-    """Find the volumes whose probabilities lie in a run folder.
-
-    Args:
-        run: The folder.
-        split: Names the volumes to find, which need not be there themselves; all are found where
-            it names none.
+def asked_of(split: SplitSection | None) -> list[Asked]:
+    """The volumes that a split names, whether they are there or not.
 
     Raises:
-        DataError: There are none.
+        DataError: One is there, and something is wrong with it.
     """
-    named = _folders(run.results, _names(split))
-    there = [VolumeResults(p.parent) for p in sorted(run.results.glob("*/probabilities.h5"))]
-    found = [one for one in named or there if one in there]
-    if not found:
+    if split is None:
+        return []
+    return [Asked(*found, z_range=split.z_range) for found in find_images(split, "data.test")]
+
+
+def results_of_volumes(
+    parent: Path, volumes: Sequence[LabelledVolume]
+) -> list[tuple[LabelledVolume, VolumeResults]]:
+    """Give each volume the folder of its results, see `folders_of`."""
+    return list(zip(volumes, folders_of(parent, [ask(one) for one in volumes]), strict=True))
+
+
+def folders_of(parent: Path, asked: Sequence[Asked]) -> list[VolumeResults]:
+    """Give each volume the folder of its results, there or to be made.
+
+    Where results are of the volume, that is the one, whatever it is called and whatever other
+    volumes are asked for. Else it is a new one, named after the volume; or one of that name
+    whose results do not say which volume they are of.
+    """
+    there = _known_results(parent)
+    chosen: dict[int, VolumeResults] = {}
+    for is_of in (_is_at, _is_same):
+        for i, one in enumerate(asked):
+            free = (found for found in there if i not in chosen and found not in chosen.values())
+            found = next((found for found in free if is_of(there[found], one)), None)
+            if found is not None:
+                chosen[i] = found
+    rest = [i for i in range(len(asked)) if i not in chosen]
+    taken = [results.folder.name for results in there]
+    new = _folders(parent, [asked[i].name for i in rest], taken)
+    return [results for _, results in sorted([*chosen.items(), *zip(rest, new, strict=True)])]
+
+
+def _folders(parent: Path, names: Sequence[str], taken: Sequence[str] = ()) -> list[VolumeResults]:
+    return [VolumeResults(parent / name) for name in folder_names(names, taken)]
+
+
+def _known_results(parent: Path) -> dict[VolumeResults, Identity]:
+    """The folders with results that say which volume they are of, and that volume."""
+    known = {}
+    for folder in sorted(parent.glob("*/"), key=lambda path: (len(path.name), path.name)):
+        results = VolumeResults(folder)
+        origin = origin_of(results.first)
+        if origin and origin.image:
+            known[results] = origin.image
+    return known
+
+
+def _is_at(known: Identity, asked: Asked) -> bool:
+    """Whether results are of the place asked for, whatever is there by now."""
+    path, dataset = canonical(asked.source), parse_location(asked.source).dataset
+    if str(path) != known.path or dataset not in (None, known.dataset):
+        return False
+    if asked.image is not None:
+        part = (asked.image.origin, asked.image.shape)
+        return (
+            part == (known.origin, known.shape) and asked.image.dataset.strip("/") == known.dataset
+        )
+    first, depth = known.origin[0], known.shape[0]
+    return first == 0 if asked.z_range is None else asked.z_range == (first, first + depth)
+
+
+def _is_same(known: Identity, asked: Asked) -> bool:
+    """Whether results are of the voxels asked for, wherever these were then."""
+    image = asked.image
+    if image is None or (image.shape, image.dtype.name) != (known.shape, known.dtype):
+        return False
+    return identify(image, known).content == known.content
+
+
+def existing_results(
+    parent: Path, asked: Sequence[Asked], *, all_of_them: bool = False
+) -> list[tuple[Asked, VolumeResults]]:
+    """Find the results of volumes.
+
+    Args:
+        parent: The folder of all results.
+        asked: The volumes; where none are, all that have probabilities.
+        all_of_them: Whether each must have results, if only labels; otherwise one must have
+            probabilities, and it is said which have none.
+
+    Raises:
+        DataError: Some, or all, have none.
+    """
+    there = [results for results in map(VolumeResults, sorted(parent.glob("*/"))) if results.made()]
+    if not asked:
+        asked = [Asked(results.folder.name, str(results.folder)) for results in there]
+        pairs = list(zip(asked, there, strict=True))
+    else:
+        pairs = list(zip(asked, folders_of(parent, asked), strict=True))
+    found = [
+        (one, results)
+        for one, results in pairs
+        if results.probabilities.is_file() or (all_of_them and results.labels.is_file())
+    ]
+    missing = [pair for pair in pairs if pair not in found]
+    if not found or (all_of_them and missing):
         problem = "holds no probabilities."
         if there:
-            wanted, others = (", ".join(one.folder.name for one in r) for r in (named, there))
+            wanted = ", ".join(one.describe() for one, _ in missing)
+            others = ", ".join(results.describe() for results in there)
             problem = f"holds no probabilities of {wanted} (data.test), only of {others}."
         remedy = f"Make them first with --mode infer.\n{FILES_REMEDY}"
-        raise DataError(str(run.results), problem, remedy)
-    for one in named:
-        if one not in found:
-            print(f"  {one.probabilities} is not there; make it with --mode infer")
+        raise DataError(str(parent), problem, remedy)
+    for one, results in missing:
+        print(f"  {results.probabilities} is not there; make it with --mode infer ({one.source})")
     return found
 
 
-def _names(split: SplitSection | None) -> list[str]:
-    """What `open_split` calls the volumes of a split."""
-    if split is None:
-        return []
-    if split.phantom is not None:
-        return [f"phantom_{split.phantom.seed}"]
-    return [parse_location(source).name for source in split.image or ()]
+def image_of(
+    path: Path, asked: Asked, guess: Identity | None = None
+) -> tuple[Identity | None, str]:
+    """Make sure that a result is of the volume asked for.
+
+    Args:
+        path: The result.
+        asked: The volume.
+        guess: What a result of another program was taken to be of before.
+
+    Returns:
+        The volume, None where neither the result nor a file tells; and what has to be said where
+        the result does not tell.
+
+    Raises:
+        DataError: The result is of another volume, of other sections, or of the same before it
+            was changed.
+    """
+    origin = origin_of(path)
+    known = origin.image if origin else None
+    if asked.image is None:
+        return known, "" if known else f"{path} does not say which volume it is of."
+    now = identify(asked.image, known or guess)
+    if known is None:
+        said = f"{path} does not say which volume it is of: it is taken to be of {now.describe()}."
+        return now, said
+    if known.content != now.content:
+        raise DataError(
+            str(path),
+            f"is of {known.difference(now)}, and the config asks for {now.describe()}.",
+            "Make it anew with --mode infer or --mode test, or name the volume that it is of.",
+        )
+    return now, ""
+
+
+def require_made_with(path: Path, checkpoint: Path | None) -> None:
+    """Make sure that a result comes from the network of a checkpoint, where one is named.
+
+    Raises:
+        DataError: It comes from another.
+    """
+    if checkpoint is None or origin_of(path) is None:
+        return
+    with open_volume(path) as volume:
+        made_with = volume.attributes.get("checkpoint_sha256")
+        name = volume.attributes.get("checkpoint")
+    now = file_digest(checkpoint)
+    if made_with and now and made_with != now:
+        problem = f"comes from another network, {name}; --checkpoint is {checkpoint}."
+        if str(checkpoint) == name:
+            problem = f"comes from {name} as it was before; it has changed since."
+        remedy = "Make it anew with --mode infer or --mode test, or name the other checkpoint."
+        raise DataError(str(path), problem, remedy)
 
 
 def require_checkpoint(checkpoint: Path | None, save_path: str, mode: str) -> Path:
@@ -175,6 +343,7 @@ def run_of(checkpoint: Path | None, save_path: str) -> RunFolder:
     if checkpoint is not None:
         return run_of_checkpoint(checkpoint) or RunFolder(Path(save_path) / checkpoint.stem)
     found = newest(save_path, "*/results/*/probabilities.h5")
+    found = found or newest(save_path, "*/results/*/labels.h5")
     if found is None:
         raise DataError(
             save_path,
@@ -194,81 +363,3 @@ def tuned_run(checkpoint: Path | None, save_path: str) -> RunFolder:
     if found is not None:
         return RunFolder(found.parent.parent.parent)
     return run_of(require_checkpoint(checkpoint, save_path, "tune"), save_path)
-
-
-def digest(*parts: Any) -> str:
-    """Sum up settings and file contents in twelve characters.
-
-    >>> digest({"thres": 0.5}) == digest({"thres": 0.5}) != digest({"thres": 0.4})
-    True
-    """
-    text = hashlib.sha256()
-    for part in parts:
-        text.update(
-            part.read_bytes()
-            if isinstance(part, Path)
-            else json.dumps(part, sort_keys=True).encode()
-        )
-    return text.hexdigest()[:12]
-
-
-def state_of(volume: Volume) -> list[Any]:
-    """What tells a volume on disk from others, and from a later state of the same files.
-
-    Of several files, the time of the newest counts. Chunks of a Zarr array that are written
-    anew one by one do not count.
-    """
-    assert isinstance(volume, LazyVolume)
-    place = [volume.resolution, volume.offset_nm]
-    return [volume.source, volume.shape, volume.origin, place, _changed(volume)]
-
-
-def _changed(volume: LazyVolume) -> int:
-    location = parse_location(volume.source)
-    match format_of(location):
-        case "sections":
-            files = find_sections(location)
-        case "zarr":
-            files = (location.path / volume.dataset).iterdir()
-        case _:
-            files = (location.path,)
-    return max(file.stat().st_mtime_ns for file in files)
-
-
-def is_made_from(path: Path, key: str) -> bool:
-    """Tell whether a result stands at `path` and was made from just this."""
-    if not path.is_file():
-        return False
-    with open_volume(path) as volume:
-        return volume.attributes.get(KEY) == key
-
-
-@contextmanager
-def replacing(*paths: Path, stale: Iterable[Path] = ()) -> Iterator[list[Path]]:
-    """Give places to write new results; once all are whole, they take the names `paths`.
-
-    What stood there goes to `earlier/`, and it is said where; if writing fails, it stays.
-
-    Args:
-        paths: Final places, all in one folder. The first takes its name last.
-        stale: What was made from the earlier results and goes with them.
-
-    Yields:
-        Files of the same names, all in one new folder.
-    """
-    parent = paths[0].parent
-    with writing_to(parent):
-        parent.mkdir(parents=True, exist_ok=True)
-        for left in sorted(parent.glob(f"{NEW}*")):
-            print(f"  {left} is what a run that was killed left; if none is going on, delete it")
-        folder = TemporaryDirectory(prefix=NEW, dir=parent)
-    with folder as name:
-        new = [Path(name) / path.name for path in paths]
-        yield new
-        for path in dict.fromkeys((*paths, *stale)):
-            kept = keep_earlier(path)
-            if kept:
-                print(f"  the earlier {path.name} is kept as {kept}")
-        # The first carries the digest, so it comes last: a run that is killed here begins anew.
-        for path, written in reversed(list(zip(paths, new, strict=True))):
-            written.rename(path)

@@ -36,7 +36,6 @@ PACKAGES = (
     "h5py",
     "optuna",
 )
-EARLIER = "earlier"
 LAST = "last.ckpt"
 """The checkpoint of the last validation, or of the step at which a training was stopped."""
 
@@ -129,16 +128,40 @@ def newest(save_path: str | Path, pattern: str) -> Path | None:
     return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 
-def write_provenance(folder: Path, config_yaml: str, *, seed: int, notes: dict[str, Any]) -> None:
-    """Write what is needed to know how a result came about, and to repeat it.
+@dataclass(frozen=True)
+class Provenance:
+    """What is needed to know how a result came about, and to repeat it.
+
+    Attributes:
+        config_yaml: The document that reproduces the run.
+        facts: Command, versions, seed and whatever else is worth keeping, as plain values.
+    """
+
+    config_yaml: str
+    facts: dict[str, Any]
+
+    def texts(self) -> dict[str, str]:
+        """Two files by name."""
+        return {
+            "config.yaml": self.config_yaml,
+            "provenance.yaml": yaml.safe_dump(self.facts, sort_keys=False),
+        }
+
+    def one_text(self) -> str:
+        """Both in one: a config that begins with comments."""
+        facts = yaml.safe_dump(self.facts, sort_keys=False, width=1000)
+        return "".join(f"# {line}\n" for line in facts.splitlines()) + f"\n{self.config_yaml}"
+
+
+def provenance_of(config_yaml: str, *, seed: int, notes: dict[str, Any]) -> Provenance:
+    """Note what this program is about to do.
 
     Args:
-        folder: Receives `config.yaml` and `provenance.yaml`; older ones are replaced.
         config_yaml: The document that reproduces the run.
         seed: The seed of the run.
         notes: Anything else worth keeping, such as the checkpoint started from.
     """
-    provenance = {
+    facts = {
         "time": datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": " ".join([Path(sys.executable).name, *sys.argv]),
         "git_revision": git_revision(),
@@ -147,10 +170,12 @@ def write_provenance(folder: Path, config_yaml: str, *, seed: int, notes: dict[s
         "packages": {name: _version(name) for name in PACKAGES},
         **notes,
     }
-    for name, text in (
-        ("config.yaml", config_yaml),
-        ("provenance.yaml", yaml.safe_dump(provenance, sort_keys=False)),
-    ):
+    return Provenance(config_yaml, facts)
+
+
+def write_provenance(folder: Path, provenance: Provenance) -> None:
+    """Write `config.yaml` and `provenance.yaml` into a folder; older ones are replaced."""
+    for name, text in provenance.texts().items():
         with atomic_path(folder / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
@@ -165,33 +190,6 @@ def git_revision() -> str:
         ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return "unknown"
-
-
-def keep_earlier(path: Path, *companions: Path) -> Path | None:
-    """Move what stands at `path` aside, so that a new result can take its name.
-
-    It goes to `earlier/<its own time>/` in the same folder. Nothing a user made is lost.
-
-    Args:
-        path: A file or folder.
-        companions: What was made together with it, and goes to the same place where it exists.
-
-    Returns:
-        Where it went, or None where nothing stood there.
-    """
-    if not path.exists():
-        return None
-    stamp = datetime.fromtimestamp(path.stat().st_mtime).strftime("%Y-%m-%d_%H-%M-%S")
-    moved = [path, *(other for other in companions if other.exists())]
-    with writing_to(path):
-        for suffix in ("", *(f"_{number}" for number in range(2, 1000))):
-            folder = path.parent / EARLIER / f"{stamp}{suffix}"
-            if not any((folder / one.name).exists() for one in moved):
-                folder.mkdir(parents=True, exist_ok=True)
-                for one in moved:
-                    one.rename(folder / one.name)
-                return folder / path.name
-    raise RuntimeError(f"a thousand earlier versions of {path}")
 
 
 def _version(package: str) -> str:

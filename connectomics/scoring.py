@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
@@ -27,7 +27,8 @@ from connectomics.evaluation import (
 )
 from connectomics.evaluation.encoding import SIDED
 from connectomics.geometry import nm_to_voxel
-from connectomics.results import CURVES, SCORES, replacing
+from connectomics.keeping import replacing
+from connectomics.results import CURVES, SCORES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -134,27 +135,41 @@ def stored_as(volume: Volume, given: Encoding = "auto", labels: np.ndarray | Non
     return Stored(likely_encoding(labels), guessed=True)
 
 
-def write_scores(report: EvaluationReport, folder: Path, *, synthetic: bool = False) -> list[Path]:
+def write_scores(
+    report: EvaluationReport,
+    folder: Path,
+    *,
+    synthetic: bool = False,
+    pictures: Mapping[Path, Callable[[Path], None]] | None = None,
+    about: Mapping[Path, str] | None = None,
+) -> list[Path]:
     """Write a report, and a picture of precision and recall where there is confidence.
+
+    What stood there goes to `earlier/`; where all is as it was, it stays.
 
     Args:
         report: The scores.
-        folder: Where to; what stood there goes to `earlier/`.
+        folder: Where to.
         synthetic: Whether there is synthetic EM among it, which the picture has to say.
+        pictures: What draws further pictures, by their places below the folder.
+        about: Texts that say how the scores were made, by their places.
 
     Returns:
         The files written.
     """
-    curves = report.curves
-    paths = [folder / name for name in (*SCORES, *(CURVES if curves else ()))]
-    with replacing(*paths, stale=[folder / name for name in CURVES]) as new:
+    curves, pictures = report.curves, pictures or {}
+    scores = [folder / name for name in (*SCORES, *(CURVES if curves else ()))]
+    paths, stale = [*scores, *pictures], [folder / name for name in CURVES]
+    with replacing(*paths, stale=stale, about=about) as new:
         write_report(report, new[0].parent)
+        for path, draw in zip(new[len(scores) :], pictures.values(), strict=True):
+            draw(path)
         if curves:
             from connectomics.report import precision_recall_figure
 
             name, shown = list(curves.items())[-1]
             title = f"polarity, {name}{' (synthetic EM)' if synthetic else ''}"
-            precision_recall_figure(new[-1], shown, title=title)
+            precision_recall_figure(new[len(scores) - 1], shown, title=title)
     return paths
 
 

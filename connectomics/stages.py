@@ -11,40 +11,56 @@ tune       checkpoint + validation volumes → settings of the decoder
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from itertools import zip_longest
+from functools import partial
 from pathlib import Path
 
 from connectomics import tuning
 from connectomics.config import Config, Resolved
-from connectomics.config.schema import ScoringSection, SplitSection
-from connectomics.data.alignment import require_alignment
+from connectomics.config.schema import SplitSection
 from connectomics.data.build import HeldOut, open_split, open_validation
 from connectomics.data.checks import check_data, check_settings, names_neurons
 from connectomics.data.counting import Counted, lack_of, what_counts
-from connectomics.data.io import LazyVolume, open_volume
+from connectomics.data.io import LazyVolume
 from connectomics.data.overlap import learned_faults
-from connectomics.data.processing import clean_label
 from connectomics.data.volumes import LabelledVolume
-from connectomics.decoding import check_exports, read_table, steps
+from connectomics.decoding import check_exports, steps
 from connectomics.errors import ConfigError, DataError, Fault
-from connectomics.evaluation.build import LabelPair, check_evaluation, evaluate_volumes
-from connectomics.geometry import Box
-from connectomics.labelling import decode_volume, voxel_size_faults, voxel_size_of
+from connectomics.evaluating import (
+    Labelled,
+    draw,
+    label_pairs,
+    other_settings,
+    with_labels,
+)
+from connectomics.evaluation.build import check_evaluation, evaluate_volumes
+from connectomics.keeping import replacing
+from connectomics.labelling import (
+    decode_volume,
+    open_probabilities,
+    voxel_size_faults,
+)
 from connectomics.predicting import load_predictor
 from connectomics.process.signals import Stopped
 from connectomics.results import (
-    VolumeResults,
+    ask,
+    asked_of,
     existing_results,
-    replacing,
     require_checkpoint,
+    require_made_with,
     results_of_volumes,
     run_of,
     tuned_run,
 )
-from connectomics.runs import RunFolder, new_run, run_of_checkpoint, write_provenance
-from connectomics.scoring import read_pair, write_scores
+from connectomics.runs import (
+    Provenance,
+    new_run,
+    provenance_of,
+    run_of_checkpoint,
+    write_provenance,
+)
+from connectomics.scoring import write_scores
 from connectomics.truth import scored_truth_faults, truth_faults
 from connectomics.validating import (
     notes_on_training,
@@ -100,7 +116,8 @@ def train(resolved: Resolved, checkpoint: Path | None) -> None:
     notes = {"description": config.description}
     if checkpoint is not None:
         notes["resumed_from"] = str(checkpoint)
-    write_provenance(run.path, resolved.to_yaml(), seed=config.system.seed, notes=notes)
+    seed = config.system.seed
+    write_provenance(run.path, provenance_of(resolved.to_yaml(), seed=seed, notes=notes))
     print(f"train: {run.path}")
     for note in training.notes:
         print(f"train: {note}")
@@ -115,11 +132,12 @@ def infer(resolved: Resolved, checkpoint: Path | None) -> None:
     checkpoint = require_checkpoint(checkpoint, config.save_path, resolved.mode)
     _require(check_data(config.data, "infer"))
     predictor = load_predictor(config, checkpoint)
-    run = _start(resolved, checkpoint)
-    volumes = results_of_volumes(run, open_split(config.data.test, "data.test"))
+    run = run_of(checkpoint, config.save_path)
+    volumes = results_of_volumes(run.results, open_split(config.data.test, "data.test"))
     if resolved.mode == "infer":  # other modes have no use for labels that hold nothing
         _require_counting([volume for volume, _ in volumes], refuses=False)
-    predictor.predict([(HeldOut(volume, volume), results) for volume, results in volumes])
+    held = [(HeldOut(volume, volume), results) for volume, results in volumes]
+    predictor.predict(held, _provenance(resolved, checkpoint))
 
 
 def decode(resolved: Resolved, checkpoint: Path | None) -> None:
@@ -133,14 +151,26 @@ def decode(resolved: Resolved, checkpoint: Path | None) -> None:
         )
     _require(check_data(config.data, "decode"))
     run = run_of(checkpoint, config.save_path)
-    found = existing_results(run, split)
     resolution = split.resolution if split else None
-    sizes = {str(p): voxel_size_of(p, resolution) for p in (one.probabilities for one in found)}
+    neurons = _neurons(split)
+    found = existing_results(run.results, asked_of(split))
+    sizes = {}
+    for asked, results in found:
+        require_made_with(results.probabilities, checkpoint)
+        with open_probabilities(asked, results, resolution) as volume:
+            sizes[str(results.probabilities)] = volume.resolution
     _require(voxel_size_faults(sizes, config.decoding))
-    neurons = _neurons(run, split)
-    for results in found:
-        known = neurons.get(results.folder)
-        decode_volume(results, config.decoding, neurons=known, resolution=resolution)
+    for asked, results in found:
+        doubt = decode_volume(
+            asked,
+            results,
+            config.decoding,
+            provenance=_provenance(resolved, checkpoint),
+            neurons=neurons.get(asked.source),
+            resolution=resolution,
+        )
+        for said in filter(None, (doubt, other_settings(config, results))):
+            print(f"  {said}")
 
 
 def evaluate(resolved: Resolved, checkpoint: Path | None) -> None:
@@ -148,15 +178,16 @@ def evaluate(resolved: Resolved, checkpoint: Path | None) -> None:
     config = resolved.config
     _require(check_data(config.data, "evaluate"))
     run = run_of(checkpoint, config.save_path)
-    volumes = results_of_volumes(run, open_split(config.data.test, "data.test"))
+    provenance = _provenance(resolved, checkpoint)
+    volumes = with_labels(config, run, checkpoint, provenance)
     if resolved.mode == "evaluate":
-        _require_counting([volume for volume, _ in volumes])
+        _require_counting([one.volume for one in volumes])
     seen = notes_on_training(config.data.test, run)
-    report = evaluate_volumes(_pairs(volumes, seen, config.evaluation), config.evaluation)
-    synthetic = any(volume.synthetic for volume, _ in volumes)
-    written = write_scores(report, run.results, synthetic=synthetic)
-    for volume, results in volumes:
-        _draw(volume, results)
+    report = evaluate_volumes(label_pairs(volumes, seen, config.evaluation), config.evaluation)
+    about = {run.results / name: text for name, text in provenance.texts().items()}
+    synthetic = any(one.volume.synthetic for one in volumes)
+    pictures = {one.results.picture: partial(draw, one) for one in volumes}
+    written = write_scores(report, run.results, synthetic=synthetic, pictures=pictures, about=about)
     print(f"\n{report.table()}")
     print("evaluate: " + "\n          ".join(map(str, written)))
 
@@ -178,8 +209,10 @@ def test(resolved: Resolved, checkpoint: Path | None) -> None:
         evaluate(resolved, checkpoint)
         return
     run = run_of(checkpoint, config.save_path)
-    for volume, results in results_of_volumes(run, volumes):
-        _draw(volume, results)
+    for volume, results in results_of_volumes(run.results, volumes):
+        with replacing(results.picture) as (new,):
+            draw(Labelled(volume, results), new)
+        print(f"picture: {results.picture}")
 
 
 def tune(resolved: Resolved, checkpoint: Path | None) -> None:
@@ -192,12 +225,14 @@ def tune(resolved: Resolved, checkpoint: Path | None) -> None:
     held = [one.volume for one in open_validation(section)]
     _require_config(resolved, truth_faults(config, held))
     predictor = load_predictor(config, checkpoint) if checkpoint else None
-    _record(resolved, run.tuning, checkpoint)
-    decoder = config.decoding.steps[0]
-    volumes = read_validation(section, run.tuning, predictor, decoder=decoder)
+    provenance = _provenance(resolved, checkpoint)
+    volumes = read_validation(
+        section, run.tuning, predictor, decoder=config.decoding.steps[0], provenance=provenance
+    )
     search = tuning.build_search(config, volumes)
     print(f"tune: {search.describe()}")
     study = tuning.open_search(run.tuning, search)
+    write_provenance(run.tuning, provenance)
     stopped = search.run(study, config.tune.trials)
     if trials := tuning.trials_of(study):
         _keep_tuned(resolved, run.tuning, tuning.Outcome(search, trials))
@@ -245,17 +280,19 @@ def _require_config(resolved: Resolved, faults: list[Fault]) -> None:
         raise ConfigError.of(replace(fault, where=resolved.place(fault.where)) for fault in faults)
 
 
-def _start(resolved: Resolved, checkpoint: Path) -> RunFolder:
-    """Find the run folder of a test, and note there what is about to be done."""
-    run = run_of(checkpoint, resolved.config.save_path)
-    _record(resolved, run.results, checkpoint)
-    return run
-
-
-def _record(resolved: Resolved, folder: Path, checkpoint: Path | None) -> None:
-    """Note in a folder what is about to be done there."""
+def _provenance(resolved: Resolved, checkpoint: Path | None) -> Provenance:
+    """Note what is about to be done."""
     notes = {"checkpoint": str(checkpoint)} if checkpoint else {}
-    write_provenance(folder, resolved.to_yaml(), seed=resolved.config.system.seed, notes=notes)
+    seed = resolved.config.system.seed
+    return provenance_of(resolved.to_yaml(), seed=seed, notes=notes)
+
+
+def _neurons(split: SplitSection | None) -> dict[str, LazyVolume]:
+    """The neuron segmentations that decoding is to know of, by the file of the image."""
+    if not names_neurons(split):
+        return {}
+    found = [(ask(volume).source, volume.neurons) for volume in open_split(split, "data.test")]
+    return {source: part for source, part in found if isinstance(part, LazyVolume)}
 
 
 def _keep_tuned(resolved: Resolved, folder: Path, outcome: tuning.Outcome) -> None:
@@ -269,58 +306,3 @@ def _keep_tuned(resolved: Resolved, folder: Path, outcome: tuning.Outcome) -> No
     ]
     print(f"\n{outcome.summary()}\n")
     print("tune: " + "\n      ".join(map(str, written)))
-
-
-def _neurons(run: RunFolder, split: SplitSection | None) -> dict[Path, LazyVolume]:
-    """The neuron segmentations that decoding is to know of, by the folder of the volume."""
-    if not names_neurons(split):
-        return {}
-    volumes = results_of_volumes(run, open_split(split, "data.test"))
-    for volume, results in volumes:
-        with open_volume(results.probabilities) as probabilities:
-            require_alignment(volume.image, probabilities)
-    found = {results.folder: volume.neurons for volume, results in volumes}
-    return {folder: part for folder, part in found.items() if isinstance(part, LazyVolume)}
-
-
-def _pairs(
-    volumes: list[tuple[LabelledVolume, VolumeResults]], seen: list[str], section: ScoringSection
-) -> Iterator[LabelPair]:
-    """Read truth and prediction, one volume at a time, with a note of what training has seen."""
-    for (volume, results), note in zip_longest(volumes, seen):
-        with open_volume(results.labels) as labels:
-            if labels.shape != volume.shape:
-                raise DataError(
-                    str(results.labels),
-                    f"has shape {labels.shape}, its volume {volume.shape}.",
-                    "Predict it again with --mode test.",
-                )
-            require_alignment(volume.image, labels)
-            table = read_table(results.table) if results.table.is_file() else None
-            encoding = labels.attributes["encoding"]
-            pair = read_pair(volume, labels, section, encoding=encoding, table=table)
-            yield pair._replace(notes=(note, *pair.notes)) if note else pair
-
-
-def _draw(volume: LabelledVolume, results: VolumeResults) -> None:
-    """Write the picture of EM, truth and prediction of one volume."""
-    from connectomics.report import busiest_section, comparison_figure
-
-    with open_volume(results.labels) as labels:
-        sides = labels.attributes["encoding"] in ("polarity", "semantic")
-        panels = {"prediction": labels.read()}
-    if volume.label is not None:
-        panels = {"truth": clean_label(volume.label.read()).label, **panels}
-    z = busiest_section(*panels.values())
-    _, height, width = volume.shape
-    section = volume.image.read(Box((z, 0, 0), (z + 1, height, width)))[0]
-    with replacing(results.picture) as (new,):
-        comparison_figure(
-            new,
-            {name: labels[z] for name, labels in panels.items()},
-            section,
-            title=f"{volume.name}{' (synthetic EM)' if volume.synthetic else ''}, section {z}",
-            sides=sides,
-            nm_per_pixel=volume.resolution[2] if volume.resolution else None,
-        )
-    print(f"picture: {results.picture}")

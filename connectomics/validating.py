@@ -12,14 +12,15 @@ from connectomics.config.schema import DataSection, NamedSection, SplitSection
 from connectomics.data.alignment import require_alignment
 from connectomics.data.build import HeldOut, open_validation
 from connectomics.data.io import LazyVolume, open_volume
+from connectomics.data.origin import reading_result
 from connectomics.data.overlap import learned_faults, training_notes
 from connectomics.decoding.steps import needs_resolution
 from connectomics.errors import ConfigError, DataError, Fault
 from connectomics.evaluation import Encoding
 from connectomics.labelling import read_neurons
 from connectomics.predicting import Predictor
-from connectomics.results import VolumeResults, folders_of_volumes
-from connectomics.runs import RunFolder
+from connectomics.results import VolumeResults, ask, image_of, results_of_volumes
+from connectomics.runs import Provenance, RunFolder
 from connectomics.scoring import read_truth, stored_as
 from connectomics.tuning import ValidationVolume
 
@@ -115,6 +116,7 @@ def read_validation(
     predictor: Predictor | None,
     *,
     decoder: NamedSection,
+    provenance: Provenance,
 ) -> list[ValidationVolume]:
     """Read the probabilities and the truth of the validation volumes.
 
@@ -123,6 +125,7 @@ def read_validation(
         folder: Where the probabilities are kept, each in a folder of its volume's name.
         predictor: Predicts them, where they are not there yet; None if they have to be.
         decoder: What will decode them, which may have to know their voxel size.
+        provenance: How probabilities come about that have to be predicted.
 
     Raises:
         DataError: The volumes hold no labels or have no voxel size, or probabilities are missing
@@ -138,9 +141,10 @@ def read_validation(
             "no voxel of the validation volumes is labelled, so that all settings are equal.",
             "Name volumes with synapses in data.val.",
         )
-    results = folders_of_volumes(folder, [one.volume for one in held])
+    results = results_of_volumes(folder, [one.volume for one in held])
     if predictor is not None:
-        predictor.predict([(one, made) for one, (_, made) in zip(held, results, strict=True)])
+        wanted = [(one, made) for one, (_, made) in zip(held, results, strict=True)]
+        predictor.predict(wanted, provenance)
     return [
         ValidationVolume(
             f"{one.volume.name}{' (synthetic EM)' if one.volume.synthetic else ''}",
@@ -176,7 +180,10 @@ def _read_probabilities(one: HeldOut, made: VolumeResults) -> np.ndarray:
     path, shape = made.probabilities, one.volume.shape
     if not path.is_file():
         raise DataError(str(path), "is not there yet.", "Name a --checkpoint to predict it with.")
-    with open_volume(path) as volume:
+    _, doubt = image_of(path, ask(one.volume))
+    if doubt:
+        print(f"tune: {doubt}")
+    with reading_result(path, "tune"), open_volume(path) as volume:
         if volume.shape[-3:] != shape:
             raise DataError(
                 str(path),

@@ -77,7 +77,9 @@ class Run:
         return captured.err if code else captured.out
 
     def made(self) -> set[str]:
-        return {path.name for path in self.results.iterdir() if path.is_file()}
+        names = {path.name for path in self.results.iterdir() if path.is_file()}
+        assert ("labels.config.yaml" in names) == ("labels.h5" in names)
+        return names - {"labels.config.yaml"}
 
 
 @pytest.fixture
@@ -104,9 +106,15 @@ def test_probabilities_of_another_program(run):
     run.write_probabilities(about={}, resolution=NM)
     run()
     assert run.made() == {"probabilities.h5", "labels.h5", "synapses.csv"}
+    said = run()
+    assert "up to date" in said
+    assert (
+        "probabilities.h5 does not say which volume it is of: it is taken to be of vol.h5" in said
+    )
+    os.utime(run.results / "probabilities.h5", (1_000_000, 1_000_000))
     assert "up to date" in run()
-    os.utime(run.results / "probabilities.h5", (1_000_000, 1_000_000))  # others by now
-    assert "up to date" not in run()
+    save_volume(run.results / "probabilities.h5", np.ones((3, *SHAPE), "f4"), overwrite=True)
+    assert "labels.h5 is of other probabilities" in run("data.test.resolution=[30,8,8]")
 
 
 def test_exports_are_added_without_decoding_again(run):
@@ -131,9 +139,12 @@ def test_no_export_of_earlier_labels_stays_beside_later_ones(run):
     run("decoding.exports=[cave]", "data.test.neurons=neurons.h5")
     out = run("decoding.steps[0].kwargs.thres=0.75")
     assert run.made() == {"probabilities.h5", "labels.h5", "synapses.csv"}
-    assert "the earlier synapses_cave.csv is kept as" in out
-    kept = {path.name for path in run.results.glob("earlier/*/*")}
-    assert kept == {"labels.h5", "synapses.csv", "synapses_cave.csv", "partners.csv"}
+    (folder,) = run.results.glob("earlier/*")
+    kept = {path.name for path in folder.iterdir()}
+    tables = {"synapses.csv", "synapses_cave.csv", "partners.csv"}
+    assert kept == {"labels.h5", "labels.config.yaml", *tables}
+    assert out.count(" is kept in ") == 1
+    assert f"is kept in {folder.relative_to(run.folder)}" in out
     assert len(read_table(run.results / "synapses.csv")) == 1
     run("decoding.steps[0].kwargs.thres=0.75", "decoding.exports=[cave]")
     assert len(pd.read_csv(run.results / "synapses_cave.csv")) == 1
@@ -182,11 +193,11 @@ def test_only_the_volumes_of_the_config_are_decoded(run):
     out = run(names, "decoding.steps[0].kwargs.thres=0.75")
     assert f"{Path('outputs/e/run/results/later/probabilities.h5')} is not there" in out
     assert {path.name for path in other.iterdir()} == {
-        "probabilities.h5", "labels.h5", "synapses.csv",
+        "probabilities.h5", "labels.h5", "labels.config.yaml", "synapses.csv",
     }  # fmt: skip
     assert {path: path.stat().st_mtime_ns for path in run.results.rglob("*")} == before
     said = run("data.test={image: third.h5}", code=2)
-    assert "results: holds no probabilities of third (data.test), only of other, vol." in said
+    assert "results: holds no probabilities of third.h5 (data.test), only of other, vol." in said
     none = "data={train: {image: other.h5, label: syn.h5}, test: null}"
     run(none, "decoding.steps[0].kwargs.thres=0.75")  # all there are
     assert len(read_table(run.results / "synapses.csv")) == 1

@@ -1,22 +1,28 @@
-"""Where results lie, what they were made from, and what becomes of those before them."""
+"""Where results lie, which volume they are of, and what is refused."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-import zarr
-from PIL import Image
 
+from connectomics.data.identity import identify
 from connectomics.data.io import open_volume, save_volume
-from connectomics.results import replacing, state_of
+from connectomics.data.origin import Origin, origin_of, reading_result
+from connectomics.errors import DataError
+from connectomics.geometry import Box
+from connectomics.results import (
+    Asked,
+    VolumeResults,
+    existing_results,
+    folders_of,
+    image_of,
+    require_made_with,
+)
 
-IMAGE = np.zeros((3, 4, 5), np.uint8)
+SHAPE = (4, 6, 8)
+RESULTS = Path("results")
 
 
 @pytest.fixture(autouse=True)
@@ -24,84 +30,123 @@ def _in_an_empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def touch(path: str) -> None:
-    """Say that a file was written later, as the clock may be too coarse to."""
-    later = Path(path).stat().st_mtime_ns + 10**9
-    os.utime(path, ns=(later, later))
+def volume(path: str, seed: int, z_range: tuple[int, int] | None = None) -> Asked:
+    """A volume to ask for; it is made if it is not there."""
+    if not Path(path).exists():
+        voxels = np.random.default_rng(seed).integers(0, 255, SHAPE, np.uint8)
+        save_volume(path, voxels)
+    opened = open_volume(path)
+    if z_range:
+        opened = opened.crop(Box((z_range[0], 0, 0), (z_range[1], *SHAPE[1:])))
+    return Asked(opened.name, path, opened, z_range)
 
 
-def test_the_state_of_a_file():
-    save_volume("a.h5", IMAGE)
-    before = state_of(open_volume("a.h5"))
-    assert state_of(open_volume("a.h5")) == before
-    assert state_of(open_volume("a.h5", resolution=(30, 8, 8))) != before
-    save_volume("a.h5", IMAGE, offset_nm=(1, 2, 3), overwrite=True)
-    touch("a.h5")
-    assert state_of(open_volume("a.h5")) != before
+def predict(*asked: Asked) -> list[str]:
+    """Leave probabilities where they belong; gives the names of the folders."""
+    found = folders_of(RESULTS, asked)
+    for one, results in zip(asked, found, strict=True):
+        assert one.image is not None
+        image = identify(one.image)
+        about = Origin({"voxels": image.content}, {"image": image}).attributes()
+        probabilities = np.zeros((3, *one.image.shape), np.uint8)
+        save_volume(results.probabilities, probabilities, attributes=about, overwrite=True)
+    return [results.folder.name for results in found]
 
 
-@pytest.mark.parametrize("source", ["stack", "stack/*.png"])
-def test_the_state_of_a_folder_of_sections(source):
-    Path("stack").mkdir()
-    for z in range(3):
-        Image.fromarray(IMAGE[0]).save(f"stack/{z}.png")
-    before = state_of(open_volume(source))
-    assert state_of(open_volume(source)) == before
-    touch("stack/1.png")
-    assert state_of(open_volume(source)) != before
+def folders(*asked: Asked) -> list[str]:
+    return [results.folder.name for results in folders_of(RESULTS, asked)]
 
 
-def test_the_state_of_a_zarr_array():
-    def write(name: str) -> None:
-        group = zarr.open_group("store.zarr", mode="a")
-        group.create_array(name, shape=(3, 4, 5), dtype="uint8", chunks=(3, 4, 5), overwrite=True)
-
-    write("one")
-    before = state_of(open_volume("store.zarr::one"))
-    write("two")
-    assert state_of(open_volume("store.zarr::one")) == before
-    write("one")
-    touch("store.zarr/one/zarr.json")
-    assert state_of(open_volume("store.zarr::one")) != before
+def test_a_volume_keeps_its_folder_whatever_else_is_asked_for():
+    a, b, c = volume("A/raw.h5", 1), volume("B/raw.h5", 2), volume("C/raw_2.h5", 3)
+    assert predict(a, b, c) == ["raw", "raw_3", "raw_2"]
+    assert folders(c, b, a) == ["raw_2", "raw_3", "raw"]
+    assert folders(b) == ["raw_3"]
+    assert folders(volume("D/raw.h5", 4), b) == ["raw_4", "raw_3"]
 
 
-def test_the_first_of_new_results_takes_its_name_last(monkeypatch):
-    """It carries the digest by which the others count as made."""
-    names, rename = [], Path.rename
-
-    def noted(path: Path, target: Path) -> Path:
-        names.append(Path(target).name)
-        return rename(path, target)
-
-    monkeypatch.setattr(Path, "rename", noted)
-    with replacing(Path("labels.h5"), Path("synapses.csv")) as new:
-        for path in new:
-            path.touch()
-    assert names == ["synapses.csv", "labels.h5"]
+def test_other_sections_are_another_volume():
+    first, second = volume("raw.h5", 1, (0, 2)), volume("raw.h5", 1, (2, 4))
+    assert predict(first) == ["raw"]
+    assert folders(second, first) == ["raw_2", "raw"]
+    with pytest.raises(DataError, match=r"only of raw \(raw.h5, sections 0 to 1\)"):
+        existing_results(RESULTS, [second])
 
 
-def test_a_run_that_is_killed_leaves_what_was_there_and_is_spoken_of(capsys):
-    Path("labels.h5").write_text("before")
-    code = (
-        "from pathlib import Path\n"
-        "from connectomics.results import replacing\n"
-        "with replacing(Path('labels.h5')) as (new,):\n"
-        "    new.write_text('half')\n"
-        "    print('writing', flush=True)\n"
-        "    input()\n"
+def test_a_volume_that_moved_is_recognised_and_one_that_changed_is_refused():
+    a = volume("A/raw.h5", 1)
+    predict(a)
+    Path("far").mkdir()
+    Path("A/raw.h5").rename("far/em.h5")
+    moved = volume("far/em.h5", 1)
+    assert folders(moved) == ["raw"]
+    path = VolumeResults(RESULTS / "raw").probabilities
+    image, doubt = image_of(path, moved)
+    assert image is not None
+    assert (image.source, doubt) == ("far/em.h5", "")
+
+    changed = volume("A/raw.h5", 2)
+    assert folders(changed) == ["raw"]
+    with pytest.raises(DataError) as caught:
+        image_of(path, changed)
+    said = str(caught.value)
+    assert "A/raw.h5 as it was before; the file has changed since" in said
+    assert "--mode infer" in said
+
+
+def test_a_volume_that_is_gone_is_found_by_its_place():
+    predict(volume("A/raw.h5", 1), volume("B/raw.h5", 2, (1, 3)))
+    for path in ("A/raw.h5", "B/raw.h5"):
+        Path(path).unlink()
+    assert folders(Asked("raw", "B/raw.h5", z_range=(1, 3))) == ["raw_2"]
+    assert folders(Asked("raw", "B/raw.h5", z_range=(0, 2))) == ["raw_3"]
+    assert folders(Asked("raw", "A/raw.h5::main")) == ["raw"]
+    found = existing_results(RESULTS, [])
+    assert [results.folder.name for _, results in found] == ["raw", "raw_2"]
+
+
+def test_results_that_do_not_say_of_what_they_are_go_by_name_and_it_is_said():
+    a = volume("A/raw.h5", 1)
+    path = RESULTS / "raw" / "probabilities.h5"
+    save_volume(path, np.zeros((3, *SHAPE), np.uint8))
+    assert folders(a) == ["raw"]
+    image, doubt = image_of(path, a)
+    assert image is not None
+    assert image.path == str(Path("A/raw.h5").resolve())
+    assert doubt == (
+        "results/raw/probabilities.h5 does not say which volume it is of: it is taken to be of "
+        "A/raw.h5, sections 0 to 3."
     )
-    running = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert running.stdout is not None
-    assert running.stdout.readline() == "writing\n"
-    running.send_signal(signal.SIGKILL)
-    running.wait()
-    assert Path("labels.h5").read_text() == "before"
-    (left,) = Path().glob(".new_*")
-    with replacing(Path("labels.h5")) as (new,):
-        new.write_text("after")
-    assert Path("labels.h5").read_text() == "after"
-    out = capsys.readouterr().out
-    assert f"  {left} is what a run that was killed left; if none is going on, delete it" in out
-    assert [path.read_text() for path in Path("earlier").glob("*/labels.h5")] == ["before"]
+
+
+def test_a_result_of_another_network_is_refused():
+    path = Path("probabilities.h5")
+    about = {"checkpoint": "a.ckpt", "checkpoint_sha256": "0123"}
+    save_volume(path, np.zeros(SHAPE, np.uint8), attributes={**Origin().attributes(), **about})
+    for name in ("a.ckpt", "b.ckpt"):
+        require_made_with(path, Path(name))  # not there to compare
+        Path(name).write_text("weights")
+    with pytest.raises(DataError, match=r"another network, a\.ckpt; --checkpoint is b\.ckpt"):
+        require_made_with(path, Path("b.ckpt"))
+    with pytest.raises(DataError, match=r"comes from a\.ckpt as it was before"):
+        require_made_with(path, Path("a.ckpt"))
+    require_made_with(path, None)
+
+
+def test_a_damaged_result_is_made_anew_not_downloaded():
+    path = Path("labels.h5")
+    path.write_bytes(b"nothing")
+    assert origin_of(path) == Origin()
+    with pytest.raises(DataError) as caught, reading_result(path, "decode"):
+        open_volume(path)
+    assert "delete it and make it anew with --mode decode" in str(caught.value)
+
+
+def test_what_others_wrote_has_no_origin():
+    save_volume("labels.h5", np.ones(SHAPE, np.uint8))
+    assert origin_of(Path("labels.h5")) is None
+    assert origin_of(Path("none.h5")) is None
+    for made_from in (3, {"parts": []}, {"parts": {}, "volumes": {"image": {"path": 1}}}):
+        about = {"config_hash": "x", "made_from": made_from}
+        save_volume("labels.h5", np.ones(SHAPE, np.uint8), attributes=about, overwrite=True)
+        assert origin_of(Path("labels.h5")) == Origin()

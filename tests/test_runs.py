@@ -10,9 +10,9 @@ from connectomics.runs import (
     RunFolder,
     find_checkpoint,
     git_revision,
-    keep_earlier,
     new_run,
     newest,
+    provenance_of,
     run_of_checkpoint,
     write_provenance,
 )
@@ -53,7 +53,8 @@ def test_the_newest_file_is_the_one_changed_last(tmp_path):
 
 
 def test_provenance_says_how_a_result_came_about(tmp_path):
-    write_provenance(tmp_path, "system: {seed: 3}\n", seed=3, notes={"resumed_from": "x.ckpt"})
+    about = provenance_of("system: {seed: 3}\n", seed=3, notes={"resumed_from": "x.ckpt"})
+    write_provenance(tmp_path, about)
     assert (tmp_path / "config.yaml").read_text() == "system: {seed: 3}\n"
     provenance = yaml.safe_load((tmp_path / "provenance.yaml").read_text())
     assert provenance["seed"] == 3
@@ -61,46 +62,10 @@ def test_provenance_says_how_a_result_came_about(tmp_path):
     assert provenance["packages"]["numpy"][0].isdigit()
     assert provenance["git_revision"] == git_revision()
     assert provenance["command"]
-
-
-def test_an_older_result_is_kept_when_a_new_one_takes_its_name(tmp_path):
-    result = tmp_path / "labels.h5"
-    assert keep_earlier(result) is None
-    kept = []
-    for text in ("first", "second"):
-        result.write_text(text)
-        os.utime(result, (1_000_000, 1_000_000))  # both of the same second
-        kept.append(keep_earlier(result))
-    assert not result.exists()
-    assert [path.read_text() for path in kept] == ["first", "second"]
-    assert all(path.parent.parent == tmp_path / "earlier" for path in kept)
-
-
-def test_a_companion_overwrites_none_that_was_kept_in_the_same_second(tmp_path):
-    table, labels = tmp_path / "synapses.csv", tmp_path / "labels.h5"
-    for text in ("first", "second"):
-        for path in (labels, table):
-            path.write_text(text)
-            os.utime(path, (1_000_000, 1_000_000))
-        if text == "second":
-            labels, table = table, labels  # now the table leads
-        keep_earlier(labels, table)
-    kept = sorted((tmp_path / "earlier").glob("*/*"))
-    assert [path.read_text() for path in kept] == ["first", "first", "second", "second"]
-
-
-def test_what_was_made_together_is_kept_together(tmp_path):
-    study, preset = tmp_path / "study", tmp_path / "decoding" / "tuned.yaml"
-    preset.parent.mkdir()
-    study.write_text("study")
-    preset.write_text("preset")
-    kept = keep_earlier(study, preset, tmp_path / "not there")
-    assert kept is not None
-    assert (kept.parent / "tuned.yaml").read_text() == "preset"
-    assert not preset.exists()
-    preset.write_text("another")
-    assert keep_earlier(study, preset) is None  # no study, so this preset belongs to none
-    assert preset.exists()
+    one = about.one_text()
+    assert yaml.safe_load(one) == {"system": {"seed": 3}}
+    comments = "\n".join(line.removeprefix("# ") for line in one.partition("\n\n")[0].splitlines())
+    assert yaml.safe_load(comments) == provenance
 
 
 def test_a_folder_stands_for_its_last_checkpoint(tmp_path, capsys):

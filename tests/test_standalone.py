@@ -110,7 +110,7 @@ def test_the_scores_are_kept_where_asked_and_earlier_ones_too(run):
     assert rows.outcome.tolist() == ["correct", "correct", "flipped"]
 
     out = run("evaluate", *pair)
-    assert "the earlier precision_recall.png is kept as" in out
+    assert "precision_recall.png) is kept in deep/scores/earlier" in out
     assert files("deep/scores") == {"scores.txt", "scores.json", "matches.csv"}
     assert {path.name for path in Path("deep/scores/earlier").rglob("*.*")} == every
 

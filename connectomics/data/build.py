@@ -22,6 +22,7 @@ from connectomics.data.checks import (
     validation_faults,
 )
 from connectomics.data.io import LazyVolume, open_volume, save_volume
+from connectomics.data.io.location import is_there, parse_location
 from connectomics.data.processing.grey_values import require_finite
 from connectomics.data.processing.normalize import ImageStatistics, image_statistics
 from connectomics.data.volumes import LabelledVolume, divide, hold_back
@@ -52,6 +53,41 @@ def open_split(split: SplitSection | None, where: str) -> list[LabelledVolume]:
     if faults or split is None:
         raise DataError.of(faults)
     return list(_open(split))
+
+
+def find_images(split: SplitSection, where: str) -> Iterator[tuple[str, str, LazyVolume | None]]:
+    """Find the images of a split, and open those that are there; nothing else has to be.
+
+    Args:
+        split: The section.
+        where: Its place in the config, such as "data.test".
+
+    Yields:
+        The name of each, the file as the config names it, and the volume, None where there is no
+        such file any more, or a phantom has not been made.
+
+    Raises:
+        DataError: Everything that is wrong with one that is there.
+    """
+    rest = dict.fromkeys(("label", "mask", "neurons", "annotations"))
+    if split.phantom is not None:
+        drawn = split.phantom.model_copy(update={"neurons": False})
+        drawn_alone = split.model_copy(update={**rest, "phantom": drawn})
+        parts = [(str(phantom_file(drawn)), drawn_alone)]
+    else:
+        parts = [
+            (source, split.model_copy(update={**rest, "image": (source,)}))
+            for source in split.image or ()
+        ]
+    for source, part in parts:
+        if is_there(source):
+            (volume,) = open_split(part, where)
+            assert isinstance(volume.image, LazyVolume)
+            yield volume.name, volume.image.source, volume.image
+        elif split.phantom is not None:
+            yield f"phantom_{split.phantom.seed}", source, None
+        else:
+            yield parse_location(source).name, source, None
 
 
 class HeldOut(NamedTuple):
@@ -210,7 +246,7 @@ def _pairs(
 
 def _open(split: SplitSection) -> Iterator[LabelledVolume]:
     if split.phantom is not None:
-        path = _phantom_file(split.phantom)
+        path = _made_phantom(split.phantom)
         names = PHANTOM_PARTS if split.phantom.neurons else PHANTOM_PARTS[:2]
         parts = {name: _view(open_volume(f"{path}::{name}"), split) for name in names}
         yield _labelled(parts, name=f"phantom_{split.phantom.seed}")
@@ -238,11 +274,8 @@ def _labelled(
     )
 
 
-def _phantom_file(phantom: PhantomSection) -> Path:
-    """The file of a phantom, made if it is not there.
-
-    Its name holds a digest of the settings and of the code that draws it.
-    """
+def phantom_file(phantom: PhantomSection) -> Path:
+    """Where a phantom is kept: the name holds a digest of the settings and of the code."""
     from connectomics.data import phantom as package
 
     # Which parts are read is no matter of the file.
@@ -250,7 +283,14 @@ def _phantom_file(phantom: PhantomSection) -> Path:
     for source in sorted(Path(package.__file__).parent.glob("*.py")):
         digest.update(source.read_bytes())
     size = "x".join(str(n) for n in phantom.shape)
-    path = PHANTOM_FOLDER / f"phantom_{phantom.seed}_{size}_{digest.hexdigest()[:8]}.h5"
+    return PHANTOM_FOLDER / f"phantom_{phantom.seed}_{size}_{digest.hexdigest()[:8]}.h5"
+
+
+def _made_phantom(phantom: PhantomSection) -> Path:
+    """The file of a phantom, made if it is not there."""
+    from connectomics.data import phantom as package
+
+    path = phantom_file(phantom)
     if path.exists():
         return path
     print(f"making a synthetic volume, once: {path}", flush=True)

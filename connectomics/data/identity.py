@@ -74,10 +74,10 @@ class Identity:
         """Name it, with its sections.
 
         >>> Identity("A/raw.h5", "/A/raw.h5", "main", (3, 0, 0), (5, 8, 8), "u1", "", "").describe()
-        'A/raw.h5 (sections 3 to 7)'
+        'A/raw.h5, sections 3 to 7'
         """
         first = self.origin[0]
-        return f"{self.source} (sections {first} to {first + self.shape[-3] - 1})"
+        return f"{self.source}, sections {first} to {first + self.shape[-3] - 1}"
 
     def difference(self, asked: Identity) -> str:
         """Say of what this is the result, where another volume is asked for."""
@@ -111,7 +111,15 @@ def identify(volume: LazyVolume, known: Identity | None = None) -> Identity:
     )
     if known and now.files and replace(known, source="", content="") == replace(now, source=""):
         return replace(now, content=known.content)
-    return replace(now, content=_content(volume))
+    if not now.files:
+        return replace(now, content=_content(volume))
+    if now not in _READ:
+        _READ[now] = _content(volume)
+    return replace(now, content=_READ[now])
+
+
+_READ: dict[Identity, str] = {}
+"""The contents of what this program has read."""
 
 
 def canonical(source: str) -> Path:
@@ -145,7 +153,7 @@ def _files_digest(volume: LazyVolume) -> str:
     if not files:
         return ""
     states = [(file, file.stat()) for file in files]
-    facts = [(str(f), s.st_size, s.st_mtime_ns, s.st_ctime_ns) for f, s in states]
+    facts = [(str(f), s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for f, s in states]
     return digest(facts, code_digest("data/io"))
 
 

@@ -17,7 +17,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from connectomics.errors import DataError
 from connectomics.files import atomic_path, writing_to
-from connectomics.runs import keep_earlier
+from connectomics.keeping import keep_earlier
 
 try:
     import fcntl

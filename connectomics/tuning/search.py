@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from connectomics.errors import ConfigError
 from connectomics.files import writing_to
-from connectomics.runs import keep_earlier
+from connectomics.keeping import keep_earlier
 from connectomics.tuning.objective import Objective
 from connectomics.tuning.spaces import Settings, Space
 from connectomics.tuning.stopping import Stop, TrialInterruptedError, listening_for_stop
@@ -169,7 +169,8 @@ def open_search(folder: Path, search: Search) -> optuna.Study:
     reason = _difference(study, search)
     if not reason:
         return study
-    made = [folder / name for name in (TRIALS_FILE, FIGURE_FILE, PRESET_FILE)]
+    names = (TRIALS_FILE, FIGURE_FILE, PRESET_FILE, "config.yaml", "provenance.yaml")
+    made = [folder / name for name in names]
     with writing_to(folder):
         kept = keep_earlier(file, *made)
     assert kept is not None

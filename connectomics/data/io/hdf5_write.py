@@ -11,7 +11,7 @@ import h5py
 
 from connectomics.data.io.attributes import OFFSET
 from connectomics.data.io.hdf5 import encode_attribute
-from connectomics.data.io.header import Header
+from connectomics.data.io.header import Header, Resolution
 from connectomics.data.io.location import Location
 from connectomics.errors import DataError
 from connectomics.files import write_hdf5
@@ -46,6 +46,20 @@ def create(
         yield _create_dataset(file, name, location.source, header), check
 
 
+def write_place(path: Path, *, resolution: Resolution | None, offset_nm: Resolution) -> None:
+    """Give the dataset "main" of a file another voxel size and offset (nm, zyx).
+
+    Raises:
+        OSError: The disk did not take it.
+    """
+    with write_hdf5(path) as (file, check):
+        attributes = file[DEFAULT_DATASET].attrs
+        for name in ("resolution", OFFSET):
+            attributes.pop(name, None)
+        _describe_place(attributes, resolution, offset_nm)
+        check()
+
+
 def _create_dataset(file: h5py.File, name: str, source: str, header: Header) -> h5py.Dataset:
     try:
         dataset = file.create_dataset(
@@ -64,10 +78,16 @@ def _create_dataset(file: h5py.File, name: str, source: str, header: Header) -> 
         ) from error
     for axis, name in zip(dataset.dims, "czyx"[-len(header.shape) :], strict=True):
         axis.label = name
-    if header.resolution is not None:
-        dataset.attrs["resolution"] = header.resolution
-    if any(header.offset_nm):
-        dataset.attrs[OFFSET] = header.offset_nm
+    _describe_place(dataset.attrs, header.resolution, header.offset_nm)
     for key, value in header.attributes.items():
         dataset.attrs[key] = encode_attribute(value)
     return dataset
+
+
+def _describe_place(
+    attributes: h5py.AttributeManager, resolution: Resolution | None, offset_nm: Resolution
+) -> None:
+    if resolution is not None:
+        attributes["resolution"] = resolution
+    if any(offset_nm):
+        attributes[OFFSET] = offset_nm

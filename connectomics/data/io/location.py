@@ -130,6 +130,12 @@ def has_wildcards(path: Path) -> bool:
     return any(mark in path.name for mark in WILDCARDS) and not path.exists()
 
 
+def is_there(source: str | Path) -> bool:
+    """Whether the file or folder of a volume exists, or any section of a pattern does."""
+    path = parse_location(source).path
+    return path.exists() or (has_wildcards(path) and any(path.parent.glob(path.name)))
+
+
 Format = Literal["hdf5", "zarr", "tiff", "sections"]
 
 

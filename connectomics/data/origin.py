@@ -1,0 +1,100 @@
+"""What a result was made from, as its file says: so that it is never taken for another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from connectomics.data.identity import Identity
+from connectomics.data.io import open_volume
+from connectomics.digests import digest
+from connectomics.errors import DataError
+
+KEY = "config_hash"
+ORIGIN = "made_from"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Everything that a result depends on.
+
+    Attributes:
+        parts: Settings, versions of code and sums of contents by name, as plain values. Where
+            these are equal, so are the results.
+        volumes: What was read, by name, so that it need not be read again to be recognised.
+            `image` is the volume that the result is of.
+    """
+
+    parts: Mapping[str, Any] = field(default_factory=dict)
+    volumes: Mapping[str, Identity] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """A digest of the parts."""
+        return digest(self.parts)
+
+    @property
+    def image(self) -> Identity | None:
+        """The volume that the result is of; None where nobody says."""
+        return self.volumes.get("image")
+
+    def attributes(self) -> dict[str, Any]:
+        """What the file of the result says of itself."""
+        volumes = {name: volume.as_dict() for name, volume in self.volumes.items()}
+        return {KEY: self.key, ORIGIN: {"parts": dict(self.parts), "volumes": volumes}}
+
+    def differences(self, other: Origin) -> list[str]:
+        """Name the parts in which another origin differs."""
+        names = {**self.parts, **other.parts}
+        return [n for n in names if digest(self.parts.get(n)) != digest(other.parts.get(n))]
+
+
+def origin_of(path: Path) -> Origin | None:
+    """Read what a result was made from.
+
+    Returns:
+        An origin without parts where an earlier version made it, or it cannot be read; None where
+        there is no such file, or another program made it.
+    """
+    if not path.is_file():
+        return None
+    try:
+        with open_volume(path) as volume:
+            attributes = volume.attributes
+    except DataError:
+        return Origin()
+    if KEY not in attributes:
+        return None
+    stored = attributes.get(ORIGIN)
+    if not isinstance(stored, Mapping):
+        return Origin()
+    parts, volumes = stored.get("parts"), stored.get("volumes")
+    if not isinstance(parts, Mapping) or not isinstance(volumes, Mapping):
+        return Origin()
+    known = {name: Identity.from_dict(volume) for name, volume in volumes.items()}
+    return Origin(dict(parts), {name: volume for name, volume in known.items() if volume})
+
+
+@contextmanager
+def reading_result(path: Path, mode: str) -> Iterator[None]:
+    """Say of a result that cannot be read how it is made anew.
+
+    Args:
+        path: The result.
+        mode: What makes it.
+
+    Raises:
+        DataError: As inside, with another remedy.
+    """
+    try:
+        yield
+    except DataError as error:
+        made = f"If it was made here, delete it and make it anew with --mode {mode};"
+        remedy = f"{made} if another program wrote it, copy it again."
+        raise DataError.of(
+            replace(fault, remedy=remedy) if fault.where == str(path) else fault
+            for fault in error.faults
+        ) from error

@@ -1,0 +1,120 @@
+"""The test volumes of a run, with the labels to score: made from just these, or made anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import zip_longest
+from pathlib import Path
+from typing import NamedTuple
+
+from connectomics.config import Config
+from connectomics.config.schema import ScoringSection
+from connectomics.data.alignment import require_alignment
+from connectomics.data.build import open_split
+from connectomics.data.io import LazyVolume, open_volume
+from connectomics.data.origin import Origin, origin_of, reading_result
+from connectomics.data.processing import clean_label
+from connectomics.data.volumes import LabelledVolume
+from connectomics.decoding import read_table
+from connectomics.evaluation import LabelPair
+from connectomics.evaluation.encoding import SIDED
+from connectomics.geometry import Box
+from connectomics.labelling import require_labels
+from connectomics.predicting import configured_parts
+from connectomics.results import VolumeResults, ask, existing_results, require_made_with
+from connectomics.runs import Provenance, RunFolder
+from connectomics.scoring import read_pair, stored_as
+
+
+class Labelled(NamedTuple):
+    """A volume with its labels, and what has to be said of them."""
+
+    volume: LabelledVolume
+    results: VolumeResults
+    notes: tuple[str, ...] = ()
+
+
+def with_labels(
+    config: Config, run: RunFolder, checkpoint: Path | None, provenance: Provenance
+) -> list[Labelled]:
+    """Find the test volumes of a run with the labels that a config asks for.
+
+    Args:
+        config: Of the stage.
+        run: Whose results they are.
+        checkpoint: The network they have to come from, if one is named.
+        provenance: How labels come about that have to be made anew.
+
+    Raises:
+        DataError: There are none of a volume, or they are of something else.
+    """
+    split = config.data.test
+    volumes = open_split(split, "data.test")
+    found = existing_results(run.results, [ask(one) for one in volumes], all_of_them=True)
+    labelled = []
+    for volume, (asked, results) in zip(volumes, found, strict=True):
+        require_made_with(results.first, checkpoint)
+        doubt = require_labels(
+            asked,
+            results,
+            config.decoding,
+            provenance=provenance,
+            neurons=volume.neurons if isinstance(volume.neurons, LazyVolume) else None,
+            resolution=split.resolution if split else None,
+        )
+        notes = tuple(filter(None, (doubt, other_settings(config, results))))
+        labelled.append(Labelled(replace(volume, name=results.folder.name), results, notes))
+    return labelled
+
+
+def other_settings(config: Config, results: VolumeResults) -> str:
+    """Say where probabilities were predicted with other settings than a config now has."""
+    origin = origin_of(results.probabilities)
+    now = Origin(configured_parts(config))
+    known = origin.parts if origin else {}
+    before = Origin({name: part for name, part in known.items() if name in now.parts})
+    if not before.parts or not (names := before.differences(now)):
+        return ""
+    return (
+        f"{results.probabilities} was predicted with other settings of {', '.join(names)} than "
+        "the config's; --mode infer makes it anew."
+    )
+
+
+def label_pairs(
+    volumes: list[Labelled], seen: list[str], section: ScoringSection
+) -> Iterator[LabelPair]:
+    """Read truth and prediction, one volume at a time, with what has to be said of them."""
+    for (volume, results, notes), note in zip_longest(volumes, seen):
+        with reading_result(results.labels, "decode"), open_volume(results.labels) as labels:
+            require_alignment(volume.image, labels)
+            table = read_table(results.table) if results.table.is_file() else None
+            stored = stored_as(labels)
+            pair = read_pair(volume, labels, section, encoding=stored.encoding, table=table)
+        guess = (stored.note("prediction", labels),) if stored.guessed else ()
+        said = filter(None, (note, *notes, *guess, *pair.notes))
+        yield pair._replace(notes=tuple(said))
+
+
+def draw(one: Labelled, path: Path) -> None:
+    """Write the picture of EM, truth and prediction of one volume."""
+    from connectomics.report import busiest_section, comparison_figure
+
+    volume, results = one.volume, one.results
+    with reading_result(results.labels, "decode"), open_volume(results.labels) as labels:
+        sides = stored_as(labels).encoding in SIDED
+        panels = {"prediction": clean_label(labels.read()).label}
+    if volume.label is not None:
+        panels = {"truth": clean_label(volume.label.read()).label, **panels}
+    z = busiest_section(*panels.values())
+    _, height, width = volume.shape
+    section = volume.image.read(Box((z, 0, 0), (z + 1, height, width)))[0]
+    comparison_figure(
+        path,
+        {name: labels[z] for name, labels in panels.items()},
+        section,
+        title=f"{volume.name}{' (synthetic EM)' if volume.synthetic else ''}, section {z}",
+        sides=sides,
+        nm_per_pixel=volume.resolution[2] if volume.resolution else None,
+    )
