@@ -189,8 +189,9 @@ def load_predictor(config: Config, path: Path) -> Predictor:
 
     from connectomics.inference.build import build_sliding
     from connectomics.models import load_model, read_checkpoint, require_same_architecture
-    from connectomics.training import choose_devices, choose_precision
+    from connectomics.training import choose_devices, choose_precision, threads_of_torch
 
+    torch.set_num_threads(threads_of_torch(config.system))
     accelerator, _ = choose_devices(config.system)
     device = torch.device("cuda" if accelerator == "gpu" else "cpu")
     checkpoint = read_checkpoint(path)

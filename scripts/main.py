@@ -176,6 +176,7 @@ def _run(options: argparse.Namespace, overrides: Sequence[str]) -> None:
         return
     from connectomics import stages
     from connectomics.config import load_config
+    from connectomics.process.cpus import use_threads
     from connectomics.runs import find_checkpoint
 
     checkpoint = options.checkpoint and find_checkpoint(options.checkpoint)
@@ -191,6 +192,7 @@ def _run(options: argparse.Namespace, overrides: Sequence[str]) -> None:
     if options.print_config:
         print(resolved.config_to_yaml(), end="")
     else:
+        use_threads(resolved.config.system.num_threads)
         stages.STAGES[options.mode](resolved, checkpoint)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
+
+from connectomics.process.cpus import available_cpus
 
 Result = TypeVar("Result")
 
@@ -38,10 +39,3 @@ def map_sections(
         return [task(begin, end) for begin, end in ranges]
     with ThreadPoolExecutor(min(threads, len(ranges))) as pool:
         return list(pool.map(lambda limits: task(*limits), ranges))
-
-
-def available_cpus() -> int:
-    """The number of CPUs this process may use, which a container or scheduler may have cut."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

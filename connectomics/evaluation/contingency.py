@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from connectomics.errors import DataError
+from connectomics.process.cpus import available_cpus
 
 Key = Callable[[np.ndarray], np.ndarray]
 """From ids to ids, such as from side labels to synapse numbers."""
@@ -132,7 +132,7 @@ def contingency_table(
 
     arrays = _unsigned(truth), _unsigned(prediction), _as_bytes(mask)
     with announced_compilation():
-        keys, counts = _count(arrays, threads or os.cpu_count() or 1)
+        keys, counts = _count(arrays, threads or available_cpus())
         cut = np.concatenate([keys[keys[:, 2] == 0], *_border_keys(arrays)])
     keys, counts = keys[keys[:, 2] == 1], counts[keys[:, 2] == 1]
     first, truth_index = _objects(keys[:, 0], counts, cut[:, 0])

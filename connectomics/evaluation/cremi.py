@@ -13,6 +13,7 @@ from connectomics.evaluation.contingency import check_labels, check_shapes
 from connectomics.evaluation.counts import Counts, ratio
 from connectomics.evaluation.matching import assign
 from connectomics.evaluation.points import as_points, near_pairs
+from connectomics.process.cpus import available_cpus
 
 _LOOK_UP = 25
 """How many voxels a distance transform does in the time that one look-up takes."""
@@ -152,7 +153,7 @@ def _distances(
 
     places = np.argwhere(outside) * np.asarray(resolution, float)
     surface = np.argwhere(target & ~_interior(target)) * np.asarray(resolution, float)
-    return KDTree(surface).query(places, workers=-1)[0]
+    return KDTree(surface).query(places, workers=available_cpus())[0]
 
 
 def _interior(mask: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from connectomics.training.build import choose_devices, choose_precision
+from connectomics.training.build import choose_devices, choose_precision, threads_of_torch
 from connectomics.training.stopping import TrainingStopped
 from connectomics.training.trainer import FitResult, Training, fit, prepare
 
@@ -14,4 +14,5 @@ __all__ = [
     "choose_precision",
     "fit",
     "prepare",
+    "threads_of_torch",
 ]

@@ -18,6 +18,7 @@ from connectomics.data.datamodule import PatchDataModule
 from connectomics.data.processing.build import channel_names, kinds_of_targets, target_channels
 from connectomics.errors import ConfigError
 from connectomics.models import build_loss, build_model
+from connectomics.process.cpus import available_cpus
 from connectomics.runs import LAST
 from connectomics.training.checkpoint import AtomicCheckpointIO
 from connectomics.training.ema import AverageWeights
@@ -73,6 +74,11 @@ def choose_precision(precision: str, accelerator: str) -> str:
     # PyTorch computes bfloat16 on any processor, but on others slower than float32.
     fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return "bf16-mixed" if fast else "32-true"
+
+
+def threads_of_torch(system: SystemSection) -> int:
+    """How many threads PyTorch is to use: those asked for, or no more than there are CPUs."""
+    return system.num_threads or min(torch.get_num_threads(), available_cpus())
 
 
 def build_module(config: Config, data: PatchDataModule) -> SynapseModule:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from connectomics.data.counting import Counted, lack_of, what_counts
 from connectomics.data.datamodule import PatchDataModule
 from connectomics.errors import CheckpointError, ConfigError, ConnectomicsError, DataError
 from connectomics.models import read_checkpoint, take_weights
+from connectomics.process.cpus import use_threads
 from connectomics.process.launchers import without_launchers
 from connectomics.runs import LAST
 from connectomics.training.build import (
@@ -26,6 +26,7 @@ from connectomics.training.build import (
     build_trainer,
     choose_devices,
     choose_precision,
+    threads_of_torch,
 )
 from connectomics.training.checkpoint import require_resumable
 from connectomics.training.heads import start_heads
@@ -132,8 +133,8 @@ def prepare(config: Config, *, resume_from: Path | None = None) -> Training:
     if resume_from is not None:
         require_resumable(read_checkpoint(resume_from), config)
     if config.system.num_threads is not None:
-        torch.set_num_threads(config.system.num_threads)
-        os.environ["OMP_NUM_THREADS"] = str(config.system.num_threads)  # for other processes
+        use_threads(config.system.num_threads)
+    torch.set_num_threads(threads_of_torch(config.system))
     pl.seed_everything(config.system.seed, verbose=False)
     data = build_datamodule(config.data, seed=config.system.seed)
     module = build_module(config, data)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import threading
 
 import pytest
 
 from connectomics.decoding import sections
-from connectomics.decoding.sections import available_cpus, map_sections
+from connectomics.decoding.sections import map_sections
 
 
 @pytest.mark.parametrize("cpus", [1, 2, 3])
@@ -31,10 +30,3 @@ def test_errors_come_through(monkeypatch):
     monkeypatch.setattr(sections, "available_cpus", lambda: 2)
     with pytest.raises(ZeroDivisionError):
         map_sections(4, lambda begin, end: 1 // (begin - 2), thickness=1)
-
-
-def test_cpus_without_affinity(monkeypatch):
-    assert available_cpus() >= 1
-    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
-    monkeypatch.setattr(os, "cpu_count", lambda: None)
-    assert available_cpus() == 1

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from connectomics.process import cpus
+from connectomics.process.cpus import available_cpus, use_threads
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Count the CPUs of a machine of eight, with cgroups of its own."""
+
+    def count(membership: str = "", /, **files: str) -> int:
+        for name, content in files.items():
+            file = tmp_path / "cgroup" / name.replace("__", "/").replace("_max", ".max")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(content)
+        (tmp_path / "membership").write_text(membership)
+        return available_cpus()
+
+    monkeypatch.setattr(cpus, "CGROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(cpus, "MEMBERSHIP", tmp_path / "membership")
+    monkeypatch.setattr(cpus, "_told", None)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    return count
+
+
+def test_without_a_quota_the_affinity_counts(machine, monkeypatch):
+    assert machine() == 8
+    assert machine("0::/\n") == 8
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3, 5})
+    assert machine() == 2
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert machine() == 1
+
+
+@pytest.mark.parametrize(
+    ("limit", "found"),
+    [("200000 100000", 2), ("150000 100000", 2), ("10000 100000", 1), ("max 100000", 8),
+     ("900000 100000", 8), ("nonsense", 8), ("100000 0", 8)],
+)  # fmt: skip
+def test_a_quota_of_version_2(machine, limit, found):
+    assert machine("0::/a/b\n", a__b__cpu_max=limit) == found
+
+
+def test_the_tightest_of_nested_quotas_counts(machine):
+    files = {"a__b__cpu_max": "max 100000", "a__cpu_max": "300000 100000", "cpu_max": "max 1"}
+    assert machine("0::/a/b\n", **files) == 3
+
+
+@pytest.mark.parametrize(("quota", "found"), [("250000", 3), ("-1", 8), ("50000", 1)])
+@pytest.mark.parametrize("top", ["cpu", "cpu,cpuacct"])
+def test_a_quota_of_version_1(machine, tmp_path, top, quota, found):
+    folder = tmp_path / "cgroup" / top / "job"
+    folder.mkdir(parents=True)
+    (folder / "cpu.cfs_quota_us").write_text(quota)
+    (folder / "cpu.cfs_period_us").write_text("100000\n")
+    assert machine("4:memory:/job\n3:cpu,cpuacct:/job\n0::/\n") == found
+
+
+def test_what_the_program_was_told_counts(machine, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    use_threads(3)
+    assert machine() == 3
+    assert os.environ["OMP_NUM_THREADS"] == "3"
+    use_threads(None)
+    assert machine() == 8
