@@ -15,6 +15,16 @@ from connectomics.decoding.runs import label_components, remove_small
 from connectomics.decoding.sections import map_sections
 from connectomics.errors import DataError
 
+MOST_UNION, MOST_BRIDGED = 0.2, 0.5
+"""Shares of a volume that synapses do not fill, by far."""
+
+LARGE_NM3 = 1e9
+"""Volume that a crop around a few synapses has, of which they may fill most."""
+
+
+class TooMuchForegroundError(DataError):
+    """Probabilities that would make synapse of much of a volume."""
+
 
 def find_candidates(
     probabilities: Probabilities,
@@ -45,15 +55,18 @@ def find_candidates(
     remove_small(post, min_piece)
     bridged = BitMask(union.bits.copy(), union.shape)
     dilate_in_plane(bridged, round(bridge_nm / float(np.sqrt(resolution[1] * resolution[2]))))
+    _require_sparse(probabilities, union, bridged, resolution, exclusive=exclusive)
     index, component = list_voxels(label_components(bridged), union.shape)
     p_pre, p_post, p_union = gather(probabilities, index, exclusive)
+    adapts = exclusive and levels is not AS_THEY_ARE
+    p_sides = levels.stretched_sides(p_pre, p_post) if adapts else None
     side = np.where(is_set(post, index), POST, np.where(is_set(pre, index), PRE, NONE))
     return Candidates(
         shape=probabilities.shape,
         resolution=resolution,
         index=index,
-        pre=levels.stretched(p_pre),
-        post=levels.stretched(p_post),
+        pre=levels.stretched(p_pre) if p_sides is None else p_sides[0],
+        post=levels.stretched(p_post) if p_sides is None else p_sides[1],
         union=levels.stretched(p_union),
         inside=is_set(union, index),
         synapse=component,
@@ -83,7 +96,9 @@ def _masks(
         return polarity_masks(probabilities, thres, exclusive)
     limits = [levels.raw(p) for p in (thres, thres, thres if low is None else low)]
     if exclusive:
-        pre, post = argmax_masks(probabilities)
+        pre, post = argmax_masks(probabilities)  # which also checks the values
+        if levels is not AS_THEY_ARE:
+            pre, post = _likeliest_sides(probabilities, levels)
         union = _foreground(probabilities, limits[2])
     else:
         pre, post, union = threshold_masks(probabilities, limits)
@@ -100,8 +115,62 @@ def _foreground(probabilities: Probabilities, low: float) -> BitMask:
         both = probabilities.read_p(1, begin, end) + probabilities.read_p(2, begin, end)
         mask.bits[begin:end] = BitMask.pack(both > low).bits
 
-    map_sections(probabilities.shape[0], threshold)
+    map_sections(probabilities.shape[0], threshold, thickness=probabilities.thickness)
     return mask
+
+
+def _likeliest_sides(probabilities: Probabilities, levels: Levels) -> tuple[BitMask, BitMask]:
+    """Where pre, and where post, is the likeliest class between these levels."""
+    pre, post = BitMask.empty(probabilities.shape), BitMask.empty(probabilities.shape)
+
+    def compare(begin: int, end: int) -> None:
+        first, second = (probabilities.read_p(channel, begin, end) for channel in (1, 2))
+        first, second = levels.stretched_sides(first, second)
+        background = 1 - (first + second)
+        pre.bits[begin:end] = BitMask.pack((first > background) & (first >= second)).bits
+        post.bits[begin:end] = BitMask.pack((second > background) & (second > first)).bits
+
+    map_sections(probabilities.shape[0], compare, thickness=probabilities.thickness)
+    return pre, post
+
+
+def _require_sparse(
+    probabilities: Probabilities,
+    union: BitMask,
+    bridged: BitMask,
+    resolution: tuple[float, float, float],
+    *,
+    exclusive: bool,
+) -> None:
+    """Refuse what cannot be synapses before its voxels are listed, at 150 bytes each.
+
+    Raises:
+        TooMuchForegroundError: The union fills a large volume by more than `MOST_UNION`, or its
+            bridged components by more than `MOST_BRIDGED`.
+    """
+    voxels = int(np.prod(probabilities.shape))
+    filled = [int(np.bitwise_count(mask.bits).sum()) for mask in (union, bridged)]
+    sparse = filled[0] <= MOST_UNION * voxels and filled[1] <= MOST_BRIDGED * voxels
+    if sparse or filled[1] * float(np.prod(resolution)) <= LARGE_NM3:
+        return
+    sums = map_sections(
+        probabilities.shape[0],
+        lambda begin, end: float(
+            probabilities.read_p(0 if exclusive else 2, begin, end).sum(dtype=np.float64)
+        ),
+        thickness=probabilities.thickness,
+    )
+    mean = sum(sums) / voxels
+    raise TooMuchForegroundError(
+        probabilities.where,
+        f"{filled[0] / voxels:.0%} of the volume would be synapse ({filled[1] / voxels:.0%} with "
+        f"the gaps that are bridged), and its mean probability is "
+        f"{1 - mean if exclusive else mean:.2f}; synapses fill about one voxel in a hundred.",
+        "The network says yes, or the same, everywhere: look at its probabilities and train it "
+        "longer; check that the image is as in training, and the order of the channels "
+        f"({'background, pre, post' if exclusive else 'pre, post, union'}); or raise thres and "
+        "hysteresis.",
+    )
 
 
 def gather(

@@ -49,6 +49,16 @@ class Levels(NamedTuple):
         """
         return np.clip((p - self.background) / (self.peak - self.background), 0, 1)
 
+    def stretched_sides(self, pre: np.ndarray, post: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The same of two sides that exclude each other: together they are their union, stretched.
+
+        >>> Levels(0.2, 0.6).stretched_sides(np.array([0.3]), np.array([0.1]))
+        (array([0.375]), array([0.125]))
+        """
+        union = pre + post
+        scale = self.stretched(union) / np.maximum(union, 1e-12)
+        return pre * scale, post * scale
+
 
 AS_THEY_ARE = Levels()
 

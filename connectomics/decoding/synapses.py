@@ -167,7 +167,8 @@ def decode_synapses(
         flagged in the table's column `side`.
 
     Raises:
-        DataError: The volume, the neurons or the resolution are not what they should be.
+        DataError: The volume, the neurons or the resolution are not what they should be, or
+            most of the volume would be synapse (`TooMuchForegroundError`).
         ConfigError: A setting is out of its range.
     """
     where = "decode_synapses"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,8 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from connectomics.decoding.evidence import TooMuchForegroundError
 from connectomics.errors import naming
 from connectomics.evaluation import Encoding, Score, ThresholdSweep
+
+logger = logging.getLogger("connectomics.decoding")
 
 
 class ValidationVolume(NamedTuple):
@@ -103,10 +107,17 @@ class Objective:
         pooled: Score | None = None
         for volume in self.volumes:
             with naming(volume.name):
-                labels = self.decode(volume, settings)
+                labels = self._labels(volume, settings)
             score = self.score(volume, labels)
             pooled = score if pooled is None else pooled + score
             yield self.value(pooled)
+
+    def _labels(self, volume: ValidationVolume, settings: Mapping[str, Any]) -> np.ndarray:
+        try:
+            return self.decode(volume, settings)
+        except TooMuchForegroundError as fault:
+            logger.warning("%s", fault)
+            return np.zeros(volume.probabilities.shape[-3:], np.uint8)
 
     def __call__(self, settings: Mapping[str, Any]) -> float:
         """Give the score pooled over all volumes."""
