@@ -19,9 +19,11 @@ from connectomics.config.schema import Section
 from connectomics.config.schema.files import DecodeFiles, EvaluateFiles
 from connectomics.data.annotations import annotation_faults
 from connectomics.data.checks import open_on_one_grid
+from connectomics.data.identity import identify
 from connectomics.data.io import LazyVolume
 from connectomics.data.io.header import size_text
 from connectomics.data.io.location import parse_location
+from connectomics.data.origin import Origin, origin_of
 from connectomics.data.processing import clean_label
 from connectomics.data.volumes import LabelledVolume
 from connectomics.decoding import Decoded, check_exports, list_synapses, read_table
@@ -110,11 +112,16 @@ def decode(section: DecodeFiles) -> None:
         results,
         decoded,
         volume,
-        about={"encoding": "polarity", "grouped_from": volume.source} if grouped else None,
+        about=_about_grouped(volume) if grouped else None,
         exports=section.exports,
-        stale=[] if is_input else [results.labels],
+        stale=[] if is_input or origin_of(results.labels) is None else [results.labels],
     )
     print("decode: " + "\n        ".join(map(str, written)))
+
+
+def _about_grouped(volume: LazyVolume) -> dict[str, Any]:
+    origin = Origin(volumes={"labels": identify(volume)})
+    return {**origin.attributes(), "encoding": "polarity", "grouped_from": volume.source}
 
 
 class FileMode(NamedTuple):

@@ -224,8 +224,21 @@ def _write_json_schema(target: str) -> None:
     if target == "-":
         print(text)
         return
+    if Path(target).exists() and not _is_schema(Path(target)):
+        problem = "is there already, and is no schema that was written here."
+        raise ConfigError(f"--json-schema {target}", problem, "Choose another name.")
     with atomic_path(target) as temporary:
         temporary.write_text(f"{text}\n", encoding="utf-8")
+
+
+def _is_schema(file: Path) -> bool:
+    """Whether a file is a schema of another version of the config, which a new one may replace."""
+    from connectomics.config import json_schema
+
+    try:
+        return json.loads(file.read_text("utf-8"))["title"] == json_schema()["title"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 if __name__ == "__main__":

@@ -415,3 +415,78 @@ def test_nan_and_inf_in_probabilities_are_named_with_file_voxel_and_channel(run,
         assert "vol/probabilities.h5: " in said
         assert "channel 1, (z, y, x) = (4, 5, 6)" in said
         assert not (run.results / "labels.h5").exists()
+
+
+def test_evaluate_decodes_anew_what_is_of_other_settings_or_probabilities(run):
+    run("decoding.steps[0].kwargs.thres=0.75")
+    out = run(mode="evaluate")
+    assert "labels.h5 is of other decoding.steps; decoding anew" in out
+    assert len(read_table(run.results / "synapses.csv")) == 2
+    scores = run.results.parent / "scores.json"
+    assert json.loads(scores.read_text())["pooled"]["polarity"]["at"]["0.5"]["f1_pol"] == 1
+    empty = np.zeros((3, *SHAPE), np.float32)
+    path = run.results / "probabilities.h5"
+    save_volume(path, empty, overwrite=True, resolution=NM, offset_nm=(300, 0, 0))
+    assert "labels.h5 is of other probabilities; decoding anew" in run(mode="evaluate")
+    assert json.loads(scores.read_text())["pooled"]["polarity"]["at"]["0.5"]["f1_pol"] == 0
+
+    path.unlink()
+    assert "decoding anew" not in run(mode="evaluate")  # labels alone can be scored
+    said = run("decoding.steps[0].kwargs.thres=0.75", mode="evaluate", code=2)
+    assert "labels.h5: was decoded with" in said
+    assert "--mode test" in said
+
+
+def test_a_second_evaluation_changes_nothing(run):
+    run(mode="evaluate")
+    folder = run.results.parent
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    run(mode="evaluate")
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+    run("evaluation.iou_thresholds=[0.5]", mode="evaluate")
+    (kept,) = (folder / "earlier").iterdir()
+    names = {"scores.txt", "scores.json", "config.yaml", "provenance.yaml"}
+    assert {path.name for path in kept.rglob("*") if path.is_file()} >= names
+    configs = [(at / "config.yaml").read_text() for at in (kept, folder)]
+    assert ["iou_thresholds" in config for config in configs] == [False, True]
+
+
+@pytest.mark.parametrize("about", [{}, {"encoding": "polarity"}, {"encoding": 3}])
+def test_labels_of_another_program_are_scored_and_it_is_said(run, about):
+    (run.results / "probabilities.h5").unlink()
+    save_volume(run.results / "labels.h5", truth(), attributes=about)
+    before = (run.results / "labels.h5").read_bytes()
+    out = run(mode="evaluate")
+    assert "labels.h5 does not say which volume it is of: it is taken to be of vol.h5" in out
+    guessed = "prediction is outputs/e/run/results/vol/labels.h5, read as polarity labels, going by"
+    assert (guessed in out) == (about.get("encoding") != "polarity")
+    scores = json.loads((run.results.parent / "scores.json").read_text())
+    assert scores["pooled"]["polarity"]["at"]["0.5"]["f1_pol"] == 1
+    assert (run.results / "labels.h5").read_bytes() == before
+
+
+def test_labels_of_another_volume_of_that_name_are_never_scored(run):
+    run()
+    (run.results / "probabilities.h5").unlink()
+    for name, labels in (("vol.h5", np.ones(SHAPE, np.uint8)), ("syn.h5", truth())):
+        save_volume(Path("B") / name, labels)
+    said = run("data.test={image: B/vol.h5, label: B/syn.h5}", mode="evaluate", code=2)
+    assert "holds no probabilities of B/vol.h5, sections 0 to 5 (data.test)" in said
+    assert "only of vol (vol.h5, sections 0 to 5)" in said
+    assert "--mode infer" in said
+    save_volume("vol.h5", np.ones(SHAPE, np.uint8), overwrite=True)
+    said = run(mode="evaluate", code=2)
+    assert "labels.h5: is of vol.h5 as it was before; the file has changed since" in said
+
+
+def test_a_volume_called_as_something_else_in_the_folder(run):
+    for name in ("scores.txt", "earlier"):
+        save_volume(f"{name}.h5", np.zeros(SHAPE, np.uint8))
+    folder = run.results.parent
+    for name in ("scores.txt_volume", "earlier_volume"):
+        about = {"config_hash": "abc"}
+        empty = np.zeros((3, *SHAPE), np.uint8)
+        save_volume(folder / name / "probabilities.h5", empty, attributes=about, resolution=NM)
+    run("data.test={image: [scores.txt.h5, earlier.h5], label: [syn.h5, syn.h5]}", mode="evaluate")
+    assert (folder / "scores.txt").is_file()
+    assert (folder / "earlier_volume" / "labels.h5").is_file()

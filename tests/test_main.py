@@ -122,6 +122,18 @@ def test_json_schema_is_printed_or_written(run, tmp_path: Path):
     written = json.loads((tmp_path / "schema.json").read_text())
     assert written == json.loads(out)
     assert "default" in written["properties"]
+    (tmp_path / "schema.json").write_text(json.dumps({"title": written["title"]}))
+    assert run("--json-schema", "schema.json") == (0, "", "")
+    assert json.loads((tmp_path / "schema.json").read_text()) == written
+
+
+def test_json_schema_takes_the_place_of_nothing_else(run, tmp_path: Path):
+    for text in ("mine", "[]", '{"title": "mine"}'):
+        (tmp_path / "mine.yaml").write_text(text)
+        code, _, err = run("--json-schema", "mine.yaml")
+        assert code == 2
+        assert "mine.yaml: is there already" in err
+        assert (tmp_path / "mine.yaml").read_text() == text
 
 
 def test_json_schema_into_a_place_that_is_none(run, tmp_path: Path):

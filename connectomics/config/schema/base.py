@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -42,8 +43,18 @@ def _path_slip(text: str) -> str:
     return text
 
 
-PathText = Annotated[str, AfterValidator(_path_slip)]
-File = Annotated[str, Field(min_length=1), AfterValidator(_path_slip)]
+def _in_home(text: str) -> str:
+    """`~/x` is one place, whoever writes there."""
+    if text != "~" and not text.startswith("~/"):
+        return text
+    try:
+        return f"{Path.home()}{text[1:]}"
+    except RuntimeError:
+        raise ValueError("~ stands for a home folder, and none is known here") from None
+
+
+PathText = Annotated[str, AfterValidator(_path_slip), AfterValidator(_in_home)]
+File = Annotated[str, Field(min_length=1), AfterValidator(_path_slip), AfterValidator(_in_home)]
 
 
 def _one_alone(value: Any) -> Any:
