@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -74,6 +75,10 @@ def _is_random_state(state: Mapping[str, Any]) -> bool:
     return gpu is None or (isinstance(gpu, Tensor) and gpu.dtype == torch.uint8)
 
 
+HANDED_OVER = ".temp.ckpt"
+"""The file in which Lightning brings bare weights from the process that trained to the first."""
+
+
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Lightning's way to the disk: a checkpoint appears whole, and is read as plain data."""
 
@@ -96,4 +101,6 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         self, path: Any, map_location: Any = None, weights_only: bool | None = True
     ) -> dict[str, Any]:
         """Read tensors and plain values only, to the CPU, whatever is asked for."""
+        if Path(path).name == HANDED_OVER:
+            return torch.load(path, map_location="cpu", weights_only=True)
         return read_checkpoint(path).content
