@@ -189,6 +189,8 @@ def _run(options: argparse.Namespace, overrides: Sequence[str]) -> None:
         checks=checks,
         presets=stages.presets_of(checkpoint),
     )
+    for note in resolved.notes():
+        print(f"config: {note}", file=sys.stderr)
     if options.print_config:
         print(resolved.config_to_yaml(), end="")
     else:

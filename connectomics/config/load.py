@@ -61,6 +61,12 @@ class Resolved:
         """The config of this mode with every value there is, defaults and derived ones too."""
         return write_yaml(self.config.model_dump())
 
+    def notes(self) -> list[str]:
+        """What a user is to know of volumes that the command line moved, and of what stayed."""
+        splits = ("train", "val") if self.mode == "train" else ("test",)
+        found = (self.sources.left_behind(split, stage_of(self.mode)) for split in splits)
+        return [note for note in found if note]
+
     def place(self, where: str) -> str:
         """Name the file and the level at which a value was written."""
         return self.sources.place(where, stage_of(self.mode))

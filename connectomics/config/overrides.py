@@ -16,7 +16,13 @@ from connectomics.config.dotted import DottedPath, format_path, parse_path
 from connectomics.config.levels import DEFAULT, STAGES
 from connectomics.config.merging import Tree, merge
 from connectomics.config.schema import Config
-from connectomics.config.slips import grammar_remedy, no_override, split_by_shell, sweep_remedy
+from connectomics.config.slips import (
+    grammar_remedy,
+    no_override,
+    place_of,
+    split_by_shell,
+    sweep_remedy,
+)
 from connectomics.errors import ConfigError, Fault
 
 SECTIONS = [name for name, field in Config.model_fields.items() if field.annotation is not str]
@@ -139,7 +145,7 @@ def _picks_preset(override: Override) -> bool:
 
 
 def _assignment(text: str, override: Override) -> Assignment:
-    where = f"command line: {text}"
+    where = place_of(text)
     if override.is_sweep_override():
         remedy = sweep_remedy(override.key_or_group, text.partition("=")[2])
         raise ConfigError(where, "asks for several runs.", remedy)
@@ -158,7 +164,7 @@ def _without_brackets(text: str) -> str:
 
 
 def _grammar_fault(text: str, error: Exception) -> Fault:
-    where = f"command line: {text}"
+    where = place_of(text)
     if "=" not in text:
         return no_override(text)
     key, _, value = text.partition("=")
@@ -171,7 +177,7 @@ def _grammar_fault(text: str, error: Exception) -> Fault:
 def _require(node: Any, assignment: Assignment, depth: int) -> None:
     """Refuse a key that the node at `path[:depth]` cannot have."""
     key, at = assignment.path[depth], format_path(assignment.path[:depth]) or "the config"
-    where = f"command line: {assignment.text}"
+    where = place_of(assignment.text)
     if isinstance(key, str):
         if not isinstance(node, dict):
             remedy = "Write the item out with its kwargs." if isinstance(node, str) else ""
@@ -187,7 +193,7 @@ def _require(node: Any, assignment: Assignment, depth: int) -> None:
 
 
 def _delete(node: Any, key: str | int, assignment: Assignment) -> None:
-    where = f"command line: {assignment.text}"
+    where = place_of(assignment.text)
     if isinstance(node, dict) and key not in node:
         problem = "there is no such key to take out."
         raise ConfigError(where, problem, "The config does not write it; its default holds.")

@@ -19,6 +19,9 @@ from connectomics.config.merging import Tree
 from connectomics.config.overrides import Assignment
 from connectomics.config.schema import Config
 
+BELONGING = ("image", "label", "mask", "neurons", "annotations", "z_range")
+"""What of a split is of one volume and no other."""
+
 
 @dataclass(frozen=True)
 class Sources:
@@ -79,10 +82,39 @@ class Sources:
         first = min(found, default=None)
         return first[1] if first is not None and first[0] < rank else None
 
+    def left_behind(self, split: str, stage: str) -> str:
+        """Say what stays of the volumes of a file where the command line names another image.
+
+        Args:
+            split: `train`, `val` or `test`.
+            stage: `train` or `test`.
+
+        Returns:
+            Empty where nothing stays that belongs to the image: a label, sections, ...
+        """
+        at: DottedPath = ("data", split)
+        moved = {name for name in BELONGING if self._is_moved((*at, name), stage)}
+        whole = any(at[: len(one.path)] == one.path for one in self.assignments)
+        if whole or moved.isdisjoint(("image", "label")):
+            return ""
+        stays: dict[str, list[str]] = {}
+        for name in BELONGING:
+            _, place, written = self._find((*at, name), stage)
+            if written and name not in moved:
+                stays.setdefault(place.partition(": ")[0], []).append(name)
+        if not stays:
+            return ""
+        kept = "; ".join(f"{' and '.join(names)} of {file}" for file, names in stays.items())
+        named = " and ".join(name for name in BELONGING if name in moved)
+        return f"data.{split} has {named} of the command line, and still {kept}"
+
+    def _is_moved(self, path: DottedPath, stage: str) -> bool:
+        return any(_sets(assignment, path, stage) for assignment in self.assignments)
+
     def _find(self, path: DottedPath, stage: str) -> tuple[int, str, bool]:
         """How late a value was written (the command line is 0), where, and whether it was."""
         where = format_path(path)
-        if any(_sets(assignment, path, stage) for assignment in self.assignments):
+        if self._is_moved(path, stage):
             return 0, f"command line: {where}", True
         best, found = 0, (len(self.layers) + 1, f"{self.file}: {where}")
         for rank, file, level, tree in self._by_precedence(stage):

@@ -42,14 +42,14 @@ def split_by_shell(texts: Sequence[str]) -> tuple[list[Fault], list[str]]:
             while _is_open(text) and waiting:
                 text = f"{text} {waiting.pop(0)}"
             problem = "was taken apart by the shell at its spaces."
-            faults.append(Fault(_place(text), problem, f"Put it in quotes: '{text}'"))
+            faults.append(Fault(place_of(text), problem, f"Put it in quotes: '{text}'"))
         elif _parted(text, following):
             parts = [text, waiting.pop(0)]
             if parts[1] == "=" and waiting:
                 parts.append(waiting.pop(0))
             key, _, value = "".join(parts).partition("=")
             problem, remedy = "has spaces around =.", f"Write it without: {key}={value}"
-            faults.append(Fault(_place(" ".join(parts)), problem, remedy))
+            faults.append(Fault(place_of(" ".join(parts)), problem, remedy))
         else:
             rest.append(text)
     return faults, rest
@@ -57,8 +57,8 @@ def split_by_shell(texts: Sequence[str]) -> tuple[list[Fault], list[str]]:
 
 def no_override(text: str) -> Fault:
     """What to say of a word without an equals sign."""
-    where, problem = _place(text), "is no override."
-    bare = text.strip()
+    where, problem = place_of(text), "is no override."
+    bare = text.strip()[:100]
     if bare in MODES:
         return Fault(where, problem, f"Did you mean --mode {bare}?")
     if bare.endswith((".yaml", ".yml")):
@@ -77,6 +77,8 @@ def sweep_remedy(key: str, value: str) -> str:
     >>> sweep_remedy("steps", "20,000")
     'Numbers have no commas: steps=20000'
     """
+    if len(key) + len(value) > 100:
+        return "For a list write key=[a,b]."
     if re.fullmatch(r"[-+]?[1-9]\d{0,2}(,\d{3})+", value):
         return f"Numbers have no commas: {key}={value.replace(',', '')}"
     if re.fullmatch(r"[-+]?\d+,\d+(e[-+]?\d+)?", value):
@@ -88,6 +90,8 @@ def sweep_remedy(key: str, value: str) -> str:
 
 def grammar_remedy(key: str, value: str) -> str:
     """What was meant by an override that Hydra's grammar does not have."""
+    if len(key) + len(value) > 100:
+        return ""
     if key != key.strip() or value != value.strip():
         return f"Write it without spaces around =: {key.strip()}={value.strip()}"
     if value.startswith("(") and value.endswith(")"):
@@ -148,8 +152,9 @@ def _section_slip(path: DottedPath, value: str, schema: type[BaseModel]) -> str:
     return ""
 
 
-def _place(text: str) -> str:
-    return f"command line: {text}"
+def place_of(text: str) -> str:
+    """How messages name an override."""
+    return f"command line: {text if len(text) <= 100 else f'{text[:97]}...'}"
 
 
 def _is_open(text: str) -> bool:

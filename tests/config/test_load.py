@@ -524,3 +524,25 @@ def test_likely_slips(write, text: str, message: str):
     with pytest.raises(ConfigError) as caught:
         load_config(file, checks=[check_names])
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "note"),
+    [
+        (["data.train.image=x.h5"],
+         "data.train has image of the command line, and still label and z_range of my.yaml"),
+        (["data.train.image=x.h5", "data.train.label=y.h5"],
+         "data.train has image and label of the command line, and still z_range of my.yaml"),
+        (["data.train.label=y.h5"],
+         "data.train has label of the command line, and still image and z_range of my.yaml"),
+        (["data.train={image: x.h5, label: y.h5}"], ""),
+        (["data.train.image=x.h5", "data.train.label=y.h5", "data.train.z_range=[0,9]"], ""),
+        (["data.train.z_range=[0,9]"], ""),
+        (["data.test.image=x.h5"], ""),  # of another mode
+        ([], ""),
+    ],
+)  # fmt: skip
+def test_what_stays_of_volumes_that_were_moved_is_said(write, overrides: list[str], note: str):
+    file = write("data: {train: {image: a.h5, label: b.h5, z_range: [0, 5]}}\n")
+    notes = load_config(file, overrides=overrides).notes()
+    assert notes == ([note] if note else [])
