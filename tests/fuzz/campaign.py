@@ -7,6 +7,7 @@ python tests/fuzz/campaign.py --seeds hdf5 png --first 17 --count 1 --keep somew
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import select
@@ -165,16 +166,14 @@ def run_campaign(
     cases: Sequence[int],
     folder: Path,
     *,
-    seconds: float = float("inf"),
     keep: Path | None = None,
 ) -> Tally:
-    """Damage each of the seeds once for each case.
+    """Damage each of the seeds once for each case, until Ctrl-C.
 
     Args:
         names: Of `SEEDS`.
         cases: Numbers that decide what is damaged.
         folder: To work in.
-        seconds: After which no other case is begun.
         keep: Where files go that did something they may not do.
     """
     tally = Tally()
@@ -186,12 +185,10 @@ def run_campaign(
             if outcome[0] != "read":
                 tally.findings.append(Finding(name, -1, "none", f"{outcome}"))
             undamaged[name] = outcome[1]
-        began = time.perf_counter()
-        for case in cases:
-            for name in names:
-                if time.perf_counter() - began > seconds:
-                    return tally
-                _one(name, case, whole[name], undamaged[name], worker, tally, keep)
+        with contextlib.suppress(KeyboardInterrupt):
+            for case in cases:
+                for name in names:
+                    _one(name, case, whole[name], undamaged[name], worker, tally, keep)
     return tally
 
 
