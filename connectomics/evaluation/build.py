@@ -145,6 +145,9 @@ def _check_kwargs(where: str, name: str, kwargs: dict[str, Any]) -> list[Fault]:
         if low is not None and high is not None and value is not None and not low <= value <= high:
             remedy = f"Give a number from {low} to {high}."
             faults.append(Fault(f"{where}.{key}", f"{value} is out of bounds.", remedy))
+        elif key == "dilate_sz" and value and value % 2 == 0:
+            remedy = f"Give {value - 1} or {value + 1}: a square has a middle."
+            faults.append(Fault(f"{where}.{key}", f"{value} is even.", remedy))
     return faults
 
 

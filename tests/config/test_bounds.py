@@ -101,6 +101,8 @@ BASE = "defaults: [syn_em_r50, _self_]\n"
         ("evaluation.metrics=[{name: polarity, kwargs: {dilate_sz: 1000000000}}]",
          "evaluation.metrics[0].kwargs.dilate_sz: 1000000000 is out of bounds.\n"
          "  Give a number from 0 to 1000."),
+        ("evaluation.metrics=[{name: polarity, kwargs: {dilate_sz: 4}}]",
+         "evaluation.metrics[0].kwargs.dilate_sz: 4 is even.\n  Give 3 or 5"),
         ("data.augmentation.elastic={amplitude: 1e9}", "data.augmentation.elastic.amplitude: "),
         ("data.augmentation.missing_section={sections: 1000000000}", "Give a number between 1 and"),
         ("model.rsunet={filters: [4096,4096,4096], down_factors: [[1,2,2],[1,2,2]], depth_2d: 0}",

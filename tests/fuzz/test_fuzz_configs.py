@@ -297,7 +297,7 @@ def run(seeds: range, folder: Path) -> None:
 
 def test_some_configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
-    run(range(60), tmp_path)
+    run(range(40), tmp_path)
 
 
 @pytest.mark.slow
