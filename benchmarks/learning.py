@@ -35,7 +35,8 @@ from connectomics.decoding import polarity2instance
 from connectomics.decoding.steps import DECODERS
 from connectomics.evaluation import detection_scores, polarity_scores, pool
 from connectomics.inference import predict_volume
-from connectomics.training import fit, load_network
+from connectomics.models import load_model
+from connectomics.training import fit
 
 ROOT = Path(__file__).parents[1]
 VNC = ROOT.parent / "shared" / "data" / "vnc" / "vnc_stack1.h5"
@@ -239,7 +240,7 @@ def our_points(
         fit(config, Path(folder))
         kept = sorted((Path(folder) / "checkpoints").glob("step_*.ckpt"))
         for checkpoint in kept:
-            network = load_network(checkpoint, config.model)
+            network = load_model(checkpoint).network
             seconds = checkpoint.stat().st_mtime - began
             yield int(checkpoint.name.split("_")[1]), seconds, _predictor(network)
 
