@@ -131,7 +131,8 @@ def stored_as(volume: Volume, given: Encoding = "auto", labels: np.ndarray | Non
     if isinstance(stated, str) and stated in ENCODINGS:
         return Stored(ENCODINGS[stated])
     if labels is None:
-        labels = clean_label(volume.read(), volume.name).label
+        source = volume.source if isinstance(volume, LazyVolume) else volume.name
+        labels = clean_label(volume.read(), source).label
     return Stored(likely_encoding(labels), guessed=True)
 
 
