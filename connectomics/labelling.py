@@ -16,7 +16,7 @@ from connectomics.data.identity import Identity, identify
 from connectomics.data.io import LazyVolume, open_volume, save_volume
 from connectomics.data.io.header import Resolution
 from connectomics.data.origin import Origin, origin_of, reading_result
-from connectomics.data.processing import clean_label
+from connectomics.data.processing import clean_neurons
 from connectomics.decoding import (
     EXPORTS,
     Decoded,
@@ -293,7 +293,7 @@ def read_neurons(neurons: LazyVolume) -> np.ndarray:
     Raises:
         DataError: They are no ids.
     """
-    return clean_label(neurons.read(), neurons.source).label
+    return clean_neurons(neurons.read(), neurons.source)
 
 
 def _export_again(results: VolumeResults, exports: Sequence[str], volume: LazyVolume) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from connectomics.config.schema import ScoringSection
 from connectomics.data.annotations import read_annotations
 from connectomics.data.io import LazyVolume
-from connectomics.data.processing import clean_label
+from connectomics.data.processing import clean_label, clean_neurons
 from connectomics.data.volumes import LabelledVolume, Volume
 from connectomics.decoding import list_synapses
 from connectomics.errors import DataError
@@ -220,7 +220,7 @@ def _with_sites(
     table: pd.DataFrame | None,
 ) -> LabelPair:
     """A pair with the sites of both sides that lie where scores count."""
-    neurons = None if volume.neurons is None else clean_label(volume.neurons.read()).label
+    neurons = None if volume.neurons is None else clean_neurons(volume.neurons.read())
     if volume.annotations is None:
         true = _listed_sites(volume, pair.truth, truth_encoding, neurons)
     else:

@@ -7,6 +7,8 @@ from enum import IntEnum
 
 from connectomics.data.io import LazyVolume
 from connectomics.data.processing.labels import CleanLabel, clean_label
+from connectomics.data.processing.marks import Marks
+from connectomics.data.survey import marks_of
 from connectomics.data.volumes import LabelledVolume
 from connectomics.errors import DataError, Fault
 from connectomics.geometry import Box
@@ -20,15 +22,22 @@ class Counted(IntEnum):
     FOREGROUND = 2
 
 
-def read_label(volume: LabelledVolume, box: Box | None = None) -> CleanLabel:
+def read_label(
+    volume: LabelledVolume, box: Box | None = None, *, marks: Marks | None = None
+) -> CleanLabel:
     """Read the labels of a box, and which of them count; None if all do.
+
+    Args:
+        volume: With labels.
+        box: In it; all of it unless given.
+        marks: Of the whole volume, see `clean_label`.
 
     Raises:
         DataError: There are none, or they are no labels.
     """
     if volume.label is None:
         raise DataError(volume.name, "has no labels.", "Name its label file.")
-    label, counts = clean_label(volume.label.read(box), where=volume.label.name)
+    label, counts = clean_label(volume.label.read(box), volume.label.name, marks=marks)
     if volume.mask is not None:
         given = volume.mask.read(box) > 0
         counts = given if counts is None else given & counts
@@ -52,8 +61,9 @@ def what_counts(volumes: Iterable[LabelledVolume]) -> Counted:
     """
     found = Counted.NOTHING
     for volume in volumes:
+        marks = None if volume.label is None else marks_of(volume.label)
         for box in label_slabs(volume):
-            label, counts = read_label(volume, box)
+            label, counts = read_label(volume, box, marks=marks)
             if (label if counts is None else label * counts).any():
                 return Counted.FOREGROUND
             if counts is None or counts.any():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -16,8 +17,10 @@ from connectomics.data.augmentation import Augmenter
 from connectomics.data.counting import label_slabs, read_label
 from connectomics.data.foreground import DenseForegroundTable, ForegroundTable, RunForegroundTable
 from connectomics.data.processing.labels import CleanLabel
+from connectomics.data.processing.marks import NO_MARKS, Marks
 from connectomics.data.processing.normalize import ImageStatistics, normalize
 from connectomics.data.sampling import PatchSampler
+from connectomics.data.survey import marks_of
 from connectomics.data.synapse_table import VolumeSynapses
 from connectomics.data.volumes import LabelledVolume, MemoryVolume, Volume
 from connectomics.errors import DataError
@@ -35,10 +38,12 @@ class PatchSource:
     Attributes:
         volume: Image, labels and perhaps a mask.
         statistics: Of the grey values.
+        marks: Values of the labels that are no ids; looked for in the labels unless given.
     """
 
     volume: LabelledVolume
     statistics: ImageStatistics
+    marks: Marks | None = None
 
     @property
     def shape(self) -> Triple:
@@ -72,11 +77,11 @@ class PatchSource:
             label=MemoryVolume(self.label.name, label),
             mask=None if mask is None else MemoryVolume(self.volume.name, mask),
         )
-        return replace(self, volume=volume)
+        return replace(self, volume=volume, marks=NO_MARKS)
 
     def read_label(self, box: Box | None = None) -> CleanLabel:
         """Read the labels of a box, and which of them count; see `counting.read_label`."""
-        return read_label(self.volume, box)
+        return read_label(self.volume, box, marks=self._marks)
 
     def foreground(self, box: Box | None = None) -> np.ndarray:
         """Voxels of a box that are labelled and count, as bool."""
@@ -101,9 +106,14 @@ class PatchSource:
     def has_mask(self) -> bool:
         """Whether there may be voxels that do not count; may look through the labels."""
         given = self.volume.mask is not None
-        if given or self.label.dtype != np.uint64:
+        if given or not self._marks.ignored:
             return given
         return any(self.read_label(slab).mask is not None for slab in self.slabs())
+
+    @cached_property
+    def _marks(self) -> Marks:
+        """One decision for the whole volume: a patch alone may hold nothing to tell it by."""
+        return marks_of(self.label) if self.marks is None else self.marks
 
 
 def foreground_table(source: PatchSource) -> ForegroundTable:

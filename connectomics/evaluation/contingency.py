@@ -17,8 +17,8 @@ Key = Callable[[np.ndarray], np.ndarray]
 
 _SLAB_VOXELS = 4 * 2**20
 
-_CREMI_MARKS = 2**64 - 2
-"""The lower of CREMI's marks in uint64 labels: invalid, and above it background."""
+_CREMI_MARKS = 2
+"""How many of the largest numbers are marks in CREMI's labels: background is the largest."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,13 +192,16 @@ def check_labels(name: str, labels: np.ndarray, mask: np.ndarray | None = None) 
             f"it holds negative labels (smallest {labels.min()}).",
             "Background is 0 and objects are positive; mark voxels to leave out in a mask.",
         )
-    if labels.dtype.itemsize == 8 and labels.max(initial=0) >= _CREMI_MARKS:
-        marked = labels >= _CREMI_MARKS
+    bits = 8 * labels.dtype.itemsize
+    lowest = 2**bits - _CREMI_MARKS
+    if labels.dtype.kind == "u" and bits >= 32 and labels.max(initial=0) >= lowest:
+        marked = labels >= lowest
         if np.any(marked if mask is None else marked & (mask != 0)):
             raise DataError(
                 f"evaluation: {name}",
-                "it holds CREMI's marks, 2**64 - 1 (background) or 2**64 - 2 (invalid).",
-                "Set the first to 0 and leave the second out by the mask.",
+                f"it holds CREMI's marks, 2**{bits} - 1 (background) or 2**{bits} - 2 (invalid).",
+                "Set the first to 0 and leave the second out by the mask. With the first, 0 is an "
+                "object: connectomics.data.processing.clean_label knows both.",
             )
 
 

@@ -102,7 +102,8 @@ def cremi_clefts(
 
     Args:
         truth: (Z, Y, X) labels, cleft where not 0. CREMI's own background, 2**64 - 1, has to
-            be set to 0, and its invalid voxels, 2**64 - 2, left out by the mask.
+            be set to 0 and its id 0 to another, as `data.processing.clean_label` does; its
+            invalid voxels, 2**64 - 2, have to be left out by the mask.
         prediction: (Z, Y, X) labels, cleft where not 0.
         resolution: nm per voxel (z, y, x).
         max_distance_nm: Farther than this is a false positive or negative.

@@ -1,4 +1,4 @@
-"""What label volumes may hold, and the marks that some data sets put into them."""
+"""Label volumes and neuron segmentations, checked, and without the marks that are no ids."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from connectomics.data.processing.marks import (
+    NO_MARKS,
+    Marks,
+    find_marks,
+    first_voxel,
+    is_any,
+    negative_label,
+)
 from connectomics.errors import DataError
-
-# CREMI's clefts: https://cremi.org/data. Both are far beyond any id.
-CREMI_BACKGROUND = 2**64 - 1
-CREMI_INVALID = 2**64 - 2
 
 
 class CleanLabel(NamedTuple):
@@ -40,41 +44,98 @@ def check_label(label: NDArray[Any], where: str = "label") -> None:
             "if this is a probability map, threshold it first.",
         )
     if label.dtype.kind == "i" and label.size and label.min() < 0:
-        place = tuple(int(i) for i in np.unravel_index(np.argmin(label), label.shape))
-        raise DataError(
-            where,
-            f"labels hold {label.min()} at voxel {place}; they must not be negative.",
-            "Write 0 for background, and give unlabelled voxels through a mask. -1 and -2 may be "
-            "CREMI's marks read as int64: label.astype('uint64') brings them back.",
-        )
+        raise negative_label(label, where)
 
 
-def clean_label(label: NDArray[Any], where: str = "label") -> CleanLabel:
+def clean_label(
+    label: NDArray[Any], where: str = "label", *, marks: Marks | None = None
+) -> CleanLabel:
     """Check a label volume and take the marks of CREMI out of it.
 
-    In a uint64 volume 2⁶⁴−1 is background and 2⁶⁴−2 is a voxel that does not count; both
-    become 0. Negative numbers, which the same marks turn into when read as int64, are errors.
-
     Args:
-        label: (Z, Y, X) integers or bool.
+        label: (Z, Y, X) integers or bool, or floats that are whole numbers.
         where: The volume's name, for messages.
+        marks: Of the volume that the label is a part of; found by `find_marks` unless given.
 
     Returns:
         The label in the smallest unsigned type that holds its ids, and the mask.
 
     Raises:
-        DataError: It holds floats or negative numbers.
+        DataError: It holds fractions or negative numbers, or what may be a mark or an id.
 
     >>> label, mask = clean_label(np.array([[[7, 2**64 - 1, 2**64 - 2]]], np.uint64))
     >>> label.tolist(), label.dtype.name, mask.tolist()
     ([[[7, 0, 0]]], 'uint8', [[[True, True, False]]])
     """
-    check_label(label, where)
+    label = whole_numbers(label, where)
+    marks = find_marks(label, where) if marks is None else marks
     mask = None
-    if label.dtype == np.uint64:
-        invalid = label == CREMI_INVALID
-        if invalid.any():
-            mask = ~invalid
-        label = np.where(label >= CREMI_INVALID, np.uint64(0), label)
+    ignored = is_any(label, marks.ignored) if marks.ignored else None
+    if ignored is not None and ignored.any():
+        mask = ~ignored
+    background = label == marks.background if marks.background is not None else None
+    if marks.zero:
+        label = np.where(label == 0, marks.zero, label)
+    for nothing in (ignored, background):
+        if nothing is not None and nothing.any():
+            label = np.where(nothing, label.dtype.type(0), label)
+    check_label(label, where)
     highest = int(label.max()) if label.size else 0
     return CleanLabel(label.astype(np.min_scalar_type(highest), copy=False), mask)
+
+
+def clean_neurons(neurons: NDArray[Any], where: str = "neurons") -> NDArray[Any]:
+    """Check the ids of a neuron segmentation: 0 and all of CREMI's marks are no neuron.
+
+    Args:
+        neurons: (Z, Y, X) integers, or floats that are whole numbers.
+        where: The volume's name, for messages.
+
+    Returns:
+        The ids in the smallest unsigned type that holds them, 0 where there is no neuron.
+
+    Raises:
+        DataError: It holds fractions or other negative numbers.
+
+    >>> clean_neurons(np.array([[[0, 9, -1, -2]]])).tolist()
+    [[[0, 9, 0, 0]]]
+    """
+    neurons = whole_numbers(neurons, where)
+    tops = [-1] if neurons.dtype.kind == "i" else []
+    tops += [2**bits - 1 for bits in (32, 64)]
+    marks = [top - i for top in tops for i in range(2)]
+    if neurons.size and (neurons.min() < 0 or neurons.max() >= 2**32 - 2):
+        neurons = np.where(is_any(neurons, marks), neurons.dtype.type(0), neurons)
+    return clean_label(neurons, where, marks=NO_MARKS).label
+
+
+def whole_numbers(label: NDArray[Any], where: str) -> NDArray[Any]:
+    """Give labels as integers (or bool), whatever type they have.
+
+    Raises:
+        DataError: It holds fractions, NaN, or numbers that its type cannot tell apart.
+    """
+    if label.dtype.kind in "biu":
+        return label
+    if label.dtype.kind != "f":
+        check_label(label, where)
+    with np.errstate(invalid="ignore"):
+        wrong = ~np.isfinite(label) | (label != np.floor(label))
+    if wrong.any():
+        place = first_voxel(wrong)
+        raise DataError(
+            where,
+            f"labels must be whole numbers, and it holds {label[place]:g} at voxel {place}.",
+            "If these are probabilities, decode or threshold them first; if grey values, name "
+            "the label file.",
+        )
+    most = 2 ** (np.finfo(label.dtype).nmant + 1)
+    if label.size and np.abs(label).max() > most:
+        place = first_voxel(np.abs(label) > most)
+        raise DataError(
+            where,
+            f"it holds {label[place]:.20g} at voxel {place}: beyond {most} {label.dtype} cannot "
+            "tell one number from the next, as CREMI's marks 2^64-1 and 2^64-2.",
+            "Save labels as integers, from the file that they were in before.",
+        )
+    return label.astype(np.int64)

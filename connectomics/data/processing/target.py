@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from connectomics.data.processing.labels import CREMI_INVALID, check_label
+from connectomics.data.processing.labels import check_label
+from connectomics.data.processing.marks import CREMI_INVALID
 from connectomics.errors import DataError
 
 

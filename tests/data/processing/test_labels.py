@@ -8,7 +8,7 @@ from connectomics.errors import DataError
 
 
 def test_cremis_marks_become_background_and_a_mask() -> None:
-    label = np.array([[[2**64 - 1, 5, 2**64 - 2, 0, 300]]], np.uint64)
+    label = np.array([[[2**64 - 1, 5, 2**64 - 2, 2**64 - 1, 300]]], np.uint64)
     cleaned = clean_label(label)
     assert cleaned.label.tolist() == [[[0, 5, 0, 0, 300]]]
     assert cleaned.label.dtype == np.uint16
@@ -48,13 +48,34 @@ def test_empty_labels() -> None:
     assert clean_label(np.zeros((0, 2, 2), np.int64)).label.shape == (0, 2, 2)
 
 
-@pytest.mark.parametrize("dtype", ["float16", "float64", "complex64"])
-def test_floats_are_refused_even_if_they_hold_integers(dtype: str) -> None:
-    with pytest.raises(DataError) as caught:
-        clean_label(np.ones((1, 2, 2), dtype), where="syn.h5")
-    text = str(caught.value)
-    assert f"syn.h5: labels are {dtype}; they must be integers" in text
-    assert "astype('uint16')" in text
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_floats_that_are_whole_numbers_are_labels(dtype: str) -> None:
+    label = np.array([[[0, 1, 2, 0, 2**11]]], dtype)
+    assert clean_label(label).label.tolist() == [[[0, 1, 2, 0, 2048]]]
+    assert clean_label(label).label.dtype == np.uint16
+
+
+def test_floats_count_to_2_to_the_53() -> None:
+    assert clean_label(np.array([[[0, 2.0**53]]])).label.tolist() == [[[0, 2**53]]]
+
+
+@pytest.mark.parametrize("value", [0.5, np.nan, np.inf, -0.25])
+def test_fractions_are_no_labels(value: float) -> None:
+    with pytest.raises(DataError, match=r"syn\.h5: .* it holds .* at voxel \(0, 1, 0\)"):
+        clean_label(np.array([[[0.0], [value]]]), where="syn.h5")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value"), [("float64", 2.0**64), ("float32", 2.0**32), ("float64", -(2.0**54))]
+)
+def test_floats_that_stand_for_several_numbers_are_refused(dtype: str, value: float) -> None:
+    with pytest.raises(DataError, match="cannot tell one number from the next"):
+        clean_label(np.array([[[0, value]]], dtype))
+
+
+def test_complex_numbers_are_no_labels() -> None:
+    with pytest.raises(DataError, match="labels are complex64; they must be integers"):
+        clean_label(np.ones((1, 2, 2), "complex64"), where="syn.h5")
 
 
 def test_negative_labels_are_refused_with_their_place() -> None:

@@ -1,0 +1,102 @@
+"""A look at the values of a volume: all of a small one, some sections of a large one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from connectomics.data.processing.labels import clean_label, whole_numbers
+from connectomics.data.processing.marks import Marks, find_marks
+from connectomics.data.volumes import Volume
+from connectomics.geometry import Box
+
+VOXELS = 2**25
+"""How many are looked at, at most: a second or two."""
+
+SECTIONS = 16
+
+
+class Sample(NamedTuple):
+    """Values of a volume.
+
+    Attributes:
+        values: (n, Y, X), of the first section, the last, and some between.
+        whole: Whether that is all of it.
+    """
+
+    values: np.ndarray
+    whole: bool
+
+
+def sample(volume: Volume) -> Sample:
+    """Read a volume, or sections of it, and of these the middle where they are large."""
+    depth, height, width = volume.shape
+    if depth * height * width <= VOXELS:
+        return Sample(volume.read(), whole=True)
+    scale = min(1.0, math.sqrt(VOXELS / (min(depth, SECTIONS) * height * width)))
+    size = max(1, int(height * scale)), max(1, int(width * scale))
+    y, x = (height - size[0]) // 2, (width - size[1]) // 2
+    sections = np.unique(np.linspace(0, depth - 1, min(depth, SECTIONS)).astype(int)).tolist()
+    boxes = [Box((z, y, x), (z + 1, y + size[0], x + size[1])) for z in sections]
+    return Sample(np.concatenate([volume.read(box) for box in boxes]), whole=False)
+
+
+def marks_of(volume: Volume) -> Marks:
+    """Tell which values of a label volume are no ids.
+
+    Raises:
+        DataError: It holds no labels, or what may be a mark or an id.
+    """
+    return find_marks(whole_numbers(sample(volume).values, volume.name), volume.name)
+
+
+@dataclass(frozen=True, eq=False)
+class LabelSurvey:
+    """What a label volume holds, as far as it was looked at.
+
+    Attributes:
+        source: The volume as the user wrote it.
+        labels: (n, Y, X) without marks, 0 = background.
+        whole: Whether that is all of it.
+        marks: What was taken out.
+        ids: (n,) ascending.
+        voxels: (n,) of each.
+    """
+
+    source: str
+    labels: np.ndarray
+    whole: bool
+    marks: Marks
+    ids: np.ndarray
+    voxels: np.ndarray
+
+    @property
+    def filled(self) -> float:
+        """The share of voxels that are labelled."""
+        return int(self.voxels.sum()) / max(1, self.labels.size)
+
+    @property
+    def evenness(self) -> float:
+        """Of neighbours along x that are both labelled, the share with one label; NaN for none."""
+        left, right = self.labels[..., :-1], self.labels[..., 1:]
+        both = (left > 0) & (right > 0)
+        pairs = np.count_nonzero(both)
+        return np.count_nonzero(both & (left == right)) / pairs if pairs else math.nan
+
+
+def survey_labels(volume: Volume) -> LabelSurvey:
+    """Look at a label volume.
+
+    Raises:
+        DataError: It cannot be read, holds no labels, or what may be a mark or an id.
+    """
+    source = getattr(volume, "source", volume.name)
+    values, whole = sample(volume)
+    values = whole_numbers(values, source)
+    marks = find_marks(values, source)
+    labels = clean_label(values, source, marks=marks).label
+    ids, voxels = np.unique(labels[labels > 0], return_counts=True)
+    return LabelSurvey(source, labels, whole, marks, ids, voxels)
