@@ -36,6 +36,7 @@ from connectomics.evaluating import (
 )
 from connectomics.evaluation.build import check_evaluation, evaluate_volumes
 from connectomics.keeping import replacing
+from connectomics.label_checks import require_labels
 from connectomics.labelling import (
     decode_volume,
     open_probabilities,
@@ -109,6 +110,7 @@ def train(resolved: Resolved, checkpoint: Path | None) -> None:
     for where, split in (("data.val", config.data.val), ("data.test", config.data.test)):
         for fault in learned_faults(split, where, config.data):
             print(f"train: warning: {fault}", file=sys.stderr)
+    require_labels(config.data, "train", "val", "test", learns=True)
     training = prepare(config, resume_from=checkpoint)
     for warning in training.warnings:
         print(f"train: warning: {warning}", file=sys.stderr)
@@ -177,6 +179,8 @@ def evaluate(resolved: Resolved, checkpoint: Path | None) -> None:
     """Score the labels of a run against the ground truth, and draw both."""
     config = resolved.config
     _require(check_data(config.data, "evaluate"))
+    if resolved.mode == "evaluate":
+        require_labels(config.data, "test")
     run = run_of(checkpoint, config.save_path)
     provenance = _provenance(resolved, checkpoint)
     volumes = with_labels(config, run, checkpoint, provenance)
@@ -199,6 +203,8 @@ def test(resolved: Resolved, checkpoint: Path | None) -> None:
     scored = config.evaluation.enabled
     _require(check_data(config.data, "test", evaluates=scored))
     _require_config(resolved, scored_truth_faults(config))
+    if scored:
+        require_labels(config.data, "test")
     volumes = open_split(config.data.test, "data.test")
     _require(voxel_size_faults({one.name: one.resolution for one in volumes}, config.decoding))
     if scored:
@@ -220,6 +226,7 @@ def tune(resolved: Resolved, checkpoint: Path | None) -> None:
     tuning.require_optuna()
     config, section = resolved.config, validation_section(resolved)
     _require_config(resolved, check_data(section, "tune"))
+    require_labels(section, "train" if section.val is None else "val")
     run = tuned_run(checkpoint, config.save_path)
     require_held_back(section, run)
     held = [one.volume for one in open_validation(section)]

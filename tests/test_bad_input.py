@@ -141,20 +141,20 @@ def test_image_and_label_of_different_shapes(work):
 
 
 def test_float_labels(work):
-    work.write("syn.h5", np.ones(SHAPE, dtype=np.float32))
-    work.expect(r"syn\.h5.*float32.*integers")
+    work.write("syn.h5", np.full(SHAPE, 0.5, dtype=np.float32))
+    work.expect(r"syn\.h5: labels must be whole numbers, and it holds 0\.5")
 
 
 def test_negative_labels(work):
     label = np.ones(SHAPE, dtype=np.int16)
     label[2, 3, 4] = -5
     work.write("syn.h5", label)
-    work.expect(r"syn: labels hold -5 at voxel \(2, 3, 4\)")
+    work.expect(r"syn\.h5: labels hold -5 at voxel \(2, 3, 4\)")
 
 
 def test_labels_without_foreground(work):
     work.write("syn.h5", np.zeros(SHAPE, dtype=np.uint16))
-    work.expect("foreground", "reject_sampling")
+    work.expect(r"data\.train\.label: the labels hold no foreground")
 
 
 def test_volume_smaller_than_the_patch(work):

@@ -33,6 +33,7 @@ FLOORS = {
     "connectomics.report": 4,
     "connectomics.results": 4,
     "connectomics.tuning": 4,
+    "connectomics.label_checks": 4,
     "connectomics.labelling": 5,
     "connectomics.predicting": 5,
     "connectomics.scoring": 5,

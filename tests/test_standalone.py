@@ -279,7 +279,7 @@ def test_nothing_on_either_side(run):
         (["truth=truth.h5", "prediction=small.h5"],
          ["small.h5: has shape (5, 24, 60), its truth truth.h5 (6, 24, 60)."]),
         (["truth=truth.h5", "prediction=float.h5", "mask=small.h5"],
-         ["float.h5: holds float32; labels and ids must be integers."]),
+         ["float.h5: labels must be whole numbers, and it holds 0.5 at voxel (0, 0, 0)."]),
         (["truth=negative.h5", "prediction=pred.h5"], ["negative.h5: labels hold -1 at voxel"]),
         (["truth=channels.h5", "prediction=pred.h5"],
          ["channels.h5: has shape (2, 6, 24, 60), where truth is a (Z, Y, X) volume."]),
@@ -324,7 +324,7 @@ def test_nothing_on_either_side(run):
 )  # fmt: skip
 def test_what_is_wrong_is_said_at_once(run, arguments, said):
     save_volume("small.h5", TRUTH[:5])
-    save_volume("float.h5", TRUTH.astype(np.float32))
+    save_volume("float.h5", TRUTH + np.float32(0.5))
     save_volume("negative.h5", np.where(TRUTH == 1, -1, TRUTH.astype(np.int32)))
     save_volume("channels.h5", np.stack([TRUTH, TRUTH]))
     save_volume("instances.h5", INSTANCES)

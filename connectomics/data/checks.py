@@ -10,8 +10,11 @@ from connectomics.config.signatures import check_kwargs
 from connectomics.data.alignment import alignment_faults, warn_of_range, warn_of_sites
 from connectomics.data.annotations import annotation_faults
 from connectomics.data.io import LazyVolume, open_volume
+from connectomics.data.io.header import Gaps
 from connectomics.data.overlap import overlap_faults
-from connectomics.errors import DataError, Fault
+from connectomics.data.processing.labels import whole_numbers
+from connectomics.data.survey import sample
+from connectomics.errors import DataError, Fault, warn
 from connectomics.geometry import Triple
 
 VOLUMES = ("image", "label", "mask", "neurons")
@@ -184,19 +187,38 @@ def open_on_one_grid(
         if len(volume.shape) != 3:
             problem = f"has shape {volume.shape}, where {name} is a (Z, Y, X) volume."
             faults.append(Fault(path, problem, "Save one channel alone, or name its dataset."))
-        elif name in integers and volume.dtype.kind not in "biu":
-            problem = f"holds {volume.dtype}; labels and ids must be integers."
-            remedy = "Save them as integers, such as uint16. Probabilities have to be decoded."
-            faults.append(Fault(path, problem, remedy))
+        elif name in integers and volume.dtype.kind == "f":
+            faults += _fraction_faults(volume)
         elif volume.loss and not name.endswith("image"):
             problem = f"{volume.loss}: its numbers are no labels."
             remedy = "Write the numbers that are meant as PNG, HDF5, Zarr or plain TIFF (zlib)."
             faults.append(Fault(path, problem, remedy))
+        elif volume.gaps and name.endswith("image"):
+            faults += _gap_faults(path, volume.gaps)
         volume.close()
     first = next(iter(files))
     if faults or first not in opened:
         return opened, faults
     return opened, faults + alignment_faults(opened)
+
+
+def _fraction_faults(volume: LazyVolume) -> list[Fault]:
+    """Labels and ids may be stored as floats where they are whole numbers."""
+    try:
+        whole_numbers(sample(volume).values, volume.source)
+    except DataError as error:
+        return list(error.faults)
+    return []
+
+
+def _gap_faults(path: str, gaps: Gaps) -> list[Fault]:
+    """What is not there reads as empty: common in labels, and seldom meant in an image."""
+    problem = f"{gaps} were never written, and are read as if they were black."
+    remedy = "If they are not meant to be empty, copy or download it again."
+    if gaps.missing >= gaps.of:
+        return [Fault(path, problem, remedy)]
+    warn(path, problem, remedy)
+    return []
 
 
 def _extent_faults(

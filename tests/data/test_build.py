@@ -153,9 +153,9 @@ def test_all_faults_of_all_volumes_at_once():
     split = {
         "image": ["missing.h5", write("flat", np.zeros((1, 8, 8), np.uint8)), write("a")],
         "label": [
-            write("float", labels().astype(np.float32)),
+            write("float", labels() / np.float32(3)),
             write("small", np.zeros((1, 8, 9), np.uint8)),
-            write("reals", labels().astype(np.float32)),
+            write("reals", labels() / np.float64(3)),
         ],
     }
     found = messages(
@@ -165,9 +165,9 @@ def test_all_faults_of_all_volumes_at_once():
     assert "no target is called 'polarty'" in found[0]
     assert "flip.prop" in found[1]
     assert "missing.h5" in found[2]
-    assert "float.h5: holds float32; labels and ids must be integers." in found[3]
+    assert "float.h5: labels must be whole numbers, and it holds 0.333333 at voxel" in found[3]
     assert "small.h5: has shape (1, 8, 9), its image flat.h5 (1, 8, 8)." in found[4]
-    assert "reals.h5: holds float32" in found[5]
+    assert "reals.h5: labels must be whole numbers" in found[5]
 
 
 @pytest.mark.parametrize(
@@ -214,9 +214,9 @@ def test_stages_need_what_they_read():
 
 
 def test_decoding_reads_neurons_where_they_are_named():
-    test = {"image": write("a"), "neurons": write("n", np.zeros(SHAPE, np.float32))}
+    test = {"image": write("a"), "neurons": write("n", np.full(SHAPE, 0.5))}
     (fault,) = check_data(section(test=test), "decode")
-    assert str(fault).startswith("n.h5: holds float32; labels and ids must be integers.")
+    assert str(fault).startswith("n.h5: labels must be whole numbers, and it holds 0.5 at voxel")
     test["neurons"] = write("m", np.zeros((12, 40, 41), np.uint8))
     (fault,) = check_data(section(test=test), "decode")
     assert "m.h5: has shape (12, 40, 41), its image a.h5 (12, 40, 40)." in str(fault)

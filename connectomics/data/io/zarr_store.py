@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from connectomics.data.io.axes import axis_attributes, ordered, stated_axes, vol
 from connectomics.data.io.header import ArrayLike, Header, Opener, check_array, native, size_text
 from connectomics.data.io.location import ZARR_MARKERS, Location, is_zarr_store
 from connectomics.data.io.spacing import one_size
+from connectomics.data.io.zarr_gaps import find_gaps
 from connectomics.errors import DataError, did_you_mean
 
 AT_MOST_LISTED = 20
@@ -52,6 +54,7 @@ def inspect(location: Location) -> tuple[Header, Opener]:
     names = stated_axes(location.source, named, array.shape)
     order = volume_axes(location.source, names, array.shape)
     header = _header(location.source, array, stated, scale, (names, order))
+    header = replace(header, gaps=find_gaps(location.path, array))
     return header, partial(_open_array, location.path, array.path, order)
 
 

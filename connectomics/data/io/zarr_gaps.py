@@ -1,0 +1,64 @@
+"""How many chunks of a Zarr array are not in its store. Zarr reads the fill value for them."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from zarr.codecs import BytesCodec, Crc32cCodec, ShardingCodec
+
+from connectomics.data.io.header import Gaps
+
+FILES_LOOKED_AT = 4096
+
+NOT_THERE = 2**64 - 1
+"""The offset that a shard's index gives a chunk it does not hold."""
+
+
+def find_gaps(store: Path, array: zarr.Array[Any]) -> Gaps | None:
+    """Count the chunks that are not there, of versions 2 and 3, inside shards too.
+
+    Args:
+        store: The folder.
+        array: One of its arrays. Where it has very many files, some all over it are looked at.
+
+    Returns:
+        None where none is missing.
+    """
+    size = array.shards or array.chunks
+    grid = [-(-n // s) for n, s in zip(array.shape, size, strict=True)]
+    files = math.prod(grid)
+    numbers = np.unique(np.linspace(0, files - 1, min(files, FILES_LOOKED_AT)).astype(np.int64))
+    missing = chunks = 0
+    for place in np.stack(np.unravel_index(numbers, grid), axis=1).tolist():
+        file = store / array.path / array.metadata.encode_chunk_key(tuple(place))
+        # Chunks of the last shards that lie beyond the array do not count.
+        inside = [
+            -(-min(s, n - s * i) // c)
+            for i, n, s, c in zip(place, array.shape, size, array.chunks, strict=True)
+        ]
+        chunks += math.prod(inside)
+        missing += _empty(file, array, inside) if file.is_file() else math.prod(inside)
+    return Gaps.of_count(missing, chunks, "chunks" + " looked at" * (files > len(numbers)))
+
+
+def _empty(file: Path, array: zarr.Array[Any], inside: list[int]) -> int:
+    """How many chunks a shard does not hold; 0 where its index is in another form than usual."""
+    codec = next(iter(getattr(array.metadata, "codecs", ())), None)
+    if array.shards is None or not isinstance(codec, ShardingCodec):
+        return 0
+    plain, *checksum = tuple(codec.index_codecs)
+    if not isinstance(plain, BytesCodec) or not all(isinstance(c, Crc32cCodec) for c in checksum):
+        return 0
+    counts = [s // c for s, c in zip(array.shards, array.chunks, strict=True)]
+    length, at_end = 16 * math.prod(counts), codec.index_location.value == "end"
+    with file.open("rb") as opened:
+        opened.seek(max(0, file.stat().st_size - length - 4 * len(checksum)) if at_end else 0)
+        index = opened.read(length)
+    if len(index) < length:
+        return 0
+    offsets = np.frombuffer(index, "<u8").reshape(*counts, 2)[..., 0]
+    return int(np.count_nonzero(offsets[tuple(map(slice, inside))] == NOT_THERE))

@@ -1,0 +1,157 @@
+"""What labels hold that cannot be meant, said before a network learns from them.
+
+Where it is surely wrong it is an error, and where it may be meant a warning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import numpy as np
+
+from connectomics.config.schema import DataSection
+from connectomics.data.build import open_split
+from connectomics.data.checks import split_faults
+from connectomics.data.survey import LabelSurvey, sample, survey_labels
+from connectomics.data.volumes import Volume
+from connectomics.errors import DataError, Fault, warn
+from connectomics.evaluation.encoding import likely_encoding
+
+Split = Literal["train", "val", "test"]
+
+FULL, HALF = 0.9, 0.5
+"""Shares of a volume. Synapses are about one per cent of tissue."""
+
+CROWDED = 1000
+"""Voxels per object. A synapse has thousands, and around it are a hundred times as many."""
+
+FEW_GREY_VALUES = 3
+
+SWAPPED = "Are image and label swapped?"
+MASK = (
+    "If it is a mask without sides, learn the target binary: data.label_transform.targets=[binary] "
+    "(tutorials/syn_cremi.yaml)."
+)
+
+
+def require_labels(section: DataSection, *splits: Split, learns: bool = False) -> None:
+    """Look at the labels and images of splits, and say what cannot be right.
+
+    Volumes that are not there, have no labels or are phantoms are left out.
+
+    Args:
+        section: The whole section.
+        splits: Which of it.
+        learns: Whether a network will learn from `data.train`, so that it has to suit the targets.
+
+    Raises:
+        DataError: Everything that is surely wrong.
+    """
+    sided = learns and any(target.name == "polarity" for target in section.label_transform.targets)
+    faults, doubts = [], []
+    for name in splits:
+        split, where = getattr(section, name), f"data.{name}"
+        if split is None or split.label is None or split_faults(split, where):
+            continue
+        surveys = []
+        for volume in open_split(split, where):
+            assert volume.label is not None
+            surveys.append(survey_labels(volume.label))
+            faults += label_faults(surveys[-1])
+            doubts += _image_doubts(volume.image)
+            doubts += _label_doubts(surveys[-1], sided=sided and name != "test")
+        if learns and name == "train":
+            faults += _learning_faults(surveys, f"{where}.label", sided=sided)
+    if faults:
+        raise DataError.of(faults)
+    for doubt in doubts:
+        warn(doubt.where, doubt.problem, doubt.remedy)
+
+
+def label_faults(survey: LabelSurvey) -> list[Fault]:
+    """Find what no labels of synapses hold."""
+    if survey.evenness < HALF and survey.filled > 1 - FULL and survey.ids.size > 2:
+        problem = (
+            f"{1 - survey.evenness:.0%} of its labelled voxels differ from the next one in x: it "
+            "holds grey values or probabilities, and no labels."
+        )
+        return [Fault(survey.source, problem, f"{SWAPPED} Name the label file.")]
+    if survey.filled < FULL:
+        return []
+    largest = int(np.argmax(survey.voxels))
+    share = survey.voxels[largest] / survey.labels.size
+    what = f"{survey.filled:.0%} of it is labelled"
+    if share >= FULL:
+        problem = f"{what}, {share:.0%} as {survey.ids[largest]}: that is no synapse."
+        remedy = f"If {survey.ids[largest]} is its background, write 0 instead. {SWAPPED}"
+    else:
+        problem = f"{what}, as {survey.ids.size} objects: that is a segmentation of everything."
+        remedy = "Name the label of the synapses; the one of the neurons is data.*.neurons."
+    return [Fault(survey.source, problem, remedy)]
+
+
+def _learning_faults(surveys: Sequence[LabelSurvey], where: str, *, sided: bool) -> list[Fault]:
+    """What the labels of all volumes together lack."""
+    ids = np.unique(np.concatenate([survey.ids for survey in surveys]))
+    if not ids.size:
+        if not all(survey.whole for survey in surveys):
+            return []
+        problem = "the labels hold no foreground: there is nothing to learn from."
+        return [Fault(where, problem, "Check the label files.")]
+    odd = ids % 2 == 1
+    if not sided or (odd.any() and not odd.all()):
+        return []
+    missing = "post (even numbers)" if odd.all() else "pre (odd numbers)"
+    held = _listed(ids)
+    problem = f"the target polarity takes pre and post sides, and there is no {missing}: {held}."
+    return [Fault(where, problem, f"Labels are 2n-1 on the pre and 2n on the post side. {MASK}")]
+
+
+def _label_doubts(survey: LabelSurvey, *, sided: bool) -> Iterator[Fault]:
+    """What may be meant, and often is not."""
+    if said := str(survey.marks):
+        remedy = "If that is not what it means: write 0 for background."
+        yield Fault(survey.source, f"{said}.", remedy)
+    for problem, remedy in _doubts(survey, sided=sided):
+        yield Fault(survey.source, problem, remedy)
+
+
+def _doubts(survey: LabelSurvey, *, sided: bool) -> Iterator[tuple[str, str]]:
+    count, size = survey.ids.size, survey.labels.size
+    if not count:
+        looked = (
+            "" if survey.whole else f" of the {len(survey.labels)} sections that were looked at"
+        )
+        yield f"no voxel{looked} is labelled.", "Check that it is the right file."
+        return
+    if HALF <= survey.filled < FULL:
+        problem = f"{survey.filled:.0%} of it is labelled; synapses are about one per cent."
+        yield problem, f"Is it the label of the synapses? {SWAPPED}"
+    if count > CROWDED and size < CROWDED * count:
+        problem = f"holds {count:,} objects in {size:,} voxels, a thousand times what tissue has."
+        yield problem, "Is it the label of the synapses, and is it an id per synapse?"
+    if not sided:
+        return
+    numbers = (survey.ids + survey.ids % 2) // 2
+    synapses, sides = np.unique(numbers, return_counts=True)
+    whole = int(np.count_nonzero(sides == 2))
+    if whole < HALF * synapses.size:
+        problem = f"of {synapses.size} synapses {whole} have both sides: {_listed(survey.ids)}."
+        yield problem, f"Labels are 2n-1 on the pre and 2n on the post side. {MASK}"
+    elif survey.filled < HALF and likely_encoding(survey.labels) == "instance":
+        problem = "labels 2n-1 and 2n mostly lie apart, as if each number were an object."
+        yield problem, f"The target polarity takes 2n-1 for pre and 2n for post. {MASK}"
+
+
+def _image_doubts(image: Volume) -> Iterator[Fault]:
+    values = sample(image).values
+    found = np.unique(values.reshape(-1)[:: max(1, values.size // 2**20)])
+    if found.size <= FEW_GREY_VALUES:
+        problem = f"the image holds nothing but {_listed(found)}."
+        yield Fault(getattr(image, "source", image.name), problem, SWAPPED)
+
+
+def _listed(values: np.ndarray, at_most: int = 5) -> str:
+    shown = ", ".join(f"{value:g}" for value in values[:at_most].tolist())
+    return f"{shown}, …" if values.size > at_most else shown
