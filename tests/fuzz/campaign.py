@@ -34,7 +34,7 @@ from seeds import SEEDS, Seed, files_of  # noqa: E402
 SECONDS = 10.0
 """Of computing that a file may take before it counts as hung; of waiting, `PATIENCE` times that."""
 
-PATIENCE = 6
+PATIENCE = 30
 SECONDS_TO_START = 600.0
 
 
