@@ -34,6 +34,16 @@ def precision_recall_figure(
     figure = Figure(figsize=(5.2, 5.2 + 0.2 * len(curves)), dpi=120)
     FigureCanvasAgg(figure)
     axes = figure.subplots()
+    draw_precision_recall(axes, curves)
+    axes.set_title(title, fontsize=11)
+    figure.tight_layout()
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary)
+    return Path(path)
+
+
+def draw_precision_recall(axes: Axes, curves: Sequence[PrecisionRecallCurve]) -> None:
+    """Draw precision over recall: see `precision_recall_figure`."""
     _draw_equal_f1(axes)
     for i, curve in enumerate(curves):
         # Curves of several thresholds may be one: the first are drawn wider and show below.
@@ -42,11 +52,6 @@ def precision_recall_figure(
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.02), ylim=(0, 1.02), aspect="equal")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="upper left", bbox_to_anchor=(0, -0.13), frameon=False, fontsize=9)
-    axes.set_title(title, fontsize=11)
-    figure.tight_layout()
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary)
-    return Path(path)
 
 
 def _draw_curve(axes: Axes, curve: PrecisionRecallCurve, colour: str, width: float) -> None:
@@ -77,5 +82,5 @@ def _draw_equal_f1(axes: Axes) -> None:
     for f1 in (0.2, 0.4, 0.6, 0.8):
         recall = np.linspace(f1 / (2 - f1), 1, 100)
         precision = f1 * recall / (2 * recall - f1)
-        axes.plot(recall, precision, color="0.85", linewidth=0.8, zorder=0)
-        axes.text(1.02, precision[-1], f"F1 {f1:g}", color="0.6", fontsize=7, va="center")
+        axes.plot(recall, precision, color="0.5", alpha=0.35, linewidth=0.8, zorder=0)
+        axes.text(1.02, precision[-1], f"F1 {f1:g}", color="0.5", fontsize=7, va="center")

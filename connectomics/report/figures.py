@@ -44,7 +44,7 @@ def side_overlay(
     low, high = np.percentile(grey, (0.5, 99.5))
     grey = np.clip((grey - low) / max(high - low, 1e-6), 0, 1)
     picture = np.repeat(grey[..., None], 3, axis=-1)
-    outline = _outline(labels)
+    edge = outline(labels)
     masks = (
         [((labels % 2 == 1), PRE), ((labels > 0) & (labels % 2 == 0), POST)]
         if sides
@@ -52,11 +52,11 @@ def side_overlay(
     )
     for mask, colour in masks:
         picture[mask] = (1 - opacity) * picture[mask] + opacity * np.array(colour)
-        picture[mask & outline] = colour
+        picture[mask & edge] = colour
     return picture
 
 
-def _outline(labels: np.ndarray) -> np.ndarray:
+def outline(labels: np.ndarray) -> np.ndarray:
     """Labelled pixels with a 4-neighbour of another label."""
     edge = np.zeros(labels.shape, dtype=bool)
     for axis in (0, 1):

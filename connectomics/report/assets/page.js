@@ -1,0 +1,181 @@
+"use strict";
+(() => {
+  const read = (id) => JSON.parse(document.getElementById(id).textContent);
+  const KINDS = read("data-kinds");
+  const cards = read("data-cards");
+  const pictures = read("data-pictures");
+  const PAGE = 24;
+  const severity = ["flipped", "one_sided", "loose", "missed", "false", "true", "found", "ignored"];
+  const byId = (id) => document.getElementById(id);
+  const state = { kinds: new Set(), volume: "", order: "kind", number: "", shown: PAGE, hidden: [] };
+
+  function element(tag, text, className) {
+    const made = document.createElement(tag);
+    if (text !== undefined) made.textContent = text;
+    if (className) made.className = className;
+    return made;
+  }
+
+  // A value that is not known sorts last, whichever way.
+  const rising = (of) => (a, b) => {
+    const [x, y] = [of(a), of(b)];
+    if (x === null || y === null) return (x === null) - (y === null);
+    return x - y;
+  };
+  const falling = (of) => rising((card) => (of(card) === null ? null : -of(card)));
+  const place = (a, b) =>
+    a.volume.localeCompare(b.volume) || a.voxel[0] - b.voxel[0] || a.voxel[1] - b.voxel[1] || a.voxel[2] - b.voxel[2];
+  const ORDERS = {
+    kind: (a, b) => severity.indexOf(a.kind) - severity.indexOf(b.kind) || place(a, b),
+    "confidence-up": rising((card) => card.confidence),
+    "confidence-down": falling((card) => card.confidence),
+    "iou-up": rising((card) => card.iou[0]),
+    "size-up": rising((card) => card.voxels),
+    "size-down": falling((card) => card.voxels),
+    place,
+  };
+
+  function chosen() {
+    return cards
+      .filter((card) => !state.kinds.size || state.kinds.has(card.kind))
+      .filter((card) => !state.volume || card.volume === state.volume)
+      .filter((card) => !state.number || [card.truth, card.prediction].some((n) => String(n) === state.number))
+      .sort(ORDERS[state.order]);
+  }
+
+  function copyButton(text) {
+    const button = element("button", "copy", "copy");
+    button.type = "button";
+    button.addEventListener("click", async () => {
+      try {
+        await navigator.clipboard.writeText(text);
+      } catch {
+        const area = element("textarea", text);
+        document.body.append(area);
+        area.select();
+        document.execCommand("copy");
+        area.remove();
+      }
+      button.textContent = "copied";
+      setTimeout(() => (button.textContent = "copy"), 1200);
+    });
+    return button;
+  }
+
+  function strip(card) {
+    const picture = pictures[card.picture];
+    const button = element("button", undefined, "strip");
+    button.type = "button";
+    button.title = "enlarge";
+    const add = (source, alt) => {
+      const image = element("img");
+      image.alt = alt;
+      image.decoding = "async";
+      image.src = source;
+      button.append(image);
+    };
+    add(`data:image/webp;base64,${picture.em}`, `EM of synapse ${card.truth || card.prediction}`);
+    for (const [name, source] of Object.entries(picture.layers)) {
+      add(`data:image/png;base64,${source}`, `outline of the ${name}`);
+    }
+    state.hidden.forEach((hidden, i) => button.classList.toggle(`hide-${i}`, hidden));
+    button.addEventListener("click", () => button.closest(".card").classList.toggle("large"));
+    const sections = element("div", undefined, "sections");
+    for (const z of picture.sections) sections.append(element("span", `z ${z}`));
+    return [button, sections];
+  }
+
+  const rounded = (value) => (value === null ? "–" : value.toFixed(2));
+
+  function drawn(card) {
+    const made = element("article", undefined, card.at_border ? "card border" : "card");
+    const names = [card.truth && `true ${card.truth}`, card.prediction && `predicted ${card.prediction}`];
+    const title = element("h4", `${KINDS[card.kind]}`, `kind-${card.kind}`);
+    made.append(title);
+    if (card.picture !== null) made.append(...strip(card));
+    const list = element("dl");
+    const say = (name, value, copied) => {
+      const entry = element("dd", value);
+      if (copied) entry.append(copyButton(copied));
+      list.append(element("dt", name), entry);
+    };
+    say("number", names.filter(Boolean).join(", "));
+    say("volume", card.volume);
+    say("voxel (z, y, x)", card.voxel.join(", "), card.voxel.join(", "));
+    if (card.nm) {
+      const nm = card.nm.map((value) => Math.round(value * 10) / 10).join(", ");
+      say("nm (z, y, x)", nm, nm);
+    }
+    if (card.iou[0] !== null) {
+      const sides = card.iou[1] === null && card.iou[2] === null ? "" : ` (pre ${rounded(card.iou[1])}, post ${rounded(card.iou[2])})`;
+      say("IoU", rounded(card.iou[0]) + sides);
+    }
+    if (card.confidence !== null) say("confidence", rounded(card.confidence));
+    const size = card.size_um3 === null ? "" : ` = ${card.size_um3.toPrecision(2)} µm³`;
+    say("size", `${card.voxels.toLocaleString("en")} voxels${size}`);
+    made.append(list);
+    return made;
+  }
+
+  function show() {
+    const rows = chosen();
+    const visible = rows.slice(0, state.shown);
+    byId("cards").replaceChildren(...visible.map(drawn));
+    byId("shown").textContent = `${visible.length} of ${rows.length} shown`;
+    byId("more").hidden = visible.length === rows.length;
+  }
+
+  function again(change) {
+    change();
+    state.shown = PAGE;
+    show();
+  }
+
+  function controls() {
+    const counts = {};
+    for (const card of cards) counts[card.kind] = (counts[card.kind] ?? 0) + 1;
+    for (const kind of severity.filter((one) => counts[one])) {
+      const chip = element("button", `${KINDS[kind]} (${counts[kind]})`);
+      chip.type = "button";
+      chip.dataset.kind = kind;
+      chip.setAttribute("aria-pressed", "false");
+      chip.addEventListener("click", () =>
+        again(() => {
+          const on = !state.kinds.delete(kind);
+          if (on) state.kinds.add(kind);
+          chip.setAttribute("aria-pressed", String(on));
+        }),
+      );
+      byId("kinds").append(chip);
+    }
+    const volumes = [...new Set(cards.map((card) => card.volume))];
+    byId("volume").append(new Option("all", ""), ...volumes.map((name) => new Option(name, name)));
+    byId("volume").parentElement.hidden = volumes.length < 2;
+    byId("volume").addEventListener("change", (event) => again(() => (state.volume = event.target.value)));
+    byId("order").addEventListener("change", (event) => again(() => (state.order = event.target.value)));
+    byId("number").addEventListener("input", (event) => again(() => (state.number = event.target.value.trim())));
+    byId("controls").addEventListener("submit", (event) => event.preventDefault());
+    byId("more").addEventListener("click", () => {
+      state.shown += PAGE;
+      show();
+    });
+    const layers = pictures.length ? Object.keys(pictures[0].layers) : [];
+    layers.forEach((name, i) => {
+      const label = element("label");
+      const box = element("input");
+      box.type = "checkbox";
+      box.checked = true;
+      box.dataset.layer = name;
+      state.hidden.push(false);
+      box.addEventListener("change", () => {
+        state.hidden[i] = !box.checked;
+        for (const one of document.querySelectorAll(".strip")) one.classList.toggle(`hide-${i}`, !box.checked);
+      });
+      label.append(box, ` ${name}`);
+      byId("layers").append(label, " ");
+    });
+  }
+
+  controls();
+  show();
+})();

@@ -1,0 +1,137 @@
+"""What a report says besides the scores: the training, the settings, where it all comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from connectomics.config import Resolved, load_config
+from connectomics.config.defaults_list import TUTORIALS
+from connectomics.runs import RunFolder
+
+Curve = tuple[Sequence[int], Sequence[float]]
+
+MOST_POINTS = 1000
+"""Of a curve; TensorBoard draws an even choice of more."""
+
+PLACES = ("experiment_name", "description", "save_path", "data.train", "data.val", "data.test")
+"""Settings that any data set of one's own changes, so that a change of them tells nothing."""
+
+
+@dataclass(frozen=True)
+class Background:
+    """What a report says besides the scores.
+
+    Attributes:
+        title: The experiment.
+        description: Of the experiment.
+        training: Steps and values of the training, by name.
+        tutorial: The tutorial that the config goes back to, if it does to one.
+        changes: What was set otherwise than there: key, there, here.
+        provenance: How the results came about.
+    """
+
+    title: str
+    description: str = ""
+    training: Mapping[str, Curve] = field(default_factory=dict)
+    tutorial: str = ""
+    changes: Sequence[tuple[str, str, str]] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+def background_of(resolved: Resolved, run: RunFolder) -> Background:
+    """Gather what a report says of a run.
+
+    Args:
+        resolved: The config of the test.
+        run: With whatever there is of its training.
+    """
+    tutorial = _tutorial(resolved)
+    changes: list[tuple[str, str, str]] = []
+    if tutorial is not None:
+        changes = list(changed_settings(load_config(tutorial, mode=resolved.mode), resolved))
+    return Background(
+        title=resolved.config.experiment_name,
+        description=resolved.config.description,
+        training=training_curves(run.tensorboard),
+        tutorial=tutorial.name if tutorial else "",
+        changes=changes,
+        provenance=_provenance(run),
+    )
+
+
+def training_curves(folder: Path) -> dict[str, Curve]:
+    """Read what a training has logged of its losses and of validation.
+
+    Args:
+        folder: Where TensorBoard looks; it may not be there.
+
+    Returns:
+        Steps and values by name, `train_loss` first.
+    """
+    if not any(folder.glob("events.out.tfevents.*")):
+        return {}
+    # Imported here: it takes a second.
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder), size_guidance={"scalars": MOST_POINTS})
+    events.Reload()
+    names = [n for n in events.Tags()["scalars"] if n == "train_loss" or n.startswith("val_")]
+    curves = {}
+    for name in sorted(names):
+        points = events.Scalars(name)
+        curves[name] = [point.step for point in points], [point.value for point in points]
+    return curves
+
+
+def changed_settings(before: Resolved, now: Resolved) -> Iterator[tuple[str, str, str]]:
+    """List the settings of training and test that differ, but for those of `PLACES`.
+
+    Yields:
+        Dotted key, value before and value now.
+    """
+    seen = set()
+    for old, new in ((before.training, now.training), (before.config, now.config)):
+        was, is_now = (dict(_flat(config.model_dump(mode="json"))) for config in (old, new))
+        for key in (*was, *(key for key in is_now if key not in was)):
+            place = any(key == name or key.startswith(f"{name}.") for name in PLACES)
+            row = key, _shown(was.get(key)), _shown(is_now.get(key))
+            if row[1] != row[2] and not place and row not in seen:
+                seen.add(row)
+                yield row
+
+
+def _flat(tree: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    if not isinstance(tree, dict) or not tree:
+        yield key, tree
+        return
+    for name, value in tree.items():
+        yield from _flat(value, f"{key}.{name}" if key else name)
+
+
+def _shown(value: Any) -> str:
+    return "-" if value is None else str(value)
+
+
+def _tutorial(resolved: Resolved) -> Path | None:
+    """The tutorial that a config is, or that it inherits last."""
+    files = [Path(layer.file) for layer in resolved.sources.layers]
+    own = [file for file in files if file.resolve().parent == TUTORIALS.resolve()]
+    return own[-1] if own else None
+
+
+def _provenance(run: RunFolder) -> dict[str, Any]:
+    """What the run says of its training and of the test."""
+    told = {}
+    for name, folder in (("training", run.path), ("test", run.results)):
+        try:
+            read = yaml.safe_load((folder / "provenance.yaml").read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError):
+            continue
+        if isinstance(read, dict):
+            told |= {f"{name}: {key}": value for key, value in read.items()}
+    return told

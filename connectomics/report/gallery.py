@@ -1,0 +1,319 @@
+"""One card per synapse: what became of it, where it lies, and a picture of it in the EM."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from connectomics.data.volumes import Volume
+from connectomics.evaluation import Matches
+from connectomics.geometry import Box, voxel_to_nm
+from connectomics.report.cutouts import Picture, View, cut_out
+
+KINDS = {
+    "true": "found, both sides in place",
+    "found": "found",
+    "flipped": "sides the wrong way round",
+    "one_sided": "one side not found",
+    "loose": "found, but a side overlaps too little",
+    "missed": "missed: no prediction matches",
+    "false": "false: nothing true matches",
+    "ignored": "not counted",
+}
+"""What can become of a synapse, and how the page calls it."""
+
+MOST_PICTURES = 1500
+"""Of a page; the errors come first, then an even choice of the rest."""
+
+SMALLEST_VIEW, LARGEST_VIEW = 64, 192
+
+LARGEST_EXACT = 2**53
+"""Above this a page's script would round a number."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What the cards of one volume are made from.
+
+    Attributes:
+        name: Of the volume.
+        prediction: (Z, Y, X) labels, as they were scored.
+        prediction_sided: Whether the pre voxels of synapse n carry 2n-1 and its post voxels 2n.
+        truth: (Z, Y, X) labels, or None.
+        truth_sided: The same for the truth.
+        matches: Who was matched with whom at `iou_threshold`; None without truth.
+        iou_threshold: The smallest IoU of a match.
+        image: (Z, Y, X) EM, or None.
+        resolution: nm per voxel (z, y, x), or None where nobody says.
+        offset_nm: Position of voxel (0, 0, 0) in nm (z, y, x).
+        confidence: Of each predicted synapse by its number.
+        synthetic: Whether it is a phantom.
+    """
+
+    name: str
+    prediction: np.ndarray
+    prediction_sided: bool
+    truth: np.ndarray | None = None
+    truth_sided: bool = False
+    matches: Matches | None = None
+    iou_threshold: float = 0.5
+    image: Volume | None = None
+    resolution: tuple[float, float, float] | None = None
+    offset_nm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    confidence: Mapping[int, float] = field(default_factory=dict)
+    synthetic: bool = False
+
+
+@dataclass(frozen=True)
+class Card:
+    """A synapse, as the page lists it.
+
+    Attributes:
+        volume: Name of its volume.
+        kind: One of `KINDS`.
+        truth: Number of the true synapse, 0 for none.
+        prediction: Number of the predicted one, 0 for none.
+        voxel: Its centre (z, y, x).
+        nm: The same in nm, or None where the voxel size is not known.
+        voxels: How many it has; those of the truth where there is one.
+        size_um3: The same in µm³, or None.
+        iou: Of both sides together, of the pre and of the post side; None where there is none.
+        confidence: Of the prediction, or None.
+        at_border: Whether the border of the volume cuts it.
+        picture: Its picture, or None.
+    """
+
+    volume: str
+    kind: str
+    truth: int
+    prediction: int
+    voxel: tuple[int, int, int]
+    nm: tuple[float, float, float] | None
+    voxels: int
+    size_um3: float | None
+    iou: tuple[float | None, float | None, float | None]
+    confidence: float | None
+    at_border: bool
+    picture: Picture | None = None
+
+
+class Objects(NamedTuple):
+    """The objects of a label volume.
+
+    Attributes:
+        ids: (k,) ascending.
+        voxels: (k,) how many each has.
+        start: (k, 3) first voxel (z, y, x) of its box.
+        stop: (k, 3) one past the last.
+    """
+
+    ids: np.ndarray
+    voxels: np.ndarray
+    start: np.ndarray
+    stop: np.ndarray
+
+    def rows(self, ids: np.ndarray) -> np.ndarray:
+        """(n,) the row of each id, -1 where there is no such object."""
+        if not len(self.ids):
+            return np.full(len(ids), -1)
+        row = np.minimum(np.searchsorted(self.ids, ids), len(self.ids) - 1)
+        return np.where(self.ids[row] == ids, row, -1)
+
+
+def list_objects(labels: np.ndarray, *, sided: bool) -> Objects:
+    """List the objects of a label volume, both sides of a synapse together.
+
+    >>> found = list_objects(np.array([[[1, 2, 2, 0, 0, 3]]]), sided=True)
+    >>> found.ids.tolist(), found.voxels.tolist(), found.start[:, 2].tolist()
+    ([1, 2], [3, 1], [0, 5])
+    """
+    index = np.flatnonzero(labels)
+    values = labels.reshape(-1)[index].astype(np.uint64)
+    numbers = values // 2 + values % 2 if sided else values
+    order = np.argsort(numbers, kind="stable")
+    ids, first, voxels = np.unique(numbers[order], return_index=True, return_counts=True)
+    if not ids.size:
+        nowhere = np.zeros((0, 3), np.int64)
+        return Objects(ids, voxels, nowhere, nowhere)
+    places = [axis[order] for axis in np.unravel_index(index, labels.shape)]
+    start = np.stack([np.minimum.reduceat(place, first) for place in places], axis=1)
+    stop = np.stack([np.maximum.reduceat(place, first) for place in places], axis=1) + 1
+    return Objects(ids, voxels, start, stop)
+
+
+def list_cards(scene: Scene, *, most_pictures: int = MOST_PICTURES) -> list[Card]:
+    """List the synapses of a volume, each once, matched ones together.
+
+    Args:
+        scene: The volume.
+        most_pictures: How many cards get a picture; none do without an image.
+    """
+    predicted = list_objects(scene.prediction, sided=scene.prediction_sided)
+    if scene.truth is None or scene.matches is None:
+        rows = _Rows.of_prediction(predicted)
+        true = list_objects(np.zeros((1, 1, 1), np.uint8), sided=False)
+    else:
+        rows = _Rows.of_matches(scene.matches, scene.iou_threshold)
+        true = list_objects(scene.truth, sided=scene.truth_sided)
+    start, stop = _extents(rows, true, predicted)
+    voxels = np.where(
+        rows.truth > 0,
+        _taken(true.voxels, true.rows(rows.truth)),
+        _taken(predicted.voxels, predicted.rows(rows.prediction)),
+    )
+    cards = [_card(scene, rows, i, start[i], stop[i], int(voxels[i])) for i in range(len(rows))]
+    if scene.image is None:
+        return cards
+    chosen = _chosen([card.kind for card in cards], most_pictures)
+    pictures = _draw(scene, start[chosen], stop[chosen], rows.selected(chosen))
+    for i, picture in zip(chosen.tolist(), pictures, strict=True):
+        cards[i] = Card(**{**vars(cards[i]), "picture": picture})
+    return cards
+
+
+class _Rows(NamedTuple):
+    """A row per card."""
+
+    truth: np.ndarray
+    prediction: np.ndarray
+    kind: np.ndarray
+    iou: np.ndarray
+    at_border: np.ndarray | None
+
+    def __len__(self) -> int:
+        return len(self.kind)
+
+    def selected(self, rows: np.ndarray) -> _Rows:
+        border = None if self.at_border is None else self.at_border[rows]
+        return _Rows(
+            self.truth[rows], self.prediction[rows], self.kind[rows], self.iou[rows], border
+        )
+
+    @classmethod
+    def of_prediction(cls, found: Objects) -> _Rows:
+        nothing = np.zeros(len(found.ids), np.uint64)
+        undefined = np.full((len(found.ids), 3), np.nan)
+        return cls(nothing, found.ids, np.full(len(found.ids), "found"), undefined, None)
+
+    @classmethod
+    def of_matches(cls, matches: Matches, iou_threshold: float) -> _Rows:
+        iou = np.stack([matches.iou_union, matches.iou_pre, matches.iou_post], axis=1)
+        loose = (matches.outcome == "correct") & ~matches.polarity[:, 0]
+        kind = np.select(
+            [
+                np.isin(matches.outcome, ("ignored", "one_sided_truth")),
+                loose & matches.polarity.any(axis=1),
+                loose,
+                np.isin(matches.outcome, ("correct", "matched")),
+                matches.outcome == "spurious",
+            ],
+            ["ignored", "loose", "ignored", "true", "false"],
+            matches.outcome,
+        )
+        border = matches.truth_touches_border | matches.prediction_touches_border
+        return cls(matches.truth_id, matches.prediction_id, kind, iou, border)
+
+
+def _extents(rows: _Rows, true: Objects, predicted: Objects) -> tuple[np.ndarray, np.ndarray]:
+    """(k, 3) first voxel and one past the last of truth and prediction together."""
+    far = np.iinfo(np.int64).max
+    pairs = ((true, true.rows(rows.truth)), (predicted, predicted.rows(rows.prediction)))
+    start = np.min([_taken(objects.start, row, far) for objects, row in pairs], axis=0)
+    stop = np.max([_taken(objects.stop, row) for objects, row in pairs], axis=0)
+    return start, stop
+
+
+def _taken(values: np.ndarray, rows: np.ndarray, otherwise: int = 0) -> np.ndarray:
+    """The value at each row, and `otherwise` for row -1."""
+    last = np.full((1, *values.shape[1:]), otherwise, np.int64)
+    return np.concatenate([values, last])[rows]
+
+
+def _card(
+    scene: Scene, rows: _Rows, i: int, start: np.ndarray, stop: np.ndarray, voxels: int
+) -> Card:
+    z, y, x = ((start + stop) // 2).tolist()
+    nm = size = None
+    if scene.resolution is not None:
+        nm = tuple(voxel_to_nm((z, y, x), scene.resolution, scene.offset_nm).tolist())
+        size = voxels * math.prod(scene.resolution) / 1e9
+    border = rows.at_border
+    if border is None:
+        at_border = bool(start.min() == 0 or np.any(stop == scene.prediction.shape))
+    else:
+        at_border = bool(border[i])
+    union, pre, post = (None if math.isnan(value) else value for value in rows.iou[i].tolist())
+    prediction = int(rows.prediction[i])
+    return Card(
+        volume=scene.name,
+        kind=str(rows.kind[i]),
+        truth=int(rows.truth[i]),
+        prediction=prediction,
+        voxel=(z, y, x),
+        nm=nm,
+        voxels=voxels,
+        size_um3=size,
+        iou=(union, pre, post),
+        confidence=scene.confidence.get(prediction),
+        at_border=at_border,
+    )
+
+
+def _chosen(kinds: Sequence[str], most: int) -> np.ndarray:
+    """Which cards get a picture: errors first, each group evenly if it is too large."""
+    good = np.isin(np.asarray(kinds, "U16"), ("true", "found", "ignored"))
+    errors, others = _evenly(np.flatnonzero(~good), most), np.flatnonzero(good)
+    return np.sort(np.concatenate([errors, _evenly(others, most - len(errors))]))
+
+
+def _evenly(rows: np.ndarray, most: int) -> np.ndarray:
+    if len(rows) <= most:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, most).astype(int)] if most > 0 else rows[:0]
+
+
+def _draw(scene: Scene, start: np.ndarray, stop: np.ndarray, rows: _Rows) -> list[Picture]:
+    assert scene.image is not None
+    views = _views(start, stop, scene.prediction.shape)
+    layers = []
+    for name, labels, sided, ids in (
+        ("truth", scene.truth, scene.truth_sided, rows.truth),
+        ("prediction", scene.prediction, scene.prediction_sided, rows.prediction),
+    ):
+        if labels is not None:
+            layers.append((name, labels, sided, ids))
+    return cut_out(scene.image, views, layers)
+
+
+def _views(start: np.ndarray, stop: np.ndarray, shape: Sequence[int]) -> list[View]:
+    """What to show of each synapse: a square of one size for all, at three of its sections."""
+    if not len(start):
+        return []
+    extent = (stop - start)[:, 1:].max(axis=1)
+    side = int(np.clip(1.5 * np.quantile(extent, 0.9), SMALLEST_VIEW, LARGEST_VIEW))
+    corner = (start + stop)[:, 1:] // 2 - side // 2
+    corner = np.maximum(np.minimum(corner, np.array(shape[1:]) - side), 0)
+    views = []
+    for first, end, (y, x) in zip(start[:, 0], stop[:, 0], corner.tolist(), strict=True):
+        low, last = int(first), int(end) - 1
+        sections = sorted({low + round((last - low) * part) for part in (0.2, 0.5, 0.8)})
+        views.append(View(tuple(sections), Box((low, y, x), (last + 1, y + side, x + side))))
+    return views
+
+
+def as_json(cards: Sequence[Card]) -> list[dict[str, Any]]:
+    """The cards in plain values; pictures by their number among those there are."""
+    listed, number = [], 0
+    for card in cards:
+        entry = {**vars(card), "picture": None}
+        for name in ("truth", "prediction"):
+            if entry[name] > LARGEST_EXACT:
+                entry[name] = str(entry[name])
+        if card.picture is not None:
+            entry["picture"], number = number, number + 1
+        listed.append(entry)
+    return listed

@@ -1,0 +1,304 @@
+"""The report of a test: one HTML file that needs nothing else, for the eye first."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from importlib import resources
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from connectomics import __version__
+from connectomics.evaluation import (
+    EvaluationReport,
+    PolarityScores,
+    PolaritySweep,
+    ThresholdSweep,
+    bootstrap_intervals,
+    scores_by_border,
+    scores_by_size,
+)
+from connectomics.evaluation.summary import LEGENDS
+from connectomics.files import atomic_path
+from connectomics.report import charts
+from connectomics.report.background import Background, Curve
+from connectomics.report.gallery import KINDS, Card, Scene, as_json, list_cards
+
+MATCHED = ("polarity", "detection", "iou_f1")
+"""Metrics that say of each synapse what became of it; the first there is makes the cards."""
+
+PARTS = {scores_by_size: "size in voxels", scores_by_border: "place in the volume"}
+
+
+def write_page(
+    path: str | Path,
+    scenes: Iterable[Scene],
+    report: EvaluationReport | None = None,
+    background: Background | None = None,
+) -> Path:
+    """Write `report.html`.
+
+    Args:
+        path: Where to write; a file that stands there is replaced.
+        scenes: The volumes, one at a time in memory.
+        report: Their scores; without them the page is one of what was found.
+        background: What else to say.
+
+    Returns:
+        The path written.
+
+    Raises:
+        DataError: The page cannot be written.
+    """
+    told = background or Background("synapses")
+    cards: list[Card] = []
+    volumes = []
+    for scene in scenes:
+        cards += list_cards(scene)
+        volumes.append(scene_facts(scene))
+    parts = {
+        "title": escape(told.title),
+        "lead": _lead(told, volumes),
+        "scores": _scores(report) if report else _found(cards, volumes),
+        "gallery_kinds": json.dumps(KINDS),
+        "background": "".join([_training(told), _changes(told), _provenance(told)]),
+        "style": _asset("page.css"),
+        "script": _asset("page.js"),
+        "cards": _embedded(as_json(cards)),
+        "pictures": _embedded([card.picture._asdict() for card in cards if card.picture]),
+        "count": f"{len(cards):,}",
+        "version": __version__,
+    }
+    text = Template(_asset("page.html")).substitute(parts)
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return Path(path)
+
+
+@dataclass(frozen=True)
+class VolumeFacts:
+    """What a page says of a volume as a whole."""
+
+    name: str
+    shape: tuple[int, ...]
+    resolution: tuple[float, float, float] | None
+    synthetic: bool
+
+    @property
+    def um3(self) -> float | None:
+        """Its volume in µm³."""
+        if self.resolution is None:
+            return None
+        return math.prod(self.shape) * math.prod(self.resolution) / 1e9
+
+
+def scene_facts(scene: Scene) -> VolumeFacts:
+    """What is left to say of a volume once its voxels are let go."""
+    return VolumeFacts(scene.name, scene.prediction.shape, scene.resolution, scene.synthetic)
+
+
+def _lead(told: Background, volumes: Sequence[VolumeFacts]) -> str:
+    facts = []
+    for volume in volumes:
+        z, y, x = volume.shape
+        text = f"{escape(volume.name)}: {z} &times; {y} &times; {x} voxels"
+        if volume.resolution is not None:
+            size = " &times; ".join(f"{size:g}" for size in volume.resolution)
+            text += f" of {size} nm (z, y, x)"
+        facts.append(text + (", <strong>synthetic EM, not real tissue</strong>" * volume.synthetic))
+    lines = [escape(told.description)] * bool(told.description) + facts
+    return "".join(f"<p>{line}</p>" for line in lines)
+
+
+def _scores(report: EvaluationReport) -> str:
+    parts = []
+    for metric, pooled in report.pooled.items():
+        shown = pooled if isinstance(pooled, ThresholdSweep) else None
+        parts.append(_sweep(metric, shown) if shown is not None else "")
+        legend = " ".join(LEGENDS.get(metric, "").split())
+        rows = [
+            {"volume": name, **row}
+            for name, score in _named(report, metric)
+            for row in score.rows()
+        ]
+        parts.append(f"<h3>{escape(metric)}</h3>{_table(rows)}<p class='legend'>{legend}</p>")
+    notes = "".join(f"<li>{escape(note)}</li>" for note in report.notes)
+    listed = f"<h3>Before you quote these numbers</h3><ul>{notes}</ul>" if notes else ""
+    return "".join(parts) + listed
+
+
+def _named(report: EvaluationReport, metric: str) -> list[tuple[str, Any]]:
+    named = [(v.name, v.scores[metric]) for v in report.volumes if metric in v.scores]
+    return [*named, ("pooled", report.pooled[metric])] if len(named) > 1 else named
+
+
+def headline_threshold(sweep: ThresholdSweep[Any]) -> float:
+    """The IoU threshold that the page speaks of: 0.5 if it was asked for.
+
+    >>> import numpy as np
+    >>> from connectomics.evaluation import detection_sweep
+    >>> labels = np.array([[[1, 0, 2]]])
+    >>> headline_threshold(detection_sweep(labels, labels, iou_thresholds=(0.3, 0.7)))
+    0.3
+    """
+    asked = [score.iou_threshold for score in sweep.scores]
+    return 0.5 if 0.5 in asked else asked[0]
+
+
+def _sweep(metric: str, sweep: ThresholdSweep[Any]) -> str:
+    score = sweep.at(headline_threshold(sweep))
+    sided = isinstance(score, PolarityScores)
+    counts = score.polarity if sided else score.detection
+    name = score.headings[score.headline]
+    value = getattr(score, score.headline)
+    low, high = bootstrap_intervals(score)[score.headline]
+    interval = "" if math.isnan(low) else f", 95 % interval {low:.2f} to {high:.2f}"
+    right = " with both sides in place" if sided else ""
+    true, predicted = counts.tp + counts.fn, counts.tp + counts.fp
+    sentence = (
+        f"<strong>{counts.tp} of {true} true synapses were found{right}</strong>, and of "
+        f"{predicted} predicted, {counts.tp} are right. One counts as found where it overlaps "
+        f"the truth by an IoU of at least {score.iou_threshold:g}"
+        f"{' on the pre and on the post side' if sided else ''}{interval}."
+    )
+    boxes = [(f"{name} at IoU {score.iou_threshold:g}", value)]
+    if sided:
+        boxes += [("F1_det, sides aside", score.f1_det), ("side accuracy", score.side_accuracy)]
+    boxes += [("precision", counts.precision), ("recall", counts.recall)]
+    shown = "".join(
+        f"<div class='number'><b>{_number(v)}</b><span>{escape(n)}</span></div>" for n, v in boxes
+    )
+    drawn = [
+        charts.shares_chart(shares(score.matches), sided=sided, label=label)
+        for shares, label in (
+            (scores_by_size, "size in voxels"),
+            (scores_by_border, "place in the volume"),
+        )
+        if len(score.matches)
+    ]
+    if isinstance(sweep, PolaritySweep) and sweep.curves:
+        drawn.insert(0, charts.precision_recall_chart(sweep.curves, score.iou_threshold))
+    figures = "".join(f"<figure>{chart}</figure>" for chart in drawn)
+    confusion = _confusion(score) if sided else ""
+    return (
+        f"<div class='numbers'>{shown}</div><p>{sentence}</p>{confusion}"
+        f"<div class='charts'>{figures}</div>"
+    )
+
+
+def _confusion(score: PolarityScores) -> str:
+    rows = [
+        ("sides as in the truth", score.correct),
+        ("sides the wrong way round", score.flipped),
+        ("one side not found", score.one_sided),
+        ("true, and no prediction matches", score.detection.fn),
+        ("predicted, and nothing true matches", score.detection.fp),
+    ]
+    cells = "".join(f"<tr><td>{name}</td><td>{count}</td></tr>" for name, count in rows)
+    return (
+        f"<table class='plain'><caption>What became of the synapses at IoU {score.iou_threshold:g}"
+        f"</caption><tbody>{cells}</tbody></table>"
+    )
+
+
+def _found(cards: Sequence[Card], volumes: Sequence[VolumeFacts]) -> str:
+    count = len(cards)
+    space = [volume.um3 for volume in volumes]
+    known = [one for one in space if one is not None]
+    boxes = [("synapses found", f"{count:,}")]
+    if volumes and len(known) == len(space) and sum(known):
+        boxes.append(("per µm³", f"{count / sum(known):.3g}"))
+    shown = "".join(f"<div class='number'><b>{v}</b><span>{n}</span></div>" for n, v in boxes)
+    drawn = []
+    sizes = [card.size_um3 for card in cards if card.size_um3]
+    if sizes:
+        drawn.append(charts.histogram_chart(sizes, label="size (µm³)", log=True))
+    sure = [card.confidence for card in cards if card.confidence is not None]
+    if sure:
+        drawn.append(charts.histogram_chart(sure, label="confidence"))
+    figures = "".join(f"<figure>{chart}</figure>" for chart in drawn)
+    per_volume = Counter(card.volume for card in cards)
+    rows = [{"volume": v.name, "synapses": per_volume[v.name]} for v in volumes]
+    note = "<p>There is no ground truth, so nothing here says how many of these are right.</p>"
+    return f"<div class='numbers'>{shown}</div>{note}<div class='charts'>{figures}</div>" + (
+        _table(rows) if len(rows) > 1 else ""
+    )
+
+
+def _training(told: Background) -> str:
+    if not told.training:
+        return ""
+    groups: dict[str, dict[str, Curve]] = {"loss": {}, "score": {}}
+    for name, curve in told.training.items():
+        groups["loss" if "loss" in name else "score"][name] = curve
+    figures = "".join(
+        f"<figure>{charts.training_chart(curves, label)}</figure>"
+        for label, curves in groups.items()
+        if curves
+    )
+    return f"<section id='training'><h2>Training</h2><div class='charts'>{figures}</div></section>"
+
+
+def _changes(told: Background) -> str:
+    if not told.tutorial:
+        return ""
+    title = f"<section id='changes'><h2>What differs from {escape(told.tutorial)}</h2>"
+    if not told.changes:
+        return f"{title}<p>Nothing.</p></section>"
+    rows = [{"setting": key, "there": old, "here": new} for key, old, new in told.changes]
+    return f"{title}{_table(rows)}</section>"
+
+
+def _provenance(told: Background) -> str:
+    if not told.provenance:
+        return ""
+    rows = "".join(
+        f"<tr><td>{escape(str(name))}</td><td><code>{escape(_plain(value))}</code></td></tr>"
+        for name, value in told.provenance.items()
+    )
+    return (
+        "<section id='provenance'><h2>Where this comes from</h2>"
+        f"<div class='scroll'><table class='plain'><tbody>{rows}</tbody></table></div></section>"
+    )
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {entry}" for name, entry in value.items())
+    return str(value)
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    head = "".join(f"<th>{escape(name)}</th>" for name in names)
+    body = "".join(
+        "<tr>"
+        + "".join(f"<td>{escape(_number(row.get(name, '')))}</td>" for name in names)
+        + "</tr>"
+        for row in rows
+    )
+    return (
+        f"<div class='scroll'><table><thead><tr>{head}</tr></thead>"
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def _number(value: Any) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return "-" if math.isnan(value) else f"{value:.3f}"
+
+
+def _embedded(value: Any) -> str:
+    """JSON that can stand inside a `<script>` element."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c")
+
+
+def _asset(name: str) -> str:
+    return (resources.files("connectomics.report") / "assets" / name).read_text(encoding="utf-8")

@@ -1,0 +1,59 @@
+"""What a report says of a run besides its scores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch.utils.tensorboard import SummaryWriter
+
+from connectomics.config import load_config
+from connectomics.report.background import background_of, changed_settings, training_curves
+from connectomics.runs import RunFolder
+
+TUTORIALS = Path(__file__).parents[2] / "tutorials"
+
+
+def test_curves_of_a_training(tmp_path):
+    assert training_curves(tmp_path / "nowhere") == {}
+    with SummaryWriter(str(tmp_path)) as writer:
+        for step in (10, 20):
+            writer.add_scalar("train_loss", 1 / step, step)
+            writer.add_scalar("lr", 0.1, step)
+        writer.add_scalar("val_dice", 0.5, 20)
+    curves = training_curves(tmp_path)
+    assert list(curves) == ["train_loss", "val_dice"]
+    assert curves["val_dice"] == ([20], [0.5])
+    assert curves["train_loss"][0] == [10, 20]
+
+
+def test_what_differs_from_the_tutorial(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "defaults: [demo, _self_]\nexperiment_name: mine\noptimization: {max_steps: 7}\n"
+        "decoding: {steps: [{name: polarity2instance}]}\n"
+    )
+    told = background_of(load_config(file, mode="test"), RunFolder(tmp_path))
+    assert told.title == "mine"
+    assert told.tutorial == "demo.yaml"
+    rows = {key: (old, new) for key, old, new in told.changes}
+    assert rows["optimization.max_steps"] == ("2000", "7")
+    assert "polarity2instance" in rows["decoding.steps"][1]
+    assert "experiment_name" not in rows
+    assert told.provenance == {}
+
+
+def test_nothing_differs_from_itself():
+    config = load_config(TUTORIALS / "demo.yaml", mode="test")
+    assert list(changed_settings(config, config)) == []
+
+
+def test_provenance_of_training_and_test(tmp_path):
+    run = RunFolder(tmp_path)
+    run.results.mkdir()
+    (tmp_path / "provenance.yaml").write_text("seed: 3\n")
+    (run.results / "provenance.yaml").write_text("command: main.py\n")
+    told = background_of(load_config(TUTORIALS / "demo.yaml", mode="test"), run)
+    assert told.provenance == {"training: seed": 3, "test: command": "main.py"}
+    (tmp_path / "provenance.yaml").write_text(": [")
+    told = background_of(load_config(TUTORIALS / "demo.yaml", mode="test"), run)
+    assert told.provenance == {"test: command": "main.py"}

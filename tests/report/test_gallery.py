@@ -1,0 +1,97 @@
+"""Cards of synapses: who is listed, as what, and where."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from connectomics.data.volumes import MemoryVolume
+from connectomics.evaluation import polarity_scores
+from connectomics.report.gallery import Scene, as_json, list_cards, list_objects
+
+
+def labels(*synapses: tuple[int, int, int]) -> np.ndarray:
+    """(4, 20, 40) labels; each synapse is (first label, column, rows): 3 voxels a side wide."""
+    made = np.zeros((4, 20, 40), np.uint16)
+    for first, column, rows in synapses:
+        made[1:3, 5 : 5 + rows, column : column + 3] = first
+        made[1:3, 5 : 5 + rows, column + 3 : column + 6] = first + 1 if first % 2 else first - 1
+    return made
+
+
+def scene(truth: np.ndarray, prediction: np.ndarray, **changed) -> Scene:
+    matches = polarity_scores(truth, prediction, truth_encoding="polarity").matches
+    return Scene("em", prediction, True, truth, True, matches, 0.5, **changed)
+
+
+def test_objects_of_both_kinds_of_labels():
+    found = list_objects(labels((1, 3, 4), (5, 20, 2)), sided=True)
+    assert found.ids.tolist() == [1, 3]
+    assert found.voxels.tolist() == [48, 24]
+    assert found.start.tolist() == [[1, 5, 3], [1, 5, 20]]
+    assert found.stop.tolist() == [[3, 9, 9], [3, 7, 26]]
+    assert list_objects(labels((1, 3, 4)), sided=False).ids.tolist() == [1, 2]
+    assert list_objects(np.zeros((1, 2, 2)), sided=True).ids.size == 0
+
+
+def test_each_synapse_once_with_what_became_of_it():
+    truth = labels((1, 2, 4), (3, 12, 4), (5, 24, 4))
+    prediction = labels((1, 2, 4), (4, 12, 4), (7, 33, 4))
+    cards = list_cards(
+        scene(truth, prediction, resolution=(30, 8, 8), offset_nm=(0, 80, 0), confidence={1: 0.75})
+    )
+    told = {(card.kind, card.truth, card.prediction) for card in cards}
+    assert told == {("true", 1, 1), ("flipped", 2, 2), ("missed", 3, 0), ("false", 0, 4)}
+    (right,) = [card for card in cards if card.kind == "true"]
+    assert right.voxel == (2, 7, 5)
+    assert right.nm == (60.0, 136.0, 40.0)
+    assert right.voxels == 48
+    assert right.size_um3 == pytest.approx(48 * 1920 / 1e9)
+    assert right.iou == (1, 1, 1)
+    assert right.confidence == 0.75
+    assert not right.at_border
+    (missed,) = [card for card in cards if card.kind == "missed"]
+    assert missed.iou == (None, None, None)
+    assert missed.confidence is None
+
+
+def test_a_side_that_overlaps_too_little_is_neither_right_nor_flipped():
+    truth, prediction = labels((1, 2, 8)), labels((1, 2, 8))
+    prediction[:, 7:, 2:5] = np.where(prediction[:, 7:, 2:5] == 1, 2, prediction[:, 7:, 2:5])
+    (card,) = list_cards(scene(truth, prediction))
+    assert card.kind == "loose"
+    assert card.iou[0] == 1
+    assert card.iou[1] == pytest.approx(0.25)
+
+
+def test_without_truth_everything_is_found_and_the_border_is_told():
+    prediction = labels((1, 2, 4), (3, 34, 4))
+    cards = list_cards(Scene("em", prediction, True, confidence={2: 0.5}))
+    assert [(card.kind, card.prediction, card.at_border) for card in cards] == [
+        ("found", 1, False),
+        ("found", 2, True),
+    ]
+    assert [card.confidence for card in cards] == [None, 0.5]
+    assert list_cards(Scene("em", np.zeros((2, 3, 4), np.uint8), True)) == []
+
+
+def test_errors_get_their_pictures_first():
+    truth = labels((1, 2, 4), (3, 12, 4), (5, 24, 4))
+    prediction = labels((1, 2, 4), (4, 12, 4), (5, 24, 4))
+    image = MemoryVolume("em", np.arange(4 * 20 * 40, dtype=np.uint16).reshape(4, 20, 40))
+    cards = list_cards(scene(truth, prediction, image=image), most_pictures=2)
+    assert [card.kind for card in cards if card.picture] == ["true", "flipped"]
+    (none,) = [card for card in cards if card.picture is None]
+    assert none.kind == "true"
+    listed = as_json(cards)
+    assert [entry["picture"] for entry in listed] == [
+        0 if card is cards[0] else None if card.picture is None else 1 for card in cards
+    ]
+
+
+def test_numbers_that_a_script_would_round_are_texts():
+    huge = np.zeros((1, 4, 4), np.uint64)
+    huge[0, 1, 1] = 2**60 + 1
+    (entry,) = as_json(list_cards(Scene("em", huge, False)))
+    assert entry["prediction"] == str(2**60 + 1)
+    assert entry["truth"] == 0

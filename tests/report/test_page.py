@@ -1,0 +1,161 @@
+"""The report page: what it says, and that it works in a browser."""
+
+from __future__ import annotations
+
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from connectomics.config.schema import ScoringSection
+from connectomics.data.volumes import MemoryVolume
+from connectomics.evaluation import LabelPair, evaluate_volumes
+from connectomics.report.gallery import Scene
+from connectomics.report.page import Background, write_page
+
+sys.path.insert(0, str(Path(__file__).parent))
+from browser import BROWSER, ask
+
+needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium on the PATH")
+
+SHAPE = (4, 60, 90)
+CONFIDENCE = {1: 0.9, 2: 0.4, 3: 0.6, 4: 0.2}
+
+
+def synapses(*firsts: int) -> np.ndarray:
+    """Synapses at fixed places; each label pair is (first, the other of its synapse)."""
+    made = np.zeros(SHAPE, np.uint16)
+    for i, first in enumerate(firsts):
+        if first:
+            other = first + 1 if first % 2 else first - 1
+            made[1:3, 10:30, 5 + 20 * i : 9 + 20 * i] = first
+            made[1:3, 10:30, 9 + 20 * i : 13 + 20 * i] = other
+    return made
+
+
+TRUTH, PREDICTION = synapses(1, 3, 5, 0), synapses(1, 4, 0, 7)
+EM = MemoryVolume("em", np.random.default_rng(0).integers(0, 255, SHAPE, dtype=np.uint8))
+
+
+def scored(name: str = "em") -> tuple[list[Scene], object]:
+    section = ScoringSection.model_validate({"metrics": [{"name": "polarity"}]})
+    pair = LabelPair(
+        name, TRUTH, PREDICTION, "polarity", (30, 8, 8), confidence=CONFIDENCE, notes=("a <note>",)
+    )
+    report = evaluate_volumes([pair], section)
+    matches = report.volumes[0].scores["polarity"].at(0.5).matches
+    scene = Scene(
+        name, PREDICTION, True, TRUTH, True, matches, 0.5, EM, (30, 8, 8), confidence=CONFIDENCE
+    )
+    return [scene], report
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Path:
+    told = Background(
+        "my experiment",
+        training={"train_loss": ([0, 10], [1.0, 0.5]), "val_dice": ([10], [0.3])},
+        changes=[("optimization.max_steps", "2000", "400")],
+        tutorial="demo.yaml",
+        provenance={"seed": 0, "packages": {"torch": "2"}},
+    )
+    return write_page(tmp_path / "report.html", *scored(), told)
+
+
+class Balanced(HTMLParser):
+    """Finds elements that are not closed, and addresses that lead out of the page."""
+
+    EMPTY = ("meta", "input", "img", "br", "path", "use", "rect")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.addresses: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.addresses += [v for n, v in attrs if n in ("src", "href") and not v.startswith("#")]
+        if tag not in self.EMPTY:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in self.EMPTY:
+            assert self.open.pop() == tag
+
+
+def test_it_says_what_was_found_and_needs_nothing_else(page):
+    text = page.read_text(encoding="utf-8")
+    reader = Balanced()
+    reader.feed(text)
+    assert reader.open == []
+    assert [one for one in reader.addresses if not one.startswith("data:")] == []
+    assert "1 of 3 true synapses were found with both sides in place" in text
+    assert "of 3 predicted, 1 are right" in text
+    assert "4 &times; 60 &times; 90" in text
+    assert "em: a &lt;note&gt;" in text
+    assert "What differs from demo.yaml" in text
+    assert "torch 2" in text
+    assert "currentColor" in text
+
+
+def test_without_truth_it_is_a_page_of_what_was_found(tmp_path):
+    scene = Scene("em", PREDICTION, True, image=EM, resolution=(30, 8, 8), confidence=CONFIDENCE)
+    text = write_page(tmp_path / "report.html", [scene]).read_text(encoding="utf-8")
+    assert "There is no ground truth" in text
+    assert "synapses found" in text
+    assert "per µm³" in text
+    assert "F1" not in text.partition("<script")[0].partition("</style>")[2]
+
+
+def test_a_name_cannot_break_out_of_the_page(tmp_path):
+    scenes, report = scored("</script><b>")
+    text = write_page(tmp_path / "report.html", scenes, report).read_text(encoding="utf-8")
+    reader = Balanced()
+    reader.feed(text)
+    assert reader.open == []
+    assert "</script><b>" not in text
+
+
+def test_empty_volumes(tmp_path):
+    nothing = Scene("em", np.zeros(SHAPE, np.uint8), True, image=EM)
+    text = write_page(tmp_path / "report.html", [nothing]).read_text(encoding="utf-8")
+    assert "0 synapses." in text
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [390, 1280])
+def test_filters_in_a_browser(page, tmp_path, width):
+    script = """
+        const count = () => document.querySelectorAll(".card").length;
+        const press = (query) => document.querySelector(query).click();
+        const first = () => document.querySelector(".card h4").textContent;
+        const all = count(), worst = first();
+        press('[data-kind="missed"]');
+        const missed = count();
+        press('[data-kind="missed"]');
+        const order = document.getElementById("order");
+        order.value = "confidence-down";
+        order.dispatchEvent(new Event("change"));
+        const surest = document.querySelector(".card dd").textContent;
+        document.querySelector('[data-layer="truth"]').click();
+        const hidden = document.querySelectorAll(".strip.hide-0").length;
+        press(".card .strip");
+        await new Promise((done) => setTimeout(done, 500));
+        const broken = [...document.images].filter((image) => !image.naturalWidth).length;
+        const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+        const large = document.querySelectorAll(".card.large").length;
+        return {all, worst, missed, surest, hidden, large, wide, broken};
+    """
+    answer, faults = ask(page, script, width=width, tmp_path=tmp_path)
+    assert faults == []
+    assert answer == {
+        "all": 4,
+        "worst": "sides the wrong way round",
+        "missed": 1,
+        "surest": "true 1, predicted 1",
+        "hidden": 4,
+        "large": 1,
+        "wide": 0,
+        "broken": 0,
+    }
