@@ -47,7 +47,7 @@ def precision_recall_chart(curves: Sequence[PrecisionRecallCurve], chosen: float
                 ring = {"facecolors": "none", "edgecolors": INK, "linewidths": 1.4}
                 axes.scatter(recall[-1:], precision[-1:], s=70, zorder=5, clip_on=False, **ring)
 
-    return svg(draw, (4.4, 4.6 + 0.17 * len(curves)), "Precision over recall")
+    return svg(draw, (5.0, 4.7 + 0.17 * len(curves)), "Precision over recall")
 
 
 def shares_chart(shares: Sequence[Share], *, sided: bool, label: str) -> str:

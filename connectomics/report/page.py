@@ -28,9 +28,7 @@ from connectomics.files import atomic_path
 from connectomics.report import charts
 from connectomics.report.background import Background, Curve
 from connectomics.report.gallery import KINDS, Card, Scene, as_json, list_cards
-
-MATCHED = ("polarity", "detection", "iou_f1")
-"""Metrics that say of each synapse what became of it; the first there is makes the cards."""
+from connectomics.report.scenes import headline_threshold
 
 PARTS = {scores_by_size: "size in voxels", scores_by_border: "place in the volume"}
 
@@ -135,19 +133,6 @@ def _scores(report: EvaluationReport) -> str:
 def _named(report: EvaluationReport, metric: str) -> list[tuple[str, Any]]:
     named = [(v.name, v.scores[metric]) for v in report.volumes if metric in v.scores]
     return [*named, ("pooled", report.pooled[metric])] if len(named) > 1 else named
-
-
-def headline_threshold(sweep: ThresholdSweep[Any]) -> float:
-    """The IoU threshold that the page speaks of: 0.5 if it was asked for.
-
-    >>> import numpy as np
-    >>> from connectomics.evaluation import detection_sweep
-    >>> labels = np.array([[[1, 0, 2]]])
-    >>> headline_threshold(detection_sweep(labels, labels, iou_thresholds=(0.3, 0.7)))
-    0.3
-    """
-    asked = [score.iou_threshold for score in sweep.scores]
-    return 0.5 if 0.5 in asked else asked[0]
 
 
 def _sweep(metric: str, sweep: ThresholdSweep[Any]) -> str:

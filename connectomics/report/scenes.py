@@ -1,0 +1,84 @@
+"""From scored label volumes to the scenes of a report."""
+
+from __future__ import annotations
+
+from connectomics.data.volumes import LabelledVolume
+from connectomics.evaluation import LabelPair, ThresholdSweep, VolumeScores, interpret
+from connectomics.evaluation.encoding import SIDED, Encoding
+from connectomics.report.gallery import Scene
+
+MATCHED = ("polarity", "detection", "iou_f1")
+"""Metrics that say of each synapse what became of it; the first there is makes the cards."""
+
+
+def headline_threshold(sweep: ThresholdSweep) -> float:
+    """The IoU threshold that a report speaks of: 0.5 if it was asked for.
+
+    >>> import numpy as np
+    >>> from connectomics.evaluation import detection_sweep
+    >>> labels = np.array([[[1, 0, 2]]])
+    >>> headline_threshold(detection_sweep(labels, labels, iou_thresholds=(0.3, 0.7)))
+    0.3
+    """
+    asked = [score.iou_threshold for score in sweep.scores]
+    return 0.5 if 0.5 in asked else asked[0]
+
+
+def scored_scene(
+    volume: LabelledVolume,
+    pair: LabelPair,
+    scores: VolumeScores,
+    *,
+    truth_encoding: Encoding = "auto",
+    dilate_sz: int | None = None,
+) -> Scene:
+    """A volume with what became of each of its synapses.
+
+    Args:
+        volume: With its image.
+        pair: Truth and prediction, as they were scored.
+        scores: Of this pair. Without a metric of `MATCHED`, the scene is one of what was found.
+        truth_encoding: As it was scored.
+        dilate_sz: As it was scored.
+    """
+    sweep = next((scores.scores[name] for name in MATCHED if name in scores.scores), None)
+    if not isinstance(sweep, ThresholdSweep):
+        return found_scene(volume, pair)
+    polarity = "polarity" in scores.scores
+    encodings = (truth_encoding, pair.prediction_encoding)
+    # Each volume is taken to have sides where the other is known to have them, as in the scores.
+    sided = [polarity or other in SIDED for other in reversed(encodings)]
+    options = {"mask": pair.mask, "dilate_sz": dilate_sz}
+    true = interpret("truth", pair.truth, encodings[0], sided=sided[0], **options)
+    found = interpret("prediction", pair.prediction, encodings[1], sided=sided[1], **options)
+    threshold = headline_threshold(sweep)
+    return Scene(
+        name=pair.name,
+        prediction=found.labels,
+        prediction_sided=found.encoding in SIDED,
+        truth=true.labels,
+        truth_sided=true.encoding in SIDED,
+        matches=sweep.at(threshold).matches,
+        iou_threshold=threshold,
+        image=volume.image,
+        resolution=pair.resolution,
+        offset_nm=volume.offset_nm,
+        confidence=pair.confidence or {},
+        synthetic=volume.synthetic,
+    )
+
+
+def found_scene(volume: LabelledVolume, pair: LabelPair) -> Scene:
+    """A volume with what was found in it, of which nobody knows whether it is right."""
+    encoding = pair.prediction_encoding
+    found = interpret("prediction", pair.prediction, encoding, sided=encoding in SIDED)
+    return Scene(
+        name=pair.name,
+        prediction=found.labels,
+        prediction_sided=found.encoding in SIDED,
+        image=volume.image,
+        resolution=pair.resolution,
+        offset_nm=volume.offset_nm,
+        confidence=pair.confidence or {},
+        synthetic=volume.synthetic,
+    )
