@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from connectomics.config import Config
 from connectomics.config.schema import ScoringSection
@@ -17,14 +17,17 @@ from connectomics.data.origin import Origin, origin_of, reading_result
 from connectomics.data.processing import clean_label
 from connectomics.data.volumes import LabelledVolume
 from connectomics.decoding import read_table
-from connectomics.evaluation import LabelPair
+from connectomics.evaluation import EvaluationReport, LabelPair
 from connectomics.evaluation.encoding import SIDED
 from connectomics.geometry import Box
 from connectomics.labelling import require_labels
 from connectomics.predicting import configured_parts
 from connectomics.results import VolumeResults, ask, existing_results, require_made_with
 from connectomics.runs import Provenance, RunFolder
-from connectomics.scoring import read_pair, stored_as
+from connectomics.scoring import confidences, read_pair, stored_as
+
+if TYPE_CHECKING:
+    from connectomics.report.gallery import Scene
 
 
 class Labelled(NamedTuple):
@@ -95,6 +98,32 @@ def label_pairs(
         guess = (stored.note("prediction", labels),) if stored.guessed else ()
         said = filter(None, (note, *notes, *guess, *pair.notes))
         yield pair._replace(notes=tuple(said))
+
+
+def scored_scenes(
+    volumes: list[Labelled], report: EvaluationReport, section: ScoringSection
+) -> Iterator[Scene]:
+    """Show what became of each synapse, one volume at a time in memory."""
+    from connectomics.report import scored_scene
+
+    dilate_sz = {metric.name: metric.kwargs.get("dilate_sz") for metric in section.metrics}
+    pairs = label_pairs(volumes, [], section)
+    for one, pair, scores in zip(volumes, pairs, report.volumes, strict=True):
+        image = one.volume.image
+        yield scored_scene(one.volume, pair, scores, image=image, dilate_sz=dilate_sz)
+
+
+def found_scenes(volumes: list[Labelled]) -> Iterator[Scene]:
+    """Show what was found where there is no truth, one volume at a time in memory."""
+    from connectomics.report import Found, found_scene
+
+    for volume, results, _ in volumes:
+        with reading_result(results.labels, "decode"), open_volume(results.labels) as labels:
+            encoding = stored_as(labels).encoding
+            found = Found(clean_label(labels.read()).label, encoding)
+            if results.table.is_file():
+                found = found._replace(confidence=confidences(read_table(results.table)))
+        yield found_scene(volume, found, image=volume.image)
 
 
 def draw(one: Labelled, path: Path) -> None:

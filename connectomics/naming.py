@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 LONGEST = 80
 RESERVED = (
     *("earlier", "decoding", "config.yaml", "provenance.yaml"),
-    *("scores.txt", "scores.json", "matches.csv"),
+    *("scores.txt", "scores.json", "matches.csv", "report.html"),
     *("precision_recall.csv", "precision_recall.png"),
     *("study.journal", "trials.csv", "search.png"),
 )

@@ -47,6 +47,7 @@ FILES_REMEDY = """\
     python scripts/main.py --mode evaluate truth=FILE prediction=FILE"""
 SCORES = ("scores.txt", "scores.json", "matches.csv")
 CURVES = ("precision_recall.csv", "precision_recall.png")
+PAGE = "report.html"
 
 
 @dataclass(frozen=True)

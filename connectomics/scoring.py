@@ -141,7 +141,7 @@ def write_scores(
     folder: Path,
     *,
     synthetic: bool = False,
-    pictures: Mapping[Path, Callable[[Path], None]] | None = None,
+    pictures: Mapping[Path, Callable[[Path], object]] | None = None,
     about: Mapping[Path, str] | None = None,
 ) -> list[Path]:
     """Write a report, and a picture of precision and recall where there is confidence.

@@ -30,8 +30,10 @@ from connectomics.errors import ConfigError, DataError, Fault
 from connectomics.evaluating import (
     Labelled,
     draw,
+    found_scenes,
     label_pairs,
     other_settings,
+    scored_scenes,
     with_labels,
 )
 from connectomics.evaluation.build import check_evaluation, evaluate_volumes
@@ -45,6 +47,7 @@ from connectomics.labelling import (
 from connectomics.predicting import load_predictor
 from connectomics.process.signals import Stopped
 from connectomics.results import (
+    PAGE,
     ask,
     asked_of,
     existing_results,
@@ -56,6 +59,7 @@ from connectomics.results import (
 )
 from connectomics.runs import (
     Provenance,
+    RunFolder,
     new_run,
     provenance_of,
     run_of_checkpoint,
@@ -177,6 +181,8 @@ def decode(resolved: Resolved, checkpoint: Path | None) -> None:
 
 def evaluate(resolved: Resolved, checkpoint: Path | None) -> None:
     """Score the labels of a run against the ground truth, and draw both."""
+    from connectomics.report import background_of, write_page
+
     config = resolved.config
     _require(check_data(config.data, "evaluate"))
     if resolved.mode == "evaluate":
@@ -190,7 +196,14 @@ def evaluate(resolved: Resolved, checkpoint: Path | None) -> None:
     report = evaluate_volumes(label_pairs(volumes, seen, config.evaluation), config.evaluation)
     about = {run.results / name: text for name, text in provenance.texts().items()}
     synthetic = any(one.volume.synthetic for one in volumes)
+    pictures: dict[Path, Callable[[Path], object]]
     pictures = {one.results.picture: partial(draw, one) for one in volumes}
+    pictures[run.results / PAGE] = partial(
+        write_page,
+        scenes=scored_scenes(volumes, report, config.evaluation),
+        report=report,
+        background=background_of(resolved, run),
+    )
     written = write_scores(report, run.results, synthetic=synthetic, pictures=pictures, about=about)
     print(f"\n{report.table()}")
     print("evaluate: " + "\n          ".join(map(str, written)))
@@ -214,11 +227,7 @@ def test(resolved: Resolved, checkpoint: Path | None) -> None:
     if scored:
         evaluate(resolved, checkpoint)
         return
-    run = run_of(checkpoint, config.save_path)
-    for volume, results in results_of_volumes(run.results, volumes):
-        with replacing(results.picture) as (new,):
-            draw(Labelled(volume, results), new)
-        print(f"picture: {results.picture}")
+    _show(resolved, run_of(checkpoint, config.save_path), volumes)
 
 
 def tune(resolved: Resolved, checkpoint: Path | None) -> None:
@@ -285,6 +294,20 @@ def _require_config(resolved: Resolved, faults: list[Fault]) -> None:
     """Refuse faults at keys of the config, each at the file that says so."""
     if faults:
         raise ConfigError.of(replace(fault, where=resolved.place(fault.where)) for fault in faults)
+
+
+def _show(resolved: Resolved, run: RunFolder, volumes: list[LabelledVolume]) -> None:
+    """Draw what was found, where it is not scored."""
+    from connectomics.report import background_of, write_page
+
+    found = [Labelled(*pair) for pair in results_of_volumes(run.results, volumes)]
+    page = run.results / PAGE
+    pictures = [one.results.picture for one in found]
+    with replacing(page, *pictures) as (new, *drawn):
+        write_page(new, found_scenes(found), background=background_of(resolved, run))
+        for one, picture in zip(found, drawn, strict=True):
+            draw(one, picture)
+    print("test: " + "\n      ".join(map(str, (page, *pictures))))
 
 
 def _provenance(resolved: Resolved, checkpoint: Path | None) -> Provenance:

@@ -31,7 +31,9 @@ from connectomics.errors import ConfigError, DataError, Fault, naming
 from connectomics.evaluation import (
     SITE_METRICS,
     Encoding,
+    EvaluationReport,
     Interpretation,
+    LabelPair,
     check_evaluation,
     default_metrics,
     evaluate_volumes,
@@ -39,13 +41,13 @@ from connectomics.evaluation import (
 )
 from connectomics.evaluation.encoding import SIDED
 from connectomics.labelling import read_neurons, write_decoded
-from connectomics.results import VolumeResults
+from connectomics.results import PAGE, VolumeResults
 from connectomics.scoring import confidences, read_pair, stored_as, write_scores
 
 
 def evaluate(section: EvaluateFiles) -> None:
     """Score one label volume against another, print the scores, and keep them if asked to."""
-    volumes = _open(section, ("truth", "prediction", "mask", "neurons"))
+    volumes = _open(section, ("truth", "prediction", "image", "mask", "neurons"))
     truth, prediction = volumes["truth"], volumes["prediction"]
     true = stored_as(truth, section.truth_encoding)
     found = stored_as(prediction, section.prediction_encoding)
@@ -74,7 +76,7 @@ def evaluate(section: EvaluateFiles) -> None:
         *_why_no_polarity(section, true.encoding, found.encoding),
     )
     report = evaluate_volumes([pair._replace(notes=notes)], section)
-    files = ("truth", "prediction", "mask", "table", "neurons", "annotations")
+    files = ("truth", "prediction", "image", "mask", "table", "neurons", "annotations")
     named = {name: getattr(section, name) for name in files if getattr(section, name)}
     read = {"resolution": volume.resolution, "prediction_encoding": found.encoding}
     report = replace(report, settings={**named, **report.settings, **read})
@@ -82,8 +84,33 @@ def evaluate(section: EvaluateFiles) -> None:
     if section.output is None:
         print("evaluate: nothing is written; output=FOLDER keeps the scores")
         return
-    written = write_scores(report, Path(section.output), synthetic=volume.synthetic)
+    shown = Shown(volume, volumes.get("image"))
+    written = write_scores(
+        report,
+        Path(section.output),
+        synthetic=volume.synthetic,
+        pictures={Path(section.output) / PAGE: partial(_write_page, section, shown, pair, report)},
+    )
     print("evaluate: " + "\n          ".join(map(str, written)))
+
+
+class Shown(NamedTuple):
+    """A volume and its EM, where that is given."""
+
+    volume: LabelledVolume
+    image: LazyVolume | None
+
+
+def _write_page(
+    section: EvaluateFiles, shown: Shown, pair: LabelPair, report: EvaluationReport, path: Path
+) -> None:
+    from connectomics.report import Background, scored_scene, write_page
+
+    dilate_sz = {metric.name: metric.kwargs.get("dilate_sz") for metric in section.metrics}
+    (scores,) = report.volumes
+    scene = scored_scene(shown.volume, pair, scores, image=shown.image, dilate_sz=dilate_sz)
+    title = f"{section.prediction} against {section.truth}"
+    write_page(path, [scene], report, Background(title))
 
 
 def decode(section: DecodeFiles) -> None:
@@ -248,7 +275,7 @@ def _synapses(volume: LazyVolume, given: Encoding) -> Interpretation:
 def _open(section: Any, names: Sequence[str]) -> dict[str, LazyVolume]:
     """Open the volumes that are given; every fault of every file at once."""
     files = {name: getattr(section, name) for name in names if getattr(section, name)}
-    integers = [name for name in files if name != "mask"]
+    integers = [name for name in files if name not in ("mask", "image")]
     volumes, faults = open_on_one_grid(files, resolution=section.resolution, integers=integers)
     if isinstance(section, EvaluateFiles):
         faults += annotation_faults(section.annotations) if section.annotations else []

@@ -90,7 +90,7 @@ def test_the_tutorial_trains_and_tests(em_r50, variant):
     assert (results / "comparison.png").stat().st_size > 10_000
     scores = json.loads((folder / "results" / "scores.json").read_text())
     assert set(scores["pooled"]) == {"polarity"}
-    for name in ("scores.txt", "matches.csv", "config.yaml", "provenance.yaml"):
+    for name in ("scores.txt", "matches.csv", "report.html", "config.yaml", "provenance.yaml"):
         assert (folder / "results" / name).is_file()
 
     # Decoding again with another threshold uses the probabilities and keeps the older labels.

@@ -87,7 +87,7 @@ def test_the_scores_are_kept_where_asked_and_earlier_ones_too(run):
     pair = ("truth=truth.h5", "prediction=pred.h5", "output=deep/scores")
     out = run("evaluate", *pair, "table=table.csv", "iou_thresholds=[0.5]")
     every = {"scores.txt", "scores.json", "matches.csv", "precision_recall.csv"}
-    every.add("precision_recall.png")
+    every |= {"precision_recall.png", "report.html"}
     assert files("deep/scores") == every
     assert "deep/scores/precision_recall.png" in out
     assert Path("deep/scores/scores.txt").read_text() in out
@@ -111,7 +111,9 @@ def test_the_scores_are_kept_where_asked_and_earlier_ones_too(run):
 
     out = run("evaluate", *pair)
     assert "precision_recall.png) is kept in deep/scores/earlier" in out
-    assert files("deep/scores") == {"scores.txt", "scores.json", "matches.csv"}
+    assert files("deep/scores") == {"scores.txt", "scores.json", "matches.csv", "report.html"}
+    page = Path("deep/scores/report.html").read_text(encoding="utf-8")
+    assert "pred.h5 against truth.h5" in page
     assert {path.name for path in Path("deep/scores/earlier").rglob("*.*")} == every
 
 

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from connectomics.report.background import Background, background_of
 from connectomics.report.curves import precision_recall_figure
 from connectomics.report.figures import busiest_section, comparison_figure, side_overlay
+from connectomics.report.page import write_page
+from connectomics.report.scenes import Found, found_scene, scored_scene
 from connectomics.report.search import search_figure
 
 __all__ = [
+    "Background",
+    "Found",
+    "background_of",
     "busiest_section",
     "comparison_figure",
+    "found_scene",
     "precision_recall_figure",
+    "scored_scene",
     "search_figure",
     "side_overlay",
+    "write_page",
 ]

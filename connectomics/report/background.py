@@ -125,13 +125,9 @@ def _tutorial(resolved: Resolved) -> Path | None:
 
 
 def _provenance(run: RunFolder) -> dict[str, Any]:
-    """What the run says of its training and of the test."""
-    told = {}
-    for name, folder in (("training", run.path), ("test", run.results)):
-        try:
-            read = yaml.safe_load((folder / "provenance.yaml").read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError):
-            continue
-        if isinstance(read, dict):
-            told |= {f"{name}: {key}": value for key, value in read.items()}
-    return told
+    """What the run says of its training; of the test, its own file beside the page speaks."""
+    try:
+        read = yaml.safe_load((run.path / "provenance.yaml").read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return {}
+    return read if isinstance(read, dict) else {}

@@ -59,12 +59,21 @@ def write_page(
     for scene in scenes:
         cards += list_cards(scene)
         volumes.append(scene_facts(scene))
+    sections = {
+        "Training curves": _training(told),
+        "Settings": _changes(told),
+        "Provenance": _provenance(told),
+    }
+    names = {"Result": "scores", "Synapse by synapse": "gallery"} | {
+        name: text.partition("id='")[2].partition("'")[0] for name, text in sections.items() if text
+    }
     parts = {
         "title": escape(told.title),
+        "links": " ".join(f"<a href='#{place}'>{name}</a>" for name, place in names.items()),
         "lead": _lead(told, volumes),
         "scores": _scores(report) if report else _found(cards, volumes),
         "gallery_kinds": json.dumps(KINDS),
-        "background": "".join([_training(told), _changes(told), _provenance(told)]),
+        "background": "".join(sections.values()),
         "style": _asset("page.css"),
         "script": _asset("page.js"),
         "cards": _embedded(as_json(cards)),
@@ -247,7 +256,9 @@ def _provenance(told: Background) -> str:
         for name, value in told.provenance.items()
     )
     return (
-        "<section id='provenance'><h2>Where this comes from</h2>"
+        "<section id='provenance'><h2>The training</h2>"
+        "<p>How the results themselves were made stands in provenance.yaml and config.yaml beside "
+        "this page.</p>"
         f"<div class='scroll'><table class='plain'><tbody>{rows}</tbody></table></div></section>"
     )
 

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from connectomics.data.volumes import LabelledVolume
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from connectomics.data.volumes import LabelledVolume, Volume
 from connectomics.evaluation import LabelPair, ThresholdSweep, VolumeScores, interpret
 from connectomics.evaluation.encoding import SIDED, Encoding
 from connectomics.report.gallery import Scene
 
 MATCHED = ("polarity", "detection", "iou_f1")
 """Metrics that say of each synapse what became of it; the first there is makes the cards."""
+
+
+class Found(NamedTuple):
+    """Labels without a truth: see `LabelPair`."""
+
+    prediction: np.ndarray
+    prediction_encoding: Encoding = "auto"
+    confidence: Mapping[int, float] | None = None
 
 
 def headline_threshold(sweep: ThresholdSweep) -> float:
@@ -29,26 +42,27 @@ def scored_scene(
     pair: LabelPair,
     scores: VolumeScores,
     *,
-    truth_encoding: Encoding = "auto",
-    dilate_sz: int | None = None,
+    image: Volume | None,
+    dilate_sz: Mapping[str, int | None] | None = None,
 ) -> Scene:
     """A volume with what became of each of its synapses.
 
     Args:
-        volume: With its image.
-        pair: Truth and prediction, as they were scored.
+        volume: What was scored.
+        pair: Its truth and prediction, as they were scored.
         scores: Of this pair. Without a metric of `MATCHED`, the scene is one of what was found.
-        truth_encoding: As it was scored.
-        dilate_sz: As it was scored.
+        image: The EM to show, if there is any.
+        dilate_sz: As it was scored, by metric.
     """
-    sweep = next((scores.scores[name] for name in MATCHED if name in scores.scores), None)
+    name = next((name for name in MATCHED if name in scores.scores), "")
+    sweep = scores.scores.get(name)
     if not isinstance(sweep, ThresholdSweep):
-        return found_scene(volume, pair)
-    polarity = "polarity" in scores.scores
-    encodings = (truth_encoding, pair.prediction_encoding)
+        return found_scene(volume, pair, image=image)
+    polarity = name == "polarity"
+    encodings = (pair.truth_encoding, pair.prediction_encoding)
     # Each volume is taken to have sides where the other is known to have them, as in the scores.
     sided = [polarity or other in SIDED for other in reversed(encodings)]
-    options = {"mask": pair.mask, "dilate_sz": dilate_sz}
+    options = {"mask": pair.mask, "dilate_sz": (dilate_sz or {}).get(name)}
     true = interpret("truth", pair.truth, encodings[0], sided=sided[0], **options)
     found = interpret("prediction", pair.prediction, encodings[1], sided=sided[1], **options)
     threshold = headline_threshold(sweep)
@@ -60,24 +74,24 @@ def scored_scene(
         truth_sided=true.encoding in SIDED,
         matches=sweep.at(threshold).matches,
         iou_threshold=threshold,
-        image=volume.image,
-        resolution=pair.resolution,
+        image=image,
+        resolution=volume.resolution,
         offset_nm=volume.offset_nm,
         confidence=pair.confidence or {},
         synthetic=volume.synthetic,
     )
 
 
-def found_scene(volume: LabelledVolume, pair: LabelPair) -> Scene:
+def found_scene(volume: LabelledVolume, pair: Found | LabelPair, *, image: Volume | None) -> Scene:
     """A volume with what was found in it, of which nobody knows whether it is right."""
     encoding = pair.prediction_encoding
     found = interpret("prediction", pair.prediction, encoding, sided=encoding in SIDED)
     return Scene(
-        name=pair.name,
+        name=volume.name,
         prediction=found.labels,
         prediction_sided=found.encoding in SIDED,
-        image=volume.image,
-        resolution=pair.resolution,
+        image=image,
+        resolution=volume.resolution,
         offset_nm=volume.offset_nm,
         confidence=pair.confidence or {},
         synthetic=volume.synthetic,

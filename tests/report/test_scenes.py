@@ -38,9 +38,9 @@ def test_cards_are_of_the_objects_that_were_scored(truth, encoding, prediction, 
     section = ScoringSection.model_validate(
         {"metrics": [{"name": metric}], "truth_encoding": encoding}
     )
-    pair = LabelPair("em", truth, prediction, stored)
+    pair = LabelPair("em", truth, prediction, stored, truth_encoding=encoding)
     (scores,) = evaluate_volumes([pair], section).volumes
-    scene = scored_scene(VOLUME, pair, scores, truth_encoding=encoding)
+    scene = scored_scene(VOLUME, pair, scores, image=None)
     cards = list_cards(scene)
     assert [card.kind for card in cards] == ["true", "true"]
     assert [card.voxel[2] for card in cards] == [3, 21]
@@ -51,6 +51,6 @@ def test_without_such_a_metric_it_shows_what_was_found():
     section = ScoringSection.model_validate({"metrics": [{"name": "jaccard"}]})
     pair = LabelPair("em", TWO, TWO, "polarity", confidence={1: 0.5, 2: 0.25})
     (scores,) = evaluate_volumes([pair], section).volumes
-    cards = list_cards(scored_scene(VOLUME, pair, scores))
+    cards = list_cards(scored_scene(VOLUME, pair, scores, image=None))
     assert [(card.kind, card.confidence) for card in cards] == [("found", 0.5), ("found", 0.25)]
-    assert len(list_cards(found_scene(VOLUME, pair))) == 2
+    assert len(list_cards(found_scene(VOLUME, pair, image=None))) == 2

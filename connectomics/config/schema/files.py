@@ -11,12 +11,13 @@ class EvaluateFiles(ScoringSection):
 
     `table` is the synapse table of the prediction, for confidences. `neurons` and `annotations`
     (of the truth, in the CREMI format) are for the metrics `cremi_partners` and `points`.
-    `resolution` is nm per voxel (z, y, x), where the files do not say. Without `output` the
-    scores are printed and not kept.
+    `image` is the EM, which the report shows. `resolution` is nm per voxel (z, y, x), where the
+    files do not say. Without `output` the scores are printed and not kept.
     """
 
     truth: File | None = None
     prediction: File | None = None
+    image: File | None = None
     mask: File | None = None
     table: File | None = None
     neurons: File | None = None
