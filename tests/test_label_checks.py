@@ -44,7 +44,7 @@ def boxes(*ids: int, background: int = 0, dtype: str = "uint16") -> np.ndarray:
 def apart(*ids: int) -> np.ndarray:
     """Boxes in the corners of the volume, far from one another."""
     label = np.zeros(SHAPE, np.uint16)
-    corners = [(z, y, x) for y in (0, 40) for x in (0, 40) for z in (0, 8)]
+    corners = [(z, y, x) for z in (0, 8) for y in (0, 40) for x in (0, 40)]
     for number, (z, y, x) in zip(ids, corners, strict=False):
         label[z : z + 4, y : y + 8, x : x + 8] = number
     return label
