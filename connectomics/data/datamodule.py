@@ -250,7 +250,7 @@ class PatchDataModule(pl.LightningDataModule):
         return sampler
 
     def _threshold(self, synapses: SynapseTable | None) -> int:
-        if self.size_thres != "auto":
+        if isinstance(self.size_thres, int):
             return self.size_thres
         return synapses.small if synapses else 0
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -137,9 +137,9 @@ class RSUNet(nn.Module):
 
     def heads(self) -> dict[str, PlainHead | SubvoxelHead]:
         """The layers that make logits, finest first, by the name they have in `state_dict`."""
-        layers = {"head.1": self.head[1]}
-        layers |= {f"coarse_heads.{k}.1": head[1] for k, head in enumerate(self.coarse_heads)}
-        return layers
+        found = {"head": self.head}
+        found |= {f"coarse_heads.{k}": head for k, head in enumerate(self.coarse_heads)}
+        return {f"{name}.1": cast("nn.Sequential", head)[1] for name, head in found.items()}
 
     def _encode(self, x: Tensor) -> list[Tensor]:
         """Features of every level, finest first: (B, filters[k], Z/scales[k], ...)."""

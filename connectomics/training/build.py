@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -31,6 +31,8 @@ from connectomics.training.scores import ScoredChannels
 from connectomics.training.sides import WatchSides
 from connectomics.training.stopping import StopOnSignal
 from connectomics.training.tensorboard import RunLogger
+
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
 
 def choose_devices(system: SystemSection, precision: str = "32-true") -> tuple[str, int]:
@@ -59,7 +61,7 @@ def choose_devices(system: SystemSection, precision: str = "32-true") -> tuple[s
     return ("gpu", wanted) if wanted else ("cpu", system.num_cpu_processes)
 
 
-def choose_precision(precision: str, accelerator: str) -> str:
+def choose_precision(precision: Precision | Literal["auto"], accelerator: str) -> Precision:
     """Decide what `auto` stands for on this machine; anything else stands for itself.
 
     Args:
@@ -164,7 +166,7 @@ def build_trainer(
         # Other processes start in Python, not as new runs of the command, which would each
         # make a run folder of their own.
         strategy="ddp_spawn" if number > 1 else "auto",
-        precision=optimization.precision,
+        precision=choose_precision(optimization.precision, accelerator),
         max_steps=optimization.max_steps,
         max_epochs=-1,
         accumulate_grad_batches=optimization.accumulate_grad_batches,
