@@ -51,7 +51,7 @@ def code_digest(*places: str) -> str:
 def _code(source: bytes) -> str:
     r"""What a file does, as text.
 
-    >>> _code(b"def f():\\n  'Half.'\\n  return 0.5 # p") == _code(b"def f(): return 0.5")
+    >>> _code(b"def f():\n  'Half.'\n  return 0.5 # p") == _code(b"def f(): return 0.5")
     True
     """
     tree = ast.parse(source)

@@ -55,7 +55,7 @@ class Workplace:
         self.capsys = capsys
         image = np.random.default_rng(0).integers(0, 255, SHAPE, dtype=np.uint8)
         label = np.zeros(SHAPE, dtype=np.uint16)
-        label[4:9, 8:16, 8:20], label[4:9, 16:24, 8:20] = 1, 2
+        label[:9, 8:16, 8:20], label[:9, 16:24, 8:20] = 1, 2
         self.write("img.h5", image)
         self.write("syn.h5", label)
         (folder / "my.yaml").write_text(yaml.safe_dump(CONFIG))

@@ -86,11 +86,15 @@ def _loader() -> type[yaml.SafeLoader]:
     return get_yaml_loader()
 
 
+SPACE = ("tune", "space")
+
+
 def _key_faults(content: Any, shown: str, path: DottedPath) -> Iterator[Fault]:
     """Keys that no config has, and interpolations that cannot be read."""
     if isinstance(content, dict):
         for key, value in content.items():
-            problem, remedy = _key_problem(key, value)
+            # The space of a search has places for keys: `steps[0].kwargs.thres`.
+            problem, remedy = ("", "") if path[-2:] == SPACE else _key_problem(key, value)
             if problem:
                 at = f"{format_path(path)}: " if path else ""
                 yield Fault(shown, f"{at}{problem}.", remedy)

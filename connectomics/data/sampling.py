@@ -20,6 +20,12 @@ from connectomics.errors import DataError
 SLIVER = 1 / 3
 """A threshold below this part of a small synapse lets patches pass that hold slivers of one."""
 
+NOWHERE = "the labels hold no foreground in what is learned from"
+SOMEWHERE = (
+    "Check the label files; where they do hold some, name volumes in data.val, so that nothing is "
+    "held back from these"
+)
+
 
 @dataclass(frozen=True)
 class PatchSampler:
@@ -93,16 +99,16 @@ class PatchSampler:
         if self.foreground_fraction > 0 and not (self.synapses and self.synapses.small):
             raise DataError(
                 where,
-                "the labels hold no foreground, so no patch can be centred on a synapse.",
-                "Check the label files, or set data.dataloader.foreground_fraction=0.",
+                f"{NOWHERE}, so no patch can be centred on a synapse.",
+                f"{SOMEWHERE}, or set data.dataloader.foreground_fraction=0.",
             )
         if self.tables is None or self.size_thres <= 0 or self.p <= 0:
             return
         if not any(table.total for table in self.tables):
             raise DataError(
                 where,
-                "the labels hold no foreground, so rejection sampling finds nothing to look at.",
-                "Check the label files, or set data.dataloader.reject_sampling=null.",
+                f"{NOWHERE}, so rejection sampling finds nothing to look at.",
+                f"{SOMEWHERE}, or set data.dataloader.reject_sampling=null.",
             )
         size, thres = self.patch_size, self.size_thres
         if self.p >= 1 and not any(table.reaches(size, thres) for table in self.tables):

@@ -38,11 +38,15 @@ def collapse(sides: Sides) -> str | None:
     return None
 
 
+EARLIEST = 300
+"""Steps before which no network has parted them."""
+
+
 class WatchSides(pl.Callback):
     """Warns, once, of sides that are empty or equal at a time when they should have parted.
 
     Every training goes through that, so it is said when three validations in a row have found it
-    and a quarter of the steps is done, or two at the end of training.
+    and a quarter of the steps is done, or two at the end of training, but not of a trial.
     """
 
     def __init__(self) -> None:
@@ -56,6 +60,7 @@ class WatchSides(pl.Callback):
         problem = collapse(sides) if sides else None
         self._times = self._times + 1 if problem else 0
         due = (self._times >= 3 and step >= steps / 4) or (self._times >= 2 and step >= steps)
+        due = due and step >= EARLIEST
         if problem and due and not self._warned and trainer.is_global_zero:
             self._warned = True
             text = f"train: warning: after {step:,} of {steps:,} steps {problem}. {REMEDY}"

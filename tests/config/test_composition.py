@@ -295,7 +295,8 @@ class TestFaults:
             ("+model/rsunet=smal", "no preset 'smal' in model/rsunet.\n  Did you mean 'small'?"),
             ("modle/rsunet=small", "there are no presets 'modle/rsunet'.\n"
              "  Did you mean 'model/rsunet'?"),
-            ("~a/b", "there are no presets 'a/b'.\n  Choices: data/augmentation, model/rsunet."),
+            ("~a/b", "there are no presets 'a/b'.\n"
+             "  Choices: data/augmentation, machine, model/rsunet."),
         ],
     )  # fmt: skip
     def test_choices(self, write, choice: str, words: str):

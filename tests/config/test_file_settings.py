@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from connectomics.config.file_settings import read_settings
@@ -27,7 +29,10 @@ def test_what_a_user_writes():
             "ignore_border=true",
         ],
     )
-    assert (section.truth, section.prediction) == ("a.h5::volumes/labels", "~/b c.h5")
+    assert (section.truth, section.prediction) == (
+        "a.h5::volumes/labels",
+        str(Path.home() / "b c.h5"),
+    )
     assert section.resolution == (30.0, 8.0, 8.0)
     assert [metric.name for metric in section.metrics] == ["detection", "points"]
     assert section.metrics[1].kwargs == {"radius_nm": 100}
@@ -40,7 +45,7 @@ def test_every_fault_at_once():
         "iou_thresholds[1]: has to be 1 or less, not 2.",
         "resolution: has to be a list of 3, not [30, 8].",
         "truht: no such key.\n  Did you mean 'truth'?",
-        "zebra: no such key.\n  Choices: annotations, ignore_border, iou_thresholds, mask, "
+        "zebra: no such key.\n  Choices: annotations, ignore_border, image, iou_thresholds, mask, "
         "metrics, neurons, output, prediction, prediction_encoding, resolution, table, truth, "
         "truth_encoding.",
     ]

@@ -44,7 +44,7 @@ def section(**keys: Any) -> DataSection:
 
 
 def messages(**keys: Any) -> list[str]:
-    return [str(fault) for fault in check_data(section(**keys), "train")]
+    return list(dict.fromkeys(str(fault) for fault in check_data(section(**keys), "train")))
 
 
 # Opening ------------------------------------------------------------------------------------

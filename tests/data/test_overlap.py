@@ -92,7 +92,8 @@ def test_datasets_of_one_file_are_volumes_of_their_own():
 def test_arrays_of_one_store_however_they_are_named():
     group = zarr.open_group("store.zarr", mode="w")
     for name in ("one", "two"):
-        group.create_array(name, shape=SHAPE, dtype="uint8", chunks=SHAPE)
+        array = group.create_array(name, shape=SHAPE, dtype="uint8", chunks=SHAPE)
+        array[:] = 7
     one = files("store.zarr::one")
     assert faults(val=one, test=files("store.zarr::two")) == []
     assert len(faults(val=one, test=files("store.zarr/one"))) == 1

@@ -225,9 +225,10 @@ def test_a_full_disk_stops_the_run_and_keeps_the_last_checkpoint(
 
 
 def test_a_loss_that_is_no_number_stops_the_run(make_config, tmp_path):
-    config = make_config(
-        optimization={"optimizer": {"name": "SGD", "lr": 1e30}, "gradient_clip_val": 0}
-    )
+    config = make_config(optimization={"optimizer": {"name": "SGD"}, "gradient_clip_val": 0})
+    steep = config.optimization.optimizer.model_copy(update={"lr": 1e30})  # no config may have that
+    optimization = config.optimization.model_copy(update={"optimizer": steep})
+    config = config.model_copy(update={"optimization": optimization})
     with pytest.raises(DataError, match="the loss is not a number"):
         fit(config, tmp_path)
 

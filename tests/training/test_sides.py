@@ -34,7 +34,7 @@ def said(capsys: pytest.CaptureFixture[str], course: list[Sides], steps: list[in
     watch, module = WatchSides(), SynapseModule.__new__(SynapseModule)
     for sides, step in zip(course, steps, strict=True):
         object.__setattr__(module, "told_apart", sides)
-        trainer: Any = SimpleNamespace(global_step=step, max_steps=100, is_global_zero=True)
+        trainer: Any = SimpleNamespace(global_step=step, max_steps=1000, is_global_zero=True)
         watch.on_validation_end(cast("Any", trainer), module)
     return capsys.readouterr().err
 
@@ -42,11 +42,11 @@ def said(capsys: pytest.CaptureFixture[str], course: list[Sides], steps: list[in
 @pytest.mark.parametrize(
     ("course", "steps", "times"),
     [
-        ([EQUAL] * 3, [5, 10, 15], 0),  # too early to say
-        ([EQUAL] * 5, [10, 20, 30, 40, 50], 1),  # and only once
-        ([EQUAL, EQUAL, GOOD, EQUAL, EQUAL], [10, 30, 50, 60, 70], 0),  # they part
-        ([GOOD, EMPTY, EMPTY], [40, 80, 100], 1),
-        ([GOOD, GOOD, EMPTY], [40, 80, 100], 0),
+        ([EQUAL] * 3, [50, 100, 150], 0),  # too early to say
+        ([EQUAL] * 5, [100, 200, 300, 400, 500], 1),  # and only once
+        ([EQUAL, EQUAL, GOOD, EQUAL, EQUAL], [100, 300, 500, 600, 700], 0),  # they part
+        ([GOOD, EMPTY, EMPTY], [400, 800, 1000], 1),
+        ([GOOD, GOOD, EMPTY], [400, 800, 1000], 0),
     ],
 )
 def test_when_it_is_said(capsys, course, steps, times):

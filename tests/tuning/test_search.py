@@ -132,8 +132,8 @@ def test_the_study_of_another_search_is_set_aside(hill, make_search, tmp_path, c
     assert "another search: it differs in the metric. It is kept in" in capsys.readouterr().out
     assert len(second) == 3
     (kept,) = (tmp_path / "earlier").iterdir()
-    assert {path.name for path in kept.iterdir()} == {
-        STUDY_FILE, "trials.csv", "search.png", "tuned.yaml",
+    assert {path.relative_to(kept).as_posix() for path in kept.rglob("*.*")} == {
+        STUDY_FILE, "trials.csv", "search.png", "decoding/tuned.yaml",
     }  # fmt: skip
     # What was set aside is whole, and can be gone on with.
     (tmp_path / STUDY_FILE).unlink()
