@@ -73,9 +73,12 @@ def choose_precision(precision: Precision | Literal["auto"], accelerator: str) -
     if accelerator == "gpu":
         ampere = torch.cuda.get_device_capability() >= (8, 0)
         return "bf16-mixed" if ampere else "16-mixed"
-    # PyTorch computes bfloat16 on any processor, but on others slower than float32.
-    fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return "bf16-mixed" if fast else "32-true"
+    return "bf16-mixed" if computes_bfloat16() else "32-true"
+
+
+def computes_bfloat16() -> bool:
+    """Whether the processor itself does; on others PyTorch is many times slower than in float32."""
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def threads_of_torch(system: SystemSection) -> int:

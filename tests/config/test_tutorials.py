@@ -91,7 +91,7 @@ def test_the_cremi_recipe():
         150_000,
     )
     assert (optimization.max_steps, optimization.gradient_clip_val) == (150_000, 1.0)
-    assert optimization.precision == "bf16-mixed"
+    assert optimization.precision == "auto"
     assert (ema.enabled, ema.decay, ema.warmup_steps, ema.validate_with_ema) == (
         True,
         0.999,
