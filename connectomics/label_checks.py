@@ -13,7 +13,8 @@ import numpy as np
 from connectomics.config.schema import DataSection
 from connectomics.data.build import open_split
 from connectomics.data.checks import split_faults
-from connectomics.data.survey import LabelSurvey, sample, survey_labels
+from connectomics.data.processing.marks import CREMI_BACKGROUND
+from connectomics.data.survey import LabelSurvey, evenness, sample, survey_labels
 from connectomics.data.volumes import Volume
 from connectomics.errors import DataError, Fault, warn
 from connectomics.evaluation.encoding import likely_encoding
@@ -107,11 +108,18 @@ def _learning_faults(surveys: Sequence[LabelSurvey], where: str, *, sided: bool)
 
 def _label_doubts(survey: LabelSurvey, *, sided: bool) -> Iterator[Fault]:
     """What may be meant, and often is not."""
-    if said := str(survey.marks):
+    if said := _said_of_marks(survey):
         remedy = "If that is not what it means: write 0 for background."
         yield Fault(survey.source, f"{said}.", remedy)
     for problem, remedy in _doubts(survey, sided=sided):
         yield Fault(survey.source, problem, remedy)
+
+
+def _said_of_marks(survey: LabelSurvey) -> str:
+    """What is worth saying: nothing of a cleft 0 beside CREMI's own mark, if it is one of many."""
+    zero = int(survey.voxels[survey.ids == survey.marks.zero].sum())
+    usual = survey.marks.background in (None, CREMI_BACKGROUND)
+    return "" if usual and 2 * zero <= survey.voxels.sum() else str(survey.marks)
 
 
 def _doubts(survey: LabelSurvey, *, sided: bool) -> Iterator[tuple[str, str]]:
@@ -144,9 +152,20 @@ def _doubts(survey: LabelSurvey, *, sided: bool) -> Iterator[tuple[str, str]]:
 def _image_doubts(image: Volume) -> Iterator[Fault]:
     values = sample(image).values
     found = np.unique(values.reshape(-1)[:: max(1, values.size // 2**20)])
+    source = getattr(image, "source", image.name)
     if found.size <= FEW_GREY_VALUES:
-        problem = f"the image holds nothing but {_listed(found)}."
-        yield Fault(getattr(image, "source", image.name), problem, SWAPPED)
+        yield Fault(source, f"the image holds nothing but {_listed(found)}.", SWAPPED)
+    elif (even := evenness(values, _commonest(values))) > FULL:
+        problem = f"{even:.0%} of the voxels of the image equal the next one in x, as in labels."
+        yield Fault(source, problem, SWAPPED)
+
+
+def _commonest(values: np.ndarray) -> float:
+    """The value of what is empty, if anything is."""
+    found, counts = np.unique(
+        values.reshape(-1)[:: max(1, values.size // 2**20)], return_counts=True
+    )
+    return found[np.argmax(counts)]
 
 
 def _listed(values: np.ndarray, at_most: int = 5) -> str:

@@ -161,6 +161,22 @@ def test_an_image_of_few_values_gets_a_warning(run):
     assert "warning: img.h5: the image holds nothing but 0, 255." in said
 
 
+def test_labels_in_the_place_of_the_image_get_a_warning(run):
+    run.write("img.h5", apart(1, 2, 3, 4, 5, 6))
+    code, said = run()
+    assert code == 0, said
+    assert "warning: img.h5: 100% of the voxels of the image equal the next one in x" in said
+
+
+def test_an_image_with_empty_borders_is_an_ordinary_one(run):
+    padded = NOISE.copy()
+    padded[:, :, :40] = 0
+    run.write("img.h5", padded)
+    code, said = run()
+    assert code == 0, said
+    assert "warning" not in said
+
+
 def test_one_volume_of_several_may_lack_a_side(run):
     run.write("one.h5", boxes(1))
     code, said = run("data.train.image=[img.h5,img.h5]", "data.train.label=[syn.h5,one.h5]")
@@ -193,6 +209,13 @@ def test_a_cleft_zero_is_learned_and_scored(run):
     assert main(["--mode", "evaluate", *arguments]) == 0
     report = run.capsys.readouterr().out
     assert "1.000" in report
+
+
+def test_a_cleft_zero_among_others_is_an_ordinary_one(run):
+    clefts = boxes(7, 8, 9, 0, background=2**64 - 1, dtype="uint64")
+    code, said = run.train(clefts, *BINARY)
+    assert code == 0, said
+    assert "warning" not in said
 
 
 def test_chunks_of_an_image_that_were_never_written_are_said(run):

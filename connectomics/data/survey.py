@@ -81,10 +81,15 @@ class LabelSurvey:
     @property
     def evenness(self) -> float:
         """Of neighbours along x that are both labelled, the share with one label; NaN for none."""
-        left, right = self.labels[..., :-1], self.labels[..., 1:]
-        both = (left > 0) & (right > 0)
-        pairs = np.count_nonzero(both)
-        return np.count_nonzero(both & (left == right)) / pairs if pairs else math.nan
+        return evenness(self.labels, 0)
+
+
+def evenness(values: np.ndarray, background: float) -> float:
+    """Of neighbours along x, neither of them background, the share that are equal; NaN for none."""
+    left, right = values[..., :-1], values[..., 1:]
+    both = (left != background) & (right != background)
+    pairs = np.count_nonzero(both)
+    return np.count_nonzero(both & (left == right)) / pairs if pairs else math.nan
 
 
 def survey_labels(volume: Volume) -> LabelSurvey:

@@ -5,6 +5,7 @@ from __future__ import annotations
 # OME-Zarr writes UDUNITS names, OME-TIFF symbols, ImageJ whatever its user typed.
 NANOMETRES = {
     "angstrom": 0.1,
+    "a": 0.1,  # where the ring was left out
     "å": 0.1,
     "ångström": 0.1,
     "picometer": 1e-3,

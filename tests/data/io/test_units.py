@@ -21,6 +21,7 @@ from connectomics.data.io.units import is_unknown, nanometres_per
         (r"\u00B5m", 1000.0),
         ("micrometres", 1000.0),
         ("angstrom", 0.1),
+        ("A", 0.1),
         ("\u00c5", 0.1),
         ("inches", 2.54e7),
         ("cm", 1e7),
