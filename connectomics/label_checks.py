@@ -108,14 +108,14 @@ def _learning_faults(surveys: Sequence[LabelSurvey], where: str, *, sided: bool)
 
 def _label_doubts(survey: LabelSurvey, *, sided: bool) -> Iterator[Fault]:
     """What may be meant, and often is not."""
-    if said := _said_of_marks(survey):
+    if said := said_of_marks(survey):
         remedy = "If that is not what it means: write 0 for background."
         yield Fault(survey.source, f"{said}.", remedy)
     for problem, remedy in _doubts(survey, sided=sided):
         yield Fault(survey.source, problem, remedy)
 
 
-def _said_of_marks(survey: LabelSurvey) -> str:
+def said_of_marks(survey: LabelSurvey) -> str:
     """What is worth saying: nothing of a cleft 0 beside CREMI's own mark, if it is one of many."""
     zero = int(survey.voxels[survey.ids == survey.marks.zero].sum())
     usual = survey.marks.background in (None, CREMI_BACKGROUND)

@@ -25,6 +25,7 @@ from connectomics.data.io.header import size_text
 from connectomics.data.io.location import parse_location
 from connectomics.data.origin import Origin, origin_of
 from connectomics.data.processing import clean_label
+from connectomics.data.survey import survey_labels
 from connectomics.data.volumes import LabelledVolume
 from connectomics.decoding import Decoded, check_exports, list_synapses, read_table
 from connectomics.errors import ConfigError, DataError, Fault, naming
@@ -40,6 +41,7 @@ from connectomics.evaluation import (
     interpret,
 )
 from connectomics.evaluation.encoding import SIDED
+from connectomics.label_checks import label_faults, said_of_marks
 from connectomics.labelling import read_neurons, write_decoded
 from connectomics.results import PAGE, VolumeResults
 from connectomics.scoring import confidences, read_pair, stored_as, write_scores
@@ -72,6 +74,7 @@ def evaluate(section: EvaluateFiles) -> None:
         true.note("truth", truth),
         found.note("prediction", prediction),
         *pair.notes,
+        *_doubts(truth=truth, prediction=prediction),
         *_disagreements(truth, prediction),
         *_why_no_polarity(section, true.encoding, found.encoding),
     )
@@ -231,6 +234,16 @@ FILE_MODES: dict[str, FileMode] = {
         decode,
     ),
 }
+
+
+def _doubts(**volumes: LazyVolume) -> Iterator[str]:
+    """What labels hold that can hardly be meant, and what is read as background in them."""
+    for name, volume in volumes.items():
+        survey = survey_labels(volume)
+        for fault in label_faults(survey):
+            yield f"{name}: {fault.problem}"
+        if said := said_of_marks(survey):
+            yield f"{name}: {said}."
 
 
 def _disagreements(truth: LazyVolume, prediction: LazyVolume) -> Iterator[str]:

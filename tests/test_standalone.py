@@ -484,3 +484,14 @@ def test_it_starts_without_torch(run):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "SLOW []"
+
+
+def test_what_labels_can_hardly_mean_is_said_beside_the_scores(run) -> None:
+    save_volume("cast.h5", np.where(TRUTH > 0, TRUTH, np.uint32(2**32 - 1)))
+    save_volume("grey.h5", np.random.default_rng(0).integers(1, 250, SHAPE, dtype=np.uint8))
+    said = run("evaluate", "truth=cast.h5", "prediction=grey.h5", "metrics=[jaccard]")
+    assert "truth: 4294967295 is read as background (CREMI's mark)." in said
+    assert "it holds grey values or probabilities, and no labels." in said
+    said = run("evaluate", "truth=truth.h5", "prediction=pred.h5", "metrics=[jaccard]")
+    assert "CREMI" not in said
+    assert "no labels" not in said
