@@ -18,12 +18,14 @@ from pathlib import Path
 
 from connectomics import tuning
 from connectomics.config import Config, Resolved
+from connectomics.config.checks.channels import check_losses as check_pairing
 from connectomics.config.schema import SplitSection
 from connectomics.data.build import HeldOut, open_split, open_validation
 from connectomics.data.checks import check_data, check_settings, names_neurons
 from connectomics.data.counting import Counted, lack_of, what_counts
 from connectomics.data.io import LazyVolume
 from connectomics.data.overlap import learned_faults
+from connectomics.data.processing import channel_names
 from connectomics.data.volumes import LabelledVolume
 from connectomics.decoding import check_exports, steps
 from connectomics.errors import ConfigError, DataError, Fault
@@ -83,12 +85,22 @@ def check_names(config: Config) -> list[Fault]:
     known = [step for step in config.decoding.steps if step.name in steps.DECODERS]
     encoding = steps.output_encoding(known[0]) if known else "auto"
     return [
-        *check_settings(config.data),
+        *(check_settings(config.data) or _channel_faults(config)),
         *steps.check_decoding(config.decoding.steps, channels=config.model.out_channels),
         *check_exports(config.decoding.exports, "decoding.exports", encoding=encoding),
         *check_evaluation(config.evaluation, prediction_encoding=encoding),
         *tuning.check_tuning(config),
     ]
+
+
+def _channel_faults(config: Config) -> list[Fault]:
+    """Whether the targets name as many channels as the network has, where its losses fit them."""
+    named, channels = channel_names(config.data.label_transform.targets), config.model.out_channels
+    if len(named) == channels or any(check_pairing(config)):
+        return []
+    problem = f"{channels}, and data.label_transform.targets name {', '.join(named)}."
+    remedy = f"Set it to {len(named)}, so that every channel has the name of what it learns."
+    return [Fault("model.out_channels", problem, remedy)]
 
 
 def presets_of(checkpoint: Path | None) -> list[Path]:
@@ -234,6 +246,11 @@ def tune(resolved: Resolved, checkpoint: Path | None) -> None:
     """Search for the decoder settings that score best on the validation volumes."""
     tuning.require_optuna()
     config, section = resolved.config, validation_section(resolved)
+    decoder = config.decoding.steps[0]
+    if config.tune.space is None and decoder.name not in tuning.SPACES:
+        problem = f"{decoder.name} has no usual settings to search."
+        remedy = "Name some, such as tune.space={thres: [0.1, 0.9]}."
+        raise ConfigError(resolved.place("tune.space"), problem, remedy)
     _require_config(resolved, check_data(section, "tune"))
     require_labels(section, "train" if section.val is None else "val")
     run = tuned_run(checkpoint, config.save_path)
@@ -243,7 +260,7 @@ def tune(resolved: Resolved, checkpoint: Path | None) -> None:
     predictor = load_predictor(config, checkpoint) if checkpoint else None
     provenance = _provenance(resolved, checkpoint)
     volumes = read_validation(
-        section, run.tuning, predictor, decoder=config.decoding.steps[0], provenance=provenance
+        section, run.tuning, predictor, decoder=decoder, provenance=provenance
     )
     search = tuning.build_search(config, volumes)
     print(f"tune: {search.describe()}")

@@ -52,7 +52,11 @@ def check_targets(specs: Sequence[TargetSpec]) -> list[Fault]:
         where = f"{PLACE}[{index}]"
         if spec.name in TARGETS:
             function = TARGETS[spec.name]
-            faults += check_kwargs(f"{where}.kwargs", function, spec.kwargs, skip=("label",))
+            wrong = check_kwargs(f"{where}.kwargs", function, spec.kwargs, skip=("label",))
+            faults += wrong
+            if not wrong and _named_as(spec) not in CHANNEL_NAMES:
+                problem = f"the channels of {_named_as(spec)} have no names."
+                faults.append(Fault(where, problem, "Add them to CHANNEL_NAMES, beside TARGETS."))
         else:
             hint = did_you_mean(spec.name, TARGETS)
             faults.append(Fault(f"{where}.name", f"no target is called {spec.name!r}.", hint))
@@ -84,9 +88,12 @@ def channel_names(specs: Sequence[TargetSpec]) -> list[str]:
     """Name the probability channels of a network trained on these targets, in their order."""
     names = []
     for spec in specs:
-        exclusive = spec.kwargs.get("exclusive", False)
-        names += CHANNEL_NAMES["exclusive polarity" if exclusive else spec.name]
+        names += CHANNEL_NAMES[_named_as(spec)]
     return names
+
+
+def _named_as(spec: TargetSpec) -> str:
+    return f"exclusive {spec.name}" if spec.kwargs.get("exclusive", False) else spec.name
 
 
 def kinds_of_targets(specs: Sequence[TargetSpec]) -> list[tuple[str, ...]]:

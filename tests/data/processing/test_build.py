@@ -90,3 +90,11 @@ def test_faults_name_place_and_remedy() -> None:
     ]
     assert faults[0].remedy == "Did you mean 'polarity'?"
     assert "Did you mean 'exclusive'?" in faults[1].remedy
+
+
+def test_a_target_whose_channels_nobody_named_is_a_fault(monkeypatch):
+    monkeypatch.setitem(TARGETS, "new", TARGETS["binary"])
+    (fault,) = check_targets(specs(("binary", {}), ("new", {})))
+    assert (fault.where, fault.problem) == (
+        "data.label_transform.targets[1]", "the channels of new have no names."
+    )  # fmt: skip
