@@ -30,7 +30,7 @@ def merge(base: Tree, over: Tree, *, at: DottedPath = ()) -> Tree:
     >>> merge(theirs, {"data": {"test": {"image": "mine.h5"}}})
     {'data': {'test': {'image': 'mine.h5'}}}
     """
-    if at in SPLITS and not over.keys().isdisjoint(FILES):
+    if replaces_split(over, at):
         return copy.deepcopy(over)
     result = copy.deepcopy(base)
     for key, value in over.items():
@@ -40,6 +40,11 @@ def merge(base: Tree, over: Tree, *, at: DottedPath = ()) -> Tree:
         else:
             result[key] = copy.deepcopy(value)
     return result
+
+
+def replaces_split(over: Any, at: DottedPath) -> bool:
+    """Whether what is laid over a place there is a split that names files of its own."""
+    return at in SPLITS and isinstance(over, dict) and not over.keys().isdisjoint(FILES)
 
 
 def common(one: Tree, other: Tree, *, at: DottedPath = ()) -> Tree:

@@ -15,7 +15,7 @@ from connectomics.config.dotted import (
     parse_path,
 )
 from connectomics.config.levels import DEFAULT, TOP, Layer
-from connectomics.config.merging import Tree
+from connectomics.config.merging import Tree, replaces_split
 from connectomics.config.overrides import Assignment
 from connectomics.config.schema import Config
 
@@ -121,6 +121,8 @@ class Sources:
             depth = _depth(tree, path)
             if depth > best:
                 best, found = depth, (rank, f"{file}: {f'{level}.' if level else ''}{where}")
+            if replaces_split(look_up(tree, path[:2]), path[:2]):
+                break  # what earlier layers say there is of other volumes, and gone
         changed = any(assignment.path[: len(path)] == path for assignment in self.assignments)
         if not best and changed:  # a section that only the command line names
             return 0, f"command line: {where}", True

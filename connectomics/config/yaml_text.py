@@ -154,6 +154,10 @@ def shorten(value: Any) -> str:
 
 def syntax_fault(error: yaml.YAMLError, text: str, shown: str) -> Fault:
     """Say where YAML goes wrong, with the line itself."""
+    if isinstance(error, yaml.reader.ReaderError):
+        line, sign = text.count("\n", 0, error.position) + 1, f"U+{int(error.character):04X}"
+        problem = f"is not YAML: line {line} holds a character that cannot be seen, {sign}."
+        return Fault(shown, problem, "Type the line anew.")
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
         return Fault(shown, f"is not YAML: {str(error).splitlines()[0]}.")
     problem, mark = str(error.problem), error.problem_mark

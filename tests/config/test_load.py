@@ -498,6 +498,7 @@ class TestWhoIsAtFault:
         ("data: {train: {label: b.h5}}", "my.yaml: data.train.label: is given without an image.\n"
          "  Name the image too"),
         ("data: {train: {mask: b.h5}}", "my.yaml: data.train.mask: is given without an image."),
+        ("data: {train: {image: b.h5}}", "my.yaml: data.train.label: is not given, and training"),
         ("defaluts: [syn_cremi]", "my.yaml: defaluts: no such section.\n"
          "  Did you mean 'defaults'?"),
         ("model: {rsunet: demo}", "my.yaml: model.rsunet: has to be settings, each as "

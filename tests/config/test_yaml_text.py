@@ -56,8 +56,8 @@ def test_text_that_looks_like_a_number_stays_text_for_hydra(value: str):
          "  c: 2\n  Check the indentation of this line and the one above."),
         ("a: [1", "line 1: expected ',' or ']', but got '<stream end>'.\n  a: [1\n"
          "  Close the bracket of this list or map."),
-        ("a: \x01\n", "is not YAML: unacceptable character #x0001: special characters are not "
-         "allowed."),
+        ("a: \x01\n", "is not YAML: line 1 holds a character that cannot be seen, U+0001.\n"
+         "  Type the line anew."),
         ("- 1\n", "holds a list.\n  A config is a map: 'section: ...' lines."),
     ],
 )  # fmt: skip
