@@ -19,6 +19,10 @@ Layer = tuple[str, np.ndarray, bool, np.ndarray]
 """A name, (Z, Y, X) labels, whether they have sides, and the number of each view's object."""
 
 QUALITY = 70
+DASHED = ("prediction",)
+DASH = 3
+"""Pixels of a dash, and between two."""
+
 CLEAR, DIMMED = 0, 70
 """Opacity of what is no outline, and of the outlines of neighbours, of 255."""
 
@@ -66,7 +70,7 @@ def cut_out(image: Volume, views: Sequence[View], layers: Sequence[Layer]) -> li
             view.sections,
             _webp(strip),
             {
-                name: _png(_outlines(labels, view, int(ids[i]), sided))
+                name: _png(_outlines(labels, view, int(ids[i]), sided, dashed=name in DASHED))
                 for name, labels, sided, ids in layers
             },
         )
@@ -107,12 +111,16 @@ def _square(section: np.ndarray, box: Box) -> np.ndarray:
     return square
 
 
-def _outlines(labels: np.ndarray, view: View, number: int, sided: bool) -> np.ndarray:
+def _outlines(
+    labels: np.ndarray, view: View, number: int, sided: bool, *, dashed: bool
+) -> np.ndarray:
     """(Y, X, 4) uint8: outlines by side, the neighbours' faint."""
     strip = np.concatenate([_square(labels[z], view.box) for z in view.sections], axis=1)
     side = view.box.shape[2]
     edges = [outline(strip[:, x : x + side]) for x in range(0, strip.shape[1], side)]
     edge = np.concatenate(edges, axis=1)
+    if dashed:
+        edge &= np.add.outer(*map(np.arange, strip.shape)) // DASH % 2 == 0
     own = (strip // 2 + strip % 2 if sided else strip) == number
     pixels = np.zeros((*strip.shape, 4), np.uint8)
     pixels[..., 3] = np.where(edge, np.where(own, 255, DIMMED), CLEAR)

@@ -47,6 +47,18 @@ def test_own_outline_is_firm_and_the_neighbours_faint():
     assert drawn[0, 0, 3] == 0
 
 
+def test_a_prediction_is_outlined_in_dashes():
+    labels = np.zeros((1, 12, 24), np.uint8)
+    labels[0, 2:9, 2:20] = 1
+    view = View((0,), Box((0, 0, 0), (1, 12, 24)))
+    image = MemoryVolume("em", np.zeros(labels.shape, np.uint8))
+    layers = [(name, labels, True, np.array([1])) for name in ("truth", "prediction")]
+    (picture,) = cut_out(image, [view], layers)
+    top = {name: decoded(text, "RGBA")[2, 2:14, 3] > 0 for name, text in picture.layers.items()}
+    assert top["truth"].all()
+    assert top["prediction"].tolist() == [False, False, True, True, True, False] * 2
+
+
 def test_an_image_is_read_slab_by_slab():
     class Stored(MemoryVolume):
         chunks = (4, 16, 16)
