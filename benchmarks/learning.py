@@ -278,7 +278,7 @@ def decode(volumes: Volumes, probabilities: np.ndarray) -> np.ndarray:
     """Labels, by the published rule."""
     if volumes.sided:
         return polarity2instance(probabilities)
-    return DECODERS["binary2instance"](probabilities)
+    return np.asarray(DECODERS["binary2instance"](probabilities))
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -369,7 +369,7 @@ def _change(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--tissue", nargs="+", default=["crowded"], choices=TISSUES)
     parser.add_argument("--variant", nargs="*", default=["plain", "recipe"])
     parser.add_argument("--change", nargs="+", default=[], metavar="'NAME: KEY=VALUE ...'")

@@ -139,7 +139,8 @@ class RSUNet(nn.Module):
         """The layers that make logits, finest first, by the name they have in `state_dict`."""
         found = {"head": self.head}
         found |= {f"coarse_heads.{k}": head for k, head in enumerate(self.coarse_heads)}
-        return {f"{name}.1": cast("nn.Sequential", head)[1] for name, head in found.items()}
+        layers = {f"{name}.1": cast("nn.Sequential", head)[1] for name, head in found.items()}
+        return cast("dict[str, PlainHead | SubvoxelHead]", layers)
 
     def _encode(self, x: Tensor) -> list[Tensor]:
         """Features of every level, finest first: (B, filters[k], Z/scales[k], ...)."""
