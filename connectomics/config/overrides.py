@@ -163,6 +163,10 @@ def _without_brackets(text: str) -> str:
     return re.sub(r"\[(\d+)\]", r".\1", key) + equals + value
 
 
+LONGEST_REASON = 120
+"""Letters of what Hydra says, which may repeat all of an override."""
+
+
 def _grammar_fault(text: str, error: Exception) -> Fault:
     where = place_of(text)
     if "=" not in text:
@@ -171,6 +175,8 @@ def _grammar_fault(text: str, error: Exception) -> Fault:
     remedy = grammar_remedy(key, value)
     said = (str(error).strip() or type(error).__name__).splitlines()[0]
     reason = said.partition(" expecting {")[0]
+    if len(reason) > LONGEST_REASON:
+        reason = f"{reason[:LONGEST_REASON]}..."
     return Fault(where, f"is not in Hydra's grammar ({reason}).", remedy or f"See {GRAMMAR}.")
 
 

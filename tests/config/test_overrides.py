@@ -205,3 +205,10 @@ def test_everything_else_changes_a_value(text: str):
     parsed = parse_overrides([text])
     assert parsed.choices == ()
     assert parsed.assignments[0].text == text
+
+
+def test_a_long_override_is_not_repeated_in_full():
+    with pytest.raises(ConfigError) as caught:
+        parse_overrides(['experiment_name="' + "x" * 5000])
+    assert "is not in Hydra's grammar" in str(caught.value)
+    assert len(str(caught.value)) < 800
