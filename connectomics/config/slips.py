@@ -101,6 +101,10 @@ def grammar_remedy(key: str, value: str) -> str:
     return ""
 
 
+LONGEST = 100
+"""Letters of a value that may be a slip; a remedy repeats it."""
+
+
 def likely_slip(path: DottedPath, value: Any, expected: str, schema: type[BaseModel]) -> str:
     """What was meant by a value of the wrong kind; empty where it is not known.
 
@@ -117,6 +121,8 @@ def likely_slip(path: DottedPath, value: Any, expected: str, schema: type[BaseMo
     if not isinstance(value, str):
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         return f'Put it in quotes: "{value}"' if is_number and expected == "text" else ""
+    if len(value) > LONGEST:
+        return ""
     if "settings" in expected:
         return _section_slip(path, value, schema)
     if "number" in expected:
@@ -137,8 +143,8 @@ def likely_slip(path: DottedPath, value: Any, expected: str, schema: type[BaseMo
 def _section_slip(path: DottedPath, value: str, schema: type[BaseModel]) -> str:
     """A name or preset in place of settings."""
     group, dotted = "/".join(map(str, path)), format_path(path)
-    if (PRESETS / group).is_dir() and re.fullmatch(r"\w+", value):
-        names = ", ".join(sorted(file.stem for file in (PRESETS / group).glob("*.yaml")))
+    names = ", ".join(sorted(file.stem for file in (PRESETS / group).glob("*.yaml")))
+    if names and re.fullmatch(r"\w+", value):
         return (
             f"A preset is picked as {group}={value}, in a file as\n"
             f"    defaults: [..., {group}: {value}, _self_]\n  Presets: {names}."
