@@ -20,7 +20,7 @@ from connectomics.decoding import read_table
 from connectomics.evaluation import EvaluationReport, LabelPair
 from connectomics.evaluation.encoding import SIDED
 from connectomics.geometry import Box
-from connectomics.labelling import require_labels
+from connectomics.labelling import ensure_labels
 from connectomics.predicting import configured_parts
 from connectomics.results import VolumeResults, ask, existing_results, require_made_with
 from connectomics.runs import Provenance, RunFolder
@@ -58,7 +58,7 @@ def with_labels(
     labelled = []
     for volume, (asked, results) in zip(volumes, found, strict=True):
         require_made_with(results.first, checkpoint)
-        doubt = require_labels(
+        doubt = ensure_labels(
             asked,
             results,
             config.decoding,

@@ -108,7 +108,7 @@ def _difference(before: Origin, now: Origin) -> str:
     return f"other {', '.join(names)}" if names else "a table that is not whole"
 
 
-def require_labels(
+def ensure_labels(
     asked: Asked,
     results: VolumeResults,
     section: DecodingSection,
