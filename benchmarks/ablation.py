@@ -29,11 +29,11 @@ import numpy as np
 from simulated_network import simulate_network
 
 from connectomics.data.io import open_volume, read_volume
-from connectomics.data.phantom import Phantom, make_phantom
 from connectomics.decoding import BASELINE, decode_synapses
 from connectomics.decoding.sides import drop_one_sided
 from connectomics.errors import DataError
 from connectomics.evaluation import PolarityScores, polarity_tables, score_polarity
+from connectomics.phantom import Phantom, make_phantom
 
 THRESHOLDS = (0.3, 0.5)
 

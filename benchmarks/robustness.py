@@ -312,7 +312,7 @@ def load_libraries(folder: Path) -> None:
     import pyarrow.parquet  # noqa: F401
     from main import main as command_line  # type: ignore[import-not-found]
 
-    import connectomics.stages
+    import connectomics.pipeline.stages
     import connectomics.training  # noqa: F401
     from connectomics.data.io import save_volume
 

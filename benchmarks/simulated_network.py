@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
-from connectomics.data.phantom import Phantom
+from connectomics.phantom import Phantom
 
 SLOPE_NM = 4.5  # distance across an edge over which the logit changes by 1
 SUREST = 7.0  # greatest logit

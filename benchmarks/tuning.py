@@ -23,8 +23,8 @@ from simulated_network import simulate_network
 
 from connectomics.config import Config
 from connectomics.config.derived import derive
-from connectomics.data.phantom import make_phantom
 from connectomics.evaluation import PolarityScores, PolaritySweep
+from connectomics.phantom import make_phantom
 from connectomics.tuning import ValidationVolume, build_search, open_search, trials_of
 from connectomics.tuning.study import best_of
 

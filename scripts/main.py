@@ -174,8 +174,8 @@ def _run(options: argparse.Namespace, overrides: Sequence[str]) -> None:
     if options.config is None:
         _run_on_files(options, overrides)
         return
-    from connectomics import stages
     from connectomics.config import load_config
+    from connectomics.pipeline import stages
     from connectomics.process.cpus import use_threads
     from connectomics.runs import find_checkpoint
 
@@ -207,7 +207,7 @@ def _run_on_files(options: argparse.Namespace, overrides: Sequence[str]) -> None
         raise ConfigError("--config", "names no file.", remedy)
     if options.checkpoint is not None:
         raise ConfigError("--checkpoint", "is of use with a --config only.", "Take it out.")
-    from connectomics.standalone import FILE_MODES, read_file_settings
+    from connectomics.pipeline.standalone import FILE_MODES, read_file_settings
 
     settings = read_file_settings(options.mode, overrides, complete=not options.print_config)
     if options.print_config:

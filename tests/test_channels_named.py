@@ -9,9 +9,10 @@ import pytest
 import yaml
 from main import main
 
-from connectomics import stages, tuning
+from connectomics import tuning
 from connectomics.config import load_config
 from connectomics.errors import ConfigError
+from connectomics.pipeline import stages
 
 POLARITY: dict[str, Any] = {
     "data": {

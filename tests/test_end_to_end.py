@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from connectomics.data.io import open_volume, read_volume, save_volume
-from connectomics.data.phantom import make_phantom
+from connectomics.phantom import make_phantom
 
 REPOSITORY = Path(__file__).parent.parent
 TUTORIAL = REPOSITORY / "tutorials" / "syn_em_r50.yaml"

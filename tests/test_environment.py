@@ -16,8 +16,8 @@ import torch
 import yaml
 from main import main
 
-from connectomics import stages
 from connectomics.data.io import save_volume
+from connectomics.pipeline import stages
 
 torch.set_num_threads(1)
 

@@ -15,13 +15,14 @@ ROOT = Path(__file__).parents[1]
 
 FLOORS = {
     "connectomics.errors": 0,
-    "connectomics.config": 2,
-    "connectomics.geometry": 2,
-    "connectomics.files": 2,
-    "connectomics.compiling": 2,
-    "connectomics.digests": 2,
-    "connectomics.naming": 2,
+    "connectomics.geometry": 1,
+    "connectomics.compiling": 1,
+    "connectomics.digests": 1,
+    "connectomics.naming": 1,
     "connectomics.process": 1,
+    "connectomics.config": 2,
+    "connectomics.files": 2,
+    "connectomics.phantom": 2,
     "connectomics.data": 3,
     "connectomics.models": 3,
     "connectomics.decoding": 3,
@@ -31,26 +32,17 @@ FLOORS = {
     "connectomics.training": 4,
     "connectomics.inference": 4,
     "connectomics.report": 4,
-    "connectomics.results": 4,
     "connectomics.tuning": 4,
-    "connectomics.label_checks": 4,
-    "connectomics.labelling": 5,
-    "connectomics.predicting": 5,
-    "connectomics.scoring": 5,
-    "connectomics.evaluating": 6,
-    "connectomics.standalone": 6,
-    "connectomics.truth": 6,
-    "connectomics.validating": 6,
-    "connectomics.stages": 7,
+    "connectomics.pipeline": 5,
 }
-SCRIPTS = 8
+SCRIPTS = 6
 
 WITHOUT_TORCH = (
     "connectomics.config",
     "connectomics.decoding",
     "connectomics.evaluation",
     "connectomics.data.io",
-    "connectomics.data.phantom",
+    "connectomics.phantom",
     "connectomics.data.processing",
 )
 TORCH = {"torch", "torchvision", "pytorch_lightning", "lightning", "monai"}
@@ -178,7 +170,7 @@ def test_numpy_rooms_do_without_torch(house: Graph) -> None:
 def test_the_graph_is_not_empty(house: Graph) -> None:
     assert "connectomics.errors" in house["connectomics.config.load"]
     assert "connectomics.config" in house["scripts.main"]  # imported inside a function
-    assert "connectomics.data.phantom.specimen" in house["connectomics.data.phantom"]  # relative
+    assert "connectomics.phantom.specimen" in house["connectomics.phantom"]  # relative
     assert {room_of(module) for module in house} >= FLOORS.keys()
 
 
@@ -191,7 +183,7 @@ SMALL_HOUSE = (
     "evaluation/__init__",
     "data/__init__",
     "data/io/__init__",
-    "stages",
+    "pipeline/stages",
 )
 
 
@@ -202,7 +194,7 @@ def small_house(tmp_path: Path) -> Path:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("")
     (tmp_path / "scripts").mkdir()
-    (tmp_path / "scripts" / "main.py").write_text("from connectomics import stages\n")
+    (tmp_path / "scripts" / "main.py").write_text("from connectomics.pipeline import stages\n")
     return tmp_path
 
 
@@ -222,8 +214,8 @@ def test_a_sound_house_has_no_faults(small_house: Path) -> None:
         ("errors", "import connectomics.config\n", "connectomics.config"),
         (
             "config/__init__",
-            "def f():\n    from connectomics import stages\n",
-            "connectomics.stages",
+            "def f():\n    from connectomics.pipeline import stages\n",
+            "connectomics.pipeline.stages",
         ),
         ("decoding/polarity", "from connectomics.evaluation import x\n", "connectomics.evaluation"),
         ("decoding/polarity", "from ..data import io\n", "connectomics.data.io"),

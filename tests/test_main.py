@@ -11,8 +11,9 @@ import pytest
 import yaml
 from main import main
 
-from connectomics import __version__, stages
+from connectomics import __version__
 from connectomics.config import MODES, Resolved, load_config
+from connectomics.pipeline import stages
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "scripts" / "main.py"

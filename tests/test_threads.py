@@ -8,7 +8,7 @@ import pytest
 import yaml
 from main import main
 
-from connectomics import stages
+from connectomics.pipeline import stages
 from connectomics.process import cpus
 
 CONFIG = {

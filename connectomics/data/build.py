@@ -276,7 +276,7 @@ def _labelled(
 
 def phantom_file(phantom: PhantomSection) -> Path:
     """Where a phantom is kept: the name holds a digest of the settings and of the code."""
-    from connectomics.data import phantom as package
+    from connectomics import phantom as package
 
     # Which parts are read is no matter of the file.
     digest = hashlib.sha256(phantom.model_dump_json(exclude={"neurons"}).encode())
@@ -288,7 +288,7 @@ def phantom_file(phantom: PhantomSection) -> Path:
 
 def _made_phantom(phantom: PhantomSection) -> Path:
     """The file of a phantom, made if it is not there."""
-    from connectomics.data import phantom as package
+    from connectomics import phantom as package
 
     path = phantom_file(phantom)
     if path.exists():

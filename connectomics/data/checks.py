@@ -125,7 +125,7 @@ def _phantom_faults(
 
 def phantom_faults(phantom: PhantomSection, place: str) -> list[Fault]:
     """Find settings of a phantom that do not exist, or whose value cannot work."""
-    from connectomics.data.phantom import check_phantom, make_phantom
+    from connectomics.phantom import check_phantom, make_phantom
 
     where, kwargs = f"{place}.kwargs", phantom.kwargs
     faults = check_kwargs(where, make_phantom, kwargs, skip=("shape", "seed"))

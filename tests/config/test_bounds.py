@@ -11,7 +11,7 @@ from connectomics.config import load_config
 from connectomics.config.schema import Config
 from connectomics.config.validation import validate
 from connectomics.errors import ConfigError
-from connectomics.stages import check_losses, check_names
+from connectomics.pipeline.stages import check_losses, check_names
 
 SIMPLE: list[tuple[str, Any, str]] = [
     ("system.seed", 5_000_000_000, "less than 4294967296"),

@@ -7,9 +7,9 @@ import shlex
 
 import pytest
 
-from connectomics import stages
 from connectomics.config import MODES, load_config
 from connectomics.config.defaults_list import PRESETS, TUTORIALS
+from connectomics.pipeline import stages
 
 NAMES = sorted(file.stem for file in TUTORIALS.glob("*.yaml"))
 GROUPS = sorted(

@@ -21,7 +21,7 @@ from connectomics.config.inheritance import TUTORIALS
 from connectomics.config.levels import MODES
 from connectomics.config.schema import Config
 from connectomics.errors import ConfigError
-from connectomics.stages import check_losses, check_names
+from connectomics.pipeline.stages import check_losses, check_names
 
 LONGEST = 10
 """Seconds that any config may take."""

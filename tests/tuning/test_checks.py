@@ -10,7 +10,7 @@ import pytest
 from connectomics.config import load_config
 from connectomics.config.schema import TuneSection
 from connectomics.errors import ConfigError
-from connectomics.stages import check_names
+from connectomics.pipeline.stages import check_names
 from connectomics.tuning import check_tuning
 
 

@@ -21,7 +21,7 @@ from connectomics.config.schema.base import (
 
 
 class PhantomSection(Section):
-    """Synthetic EM in place of files; see `connectomics.data.phantom.make_phantom`.
+    """Synthetic EM in place of files; see `connectomics.phantom.make_phantom`.
 
     `neurons: true` gives decoding the true neurons, as `neurons` of a split does.
     """

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from connectomics.data.phantom import artefacts
+from connectomics.phantom import artefacts
 
 RESOLUTION = np.array([30.0, 8.0, 8.0])
 

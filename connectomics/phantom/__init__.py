@@ -4,7 +4,7 @@ Nothing here comes from a microscope. A phantom is a drawing of brain tissue by 
 looks enough like EM to exercise every step from training to scores and its ground truth is exact,
 but a result on it says nothing about real tissue. Whatever shows it says "synthetic".
 
->>> from connectomics.data.phantom import make_phantom
+>>> from connectomics.phantom import make_phantom
 >>> make_phantom((4, 64, 64), seed=3).neurons.shape
 (4, 64, 64)
 """

@@ -8,9 +8,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from connectomics.data.phantom import grid as grids
-from connectomics.data.phantom import kernels
-from connectomics.data.phantom.neurites import Capsules, capsule_rows
+from connectomics.phantom import grid as grids
+from connectomics.phantom import kernels
+from connectomics.phantom.neurites import Capsules, capsule_rows
 
 Interpreter = Callable[[ModuleType], ModuleType]
 RESOLUTION = np.array([30.0, 8.0, 8.0])

@@ -15,7 +15,7 @@ from connectomics.errors import DataError, Fault
 from connectomics.evaluation.build import check_evaluation
 from connectomics.evaluation.encoding import Encoding, likely_encoding
 from connectomics.geometry import Box
-from connectomics.scoring import stored_as
+from connectomics.pipeline.scoring import stored_as
 
 LARGEST = 2**28
 """Voxels that are looked at; of a larger volume its first sections."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.spatial import KDTree
 
-from connectomics.data.phantom import stamps
+from connectomics.phantom import stamps
 
 RESOLUTION = np.array([30.0, 8.0, 8.0])
 HOST = np.ones(1, np.uint32)

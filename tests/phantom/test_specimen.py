@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy.spatial import KDTree
 
-from connectomics.data.phantom import Phantom, make_phantom
 from connectomics.errors import DataError
+from connectomics.phantom import Phantom, make_phantom
 
 SMALL = {"shape": (16, 160, 160), "seed": 3, "synapse_density_um3": 2.0}
 
@@ -242,6 +242,6 @@ def test_arguments_out_of_range_are_named(options: dict, name: str):
 
 
 def test_importing_is_light():
-    code = "import sys, connectomics.data.phantom; print({'numba', 'scipy'} & set(sys.modules))"
+    code = "import sys, connectomics.phantom; print({'numba', 'scipy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

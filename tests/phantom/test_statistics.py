@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import find_objects
 
-from connectomics.data.phantom import Phantom
+from connectomics.phantom import Phantom
 
 # Percentiles 25, 50, 75 in voxels, sections, px of 8 nm.
 EM_R50 = {

@@ -41,10 +41,10 @@ from connectomics.evaluation import (
     interpret,
 )
 from connectomics.evaluation.encoding import SIDED
-from connectomics.label_checks import label_faults, said_of_marks
-from connectomics.labelling import read_neurons, write_decoded
-from connectomics.results import PAGE, VolumeResults
-from connectomics.scoring import confidences, read_pair, stored_as, write_scores
+from connectomics.pipeline.label_checks import label_faults, said_of_marks
+from connectomics.pipeline.labelling import read_neurons, write_decoded
+from connectomics.pipeline.results import PAGE, VolumeResults
+from connectomics.pipeline.scoring import confidences, read_pair, stored_as, write_scores
 
 
 def evaluate(section: EvaluateFiles) -> None:

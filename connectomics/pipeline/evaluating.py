@@ -20,11 +20,11 @@ from connectomics.decoding import read_table
 from connectomics.evaluation import EvaluationReport, LabelPair
 from connectomics.evaluation.encoding import SIDED
 from connectomics.geometry import Box
-from connectomics.labelling import ensure_labels
-from connectomics.predicting import configured_parts
-from connectomics.results import VolumeResults, ask, existing_results, require_made_with
+from connectomics.pipeline.labelling import ensure_labels
+from connectomics.pipeline.predicting import configured_parts
+from connectomics.pipeline.results import VolumeResults, ask, existing_results, require_made_with
+from connectomics.pipeline.scoring import confidences, read_pair, stored_as
 from connectomics.runs import Provenance, RunFolder
-from connectomics.scoring import confidences, read_pair, stored_as
 
 if TYPE_CHECKING:
     from connectomics.report.gallery import Scene

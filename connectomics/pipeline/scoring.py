@@ -28,7 +28,7 @@ from connectomics.evaluation import (
 from connectomics.evaluation.encoding import SIDED
 from connectomics.geometry import nm_to_voxel
 from connectomics.keeping import replacing
-from connectomics.results import CURVES, SCORES
+from connectomics.pipeline.results import CURVES, SCORES
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -17,12 +17,12 @@ import yaml
 from main import main
 
 from connectomics.data.io import open_volume, save_volume
-from connectomics.data.phantom import make_phantom
 from connectomics.decoding import read_table
 from connectomics.decoding.resize import resize_nearest
 from connectomics.geometry import nm_to_voxel
+from connectomics.phantom import make_phantom
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SHAPE = (6, 24, 40)
 NM = (30.0, 8.0, 8.0)
 CONFIG: dict[str, Any] = {

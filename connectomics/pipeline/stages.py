@@ -29,7 +29,9 @@ from connectomics.data.processing import channel_names
 from connectomics.data.volumes import LabelledVolume
 from connectomics.decoding import check_exports, steps
 from connectomics.errors import ConfigError, DataError, Fault
-from connectomics.evaluating import (
+from connectomics.evaluation.build import check_evaluation, evaluate_volumes
+from connectomics.keeping import replacing
+from connectomics.pipeline.evaluating import (
     Labelled,
     draw,
     found_scenes,
@@ -38,17 +40,14 @@ from connectomics.evaluating import (
     scored_scenes,
     with_labels,
 )
-from connectomics.evaluation.build import check_evaluation, evaluate_volumes
-from connectomics.keeping import replacing
-from connectomics.label_checks import require_labels
-from connectomics.labelling import (
+from connectomics.pipeline.label_checks import require_labels
+from connectomics.pipeline.labelling import (
     decode_volume,
     open_probabilities,
     voxel_size_faults,
 )
-from connectomics.predicting import load_predictor
-from connectomics.process.signals import Stopped
-from connectomics.results import (
+from connectomics.pipeline.predicting import load_predictor
+from connectomics.pipeline.results import (
     PAGE,
     ask,
     asked_of,
@@ -59,6 +58,15 @@ from connectomics.results import (
     run_of,
     tuned_run,
 )
+from connectomics.pipeline.scoring import write_scores
+from connectomics.pipeline.truth import scored_truth_faults, truth_faults
+from connectomics.pipeline.validating import (
+    notes_on_training,
+    read_validation,
+    require_held_back,
+    validation_section,
+)
+from connectomics.process.signals import Stopped
 from connectomics.runs import (
     Provenance,
     RunFolder,
@@ -66,14 +74,6 @@ from connectomics.runs import (
     provenance_of,
     run_of_checkpoint,
     write_provenance,
-)
-from connectomics.scoring import write_scores
-from connectomics.truth import scored_truth_faults, truth_faults
-from connectomics.validating import (
-    notes_on_training,
-    read_validation,
-    require_held_back,
-    validation_section,
 )
 
 

@@ -12,7 +12,7 @@ from connectomics.data.io import open_volume, save_volume
 from connectomics.data.origin import Origin, origin_of, reading_result
 from connectomics.errors import DataError
 from connectomics.geometry import Box
-from connectomics.results import (
+from connectomics.pipeline.results import (
     Asked,
     VolumeResults,
     existing_results,

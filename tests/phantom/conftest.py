@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 from numba.core import config
 
-from connectomics.data.phantom import Phantom, make_phantom
+from connectomics.phantom import Phantom, make_phantom
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,7 @@ from connectomics.decoding import (
 from connectomics.digests import code_digest
 from connectomics.errors import DataError, Fault, naming
 from connectomics.keeping import replacing
-from connectomics.results import Asked, VolumeResults, image_of
+from connectomics.pipeline.results import Asked, VolumeResults, image_of
 from connectomics.runs import Provenance
 
 RESOLUTION_REMEDY = "Set data.test.resolution to [z, y, x] in nm."

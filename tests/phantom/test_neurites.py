@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from connectomics.data.phantom.neurites import AXON, DENDRITE, Neurites, grow_neurites
+from connectomics.phantom.neurites import AXON, DENDRITE, Neurites, grow_neurites
 
 EXTENT = np.array([900.0, 1500.0, 1500.0])
 

@@ -17,11 +17,11 @@ from connectomics.data.overlap import learned_faults, training_notes
 from connectomics.decoding.steps import needs_resolution
 from connectomics.errors import ConfigError, DataError, Fault
 from connectomics.evaluation import Encoding
-from connectomics.labelling import read_neurons
-from connectomics.predicting import Predictor
-from connectomics.results import VolumeResults, ask, image_of, results_of_volumes
+from connectomics.pipeline.labelling import read_neurons
+from connectomics.pipeline.predicting import Predictor
+from connectomics.pipeline.results import VolumeResults, ask, image_of, results_of_volumes
+from connectomics.pipeline.scoring import read_truth, stored_as
 from connectomics.runs import Provenance, RunFolder
-from connectomics.scoring import read_truth, stored_as
 from connectomics.tuning import ValidationVolume
 
 

@@ -25,7 +25,7 @@ from connectomics.digests import code_digest, file_digest
 from connectomics.errors import CheckpointError, Fault
 from connectomics.files import atomic_path
 from connectomics.keeping import replacing
-from connectomics.results import VolumeResults
+from connectomics.pipeline.results import VolumeResults
 from connectomics.runs import Provenance
 
 if TYPE_CHECKING:
