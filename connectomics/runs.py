@@ -22,7 +22,6 @@ from typing import Any
 
 import yaml
 
-from connectomics.errors import CheckpointError
 from connectomics.files import atomic_path, writing_to
 
 PACKAGES = (
@@ -36,8 +35,6 @@ PACKAGES = (
     "h5py",
     "optuna",
 )
-LAST = "last.ckpt"
-"""The checkpoint of the last validation, or of the step at which a training was stopped."""
 
 
 @dataclass(frozen=True)
@@ -97,35 +94,6 @@ def run_of_checkpoint(checkpoint: Path) -> RunFolder | None:
     if folder.name == "checkpoints" and (folder.parent / "config.yaml").is_file():
         return RunFolder(folder.parent)
     return None
-
-
-def find_checkpoint(path: Path) -> Path:
-    """Find the checkpoint that a path names: itself, or the last one of a run's folder.
-
-    Args:
-        path: A checkpoint, a run folder or its `checkpoints` folder.
-
-    Raises:
-        CheckpointError: It is a folder without a `last.ckpt`.
-    """
-    if not path.is_dir():
-        return path
-    for found in (path / LAST, path / "checkpoints" / LAST):
-        if found.is_file():
-            print(f"checkpoint: {found}", file=sys.stderr)
-            return found
-    other = newest(path, f"*/checkpoints/{LAST}")
-    raise CheckpointError(
-        str(path),
-        f"is a folder without {LAST} or checkpoints/{LAST}.",
-        f"The newest below it is --checkpoint {other}" if other else "Name a .ckpt file.",
-    )
-
-
-def newest(save_path: str | Path, pattern: str) -> Path | None:
-    """Find the newest file under a save path that matches, such as `*/checkpoints/last.ckpt`."""
-    found = [path for path in Path(save_path).glob(pattern) if path.is_file()]
-    return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 
 @dataclass(frozen=True)

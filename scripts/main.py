@@ -174,12 +174,14 @@ def _run(options: argparse.Namespace, overrides: Sequence[str]) -> None:
     if options.config is None:
         _run_on_files(options, overrides)
         return
+    from connectomics.checkpoints import find_checkpoint
     from connectomics.config import load_config
     from connectomics.pipeline import stages
     from connectomics.process.cpus import use_threads
-    from connectomics.runs import find_checkpoint
 
     checkpoint = options.checkpoint and find_checkpoint(options.checkpoint)
+    if checkpoint != options.checkpoint:
+        print(f"checkpoint: {checkpoint}", file=sys.stderr)
     # Losses take PyTorch to check, which takes seconds; whoever looks at a config need not wait.
     checks = [stages.check_names] + [stages.check_losses] * (not options.print_config)
     resolved = load_config(

@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[1]
 
 FLOORS = {
     "connectomics.errors": 0,
+    "connectomics.checkpoints": 1,
     "connectomics.geometry": 1,
     "connectomics.compiling": 1,
     "connectomics.digests": 1,

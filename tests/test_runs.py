@@ -1,17 +1,13 @@
 from __future__ import annotations
 
-import os
-
 import pytest
 import yaml
 
-from connectomics.errors import CheckpointError, DataError
+from connectomics.errors import DataError
 from connectomics.runs import (
     RunFolder,
-    find_checkpoint,
     git_revision,
     new_run,
-    newest,
     provenance_of,
     run_of_checkpoint,
     write_provenance,
@@ -42,16 +38,6 @@ def test_the_run_of_a_checkpoint_is_found_by_its_config(tmp_path):
     assert run_of_checkpoint(tmp_path / "last.ckpt") is None
 
 
-def test_the_newest_file_is_the_one_changed_last(tmp_path):
-    for name, time in (("a", 200), ("b", 300), ("c", 100)):
-        path = tmp_path / name / "checkpoints" / "last.ckpt"
-        path.parent.mkdir(parents=True)
-        path.touch()
-        os.utime(path, (time, time))
-    assert newest(tmp_path, "*/checkpoints/last.ckpt") == tmp_path / "b/checkpoints/last.ckpt"
-    assert newest(tmp_path, "*/nothing") is None
-
-
 def test_provenance_says_how_a_result_came_about(tmp_path):
     about = provenance_of("system: {seed: 3}\n", seed=3, notes={"resumed_from": "x.ckpt"})
     write_provenance(tmp_path, about)
@@ -66,19 +52,3 @@ def test_provenance_says_how_a_result_came_about(tmp_path):
     assert yaml.safe_load(one) == {"system": {"seed": 3}}
     comments = "\n".join(line.removeprefix("# ") for line in one.partition("\n\n")[0].splitlines())
     assert yaml.safe_load(comments) == provenance
-
-
-def test_a_folder_stands_for_its_last_checkpoint(tmp_path, capsys):
-    folder = tmp_path / "runs" / "a" / "checkpoints"
-    folder.mkdir(parents=True)
-    with pytest.raises(CheckpointError, match=r"a: is a folder without last\.ckpt"):
-        find_checkpoint(folder.parent)
-    last = folder / "last.ckpt"
-    last.touch()
-    assert (
-        find_checkpoint(folder) == find_checkpoint(folder.parent) == find_checkpoint(last) == last
-    )
-    assert capsys.readouterr().err == f"checkpoint: {last}\n" * 2
-    with pytest.raises(CheckpointError, match=f"The newest below it is --checkpoint {last}"):
-        find_checkpoint(tmp_path / "runs")
-    assert find_checkpoint(tmp_path / "none.ckpt") == tmp_path / "none.ckpt"

@@ -17,6 +17,7 @@ from pydantic import ValidationError as Invalid
 from torch import Tensor
 
 import connectomics
+from connectomics.checkpoints import find_checkpoint
 from connectomics.config.schema import (
     ChannelActivationSection,
     ImageTransformSection,
@@ -127,13 +128,13 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     Nothing in the file is executed: only tensors and plain values are accepted.
 
     Args:
-        path: The `.ckpt` file.
+        path: The `.ckpt` file, or the folder of a run, whose last one is read.
 
     Raises:
         CheckpointError: There is no such file, it is no checkpoint, it is damaged, it holds
             code, it comes from another program, or an entry is missing or wrong.
     """
-    path = Path(path)
+    path = find_checkpoint(Path(path))
     content = read_checkpoint_file(path)
     facts = content.get(FACTS)
     if FACTS not in content:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from connectomics.checkpoints import find_checkpoint
 from connectomics.errors import CheckpointError
 from connectomics.models.checkpoint import FACTS, read_checkpoint
 from connectomics.models.checkpoint_file import read_checkpoint_file
@@ -49,14 +50,15 @@ def take_weights(network: nn.Module, file: str | Path) -> TakenWeights:
 
     Args:
         network: Changed in place.
-        file: A checkpoint of training, of which the moving average is taken, or a state dict, bare
-            or under the key `state_dict`. A prefix that all its names have is no matter.
+        file: A checkpoint of training or the folder of a run, of which the moving average is taken,
+            or a state dict, bare or under the key `state_dict`. A prefix that all its names have
+            is no matter.
 
     Raises:
         CheckpointError: There is no such file, it holds no weights, numbers that are none, or
             nothing that fits.
     """
-    path = Path(file)
+    path = find_checkpoint(Path(file))
     if not path.is_file():
         raise CheckpointError(PLACE, f"there is no file {path}.", REMEDY)
     wanted = network.state_dict()

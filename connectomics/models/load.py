@@ -53,7 +53,7 @@ def load_model(checkpoint: Checkpoint | str | Path, *, use_ema: bool = True) -> 
     """Build the network that a checkpoint describes, with its weights.
 
     Args:
-        checkpoint: From `read_checkpoint`, or its path.
+        checkpoint: From `read_checkpoint`, or its path, or that of its run.
         use_ema: Take the moving average of the weights, where the checkpoint has one.
 
     Returns:

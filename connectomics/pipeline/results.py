@@ -28,6 +28,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from connectomics.checkpoints import LAST, newest
 from connectomics.config.schema import SplitSection
 from connectomics.data.build import find_images
 from connectomics.data.identity import Identity, canonical, identify
@@ -39,7 +40,7 @@ from connectomics.decoding import EXPORTS
 from connectomics.digests import file_digest
 from connectomics.errors import CheckpointError, DataError
 from connectomics.naming import folder_names
-from connectomics.runs import RunFolder, newest, run_of_checkpoint
+from connectomics.runs import RunFolder, run_of_checkpoint
 
 FILES_REMEDY = """\
   Labels that were not made in a run need no config:
@@ -323,7 +324,7 @@ def require_checkpoint(checkpoint: Path | None, save_path: str, mode: str) -> Pa
     """
     if checkpoint is not None:
         return checkpoint
-    found = newest(save_path, "*/checkpoints/last.ckpt")
+    found = newest(save_path, f"*/checkpoints/{LAST}")
     remedy = (
         f"Add --checkpoint {found}, the newest of this experiment."
         if found

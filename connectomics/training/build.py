@@ -12,6 +12,7 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.callbacks import EarlyStopping
 
 import connectomics
+from connectomics.checkpoints import LAST
 from connectomics.config.channels import channel_range
 from connectomics.config.schema import Config, SystemSection
 from connectomics.data.datamodule import PatchDataModule
@@ -19,7 +20,6 @@ from connectomics.data.processing.build import channel_names, kinds_of_targets, 
 from connectomics.errors import ConfigError
 from connectomics.models import build_loss, build_model
 from connectomics.process.cpus import available_cpus
-from connectomics.runs import LAST
 from connectomics.training.checkpoint import AtomicCheckpointIO
 from connectomics.training.ema import AverageWeights
 from connectomics.training.images import LogImages

@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 import pytorch_lightning as pl
 
+from connectomics.checkpoints import LAST
 from connectomics.errors import DataError
 from connectomics.files import atomic_path
-from connectomics.runs import LAST
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities import rank_zero_only
 
+from connectomics.checkpoints import LAST
 from connectomics.config.checks.training import watched_scores
 from connectomics.config.schema import Config
 from connectomics.data.build import build_datamodule
@@ -20,7 +21,6 @@ from connectomics.errors import CheckpointError, ConfigError, ConnectomicsError,
 from connectomics.models import read_checkpoint, take_weights
 from connectomics.process.cpus import use_threads
 from connectomics.process.launchers import without_launchers
-from connectomics.runs import LAST
 from connectomics.training.build import (
     build_module,
     build_trainer,

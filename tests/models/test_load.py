@@ -13,6 +13,7 @@ from connectomics.models import (
     load_model,
     read_checkpoint,
     require_same_architecture,
+    take_weights,
 )
 
 
@@ -29,6 +30,18 @@ def test_the_network_is_built_from_what_the_checkpoint_says(tmp_path):
     with torch.inference_mode():
         assert torch.equal(model(image), network(image))
         assert torch.equal(model.activate(model(image)), torch.sigmoid(network(image)))
+
+
+def test_a_folder_of_a_run_stands_for_its_last_checkpoint(tmp_path):
+    folder = tmp_path / "run" / "checkpoints"
+    folder.mkdir(parents=True)
+    with pytest.raises(CheckpointError, match=r"run: is a folder without last\.ckpt"):
+        load_model(tmp_path / "run")
+    last = saved(folder / "last.ckpt", checkpoint_of())
+    for path in (tmp_path / "run", str(folder), last):
+        assert read_checkpoint(path).path == last
+        assert load_model(path).channels == ("pre", "post", "union")
+        assert len(take_weights(build_model(SMALL), path).left) == 0
 
 
 def test_it_slides_over_a_volume(tmp_path):
