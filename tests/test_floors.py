@@ -24,6 +24,7 @@ FLOORS = {
     "connectomics.config": 2,
     "connectomics.files": 2,
     "connectomics.phantom": 2,
+    "connectomics.blocks": 3,
     "connectomics.data": 3,
     "connectomics.models": 3,
     "connectomics.decoding": 3,
@@ -39,6 +40,7 @@ FLOORS = {
 SCRIPTS = 6
 
 WITHOUT_TORCH = (
+    "connectomics.blocks",
     "connectomics.config",
     "connectomics.decoding",
     "connectomics.evaluation",

@@ -1,0 +1,36 @@
+"""Work on volumes that is done block by block: in any order, in any process, and once.
+
+An artifact that is made so has a `Ledger` in a folder of its own, `run_tasks` does what is not
+done yet, and an executor says where.
+"""
+
+from __future__ import annotations
+
+from connectomics.blocks.executors import Executor, Outcome, Task, ThisProcess, Work
+from connectomics.blocks.grid import Block, BlockGrid
+from connectomics.blocks.ledger import Facts, Ledger, discard, open_ledger, parts_begun
+from connectomics.blocks.lock import Shard, working_on
+from connectomics.blocks.parts import facts_of_file, read_arrays, write_arrays
+from connectomics.blocks.runner import Tally, run_tasks
+
+__all__ = [
+    "Block",
+    "BlockGrid",
+    "Executor",
+    "Facts",
+    "Ledger",
+    "Outcome",
+    "Shard",
+    "Tally",
+    "Task",
+    "ThisProcess",
+    "Work",
+    "discard",
+    "facts_of_file",
+    "open_ledger",
+    "parts_begun",
+    "read_arrays",
+    "run_tasks",
+    "working_on",
+    "write_arrays",
+]

@@ -1,0 +1,164 @@
+"""What is done of an artifact that is made piece by piece: so that a stopped run goes on.
+
+A ledger is a folder beside what is being made:
+
+    key.json             what the artifact depends on
+    done/<pass>/<...>    one marker for each piece that is done, with the sum of what was written
+
+A marker is written, whole or not at all, after what it speaks of. So a piece without a marker is
+made again, whatever there is of it, and one with a marker is not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from connectomics.digests import digest
+from connectomics.errors import DataError
+from connectomics.files import writing_to
+
+KEY = "key.json"
+
+Facts = Mapping[str, Any]
+"""What a marker says of what was written, as plain values."""
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Markers of what is done, in a folder. It can be pickled and used by many processes at once.
+
+    Attributes:
+        folder: See the module.
+        stage: Part of the work that the markers are of, such as a pass.
+    """
+
+    folder: Path
+    stage: str = "blocks"
+    _seen: dict[Path, frozenset[str]] = field(default_factory=dict, compare=False, repr=False)
+
+    def of(self, stage: str) -> Ledger:
+        """The markers of another part of the work."""
+        return Ledger(self.folder, stage)
+
+    def is_done(self, name: str) -> bool:
+        """Whether a piece was done when its neighbours were first asked for.
+
+        Names are listed a folder at a time, as asking for each of millions takes hours on a
+        network disk.
+        """
+        folder, file = self._place(name)
+        if folder not in self._seen:
+            self._seen.clear()
+            with suppress(FileNotFoundError):
+                self._seen[folder] = frozenset(one.name for one in folder.iterdir())
+        return file in self._seen.get(folder, ())
+
+    def mark(self, name: str, facts: Facts) -> None:
+        """Note that a piece is done; the marker is on disk, whole, when this returns."""
+        folder, file = self._place(name)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / file, json.dumps(dict(facts)).encode())
+
+    def facts(self, name: str) -> dict[str, Any] | None:
+        """What the marker of a piece says; None where there is none, or it is damaged."""
+        folder, file = self._place(name)
+        try:
+            found = json.loads((folder / file).read_text("utf-8"))
+        except (OSError, ValueError):
+            return None
+        return found if isinstance(found, dict) else None
+
+    def forget(self, name: str) -> None:
+        """Have a piece made again."""
+        folder, file = self._place(name)
+        (folder / file).unlink(missing_ok=True)
+        self._seen.clear()
+
+    def _place(self, name: str) -> tuple[Path, str]:
+        # Folders by the first part of a name, which is a layer of blocks: none holds millions.
+        first, _, _ = name.partition("_")
+        return self.folder / "done" / self.stage / first, name
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"folder": self.folder, "stage": self.stage, "_seen": {}}
+
+
+def open_ledger(folder: Path, parts: Mapping[str, Any], what: str) -> Ledger:
+    """Begin, or go on with, an artifact.
+
+    Args:
+        folder: Of the ledger; it is made.
+        parts: Everything that the artifact depends on, by name, as plain values.
+        what: The artifact, for the message.
+
+    Raises:
+        DataError: One of other parts was begun there, or the folder cannot be written.
+    """
+    begun = parts_begun(folder)
+    if begun is not None and digest(begun) != digest(dict(parts)):
+        names = [n for n in {**begun, **parts} if digest(begun.get(n)) != digest(parts.get(n))]
+        raise DataError(
+            str(folder),
+            f"holds {what} that were begun with other {', '.join(names)}: "
+            f"{'; '.join(_differences(names, begun, parts))}.",
+            "Finish them with what they were begun with, or delete that folder to begin anew.",
+        )
+    if begun is None:
+        with writing_to(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            write_whole(folder / KEY, json.dumps(dict(parts), indent=1).encode())
+    return Ledger(folder)
+
+
+def parts_begun(folder: Path) -> dict[str, Any] | None:
+    """What an artifact depends on that was begun in a folder; None where none was."""
+    try:
+        found = json.loads((folder / KEY).read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        remedy = "Delete that folder to begin anew."
+        raise DataError(str(folder / KEY), f"cannot be read: {error}.", remedy) from error
+    return found if isinstance(found, dict) else {}
+
+
+def discard(folder: Path) -> None:
+    """Remove a ledger and what lies with it; the key goes first, so that none is half a ledger."""
+    (folder / KEY).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a small file that is whole, and on disk, or not there.
+
+    Quicker than `files.atomic_path`, which makes a folder for each: there may be millions.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _differences(
+    names: list[str], begun: Mapping[str, Any], parts: Mapping[str, Any]
+) -> Iterator[str]:
+    for name in names:
+        yield f"{name} was {_short(begun.get(name))} and is {_short(parts.get(name))}"
+
+
+def _short(value: Any, most: int = 60) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= most else f"{text[:most]} …"

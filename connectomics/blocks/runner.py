@@ -1,0 +1,145 @@
+"""Tasks are done wherever an executor does them; what is done is marked, what fails is listed."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from connectomics.blocks.executors import Executor, Outcome, Task, ThisProcess, Work
+from connectomics.blocks.ledger import Facts, Ledger
+from connectomics.blocks.lock import Shard
+from connectomics.blocks.progress import Progress
+from connectomics.errors import DataError, Fault
+
+AT_MOST_LISTED = 20
+HOPELESS = 50
+"""So many failures without a single success, and the rest is not tried."""
+
+
+@dataclass(frozen=True)
+class Marked:
+    """Does a task and marks it as done, in the process that did it."""
+
+    work: Work
+    ledger: Ledger
+
+    def __call__(self, task: Task) -> Facts:
+        """Do it."""
+        facts = self.work(task)
+        self.ledger.mark(task.name, facts)
+        return facts
+
+
+@dataclass
+class Tally:
+    """What a run has done.
+
+    Attributes:
+        total: Tasks there are, those of other shards not counted.
+        earlier: Tasks that had been done before.
+        done: Tasks done now.
+        damaged: Tasks of these that had been done before, and what they wrote was not there whole.
+        counts: How many of these noted something, by what they noted (a fact that is True).
+        failed: Tasks that could not be done, each with the last that went wrong.
+    """
+
+    total: int = 0
+    earlier: int = 0
+    done: int = 0
+    damaged: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+    failed: list[Outcome] = field(default_factory=list)
+
+
+def run_tasks(
+    tasks: Callable[[], Iterable[Task]],
+    work: Work,
+    ledger: Ledger,
+    *,
+    what: str,
+    executor: Executor | None = None,
+    shard: Shard | None = None,
+    intact: Callable[[Task, Facts], bool] | None = None,
+    retries: int = 2,
+) -> Tally:
+    """Do what is not done yet.
+
+    Args:
+        tasks: Lists them, one by one, the same each time.
+        work: Does one.
+        ledger: Where they are marked.
+        what: The work, for messages.
+        executor: Where they are done; in this process unless given.
+        shard: The share to do; all unless given.
+        intact: Whether what a marked task wrote is still there, at a glance.
+        retries: How often a task that failed is tried again, after all others.
+
+    Raises:
+        DataError: Some failed, each with its reason; all others are done.
+    """
+    executor = executor or ThisProcess()
+    tally = Tally(total=sum(1 for _ in _share(tasks(), shard)))
+    progress = Progress(what, tally.total)
+
+    def pending() -> Iterator[Task]:
+        for task in _share(tasks(), shard):
+            if ledger.is_done(task.name):
+                facts = ledger.facts(task.name)
+                if facts is not None and (intact is None or intact(task, facts)):
+                    tally.earlier += 1
+                    progress.skip()
+                    continue
+                ledger.forget(task.name)
+                tally.damaged += 1
+            if tally.done or len(tally.failed) < HOPELESS:
+                yield task
+
+    todo: Iterable[Task] = pending()
+    for _ in range(retries + 1):
+        tally.failed = []
+        for outcome in executor.map(Marked(work, ledger), todo):
+            if outcome.fault is not None:
+                tally.failed.append(outcome)
+                continue
+            tally.done += 1
+            for name, value in (outcome.facts or {}).items():
+                if value is True:
+                    tally.counts[name] = tally.counts.get(name, 0) + 1
+            progress.add(outcome.task.box.size if outcome.task.box else 0)
+        if not tally.failed or (not tally.done and len(tally.failed) >= HOPELESS):
+            break
+        todo = [outcome.task for outcome in tally.failed]
+    progress.end()
+    if tally.failed:
+        raise DataError.of([_failure(tally, ledger, what)])
+    return tally
+
+
+def _share(tasks: Iterable[Task], shard: Shard | None) -> Iterator[Task]:
+    if shard is None:
+        return iter(tasks)
+    return itertools.islice(tasks, shard.index, None, shard.count)
+
+
+def _failure(tally: Tally, ledger: Ledger, what: str) -> Fault:
+    for outcome in tally.failed:
+        if outcome.trace:
+            print(outcome.trace, file=sys.stderr)  # one fault of the program is told in full
+            break
+    left = tally.total - tally.earlier - tally.done - len(tally.failed)
+    rest = f"{left} were not tried, as none was done" if left else "all others are done"
+    lines = [_line(outcome) for outcome in tally.failed[:AT_MOST_LISTED]]
+    more = len(tally.failed) - len(lines)
+    lines += [f"... and {more} more"] * (more > 0)
+    problem = f"{what}: {len(tally.failed)} of {tally.total} blocks failed; {rest}."
+    listed = "\n".join(f"    {line}" for line in lines)
+    again = "Put that right, and give the same command again: it makes only these."
+    return Fault(str(ledger.folder), problem, f"{listed.lstrip()}\n  {again}")
+
+
+def _line(outcome: Outcome) -> str:
+    task, fault = outcome.task, outcome.fault
+    place = f" (from voxel {task.box.start} to {task.box.stop})" if task.box else ""
+    return f"{task.name}{place}: {str(fault).replace(chr(10), ' ')}"

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+
+from connectomics.blocks import discard, open_ledger, parts_begun, read_arrays, write_arrays
+from connectomics.errors import DataError
+
+
+def test_what_is_marked_is_done_for_whoever_asks(tmp_path):
+    ledger = open_ledger(tmp_path, {"a": 1}, "labels")
+    assert not ledger.is_done("0000_0000_0001")
+    ledger.mark("0000_0000_0001", {"bytes": 3})
+    again = pickle.loads(pickle.dumps(open_ledger(tmp_path, {"a": 1}, "labels")))
+    assert again.is_done("0000_0000_0001")
+    assert not again.is_done("0000_0000_0002")
+    assert not again.of("other").is_done("0000_0000_0001")
+    assert again.facts("0000_0000_0001") == {"bytes": 3}
+    again.forget("0000_0000_0001")
+    assert not again.is_done("0000_0000_0001")
+    assert again.facts("0000_0000_0001") is None
+
+
+def test_another_key_is_refused_with_what_differs(tmp_path):
+    open_ledger(tmp_path, {"voxels": "x", "block size": [1, 2, 3], "old": 1}, "labels")
+    with pytest.raises(DataError) as error:
+        open_ledger(tmp_path, {"voxels": "x", "block size": [4, 2, 3]}, "labels")
+    message = str(error.value)
+    assert "other block size, old" in message
+    assert "block size was [1, 2, 3] and is [4, 2, 3]; old was 1 and is null" in message
+    assert "voxels" not in message
+    assert parts_begun(tmp_path)["old"] == 1
+    discard(tmp_path)
+    assert parts_begun(tmp_path) is None
+    open_ledger(tmp_path, {"voxels": "y"}, "labels")
+
+
+def test_a_marker_that_is_half_written_does_not_count(tmp_path):
+    ledger = open_ledger(tmp_path, {}, "labels")
+    ledger.mark("0000_1", {"bytes": 3})
+    (marker,) = (path for path in tmp_path.rglob("0000_1"))
+    marker.write_text('{"bytes": ')
+    assert ledger.facts("0000_1") is None
+    # What a killed process leaves under a temporary name is no marker either.
+    marker.with_name(".0000_2.77").write_text("{}")
+    assert not open_ledger(tmp_path, {}, "labels").is_done("0000_2")
+
+
+def test_arrays_are_read_only_as_they_were_written(tmp_path):
+    path = tmp_path / "deep" / "part.npz"
+    facts = write_arrays(path, {"ids": np.arange(5), "none": np.zeros((0, 3), np.uint8)})
+    found = read_arrays(path, facts)
+    assert found["ids"].tolist() == [0, 1, 2, 3, 4]
+    assert found["none"].shape == (0, 3)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(DataError, match="marked as done, and is not what was written"):
+        read_arrays(path, facts)
+    path.unlink()
+    with pytest.raises(DataError, match="marked as done"):
+        read_arrays(path, facts)
