@@ -195,6 +195,9 @@ def open_on_one_grid(
             faults.append(Fault(path, problem, remedy))
         elif volume.gaps and name.endswith("image"):
             faults += _gap_faults(path, volume.gaps)
+        elif volume.gaps and volume.gaps.missing >= volume.gaps.of:
+            problem = f"holds nothing: {volume.gaps} were never written, and are read as 0."
+            warn(path, problem, "If it is not meant to be empty, copy or download it again.")
         volume.close()
     first = next(iter(files))
     if faults or first not in opened:

@@ -230,6 +230,22 @@ def test_chunks_of_an_image_that_were_never_written_are_said(run):
     assert said.count(expected) == 1
 
 
+@pytest.mark.parametrize("name", ["label", "mask"])
+def test_a_store_without_a_chunk_holds_nothing(run, name):
+    import zarr
+
+    zarr.create_array("none.zarr", shape=SHAPE, chunks=(6, 48, 48), dtype="u1")
+    code, said = run(f"data.train.{name}=none.zarr")
+    assert code == 2
+    assert (
+        said.count("warning: none.zarr: holds nothing: 2 of its 2 chunks were never written") == 1
+    )
+    array = zarr.create_array("some.zarr", shape=SHAPE, chunks=(6, 48, 48), dtype="u1")
+    array[:6] = 1 if name == "mask" else GOOD[:6]
+    code, said = run(f"data.train.{name}=some.zarr")
+    assert (code, "holds nothing" in said) == (0, False), said
+
+
 def test_large_volumes_are_looked_at_in_part(monkeypatch):
     monkeypatch.setattr(survey, "VOXELS", 16 * 10 * 10)
     volume = MemoryVolume("em", np.arange(40 * 20 * 20, dtype=np.uint32).reshape(40, 20, 20))

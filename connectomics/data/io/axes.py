@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectomics.data.io.header import ArrayLike, size_text
+from connectomics.data.io.units import is_unit
 from connectomics.errors import DataError, warn
 
 # Attributes that name the axes: xarray's, funlib's, vigra's and ilastik's, and what others use.
@@ -37,6 +38,13 @@ TYPES = {"channel": "c", "time": "t"}
 
 # What libraries call an axis that nobody has named.
 UNNAMED = re.compile(r"|\?|none|(phony_)?(dim|axis)_?\d*")
+
+# A unit behind the name of an axis, in brackets or not, and words that mean no more than "axis".
+BRACKETED = re.compile(r"\s*[(\[]\s*([^()\[\]]*?)\s*[)\]]")
+UNIT_BEHIND = re.compile(r"[\s_/:,]+(?:in[\s_]+)?([^\s_/:,]{2,})$")
+AXIS_WORD = re.compile(
+    r"^(axis|dim|dimension)[\s_-]?(?=[a-z]+$)|(?<=[a-z])[\s_-]?(axis|dim|dimension)$"
+)
 
 
 @dataclass(frozen=True)
@@ -93,6 +101,8 @@ def axis_words(value: Any) -> tuple[str, ...] | None:
     (('x', 'y', 'z'), ('z', 'y', 'x'), ('c', 'z', 'y', 'x'))
     >>> axis_words('{"axes": [{"key": "y"}, {"key": "x"}]}'), axis_words(["dim_0", None])
     (('y', 'x'), ('', ''))
+    >>> axis_words(["Z [um]", "y (nm)", "x_nm"]), axis_words("x (nm), y (nm), z (nm)")
+    (('z', 'y', 'x'), ('x', 'y', 'z'))
     >>> axis_words([1.5, 2]), axis_words("some text")
     (None, None)
     """
@@ -112,7 +122,8 @@ def axis_words(value: Any) -> tuple[str, ...] | None:
 
 
 def _split_text(text: str) -> list[str] | None:
-    """The axes in "zyx", "z, y, x" or "[z y x]"."""
+    """The axes in "zyx", "z, y, x", "z (nm), y (nm), x (nm)" or "[z y x]"."""
+    text = _without_units(text)
     words = re.findall(r"[^\s,;\[\]()'\"]+", text)
     if len(words) == 1 and set(words[0].lower()) <= set("tczyx") and len(words[0]) > 1:
         return list(words[0])
@@ -130,7 +141,15 @@ def _word(item: Any) -> str | None:
         return "t" if word[0] == "t" else "c"
     if UNNAMED.fullmatch(word):
         return ""
-    return MEANINGS.get(word) or MEANINGS.get(word.removesuffix("s")) or word
+    unit = UNIT_BEHIND.search(word := _without_units(word))
+    bare = word[: unit.start()] if unit and is_unit(unit[1]) else word
+    bare = AXIS_WORD.sub("", bare)
+    return MEANINGS.get(bare) or MEANINGS.get(bare.removesuffix("s")) or word
+
+
+def _without_units(text: str) -> str:
+    """Leave out what stands in brackets, where it is a unit."""
+    return BRACKETED.sub(lambda found: "" if is_unit(found[1]) else found[0], text).strip()
 
 
 def stated_axes(source: str, stated: Mapping[str, Any], shape: Sequence[int]) -> tuple[str, ...]:
@@ -168,10 +187,16 @@ def stated_axes(source: str, stated: Mapping[str, Any], shape: Sequence[int]) ->
     if names:
         return names
     usual = usual_axes(shape)
-    for by, words in found.items():
-        problem = f"its axes are called {_text(words)} ({by!r}), which says nothing here; they are"
+    called = {by: _text(words) for by, words in found.items()}
+    called |= {
+        by: repr(value)
+        for by, value in stated.items()
+        if isinstance(value, str) and value.strip() and axis_words(value) is None
+    }
+    for by, text in called.items():
+        problem = f"its axes are called {text} ({by!r}), which says nothing here; they are"
         remedy = "If they are others, name them z, y and x in the file."
-        warn(source, f"{problem} taken for {_text(usual)}.", remedy)
+        warn(source, f"{problem} taken for {_text(usual) or 'what they usually are'}.", remedy)
     return usual
 
 

@@ -20,7 +20,12 @@ from PIL import Image, UnidentifiedImageError
 from connectomics.data.io.header import ArrayLike, Header, Opener, check_array
 from connectomics.data.io.location import Location, has_wildcards
 from connectomics.data.io.pictures import Picture, decode_image, decode_page, of_image, of_page
-from connectomics.data.io.section_names import missing_numbers, numbers_text, section_numbers
+from connectomics.data.io.section_names import (
+    doubts,
+    missing_numbers,
+    numbers_text,
+    section_numbers,
+)
 from connectomics.errors import DataError, warn
 
 SECTION_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
@@ -89,6 +94,8 @@ def inspect(location: Location) -> tuple[Header, Opener]:
             f"has no section {numbers_text(missing)}; those beside it are taken for neighbours."
         )
         warn(location.source, problem, "If they exist, put them there.")
+    for problem, remedy in doubts(files):
+        warn(location.source, problem, remedy)
     if not numbers and len(files) > 1:
         problem = f"its sections have no numbers; their order is {files[0].name}, {files[1].name}"
         remedy = "If that is not their order, number them."

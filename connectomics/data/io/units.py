@@ -53,6 +53,15 @@ def is_unknown(unit: str | None) -> bool:
     return _word(unit) not in {*NANOMETRES, *NO_LENGTH}
 
 
+def is_unit(word: str) -> bool:
+    """Whether a word is a length, or says of a length that it is in pixels.
+
+    >>> is_unit("µm"), is_unit("pixels"), is_unit("left"), is_unit("")
+    (True, True, False, False)
+    """
+    return bool(word.strip()) and _word(word) in {*NANOMETRES, *NO_LENGTH}
+
+
 def _word(unit: str | None) -> str:
     word = (unit or "").strip(" \t\n\0").lower().replace("metre", "meter")
     return word[:-1] if len(word) > 3 and word.endswith("s") else word

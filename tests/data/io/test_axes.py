@@ -61,6 +61,12 @@ def test_an_axis_that_is_named_twice_is_refused() -> None:
         "x, y, z",
         "[x y z]",
         ["width", "rows", "slices"],
+        ["x (nm)", "Y [um]", "z(µm)"],
+        ["x_nm", "y / pixels", "z in nm"],
+        ["X-axis", "dim_y", "zdim"],
+        "x (nm), y (nm), z (nm)",
+        "[x (nm), y (nm), z (nm)]",
+        "XYZ [nm]",
         [{"name": "x", "type": "space"}, {"name": "Y"}, {"name": "depth"}],
         {"axes": ["x", "y", "z"], "scale": [1, 1, 1]},
         '{"axes": [{"key": "x", "typeFlags": 2}, {"key": "y"}, {"key": "z"}]}',
@@ -118,6 +124,17 @@ def test_names_that_say_nothing_are_said() -> None:
         DataWarning, match="its axes are called a, b, c .'dims'., which says nothing"
     ):
         assert stated_axes("a.zarr", {"dims": ["a", "b", "c"]}, (5, 6, 7)) == ("z", "y", "x")
+
+
+def test_a_text_that_names_no_axes_is_said_unless_another_does() -> None:
+    with pytest.warns(DataWarning, match="its axes are called 'ijk' .'axes'., which says nothing"):
+        assert stated_axes("a.zarr", {"axes": "ijk"}, (5, 6, 7)) == ("z", "y", "x")
+    assert stated_axes("a.zarr", {"axes": "ijk", "dims": "xyz"}, (5, 6, 7)) == ("x", "y", "z")
+
+
+@pytest.mark.parametrize("name", ["x (left)", "x_raw", "xz", "dim_xy", "index"])
+def test_a_name_that_is_not_surely_an_axis_is_none(name: str) -> None:
+    assert axis_words(["z", "y", name]) == ("z", "y", name)
 
 
 def test_where_one_axis_is_no_name_of_space_the_volume_is_refused() -> None:
