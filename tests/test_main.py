@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import os
+import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
 from main import main
 
-from connectomics import __version__
+from connectomics import __version__, command
 from connectomics.config import MODES, Resolved, load_config
 from connectomics.pipeline import stages
 
@@ -98,6 +102,90 @@ def test_help_shows_what_needs_no_config(run):
     _, out, _ = run("--help")
     for mode in ("evaluate truth=FILE prediction=FILE", "decode labels=FILE output=FOLDER"):
         assert f"main.py --mode {mode}" in out
+
+
+@pytest.fixture
+def installed(capsys: pytest.CaptureFixture[str], tmp_path, monkeypatch):
+    """Run the command `connectomics`: exit code, standard output, standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def installed(*arguments: str) -> tuple[int, str, str]:
+        try:
+            code = command.main(arguments, installed=True)
+        except SystemExit as leaving:
+            code = leaving.code
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return installed
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_installed_command_takes_its_mode_first(installed, started, mode: str):
+    code, out, err = installed(mode, "--config", EM_R50, "system.seed=5")
+    assert (code, out, err) == (0, "", "")
+    ((called, resolved, checkpoint),) = started
+    assert (called, checkpoint) == (mode, None)
+    assert resolved.config.system.seed == 5
+
+
+def test_the_installed_command_shows_how_it_is_called(installed):
+    code, out, _ = installed("--help")
+    assert code == 0
+    assert out.startswith("usage: connectomics MODE --config FILE")
+    assert "main.py" not in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("tran", "--config", EM_R50), "there is no mode 'tran'.\n  Did you mean 'train'?"),
+        (("train", "--mode", "test", "--config", EM_R50), "--mode: is given twice."),
+        (("train",), "--config: names no file."),
+        (("train", "test", "--config", EM_R50), "test"),
+    ],
+)
+def test_the_installed_command_is_called_wrongly(installed, started, arguments, said):
+    code, _, err = installed(*arguments)
+    assert code == 2
+    assert said in err
+    assert not started
+
+
+def test_the_installed_command_works_without_a_config(installed):
+    code, out, _ = installed("evaluate", "--print-config")
+    assert code == 0
+    assert "truth:" in out
+    assert installed("--json-schema")[1] == installed("train", "--json-schema")[1]
+
+
+def test_installing_the_package_gives_the_command():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    module, _, function = project["scripts"]["connectomics"].partition(":")
+    assert getattr(importlib.import_module(module), function) is command.command
+
+
+@pytest.mark.slow
+def test_an_installed_package_has_its_command_and_tutorials(tmp_path):
+    target = tmp_path / "installed"
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation"]
+    source = tmp_path / "source"
+    for part in ("connectomics", "tutorials"):
+        shutil.copytree(ROOT / part, source / part)
+    for file in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
+        shutil.copy(ROOT / file, source)
+    subprocess.run([*pip, "--target", str(target), str(source)], check=True)
+    command_file = target / "bin" / "connectomics"
+    (tmp_path / "my.yaml").write_text("defaults: [syn_em_r50, _self_]\nexperiment_name: mine\n")
+    done = subprocess.run(
+        [sys.executable, command_file, "train", "--config", "my.yaml", "--print-config"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(target)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("experiment_name: mine")
 
 
 def test_version(run):

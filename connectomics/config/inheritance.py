@@ -12,7 +12,10 @@ from typing import Any
 from connectomics.config.yaml_text import read_yaml, shorten
 from connectomics.errors import ConfigError, Fault, did_you_mean
 
-TUTORIALS = Path(__file__).parents[2] / "tutorials"
+PACKAGE = Path(__file__).parents[1]
+INSTALLED = PACKAGE / "tutorials"
+TUTORIALS = INSTALLED if INSTALLED.is_dir() else PACKAGE.parent / "tutorials"
+"""Inside the package where it is installed, beside it in a checkout."""
 
 Content = dict[str, Any]
 

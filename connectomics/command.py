@@ -1,0 +1,283 @@
+"""The command line: arguments become a config, and the config goes to its mode.
+
+`connectomics MODE ...`, which installing the package gives, and `python scripts/main.py --mode MODE
+...` of a checkout are the same program under two names.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from connectomics import __version__
+from connectomics.errors import ConfigError, ConnectomicsError, DataWarning, did_you_mean
+from connectomics.process.launchers import without_launchers
+from connectomics.process.signals import Stopped, stopping
+
+USAGE = """\
+main.py --config FILE [--mode MODE] [--checkpoint CKPT] [key=value ...]
+       main.py --mode evaluate truth=FILE prediction=FILE [key=value ...]
+       main.py --mode decode labels=FILE output=FOLDER [key=value ...]"""
+USAGE_INSTALLED = """\
+connectomics MODE --config FILE [--checkpoint CKPT] [key=value ...]
+       connectomics evaluate truth=FILE prediction=FILE [key=value ...]
+       connectomics decode labels=FILE output=FOLDER [key=value ...]"""
+DESCRIPTION = """\
+Find synapses and their direction in electron-microscopy volumes.
+
+modes:
+  train      train a network (the default); with --checkpoint, go on with an earlier training
+  infer      predict a probability volume for every test volume
+  decode     turn saved probabilities into labelled synapses
+  evaluate   score saved labels against the ground truth
+  test       infer, decode and evaluate
+  tune       search for the decoder settings that score best on the validation volumes
+
+evaluate and decode also work on files that were not made here, without a config: evaluate scores
+any two label volumes, decode lists the synapses of one. --print-config shows what can be set.
+"""
+EXAMPLES = """\
+examples:
+  python scripts/main.py --config tutorials/syn_em_r50.yaml
+  python scripts/main.py --config tutorials/syn_em_r50.yaml --mode test \\
+      --checkpoint outputs/syn_em_r50/<timestamp>/checkpoints/last.ckpt
+  python scripts/main.py --config my.yaml optimization.max_steps=1000 model/rsunet=small
+  python scripts/main.py --mode evaluate truth=syn.h5 prediction=labels.h5 output=scores
+"""
+EXAMPLES_INSTALLED = """\
+examples:
+  connectomics train --config my.yaml
+  connectomics test --config my.yaml \\
+      --checkpoint outputs/mine/<timestamp>/checkpoints/last.ckpt
+  connectomics train --config my.yaml optimization.max_steps=1000 model/rsunet=small
+  connectomics evaluate truth=syn.h5 prediction=labels.h5 output=scores
+"""
+EPILOG = """
+exit status:
+  0 done; 2 something to put right, which the message names; 128 + n stopped by signal n (130 by
+  Ctrl-C, 143 by SIGTERM), after saving what can be; 1 a fault of this program
+
+where to read on:
+  README.md                first steps, and your own volumes in ten lines
+  tutorials/               configs to start from; --print-config shows every setting there is
+  datasets/README.md       how to get the data they name
+  docs/decoding.md         from probabilities to synapses: the decoders and their settings
+  docs/scores.md           what each score means
+  docs/tuning.md           better settings for the decoder, and how to use them
+  docs/architecture.md     how the program is built
+"""
+FAULT = """\
+This is a fault of connectomics and not yours. Please report the lines above, with the command and
+the config. Files that were complete are as they were."""
+WITHOUT_CONFIG = ("decode", "evaluate")
+OPTIONS = {
+    "--config": {"type": Path, "metavar": "FILE", "help": "the YAML file"},
+    "--mode": {"default": "train", "metavar": "MODE", "help": "one of the modes above"},
+    "--checkpoint": {
+        "type": Path,
+        "metavar": "CKPT",
+        "help": "one to use, or its run folder",
+    },
+    "--print-config": {"action": "store_true", "help": "print all of the config, and stop"},
+    "--json-schema": {"nargs": "?", "const": "-", "metavar": "FILE", "help": "write the schema"},
+    "--version": {"action": "version", "version": f"connectomics {__version__}"},
+}
+
+
+def main(arguments: Sequence[str] | None = None, *, installed: bool = False) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: Those of the process, unless given.
+        installed: Whether it is called as the command `connectomics`, where the mode is the first
+            word, and not as `scripts/main.py`.
+
+    Returns:
+        0; 2 for what can be put right, and 1 for what is our fault; 128 + the signal when stopped
+        by one.
+    """
+    show, warnings.showwarning = warnings.showwarning, _show_warning
+    try:
+        with stopping(), without_launchers():
+            _run(*_parse(sys.argv[1:] if arguments is None else arguments, installed))
+    except ConnectomicsError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except Stopped as stopped:
+        print(stopped, file=sys.stderr)
+        return 128 + stopped.signal
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return 130
+    except Exception as error:
+        return _unexpected(error)
+    finally:
+        warnings.showwarning = show
+    return 0
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *place: Any) -> None:
+    """What a user is to know of their data, without the line of code that found it."""
+    if issubclass(category, DataWarning):
+        print(f"warning: {message}", file=sys.stderr)
+    else:
+        print(warnings.formatwarning(message, category, *place[:2]), end="", file=sys.stderr)
+
+
+def _unexpected(error: Exception) -> int:
+    """Say what the machine refused; what else comes here is a fault of the program."""
+    from connectomics.process.failures import machine_error
+
+    refused = machine_error(error)
+    if refused is not None:
+        print(refused, file=sys.stderr)
+        return 2
+    traceback.print_exception(error)
+    print(FAULT, file=sys.stderr)
+    return 1
+
+
+def command() -> int:
+    """Be the command `connectomics`."""
+    return in_process(partial(main, installed=True))
+
+
+def in_process(program: Callable[[], int]) -> int:
+    """Run a program in a process of its own, whose output is allowed to get lost.
+
+    Returns:
+        Its exit status.
+    """
+    from connectomics.process.output import lost_output, prepare_output
+
+    prepare_output()
+    status = program()
+    lost = lost_output()
+    if lost is None:
+        return status
+    print(f"standard output: {lost.strerror}. Some of what was printed is lost.", file=sys.stderr)
+    return status or 2
+
+
+def _parse(given: Sequence[str], installed: bool) -> tuple[argparse.Namespace, list[str]]:
+    """Read options and overrides, in whatever order they stand."""
+    if installed and given and _is_word(given[0]):
+        given = ["--mode", *given]
+    parser = argparse.ArgumentParser(
+        usage=USAGE_INSTALLED if installed else USAGE,
+        description=DESCRIPTION,
+        epilog=(EXAMPLES_INSTALLED if installed else EXAMPLES) + EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    for option, settings in OPTIONS.items():
+        parser.add_argument(option, **settings)
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="change a setting")
+    for option in ("--config", "--mode", "--checkpoint"):
+        if sum(word == option or word.startswith(f"{option}=") for word in given) > 1:
+            raise ConfigError(option, "is given twice.", "Keep one of them.")
+    options, rest = parser.parse_known_args(given)
+    for argument in rest:
+        if argument.startswith("-"):
+            raise _no_such_option(argument)
+    return options, [*options.overrides, *rest]
+
+
+def _is_word(argument: str) -> bool:
+    """Whether an argument is neither an option nor an override."""
+    return not argument.startswith("-") and "=" not in argument
+
+
+def _no_such_option(argument: str) -> ConfigError:
+    option, equals, value = argument.partition("=")
+    bare = option.lstrip("-")
+    short = [name for name in OPTIONS if len(bare) == 1 and name.startswith(f"--{bare}")]
+    remedy = f"Did you mean '{short[0]}'?" if short else did_you_mean(option, OPTIONS)
+    if "." in bare or "/" in bare:
+        remedy = f"Settings have no dashes: {bare}={value if equals else '...'}"
+    return ConfigError(option, "there is no such option.", remedy)
+
+
+def _run(options: argparse.Namespace, overrides: Sequence[str]) -> None:
+    if options.json_schema:
+        _write_json_schema(options.json_schema)
+        return
+    if options.config is None:
+        _run_on_files(options, overrides)
+        return
+    from connectomics.checkpoints import find_checkpoint
+    from connectomics.config import load_config
+    from connectomics.pipeline import stages
+    from connectomics.process.cpus import use_threads
+
+    checkpoint = options.checkpoint and find_checkpoint(options.checkpoint)
+    if checkpoint != options.checkpoint:
+        print(f"checkpoint: {checkpoint}", file=sys.stderr)
+    # Losses take PyTorch to check, which takes seconds; whoever looks at a config need not wait.
+    checks = [stages.check_names] + [stages.check_losses] * (not options.print_config)
+    resolved = load_config(
+        options.config,
+        mode=options.mode,
+        overrides=overrides,
+        checks=checks,
+        presets=stages.presets_of(checkpoint),
+    )
+    for note in resolved.notes():
+        print(f"config: {note}", file=sys.stderr)
+    if options.print_config:
+        print(resolved.config_to_yaml(), end="")
+    else:
+        use_threads(resolved.config.system.num_threads)
+        stages.STAGES[options.mode](resolved, checkpoint)
+
+
+def _run_on_files(options: argparse.Namespace, overrides: Sequence[str]) -> None:
+    """Without a config: score or list what the command line names."""
+    if options.mode not in WITHOUT_CONFIG:
+        named = [word for word in overrides if word.endswith((".yaml", ".yml"))]
+        start = "Start from one in tutorials/: --config tutorials/syn_em_r50.yaml"
+        remedy = f"Did you mean --config {named[0]}?" if named else start
+        raise ConfigError("--config", "names no file.", remedy)
+    if options.checkpoint is not None:
+        raise ConfigError("--checkpoint", "is of use with a --config only.", "Take it out.")
+    from connectomics.pipeline.standalone import FILE_MODES, read_file_settings
+
+    settings = read_file_settings(options.mode, overrides, complete=not options.print_config)
+    if options.print_config:
+        from connectomics.config.yaml_text import write_yaml
+
+        print(write_yaml(settings.model_dump()), end="")
+    else:
+        FILE_MODES[options.mode].run(settings)
+
+
+def _write_json_schema(target: str) -> None:
+    from connectomics.config import json_schema
+    from connectomics.files import atomic_path
+
+    text = json.dumps(json_schema(), indent=2)
+    if target == "-":
+        print(text)
+        return
+    if Path(target).exists() and not _is_schema(Path(target)):
+        problem = "is there already, and is no schema that was written here."
+        raise ConfigError(f"--json-schema {target}", problem, "Choose another name.")
+    with atomic_path(target) as temporary:
+        temporary.write_text(f"{text}\n", encoding="utf-8")
+
+
+def _is_schema(file: Path) -> bool:
+    """Whether a file is a schema of another version of the config, which a new one may replace."""
+    from connectomics.config import json_schema
+
+    try:
+        return json.loads(file.read_text("utf-8"))["title"] == json_schema()["title"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
