@@ -99,7 +99,7 @@ def save_volume(
     location = split_source(path)
     array = np.asarray(array)
     _check_target(location, overwrite)
-    header = _header(
+    header = header_of(
         location,
         array.shape,
         array.dtype,
@@ -154,7 +154,7 @@ def create_volume(
             location.source, "TIFF is written in one piece.", "Choose a .h5 or .zarr file."
         )
     _check_target(location, overwrite)
-    header = _header(
+    header = header_of(
         location,
         shape,
         np.dtype(dtype),
@@ -181,7 +181,7 @@ def _writing(location: Location, header: Header) -> Iterator[VolumeWriter]:
         yield VolumeWriter(header, array, check)
 
 
-def _header(
+def header_of(
     location: Location,
     shape: Sequence[int],
     dtype: np.dtype[Any],
@@ -191,6 +191,7 @@ def _header(
     attributes: Mapping[str, Any] | None,
     chunks: Sequence[int] = DEFAULT_CHUNKS,
 ) -> Header:
+    """What a file is to say of itself, checked."""
     source = location.source
     check_array(source, shape, dtype)
     z, y, x = (min(int(n), int(c)) for n, c in zip(shape[-3:], chunks, strict=True))

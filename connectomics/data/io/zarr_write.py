@@ -11,6 +11,7 @@ from typing import Any
 
 import zarr
 from numpy.typing import NDArray
+from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from connectomics.data.io import ome
 from connectomics.data.io.header import Header
@@ -61,17 +62,40 @@ def create(
     Yields:
         The array, and a function that has nothing to check: a full disk raises at once.
     """
-    group = zarr.create_group(temporary, zarr_format=3)
-    group.attrs["ome"] = ome.describe(location.name, ARRAY, header)
-    array = group.create_array(
+    yield ChunkByChunk(create_array(temporary, location.name, header)), _nothing_to_check
+
+
+def create_array(
+    folder: Path, name: str, header: Header, shards: tuple[int, ...] | None = None
+) -> zarr.Array[Any]:
+    """Make a store whose voxels are all 0 as yet.
+
+    Args:
+        folder: The store to make.
+        name: Of the image.
+        header: What to create.
+        shards: Voxels along each axis of what is one file, for one file of each chunk None. Shards
+            have a sum of each chunk, so that what a disk has lost is not read as something else.
+    """
+    group = zarr.create_group(folder, zarr_format=3)
+    group.attrs["ome"] = ome.describe(name, ARRAY, header)
+    summed = {"compressors": [ZstdCodec(level=1), Crc32cCodec()], "shards": shards}
+    return group.create_array(
         ARRAY,
         shape=header.shape,
         dtype=header.dtype,
         chunks=header.full_chunks or "auto",
         dimension_names=("c", "z", "y", "x")[-len(header.shape) :],
         attributes=dict(header.attributes),
+        **(summed if shards else {}),
     )
-    yield ChunkByChunk(array), _nothing_to_check
+
+
+def write_place(store: Path, header: Header) -> None:
+    """Give a store that was written here the voxel size and offset of a header."""
+    group = zarr.open_group(store, mode="r+")
+    (image,) = group.attrs["ome"]["multiscales"]  # pyright: ignore
+    group.attrs["ome"] = ome.describe(str(image["name"]), ARRAY, header)  # pyright: ignore
 
 
 def _nothing_to_check() -> None:
