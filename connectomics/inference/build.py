@@ -26,7 +26,7 @@ LIMITS = {
 
 
 def build_sliding(section: InferenceSection, precision: str, device: torch.device) -> Sliding:
-    """Build the sliding window. Mixed precision is for GPUs; a CPU predicts in float32."""
+    """Build the sliding window."""
     window, augmentation = section.window, section.test_time_augmentation
     dtypes = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
     assert window.window_size is not None
@@ -41,7 +41,7 @@ def build_sliding(section: InferenceSection, precision: str, device: torch.devic
         batch_size=window.batch_size,
         activation=build_activation(section.model.channel_activations),
         device=device,
-        precision=dtypes.get(precision) if device.type == "cuda" else None,
+        precision=dtypes.get(precision),
     )
 
 

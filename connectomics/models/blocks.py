@@ -116,12 +116,12 @@ class Convolution(nn.Conv3d):
 
 def _one_small_volume(x: Tensor) -> bool:
     return (
-        x.shape[0] == 1
+        not torch.compiler.is_compiling()  # first: the rest would break the compiled graph
+        and x.shape[0] == 1
         and x.device.type == "cpu"
         and x.dtype is torch.float32
         and torch.backends.mkldnn.is_available()
         and not torch.is_autocast_enabled("cpu")
-        and not torch.compiler.is_compiling()
     )
 
 

@@ -109,6 +109,7 @@ class RSUNet(nn.Module):
         self.deep_supervision = deep_supervision
         self.scales = _scales(down_factors, stem)
         initialise(self, activation)
+        super().to(memory_format=torch.channels_last_3d)  # pyright: ignore[reportCallIssue]
 
     def forward(self, image: Tensor) -> Tensor | list[Tensor]:
         """Predict logits.
@@ -144,10 +145,8 @@ class RSUNet(nn.Module):
 
     def _encode(self, x: Tensor) -> list[Tensor]:
         """Features of every level, finest first: (B, filters[k], Z/scales[k], ...)."""
-        x = self.stem(x)
-        if x.device.type == "cpu":
-            # Quicker on a CPU (`benchmarks/network.py`); every layer that follows keeps it.
-            x = x.contiguous(memory_format=torch.channels_last_3d)
+        # Quicker with channels last (`benchmarks/network.py`); every layer that follows keeps it.
+        x = self.stem(x).contiguous(memory_format=torch.channels_last_3d)
         levels = [self.encoder[0](x)]
         for pool, module in zip(self.pools, self.encoder[1:], strict=True):
             levels.append(module(pool(levels[-1])))

@@ -55,7 +55,8 @@ class Predictor:
     """A network, and how it goes over a volume.
 
     Attributes:
-        network: On its device.
+        network: On its device, in the form that predicts fastest.
+        weights: A digest of those of its checkpoint.
         sliding: The window.
         config: Of the stage.
         checkpoint: Where the network comes from.
@@ -63,6 +64,7 @@ class Predictor:
     """
 
     network: nn.Module
+    weights: str
     sliding: Sliding
     config: Config
     checkpoint: Path
@@ -97,7 +99,7 @@ class Predictor:
     def _numerics(self) -> dict[str, Any]:
         """What probabilities depend on beside the config and the volume."""
         return {
-            "weights": _weights_digest(self.network),
+            "weights": self.weights,
             "statistics of training": self.pooled and self.pooled.as_dict(),
             "precision": str(self.sliding.precision or "float32").removeprefix("torch."),
             "device": str(self.sliding.device).partition(":")[0],
@@ -189,7 +191,8 @@ def load_predictor(config: Config, path: Path) -> Predictor:
 
     from connectomics.inference.build import build_sliding
     from connectomics.models import load_model, read_checkpoint, require_same_architecture
-    from connectomics.training import choose_devices, choose_precision, threads_of_torch
+    from connectomics.models.folding import folded
+    from connectomics.training import choose_devices, precision_to_predict, threads_of_torch
 
     torch.set_num_threads(threads_of_torch(config.system))
     accelerator, _ = choose_devices(config.system)
@@ -198,11 +201,12 @@ def load_predictor(config: Config, path: Path) -> Predictor:
     require_same_architecture(checkpoint, config.model)
     _require_same_data(checkpoint, config.data)
     model = load_model(checkpoint, use_ema=config.inference.model.use_ema)
-    precision = choose_precision(config.optimization.precision, accelerator)
+    precision = precision_to_predict(config.optimization.precision, accelerator)
     sliding = build_sliding(config.inference, precision, device)
     pooled = checkpoint.facts.statistics
     statistics = pooled and ImageStatistics.from_dict(pooled.model_dump())
-    return Predictor(model.to(device), sliding, config, path, statistics)
+    weights = _weights_digest(model)
+    return Predictor(folded(model).to(device), weights, sliding, config, path, statistics)
 
 
 def _require_same_data(checkpoint: Checkpoint, data: DataSection) -> None:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from connectomics.training.build import choose_devices, choose_precision, threads_of_torch
+from connectomics.training.build import (
+    choose_devices,
+    choose_precision,
+    precision_to_predict,
+    threads_of_torch,
+)
 from connectomics.training.stopping import TrainingStopped
 from connectomics.training.trainer import FitResult, Training, fit, prepare
 
@@ -13,6 +18,7 @@ __all__ = [
     "choose_devices",
     "choose_precision",
     "fit",
+    "precision_to_predict",
     "prepare",
     "threads_of_torch",
 ]

@@ -21,6 +21,7 @@ from connectomics.errors import ConfigError
 from connectomics.models import build_loss, build_model
 from connectomics.process.cpus import available_cpus
 from connectomics.training.checkpoint import AtomicCheckpointIO
+from connectomics.training.compiled_network import CompileNetwork, compiles
 from connectomics.training.ema import AverageWeights
 from connectomics.training.images import LogImages
 from connectomics.training.keeping import KeepCheckpoints
@@ -76,6 +77,13 @@ def choose_precision(precision: Precision | Literal["auto"], accelerator: str) -
     return "bf16-mixed" if computes_bfloat16() else "32-true"
 
 
+def precision_to_predict(precision: Precision | Literal["auto"], accelerator: str) -> Precision:
+    """As `choose_precision`; but a CPU predicts in float32 where it does not compute bfloat16."""
+    chosen = choose_precision(precision, accelerator)
+    mixed = accelerator == "gpu" or (chosen == "bf16-mixed" and computes_bfloat16())
+    return chosen if mixed else "32-true"
+
+
 def computes_bfloat16() -> bool:
     """Whether the processor itself does; on others PyTorch is many times slower than in float32."""
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
@@ -94,7 +102,11 @@ def build_module(config: Config, data: PatchDataModule) -> SynapseModule:
     return SynapseModule(
         build_model(config.model),
         build_loss(config.model.loss),
-        build_optimizer=partial(build_optimizer, **optimization.optimizer.model_dump()),
+        build_optimizer=partial(
+            build_optimizer,
+            fused=optimization.precision != "16-mixed",  # it scales gradients itself
+            **optimization.optimizer.model_dump(),
+        ),
         rate=build_learning_rate(lr=optimization.optimizer.lr, **schedule),
         channels=scored_channels(config),
         facts=checkpoint_facts(config, data),
@@ -182,7 +194,7 @@ def build_trainer(
         use_distributed_sampler=False,
         logger=RunLogger(run_folder, name="tensorboard", version="", default_hp_metric=False),
         log_every_n_steps=config.monitor.logging.every_n_steps,
-        callbacks=build_callbacks(config, module, run_folder / "checkpoints", number),
+        callbacks=build_callbacks(config, module, run_folder / "checkpoints", devices),
         # Not what a scheduler's variables would have it be, nor a checkpoint from where we stand.
         plugins=[AtomicCheckpointIO(), LightningEnvironment()],
         default_root_dir=run_folder,
@@ -193,9 +205,10 @@ def build_trainer(
 
 
 def build_callbacks(
-    config: Config, module: SynapseModule, folder: Path, processes: int
+    config: Config, module: SynapseModule, folder: Path, devices: tuple[str, int]
 ) -> list[pl.Callback]:
     """Build what happens around the steps. The order matters: what saves comes last."""
+    accelerator, processes = devices
     optimization, monitor = config.optimization, config.monitor
     ema, images, stopping = optimization.ema, monitor.logging.images, monitor.early_stopping
     callbacks: list[pl.Callback] = []
@@ -214,16 +227,20 @@ def build_callbacks(
                 num_slices=images.num_slices,
             )
         )
+    loader = config.data.dataloader
     accumulate, steps = optimization.accumulate_grad_batches, optimization.n_steps_per_epoch
     callbacks.append(
         ShowProgress(
-            patches_per_step=config.data.dataloader.batch_size * accumulate * processes,
+            patches_per_step=loader.batch_size * accumulate * processes,
             steps_per_epoch=steps,
             every_n_steps=monitor.logging.every_n_steps,
             visible=monitor.progress_bar,
         )
     )
     callbacks.append(WatchSides())
+    if compiles(optimization.compile, accelerator, optimization.max_steps):
+        shape = (loader.batch_size, config.model.in_channels, *loader.patch_size)
+        callbacks.append(CompileNetwork(shape))
     if stopping.enabled:
         settings = stopping.model_dump(exclude={"enabled"})
         callbacks.append(

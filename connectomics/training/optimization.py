@@ -39,6 +39,7 @@ def build_optimizer(
     betas: tuple[float, float] = (0.9, 0.999),
     eps: float = 1e-8,
     momentum: float = 0.9,
+    fused: bool = False,
 ) -> torch.optim.Optimizer:
     """Build the optimizer.
 
@@ -50,12 +51,14 @@ def build_optimizer(
         betas: Adam's and AdamW's.
         eps: Adam's and AdamW's.
         momentum: SGD's.
+        fused: On a GPU, update all parameters in one kernel.
     """
     groups = parameter_groups(network, weight_decay)
+    fused = fused and all(parameter.is_cuda for parameter in network.parameters())
     if name == "SGD":
-        return torch.optim.SGD(groups, lr=lr, momentum=momentum)
+        return torch.optim.SGD(groups, lr=lr, momentum=momentum, fused=fused)
     adam = {"AdamW": torch.optim.AdamW, "Adam": torch.optim.Adam}[name]
-    return adam(groups, lr=lr, betas=betas, eps=eps)
+    return adam(groups, lr=lr, betas=betas, eps=eps, fused=fused)
 
 
 class LearningRate:

@@ -66,7 +66,8 @@ class OptimizationSection(Section):
     """The optimisation. An epoch is `n_steps_per_epoch` steps, then a validation.
 
     `precision: auto` is what the machine computes fast: bfloat16 where the GPU or the processor
-    has it, else half precision on a GPU and float32 on a CPU.
+    has it, else half precision on a GPU and float32 on a CPU. `compile: auto` compiles the network
+    on a GPU where the training is long enough to win the time back.
     """
 
     max_steps: PositiveInt = 150_000
@@ -74,6 +75,7 @@ class OptimizationSection(Section):
     gradient_clip_val: Annotated[float, Field(ge=0, le=10**6)] = 1.0
     accumulate_grad_batches: Annotated[int, Field(gt=0, le=10**6)] = 1
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    compile: Literal["auto"] | bool = "auto"
     deterministic: bool = False
     benchmark: bool = True
     optimizer: OptimizerSection = OptimizerSection()
