@@ -19,6 +19,14 @@ from connectomics.geometry import nm_to_voxel
 # Volumes further apart than this are at different places. Less is rounding.
 APART_VOXELS = 0.5
 
+# Numbers of sections, voxel size and place: what each volume states is compared with the first
+# that states it too, as the image itself may say nothing.
+STATEMENTS = (
+    lambda volume: bool(volume.sections),
+    lambda volume: volume.resolution is not None,
+    lambda volume: volume.placed,
+)
+
 
 def alignment_faults(volumes: Mapping[str, LazyVolume]) -> list[Fault]:
     """Find the volumes whose sections, shape, voxel size or place are not those of the first.
@@ -27,13 +35,17 @@ def alignment_faults(volumes: Mapping[str, LazyVolume]) -> list[Fault]:
         volumes: By what messages call them, such as `data.test.label`. What a file does not say
             agrees with everything.
     """
-    (name, first), *others = volumes.items()
-    last = name.rpartition(".")[2]
+    named = [(name.rpartition(".")[2], volume) for name, volume in volumes.items()]
+    (name, first), *others = named
     faults: list[Fault] = []
     for _, volume in others:
-        faults += [*_section_faults(volume, first, last)] or [*_shape_faults(volume, first, last)]
-        faults += _size_faults(volume, first, last)
-        faults += _place_faults(volume, first, last)
+        numbered, sized, placed = (
+            next((pair for pair in named if states(pair[1])), (name, first))
+            for states in STATEMENTS
+        )
+        faults += [*_section_faults(volume, *numbered)] or [*_shape_faults(volume, name, first)]
+        faults += _size_faults(volume, *sized)
+        faults += _place_faults(volume, *placed)
     return faults
 
 
@@ -55,7 +67,7 @@ def require_alignment(image: Volume, made: LazyVolume) -> None:
         raise DataError.of(replace(fault, remedy=remedy) for fault in faults)
 
 
-def _section_faults(volume: LazyVolume, first: LazyVolume, name: str) -> Iterator[Fault]:
+def _section_faults(volume: LazyVolume, name: str, first: LazyVolume) -> Iterator[Fault]:
     mine, theirs = volume.sections, first.sections
     if mine == theirs or not mine or not theirs:
         return
@@ -74,13 +86,13 @@ def _section_faults(volume: LazyVolume, first: LazyVolume, name: str) -> Iterato
     )
 
 
-def _shape_faults(volume: LazyVolume, first: LazyVolume, name: str) -> Iterator[Fault]:
+def _shape_faults(volume: LazyVolume, name: str, first: LazyVolume) -> Iterator[Fault]:
     if volume.shape[-3:] != first.shape[-3:]:
         problem = f"has shape {volume.shape}, its {name} {first.source} {first.shape}."
         yield Fault(volume.source, problem, "Both must cover the same voxels.")
 
 
-def _size_faults(volume: LazyVolume, first: LazyVolume, name: str) -> Iterator[Fault]:
+def _size_faults(volume: LazyVolume, name: str, first: LazyVolume) -> Iterator[Fault]:
     mine, theirs = volume.resolution, first.resolution
     if mine is None or theirs is None or agree(theirs, mine):
         return
@@ -93,7 +105,7 @@ def _size_faults(volume: LazyVolume, first: LazyVolume, name: str) -> Iterator[F
     )
 
 
-def _place_faults(volume: LazyVolume, first: LazyVolume, name: str) -> Iterator[Fault]:
+def _place_faults(volume: LazyVolume, name: str, first: LazyVolume) -> Iterator[Fault]:
     if not (volume.placed and first.placed):
         return
     apart = np.subtract(volume.offset_nm, first.offset_nm)

@@ -86,6 +86,29 @@ def test_files_of_other_places_are_refused_with_both_values(
     assert said in fault
 
 
+@pytest.mark.filterwarnings("ignore::connectomics.errors.DataWarning")
+@pytest.mark.parametrize(
+    ("stated", "said"),
+    [
+        ({"resolution": (40, 8, 8)}, "mask.h5: says 40 x 8 x 8 nm per voxel (z, y, x), its label"),
+        (
+            {"offset": (40, 0, 0)},
+            "mask.h5: says that it begins at 40 x 0 x 0 nm (z, y, x), its label",
+        ),
+    ],
+)
+def test_where_the_image_says_nothing_the_others_are_compared(
+    stated: dict[str, Any], said: str
+) -> None:
+    files = {
+        "data.train.image": write("image.h5"),
+        "data.train.label": write("label.h5", resolution=(40, 4, 4), offset=(0, 0, 0)),
+        "data.train.mask": write("mask.h5", **stated),
+    }
+    (fault,) = open_on_one_grid(files, integers=["data.train.label"])[1]
+    assert str(fault).startswith(said)
+
+
 def test_without_a_voxel_size_offsets_are_compared_in_nm() -> None:
     image = write("image.h5", offset=(0, 0, 0))
     assert faults(image, write("near.h5", offset=(0, 0, 0.25))) == []
