@@ -6,13 +6,15 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint clean
+.PHONY: help demo test test-all lint bench bench-check clean
 
 help:
 	@echo "make demo      train, predict, decode and score on synthetic EM (under ten minutes, no GPU)"
 	@echo "make test      run the test suite"
 	@echo "make test-all  run the test suite with its slow tests"
 	@echo "make lint      check style, format and types"
+	@echo "make bench     time what this project does against the usual ways (some minutes)"
+	@echo "make bench-check  compare these ratios with the committed table"
 	@echo "make clean     remove the virtual environment and caches; outputs and datasets stay"
 
 demo: $(VENV)/.runtime
@@ -30,6 +32,12 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+
+bench: $(VENV)/.dev
+	$(BIN)/python benchmarks/bench.py
+
+bench-check: $(VENV)/.dev
+	$(BIN)/python benchmarks/bench.py --check
 
 $(VENV)/.runtime: pyproject.toml constraints.txt
 	@echo "Setting up $(VENV) with $$($(PYTHON) --version) (first time: a minute or two) ..."

@@ -1,0 +1,1 @@
+"""What the table of benchmarks measures, one module for each part of the chain."""

@@ -1,0 +1,87 @@
+"""A network that slides over a volume, against MONAI's `sliding_window_inference`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from monai.inferers.utils import sliding_window_inference
+from timing import Row, versus
+
+from connectomics.inference import predict_volume
+from connectomics.models import RSUNet
+from connectomics.models.folding import folded
+
+
+def rows(small: bool) -> Iterator[Row]:
+    """Measure the whole way with one network, and what is left of it without a network."""
+    cuda = torch.cuda.is_available()
+    device = torch.device("cuda" if cuda else "cpu")
+    settings, window, shape = (
+        {"filters": (8, 16), "down_factors": ((1, 2, 2),)},
+        (8, 64, 64),
+        (16, 128, 128),
+    )
+    if not small:
+        window = (18, 256, 256) if cuda else (16, 128, 128)
+        shape = (40, 700, 700) if cuda else (32, 320, 320)
+        settings = {} if cuda else {**settings, "filters": (16, 32)}
+    torch.manual_seed(0)
+    network = folded(RSUNet(1, 3, **settings)).to(device)
+    image = np.random.default_rng(0).random(shape, np.float32)
+    where, batch = ("GPU", 4) if cuda else ("CPU", 1)
+    size = f"{' x '.join(map(str, shape))}, window {' x '.join(map(str, window))}"
+
+    @torch.inference_mode()
+    def monai(model: torch.nn.Module, flips: int = 1) -> np.ndarray:
+        volume = torch.from_numpy(image)[None, None].to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=cuda):
+            for _ in range(flips):
+                predicted = sliding_window_inference(
+                    volume, window, batch, model, overlap=0.5, mode="gaussian"
+                )
+        assert isinstance(predicted, torch.Tensor)
+        return predicted[0].float().cpu().numpy()
+
+    def ours(model: torch.nn.Module, flips: str | None = None) -> np.ndarray:
+        return predict_volume(
+            model,
+            image,
+            window_size=window,
+            blending="gaussian",
+            batch_size=batch,
+            device=device,
+            precision=torch.bfloat16 if cuda else None,
+            flip_axes=flips,
+        )
+
+    yield versus(
+        f"sliding window, {where}",
+        size,
+        lambda: ours(network),
+        ("MONAI's sliding_window_inference", lambda: monai(network)),
+    )
+    nothing = _Nothing().to(device)
+    yield versus(
+        f"sliding window without a network, {where}",
+        size,
+        lambda: ours(nothing),
+        ("MONAI's sliding_window_inference", lambda: monai(nothing)),
+    )
+    if small:
+        return
+    yield versus(
+        f"sliding window, eight flips, {where}",
+        size,
+        lambda: ours(network, "all"),
+        ("eight passes without flips", lambda: [ours(network) for _ in range(8)]),
+        repeats=1,
+    )
+
+
+class _Nothing(torch.nn.Module):
+    """Gives three channels of the image."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.repeat(1, 3, 1, 1, 1)

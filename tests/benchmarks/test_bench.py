@@ -1,0 +1,42 @@
+"""The table of benchmarks names what became slower, and nothing else."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+bench = pytest.importorskip("bench")
+timing = pytest.importorskip("timing")
+
+
+def row(ours: float, baseline: float, what: str = "decode"):
+    return timing.Row(what, "small", "numpy", ours, baseline, 10.0, 20.0, 0.5)
+
+
+def test_a_ratio_that_fell_by_more_than_a_fifth_is_named():
+    table = [{**row(1.0, 10.0).as_dict(), "machine": "m"}]
+    assert bench.fallen(table, [row(1.0, 8.1)]) == []
+    assert bench.fallen(table, [row(1.0, 7.9)]) == [
+        "decode · small · numpy: 7.90, and 10.00 in the table"
+    ]
+    assert bench.fallen(table, [row(1.0, 1.0, "another")]) == []
+
+
+def test_the_table_shows_what_was_measured():
+    entry = {**row(2.0, 5.0).as_dict(), "machine": "m"}
+    assert bench.markdown([entry]).splitlines()[-1] == (
+        "| decode | small | numpy | 2 s | 5 s | 2.50 | 10 / 20 MiB | 50% |"
+    )
+
+
+def test_both_sides_run_and_the_fastest_counts():
+    calls = []
+    found = timing.versus(
+        "x", "y", lambda: calls.append("ours"), ("z", lambda: calls.append("other")), repeats=2
+    )
+    assert calls == ["ours", "ours", "other", "ours", "other", "ours", "other"]
+    assert found.ours_s > 0
+    assert found.key == "x · y · z"

@@ -1,0 +1,63 @@
+"""What a GPU computes is what a CPU computes; an interrupted training there ends as another."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from connectomics.inference import predict_volume
+from connectomics.models import RSUNet, read_checkpoint
+from connectomics.models.folding import folded
+from connectomics.training import fit
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here"),
+]
+
+ON_A_GPU = {"system": {"num_gpus": 1, "seed": 3}}
+
+
+def network() -> RSUNet:
+    torch.manual_seed(0)
+    return RSUNet(1, 3, filters=(8, 16), down_factors=((1, 2, 2),))
+
+
+def test_a_gpu_gives_what_a_cpu_gives():
+    model, image = network().eval(), torch.randn(2, 1, 4, 32, 32)
+    with torch.no_grad():
+        expected = model(image)
+        found = folded(model).cuda()(image.cuda()).cpu()
+    torch.testing.assert_close(found, expected, atol=5e-3, rtol=5e-3)  # TF32
+
+
+def test_sliding_on_a_gpu_gives_what_a_cpu_gives():
+    model = network().eval()
+    image = np.random.default_rng(0).random((10, 70, 50), np.float32)
+    settings = {"window_size": (4, 32, 32), "flip_axes": [[2]], "activation": torch.sigmoid}
+    expected = predict_volume(model, image, **settings)
+    found = predict_volume(model.cuda(), image, **settings, batch_size=4)
+    np.testing.assert_allclose(found, expected, atol=5e-3)
+
+
+def test_compiled_or_not_the_network_gives_the_same():
+    model, image = network().cuda().train(), torch.randn(2, 1, 4, 32, 32, device="cuda")
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    expected = model(image)
+    model.load_state_dict(before)
+    model.compile(fullgraph=True, dynamic=False)
+    torch.testing.assert_close(model(image), expected, atol=5e-3, rtol=5e-3)
+
+
+def test_a_training_that_goes_on_ends_as_one_that_was_not_interrupted(make_config, tmp_path):
+    settings = {"deterministic": True, "n_steps_per_epoch": 5}
+    whole = fit(make_config(**ON_A_GPU, optimization={**settings, "max_steps": 10}), tmp_path / "a")
+    half = fit(make_config(**ON_A_GPU, optimization={**settings, "max_steps": 5}), tmp_path / "b")
+    config = make_config(**ON_A_GPU, optimization={**settings, "max_steps": 10})
+    resumed = fit(config, tmp_path / "c", resume_from=half.last)
+    expected = read_checkpoint(whole.last).weights(use_ema=False)
+    found = read_checkpoint(resumed.last).weights(use_ema=False)
+    assert expected.keys() == found.keys()
+    for name, tensor in expected.items():
+        torch.testing.assert_close(found[name], tensor, atol=1e-5, rtol=1e-4, msg=name)
