@@ -43,6 +43,7 @@ from connectomics.evaluation.encoding import (
     interpret,
     likely_encoding,
 )
+from connectomics.evaluation.extents import Extents, list_extents
 from connectomics.evaluation.matches import Matches
 from connectomics.evaluation.matching import Matching, assign, match_objects
 from connectomics.evaluation.overlap import MaskOverlap, mask_overlap
@@ -58,6 +59,7 @@ from connectomics.evaluation.sweep import (
     detection_sweep,
     polarity_sweep,
 )
+from connectomics.evaluation.volumes import Labels, LabelVolume
 
 __all__ = [
     "MEAN_THRESHOLDS",
@@ -70,8 +72,11 @@ __all__ = [
     "EmR50Scores",
     "Encoding",
     "EvaluationReport",
+    "Extents",
     "Interpretation",
     "LabelPair",
+    "LabelVolume",
+    "Labels",
     "MaskOverlap",
     "Matches",
     "Matching",
@@ -106,6 +111,7 @@ __all__ = [
     "group_semantic",
     "interpret",
     "likely_encoding",
+    "list_extents",
     "mask_overlap",
     "match_objects",
     "match_points",

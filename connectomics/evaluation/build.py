@@ -6,8 +6,6 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from connectomics.errors import DataError, Fault, did_you_mean
 from connectomics.evaluation.counts import Score, pool
 from connectomics.evaluation.cremi import cremi_clefts
@@ -17,6 +15,7 @@ from connectomics.evaluation.overlap import mask_overlap
 from connectomics.evaluation.sites import Sites, partner_score, point_score
 from connectomics.evaluation.summary import EvaluationReport, VolumeScores
 from connectomics.evaluation.sweep import ThresholdSweep, detection_sweep, polarity_sweep
+from connectomics.evaluation.volumes import Labels
 
 if TYPE_CHECKING:
     from connectomics.config.schema import ScoringSection
@@ -63,7 +62,7 @@ _GIVEN = (
 
 
 class LabelPair(NamedTuple):
-    """A truth and a prediction of the same voxels.
+    """A truth and a prediction of the same voxels: arrays, or volumes that are read by box.
 
     Attributes:
         name: For the report.
@@ -81,11 +80,11 @@ class LabelPair(NamedTuple):
     """
 
     name: str
-    truth: np.ndarray
-    prediction: np.ndarray
+    truth: Labels
+    prediction: Labels
     prediction_encoding: Encoding = "auto"
     resolution: tuple[float, float, float] | None = None
-    mask: np.ndarray | None = None
+    mask: Labels | None = None
     confidence: dict[int, float] | None = None
     truth_sites: Sites | None = None
     prediction_sites: Sites | None = None

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
 from connectomics.errors import DataError
+from connectomics.evaluation.volumes import Labels, PairBlock, compare_blocks, unsigned
 from connectomics.process.cpus import available_cpus
 
 Key = Callable[[np.ndarray], np.ndarray]
 """From ids to ids, such as from side labels to synapse numbers."""
 
 _SLAB_VOXELS = 4 * 2**20
+_LOOSE_ROWS = 2**16
 
 _CREMI_MARKS = 2
 """How many of the largest numbers are marks in CREMI's labels: background is the largest."""
@@ -102,16 +104,17 @@ class ContingencyTable:
 
 
 def contingency_table(
-    truth: np.ndarray,
-    prediction: np.ndarray,
+    truth: Labels,
+    prediction: Labels,
     *,
-    mask: np.ndarray | None = None,
+    mask: Labels | None = None,
     threads: int | None = None,
 ) -> ContingencyTable:
     """Count the voxels that each truth object shares with each predicted one.
 
     Args:
-        truth: Labels of any shape and integer (or bool) dtype; 0 is background.
+        truth: Labels of any shape and integer (or bool) dtype; 0 is background. What is no
+            array is (Z, Y, X) and read block by block, which counts the same.
         prediction: Labels of the same shape; the dtype may differ.
         mask: Same shape; 0 marks unlabelled voxels, which are left out on both sides.
         threads: How many; as many as there are processors unless given.
@@ -125,21 +128,91 @@ def contingency_table(
     >>> table.counts.tolist(), table.iou().tolist()
     ([2, 1], [0.5, 0.3333333333333333])
     """
-    check_shapes(truth, prediction, mask)
-    check_labels("truth", truth, mask)
-    check_labels("prediction", prediction, mask)
+    blocks = compare_blocks(truth, prediction, mask)
+    return add_up(count_block(block, threads=threads) for block in blocks).table()
+
+
+@dataclass(frozen=True, eq=False)
+class PairCounts:
+    """How often pairs of labels occur in a part of a volume; `+` joins parts.
+
+    It grows with the pairs that there are, not with the voxels.
+
+    Attributes:
+        keys: (k, 3) uint64: a true label, a predicted one, and 1 where they are labelled.
+        counts: (k,) int64 voxels.
+        cut: (c, 2) uint64 pairs of labels on a face of the volume, or beside unlabelled voxels.
+    """
+
+    keys: np.ndarray
+    counts: np.ndarray
+    cut: np.ndarray
+
+    def __add__(self, other: PairCounts) -> PairCounts:
+        return _joined([self, other])
+
+    def table(self) -> ContingencyTable:
+        """The table of everything counted."""
+        labelled = self.keys[:, 2] == 1
+        keys, counts = self.keys[labelled], self.counts[labelled]
+        cut = np.concatenate([self.keys[~labelled, :2], self.cut])
+        first, truth_index = _objects(keys[:, 0], counts, cut[:, 0])
+        second, prediction_index = _objects(keys[:, 1], counts, cut[:, 1])
+        shared = (keys[:, 0] != 0) & (keys[:, 1] != 0)
+        pairs = truth_index[shared], prediction_index[shared]
+        return ContingencyTable(first, second, *_sum_pairs(*pairs, counts[shared]))
+
+
+NOTHING_COUNTED = PairCounts(
+    np.zeros((0, 3), np.uint64), np.zeros(0, np.int64), np.zeros((0, 2), np.uint64)
+)
+
+
+def count_block(block: PairBlock, *, threads: int | None = None) -> PairCounts:
+    """Count the pairs of labels of a part of two volumes.
+
+    Raises:
+        DataError: Float or negative labels, or CREMI's marks.
+    """
     from connectomics.compiling import announced_compilation
 
-    arrays = _unsigned(truth), _unsigned(prediction), _as_bytes(mask)
+    check_labels("truth", block.truth, block.labelled)
+    check_labels("prediction", block.prediction, block.labelled)
+    arrays = unsigned(block.truth), unsigned(block.prediction), _as_bytes(block.labelled)
     with announced_compilation():
         keys, counts = _count(arrays, threads or available_cpus())
-        cut = np.concatenate([keys[keys[:, 2] == 0], *_border_keys(arrays)])
-    keys, counts = keys[keys[:, 2] == 1], counts[keys[:, 2] == 1]
-    first, truth_index = _objects(keys[:, 0], counts, cut[:, 0])
-    second, prediction_index = _objects(keys[:, 1], counts, cut[:, 1])
-    shared = (keys[:, 0] != 0) & (keys[:, 1] != 0)
-    pairs = truth_index[shared], prediction_index[shared]
-    return ContingencyTable(first, second, *_sum_pairs(*pairs, counts[shared]))
+        cut = np.concatenate([np.zeros((0, 2), np.uint64), *_cut_pairs(arrays, block)])
+    return _joined([PairCounts(keys, counts, cut)])
+
+
+def add_up(parts: Iterable[PairCounts]) -> PairCounts:
+    """The counts of all parts together, of which a few are held at a time."""
+    total, loose, rows = NOTHING_COUNTED, [], 0
+    for part in parts:
+        loose.append(part)
+        rows += len(part.keys) + len(part.cut)
+        # Rarely enough that each row is sorted but a few times.
+        if rows > max(_LOOSE_ROWS, len(total.keys) + len(total.cut)):
+            total, loose, rows = _joined([total, *loose]), [], 0
+    return _joined([total, *loose])
+
+
+def _joined(parts: Sequence[PairCounts]) -> PairCounts:
+    keys, row = _unique_rows(np.concatenate([part.keys for part in parts]))
+    counts = np.zeros(len(keys), np.int64)
+    np.add.at(counts, row, np.concatenate([part.counts for part in parts]))
+    return PairCounts(keys, counts, _unique_rows(np.concatenate([part.cut for part in parts]))[0])
+
+
+def _unique_rows(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The rows there are, each once, and which of them each row is."""
+    order = np.lexsort(keys.T)
+    ordered = keys[order]
+    first = np.ones(len(keys), bool)
+    first[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    row = np.empty(len(keys), np.int64)
+    row[order] = np.cumsum(first) - 1
+    return ordered[first], row
 
 
 def find_rows(ascending: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -152,21 +225,6 @@ def find_rows(ascending: np.ndarray, values: np.ndarray) -> np.ndarray:
     found = row < ascending.size
     found[found] = ascending[row[found]] == values[found]
     return np.where(found, row, -1)
-
-
-def check_shapes(truth: np.ndarray, prediction: np.ndarray, mask: np.ndarray | None) -> None:
-    """Refuse volumes that do not cover the same voxels.
-
-    Raises:
-        DataError: The shapes differ.
-    """
-    for name, other in (("prediction", prediction), ("mask", mask)):
-        if other is not None and other.shape != truth.shape:
-            raise DataError(
-                f"evaluation: {name}",
-                f"its shape is {other.shape}, the truth's is {truth.shape}.",
-                "Both must cover the same voxels; crop or resample one of them.",
-            )
 
 
 def check_labels(name: str, labels: np.ndarray, mask: np.ndarray | None = None) -> None:
@@ -203,13 +261,6 @@ def check_labels(name: str, labels: np.ndarray, mask: np.ndarray | None = None) 
                 "Set the first to 0 and leave the second out by the mask. With the first, 0 is an "
                 "object: connectomics.data.processing.clean_label knows both.",
             )
-
-
-def _unsigned(labels: np.ndarray) -> np.ndarray:
-    """The same bytes read as unsigned: one compiled kernel per width instead of two."""
-    if not labels.dtype.isnative:
-        labels = labels.astype(labels.dtype.newbyteorder("="))
-    return labels.view(f"u{labels.dtype.itemsize}")
 
 
 def _as_bytes(mask: np.ndarray | None) -> np.ndarray | None:
@@ -253,16 +304,15 @@ def _pieces(arrays: Arrays, threads: int) -> Iterator[Arrays]:
         yield _each(arrays, lambda a, piece=piece: a[piece])
 
 
-def _border_keys(arrays: Arrays) -> Iterator[np.ndarray]:
-    """The labels on the faces of the volume, and of labelled voxels beside unlabelled ones."""
-    truth, prediction, mask = arrays
-    for axis, length in enumerate(truth.shape):
-        for position in (0, length - 1) if length > 1 else ():
-            face = truth.take(position, axis), prediction.take(position, axis), None
-            yield _count(face, 1)[0]
-    if mask is not None:
-        rim = _beside_unlabelled(mask != 0)
-        yield _count((truth[rim], prediction[rim], None), 1)[0]
+def _cut_pairs(arrays: Arrays, block: PairBlock) -> Iterator[np.ndarray]:
+    """Pairs of labels on the faces of the volume, and of labelled voxels beside unlabelled ones."""
+    truth, prediction, _ = arrays
+    for axis, position in block.faces():
+        face = truth.take(position, axis), prediction.take(position, axis), None
+        yield _count(face, 1)[0][:, :2]
+    if block.mask is not None:
+        rim = _beside_unlabelled(block.mask != 0)[block.inner]
+        yield _count((truth[rim], prediction[rim], None), 1)[0][:, :2]
 
 
 def _beside_unlabelled(labelled: np.ndarray) -> np.ndarray:

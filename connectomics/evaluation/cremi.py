@@ -9,14 +9,13 @@ from typing import Any, Literal
 import numpy as np
 
 from connectomics.errors import DataError
-from connectomics.evaluation.contingency import check_labels, check_shapes
+from connectomics.evaluation.contingency import check_labels
 from connectomics.evaluation.counts import Counts, ratio
+from connectomics.evaluation.distances import BlockDistances, measure_apart
 from connectomics.evaluation.matching import assign
 from connectomics.evaluation.points import as_points, near_pairs
-from connectomics.process.cpus import available_cpus
-
-_LOOK_UP = 25
-"""How many voxels a distance transform does in the time that one look-up takes."""
+from connectomics.evaluation.volumes import Labels, blocks_of, check_shapes, read
+from connectomics.geometry import Box
 
 
 @dataclass(frozen=True)
@@ -86,19 +85,17 @@ class CremiClefts:
 
 
 def cremi_clefts(
-    truth: np.ndarray,
-    prediction: np.ndarray,
+    truth: Labels,
+    prediction: Labels,
     *,
     resolution: tuple[float, float, float],
     max_distance_nm: float = 200.0,
-    mask: np.ndarray | None = None,
+    mask: Labels | None = None,
 ) -> CremiClefts:
     """Measure how far predicted clefts lie from true ones and the other way round.
 
     Distances are exact and anisotropic, between voxel centres, to the nearest cleft voxel
-    of the other volume whichever its id. They are looked up in a tree of that volume's
-    surface voxels, which for sparse clefts takes a fraction of the time and memory of a
-    distance transform; where there is too much to look up, they are taken from one.
+    of the other volume whichever its id, to a millionth of a nm.
 
     Args:
         truth: (Z, Y, X) labels, cleft where not 0. CREMI's own background, 2**64 - 1, has to
@@ -121,51 +118,34 @@ def cremi_clefts(
     (10.0, 8.0, 9.0, 1, 0)
     """
     check_shapes(truth, prediction, mask)
-    first, second = _cleft_mask("truth", truth, mask), _cleft_mask("prediction", prediction, mask)
-    to_truth = _distances(second, first, resolution)
-    to_prediction = _distances(first, second, resolution)
+
+    def masks(box: Box | None) -> tuple[np.ndarray, np.ndarray]:
+        counts = None if mask is None else _part(mask, box)
+        first = _cleft_mask("truth", _part(truth, box), counts)
+        return first, _cleft_mask("prediction", _part(prediction, box), counts)
+
+    if all(isinstance(one, np.ndarray) for one in (truth, prediction, mask) if one is not None):
+        true, predicted = measure_apart(*masks(None), resolution, max_distance_nm)
+    else:
+        boxes = blocks_of(truth, prediction, mask)
+        true, predicted = BlockDistances(boxes, masks, resolution, max_distance_nm).measure()
     return CremiClefts(
-        predicted_voxels=int(np.count_nonzero(second)),
-        true_voxels=int(np.count_nonzero(first)),
-        distance_to_truth=float(to_truth.sum()),
-        distance_to_prediction=float(to_prediction.sum()),
-        fp=int(np.count_nonzero(to_truth > max_distance_nm)),
-        fn=int(np.count_nonzero(to_prediction > max_distance_nm)),
+        predicted_voxels=predicted.voxels,
+        true_voxels=true.voxels,
+        distance_to_truth=predicted.distance_nm,
+        distance_to_prediction=true.distance_nm,
+        fp=predicted.far,
+        fn=true.far,
     )
+
+
+def _part(labels: Labels, box: Box | None) -> np.ndarray:
+    return labels if box is None else read(labels, box)  # pyright: ignore
 
 
 def _cleft_mask(name: str, labels: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
     check_labels(name, labels, mask)
     return labels != 0 if mask is None else (labels != 0) & (mask != 0)
-
-
-def _distances(
-    source: np.ndarray, target: np.ndarray, resolution: tuple[float, float, float]
-) -> np.ndarray:
-    """Distance in nm of each source voxel outside the target to it; those inside are 0 away."""
-    outside = source & ~target
-    if not target.any():
-        return np.full(np.count_nonzero(outside), np.inf)
-    if np.count_nonzero(outside) * _LOOK_UP > outside.size:
-        from scipy.ndimage import distance_transform_edt
-
-        return np.asarray(distance_transform_edt(~target, sampling=resolution))[outside]
-    from scipy.spatial import KDTree
-
-    places = np.argwhere(outside) * np.asarray(resolution, float)
-    surface = np.argwhere(target & ~_interior(target)) * np.asarray(resolution, float)
-    return KDTree(surface).query(places, workers=available_cpus())[0]
-
-
-def _interior(mask: np.ndarray) -> np.ndarray:
-    """Voxels whose neighbours along every axis are in the mask; beyond the faces all are."""
-    inside = mask.copy()
-    for axis in range(mask.ndim):
-        to = np.swapaxes(inside, 0, axis)
-        of = np.swapaxes(mask, 0, axis)
-        to[1:] &= of[:-1]
-        to[:-1] &= of[1:]
-    return inside
 
 
 @dataclass(frozen=True, eq=False)

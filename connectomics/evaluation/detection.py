@@ -6,18 +6,16 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-import numpy as np
-
 from connectomics.evaluation.contingency import (
     ContingencyTable,
     Key,
-    check_shapes,
     contingency_table,
 )
 from connectomics.evaluation.counts import Counts, check_same_threshold, ratio
 from connectomics.evaluation.encoding import SIDED, Encoding, Interpretation, interpret
 from connectomics.evaluation.matches import Matches, match_instances
 from connectomics.evaluation.sides import synapse_number
+from connectomics.evaluation.volumes import Labels, check_shapes
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,11 +100,11 @@ class DetectionScores:
 
 
 def detection_scores(
-    truth: np.ndarray,
-    prediction: np.ndarray,
+    truth: Labels,
+    prediction: Labels,
     *,
     iou_threshold: float = 0.5,
-    mask: np.ndarray | None = None,
+    mask: Labels | None = None,
     ignore_border: bool = False,
     truth_encoding: Encoding = "auto",
     prediction_encoding: Encoding = "auto",
@@ -129,6 +127,7 @@ def detection_scores(
     Raises:
         DataError: Float or negative labels, shapes that differ, a threshold outside (0, 1].
 
+    >>> import numpy as np
     >>> truth = np.array([[[1, 1, 1, 0, 2, 2]]])
     >>> prediction = np.array([[[5, 5, 0, 0, 0, 7]]])  # IoU 2/3 and 1/2
     >>> detection_scores(truth, prediction, iou_threshold=0.6).detection
@@ -146,10 +145,10 @@ def detection_scores(
 
 
 def detection_table(
-    truth: np.ndarray,
-    prediction: np.ndarray,
+    truth: Labels,
+    prediction: Labels,
     *,
-    mask: np.ndarray | None = None,
+    mask: Labels | None = None,
     truth_encoding: Encoding = "auto",
     prediction_encoding: Encoding = "auto",
     dilate_sz: int | None = None,

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from connectomics.errors import DataError
-from connectomics.evaluation.contingency import check_labels, check_shapes, contingency_table
+from connectomics.evaluation.components import Components, Growth
+from connectomics.evaluation.contingency import check_labels, contingency_table
 from connectomics.evaluation.counts import ratio
+from connectomics.evaluation.derived import Derived
 from connectomics.evaluation.encoding import Encoding
 from connectomics.evaluation.sides import (
     compare_sides,
@@ -21,6 +23,7 @@ from connectomics.evaluation.sides import (
     sided_labels,
     synapse_number,
 )
+from connectomics.evaluation.volumes import Labels, check_shapes
 
 
 @dataclass(frozen=True)
@@ -78,13 +81,13 @@ class EmR50Scores:
 
 
 def em_r50_union(
-    truth: np.ndarray,
-    prediction: np.ndarray,
+    truth: Labels,
+    prediction: Labels,
     *,
     iou_threshold: float = 0.2,
     min_size: int = 300,
     crop_z: int = 14,
-    mask: np.ndarray | None = None,
+    mask: Labels | None = None,
     truth_encoding: Encoding = "auto",
 ) -> EmR50Scores:
     """Synapses as unions of their sides, each judged by its best IoU.
@@ -107,12 +110,12 @@ def em_r50_union(
         DataError: Float or negative labels, shapes that differ, or no section left.
     """
     check_shapes(truth, prediction, mask)
-    check_labels("prediction", prediction, mask)
-    kept = _kept_sections(truth.shape, crop_z)
+    inside = np.broadcast_to(_kept_sections(truth.shape, crop_z), truth.shape)
+    inside = inside if mask is None else Derived(lambda kept, m: kept & (m != 0), inside, mask)
     known = sided_labels("truth", truth, truth_encoding, mask)
-    inside = kept if mask is None else kept & (mask != 0)
-    found = _dilated_components((prediction != 0) & inside, min_size)
-    table = contingency_table(known.labels * inside.astype(known.labels.dtype), found)
+    foreground = Derived(_foreground, prediction, inside)
+    found = Components(foreground, GROWTH, connectivity=26, min_size=min_size)
+    table = contingency_table(Derived(np.multiply, inside, known.labels), found)
     table = table.merged(synapse_number, lambda ids: ids)
     good = table.iou() > iou_threshold
     right = np.unique(table.prediction_index[good]).size
@@ -134,22 +137,26 @@ def _kept_sections(shape: tuple[int, ...], crop_z: int) -> np.ndarray:
     return ((z >= crop_z) & (z < shape[0] - crop_z)).reshape(-1, 1, 1)
 
 
-def _dilated_components(mask: np.ndarray, min_size: int) -> np.ndarray:
-    import cc3d
+def _foreground(prediction: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    check_labels("prediction", prediction, inside)
+    return (prediction != 0) & inside
+
+
+def _dilated(mask: np.ndarray) -> np.ndarray:
     from scipy.ndimage import binary_dilation
 
-    components = cc3d.connected_components(binary_dilation(mask), connectivity=26)
-    small = np.bincount(components.reshape(-1)) < min_size
-    components[small[components]] = 0
-    return components
+    return binary_dilation(mask)
+
+
+GROWTH = Growth(_dilated, (1, 1, 1))
 
 
 def em_r50_pair(
-    truth: np.ndarray,
-    prediction: np.ndarray,
+    truth: Labels,
+    prediction: Labels,
     *,
     iou_threshold: float = 0.3,
-    mask: np.ndarray | None = None,
+    mask: Labels | None = None,
     truth_encoding: Encoding = "auto",
     prediction_encoding: Encoding = "auto",
 ) -> EmR50Scores:

@@ -13,7 +13,11 @@ from typing import Literal
 import numpy as np
 
 from connectomics.errors import DataError
+from connectomics.evaluation.components import Components, in_plane
 from connectomics.evaluation.contingency import check_labels
+from connectomics.evaluation.derived import Derived
+from connectomics.evaluation.extents import list_extents
+from connectomics.evaluation.volumes import Labels
 
 Encoding = Literal["auto", "polarity", "semantic", "instance", "binary"]
 
@@ -33,18 +37,18 @@ class Interpretation:
         notes: What was done to them, for the report.
     """
 
-    labels: np.ndarray
+    labels: Labels
     encoding: str
     notes: tuple[str, ...] = ()
 
 
 def interpret(
     name: str,
-    labels: np.ndarray,
+    labels: Labels,
     encoding: Encoding = "auto",
     *,
     sided: bool,
-    mask: np.ndarray | None = None,
+    mask: Labels | None = None,
     dilate_sz: int | None = None,
 ) -> Interpretation:
     """Give every object of a label volume an identity.
@@ -59,7 +63,7 @@ def interpret(
 
     Args:
         name: "truth" or "prediction", for messages.
-        labels: (Z, Y, X) integers.
+        labels: (Z, Y, X) integers. What is no array is read, and given back, block by block.
         encoding: One of `polarity`, `semantic`, `instance`, `binary`, or `auto`.
         sided: Whether `auto` expects sides.
         mask: (Z, Y, X); voxels where it is 0 are background to the grouping.
@@ -69,17 +73,22 @@ def interpret(
     Raises:
         DataError: Float or negative labels, or labels that the encoding does not have.
     """
-    check_labels(name, labels, mask)
+    labelled = labels
+    if not isinstance(labels, np.ndarray) or not isinstance(mask, np.ndarray | None):
+        labelled = labels if mask is None else Derived(_masked, mask, labels)
+    else:
+        check_labels(name, labels, mask)
+        if mask is not None and encoding not in ("polarity", "instance"):
+            labelled = _masked(mask, labels)
     if encoding in ("polarity", "instance"):
         return Interpretation(labels, encoding)
-    labelled = labels if mask is None else np.where(mask, labels, 0)
     if encoding == "auto":
         plain = Interpretation(labels, "polarity" if sided else "instance")
         return _guess(name, labelled, sided, dilate_sz) or plain
     return (_semantic if encoding == "semantic" else _binary)(name, labelled, dilate_sz)
 
 
-def likely_encoding(labels: np.ndarray) -> Encoding:
+def likely_encoding(labels: Labels) -> Encoding:
     """Tell from the labels alone how they are stored, for files that do not say.
 
     The sides of a synapse lie side by side, and objects 2n-1 and 2n of an instance volume
@@ -98,60 +107,83 @@ def likely_encoding(labels: np.ndarray) -> Encoding:
     >>> likely_encoding(np.array([[[1, 2, 0, 5, 6, 0]]])), likely_encoding(np.array([[[0, 255]]]))
     ('polarity', 'binary')
     """
-    index = np.flatnonzero(labels)
-    ids, which = np.unique(labels.reshape(-1)[index], return_inverse=True)
+    found = list_extents(labels)
+    ids = found.ids
     if ids.size == 1 and ids[0] in (1, 255):
         return "binary"
     if ids.size == 0:
         return "auto"
-    undecided: Encoding = "instance" if ids[-1] > 2 else "auto"
-    if ids[-1] <= 2 and interpret("labels", labels, sided=True).encoding == "semantic":
+    undecided: Encoding = "instance" if found.top > 2 else "auto"
+    if found.top <= 2 and interpret("labels", labels, sided=True).encoding == "semantic":
         return "semantic"
     pre = np.flatnonzero((ids[:-1] % 2 == 1) & (np.diff(ids) == 1))
-    near = np.ones(pre.size, bool)
-    for places in np.unravel_index(index, labels.shape):
-        low, high = np.full(ids.size, labels.size), np.full(ids.size, -1)
-        np.minimum.at(low, which, places)
-        np.maximum.at(high, which, places)
-        near &= np.maximum(low[pre], low[pre + 1]) - NEIGHBOURS <= np.minimum(
-            high[pre], high[pre + 1]
-        )
+    start, stop = found.start, found.stop
+    # Boxes whose inner faces are at most so far apart along every axis.
+    gap = np.maximum(start[pre], start[pre + 1]) - np.minimum(stop[pre], stop[pre + 1]) + 1
+    near = (gap <= NEIGHBOURS).all(axis=1)
     return "polarity" if pre.size and near.mean() >= 0.9 else undecided
 
 
-def _semantic(name: str, labels: np.ndarray, dilate_sz: int | None) -> Interpretation:
-    if labels.max(initial=0) > 2:
+def _masked(mask: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    return np.where(mask, labels, 0)
+
+
+def _semantic(name: str, labels: Labels, dilate_sz: int | None) -> Interpretation:
+    if (top := _top(labels)) > 2:
         raise DataError(
             f"evaluation: {name}",
-            f"a semantic volume holds 0, 1 and 2; this one holds {labels.max()}.",
+            f"a semantic volume holds 0, 1 and 2; this one holds {top}.",
             "Its encoding may be 'polarity' (pre 2n-1, post 2n).",
         )
     size = 5 if dilate_sz is None else dilate_sz
-    return _grouped(name, group_semantic(labels, dilate_sz=size), "semantic", size)
+    if isinstance(labels, np.ndarray):
+        return _grouped(name, group_semantic(labels, dilate_sz=size), "semantic", size)
+    components = Components(labels, in_plane(size))
+    return _grouped(name, Derived(_sides, components, labels), "semantic", size)
 
 
-def _binary(name: str, labels: np.ndarray, dilate_sz: int | None) -> Interpretation:
+def _binary(name: str, labels: Labels, dilate_sz: int | None) -> Interpretation:
     size = dilate_sz or 0
-    return _grouped(name, group_components(labels != 0, dilate_sz=size), "binary", size)
+    if isinstance(labels, np.ndarray):
+        return _grouped(name, group_components(labels != 0, dilate_sz=size), "binary", size)
+    components = Components(labels, in_plane(size))
+    return _grouped(name, Derived(_inside, components, labels), "binary", size)
 
 
-def _guess(
-    name: str, labels: np.ndarray, sided: bool, dilate_sz: int | None
-) -> Interpretation | None:
+def _top(labels: Labels) -> int:
+    is_array = isinstance(labels, np.ndarray)
+    return int(labels.max(initial=0)) if is_array else list_extents(labels).top
+
+
+def _is_one_value(labels: Labels) -> bool:
+    if isinstance(labels, np.ndarray):
+        return np.array_equal(labels != 0, labels == labels.max(initial=0))
+    return len(list_extents(labels)) <= 1
+
+
+def _sides(components: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Polarity labels of semantic ones, 0 where these are."""
+    return _inside(2 * components, labels) - (labels == 1)
+
+
+def _inside(components: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    return np.where(labels != 0, components, 0).astype(np.uint64)
+
+
+def _guess(name: str, labels: Labels, sided: bool, dilate_sz: int | None) -> Interpretation | None:
     """The grouped labels if they cannot be one object, else None."""
-    largest = labels.max(initial=0)
-    if sided and largest <= 2:
+    if sided and _top(labels) <= 2:
         grouped = _semantic(name, labels, dilate_sz)
-        ids = np.unique(grouped.labels[grouped.labels > 0])
+        ids = list_extents(grouped.labels).ids
         pre = np.count_nonzero(ids % 2)
         return grouped if max(pre, ids.size - pre) > 1 else None
-    if not sided and np.array_equal(labels != 0, labels == largest):
+    if not sided and _is_one_value(labels):
         grouped = _binary(name, labels, dilate_sz)
-        return grouped if grouped.labels.max(initial=0) > 1 else None
+        return grouped if _top(grouped.labels) > 1 else None
     return None
 
 
-def _grouped(name: str, labels: np.ndarray, encoding: str, dilate_sz: int) -> Interpretation:
+def _grouped(name: str, labels: Labels, encoding: str, dilate_sz: int) -> Interpretation:
     grown = f" after an in-plane dilation of {dilate_sz} x {dilate_sz}" if dilate_sz > 1 else ""
     note = f"{encoding} {name} was grouped into objects: 6-connected components{grown}."
     return Interpretation(labels, encoding, (note[0].upper() + note[1:],))
@@ -194,17 +226,12 @@ def group_components(mask: np.ndarray, *, dilate_sz: int = 0) -> np.ndarray:
     (array([[[1, 0, 0, 2]]], dtype=int32), array([[[1, 0, 0, 1]]], dtype=int32))
     """
     import cc3d
-    from scipy.ndimage import maximum_filter1d
 
     if mask.ndim != 3:
         raise DataError(
             "evaluation: grouping", f"the volume has shape {mask.shape}.", "Give it as (Z, Y, X)."
         )
-    if dilate_sz < 0 or (dilate_sz and dilate_sz % 2 == 0):
-        raise DataError("evaluation: dilate_sz", f"{dilate_sz} is not odd.", "Use 0, 1, 3, 5, ...")
-    grown = mask
-    for axis in (1, 2) if dilate_sz > 1 else ():
-        grown = maximum_filter1d(grown, dilate_sz, axis=axis, mode="constant")
+    grown = in_plane(dilate_sz).grow(mask)
     components = cc3d.connected_components(grown, connectivity=6).astype(np.int32, copy=False)
     components[~mask] = 0
     return components

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from connectomics.evaluation.contingency import check_labels, check_shapes
+from connectomics.evaluation.contingency import check_labels
 from connectomics.evaluation.counts import ratio
+from connectomics.evaluation.volumes import Labels, compare_blocks
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,7 @@ class MaskOverlap:
         return [{name: getattr(self, name) for name in names}]
 
 
-def mask_overlap(
-    truth: np.ndarray, prediction: np.ndarray, *, mask: np.ndarray | None = None
-) -> MaskOverlap:
+def mask_overlap(truth: Labels, prediction: Labels, *, mask: Labels | None = None) -> MaskOverlap:
     """Compare the foreground of two label volumes voxel by voxel.
 
     Args:
@@ -84,11 +83,13 @@ def mask_overlap(
     >>> mask_overlap(np.array([1, 1, 0, 0]), np.array([0, 3, 3, 0])).jaccard
     0.3333333333333333
     """
-    check_shapes(truth, prediction, mask)
-    check_labels("truth", truth, mask)
-    check_labels("prediction", prediction, mask)
-    first, second = truth != 0, prediction != 0
-    if mask is not None:
-        first, second = first & (mask != 0), second & (mask != 0)
-    shared = np.count_nonzero(first & second)
-    return MaskOverlap(int(shared), int(np.count_nonzero(first)), int(np.count_nonzero(second)))
+    counts = np.zeros(3, np.int64)
+    for block in compare_blocks(truth, prediction, mask):
+        labelled = block.labelled
+        check_labels("truth", block.truth, labelled)
+        check_labels("prediction", block.prediction, labelled)
+        first, second = block.truth != 0, block.prediction != 0
+        if labelled is not None:
+            first, second = first & (labelled != 0), second & (labelled != 0)
+        counts += [np.count_nonzero(one) for one in (first & second, first, second)]
+    return MaskOverlap(*counts.tolist())

@@ -6,13 +6,12 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
-import numpy as np
-
 from connectomics.evaluation.contingency import ContingencyTable
 from connectomics.evaluation.counts import Counts, check_same_threshold, ratio
 from connectomics.evaluation.encoding import Encoding
 from connectomics.evaluation.matches import Matches, match_instances, match_sides
 from connectomics.evaluation.sides import PolarityTables, polarity_tables
+from connectomics.evaluation.volumes import Labels
 
 
 @dataclass(frozen=True)
@@ -166,11 +165,11 @@ def _joined(first: str, second: str) -> str:
 
 
 def polarity_scores(
-    truth: np.ndarray,
-    prediction: np.ndarray,
+    truth: Labels,
+    prediction: Labels,
     *,
     iou_threshold: float = 0.5,
-    mask: np.ndarray | None = None,
+    mask: Labels | None = None,
     ignore_border: bool = False,
     truth_encoding: Encoding = "auto",
     prediction_encoding: Encoding = "auto",
@@ -194,6 +193,7 @@ def polarity_scores(
         DataError: Float or negative labels, shapes that differ, labels without sides, or a
             threshold outside (0, 1].
 
+    >>> import numpy as np
     >>> truth = np.array([[[1, 1, 2, 2, 0, 0, 3, 3, 4, 4]]])
     >>> prediction = np.array([[[1, 1, 2, 2, 0, 0, 4, 4, 3, 3]]])  # the second is flipped
     >>> scores = polarity_scores(truth, prediction)

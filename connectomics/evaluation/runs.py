@@ -106,3 +106,86 @@ def _rehash(keys: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarra
         if counts[i] > 0:
             _add(larger_keys, larger_counts, keys[i, 0], keys[i, 1], keys[i, 2], counts[i])
     return larger_keys, larger_counts
+
+
+@compiled
+def measure_runs(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Measure every value of a volume, 0 as well.
+
+    Args:
+        labels: (Z, Y, X), unsigned.
+
+    Returns:
+        Values (k,) uint64 and their voxels (k,) int64, in no particular order, and boxes
+        (k, 6) int64: the first z, y, x and the last z, y, x of each.
+    """
+    values = np.zeros(_FIRST_CAPACITY, dtype=np.uint64)
+    voxels = np.zeros(_FIRST_CAPACITY, dtype=np.int64)
+    boxes = np.zeros((_FIRST_CAPACITY, 6), dtype=np.int64)
+    used = 0
+    depth, height, width = labels.shape
+    for z in range(depth):
+        for y in range(height):
+            row = labels[z, y]
+            start = 0
+            while start < width:
+                value = row[start]
+                stop = start + 1
+                while stop < width and row[stop] == value:
+                    stop += 1
+                used += _measure(
+                    values, voxels, boxes, np.uint64(value), (z, y, start), stop - start
+                )
+                if 2 * used > values.size:
+                    values, voxels, boxes = _rehash_measured(values, voxels, boxes)
+                start = stop
+    kept = voxels > 0
+    return values[kept], voxels[kept], boxes[kept]
+
+
+@compiled
+def _measure(
+    values: np.ndarray,
+    voxels: np.ndarray,
+    boxes: np.ndarray,
+    value: np.uint64,
+    place: tuple[int, int, int],
+    length: int,
+) -> int:
+    """Add a run along x to the open-addressing table; return 1 where its value is new."""
+    mask = np.uint64(values.size - 1)
+    mixed = value * np.uint64(0x9E3779B97F4A7C15)
+    slot = (mixed ^ (mixed >> np.uint64(29))) & mask
+    while voxels[slot] > 0 and values[slot] != value:
+        slot = (slot + np.uint64(1)) & mask
+    is_new = voxels[slot] == 0
+    box = boxes[slot]
+    z, y, x = place
+    first, last = (z, y, x), (z, y, x + length - 1)
+    for axis in range(3):
+        if is_new or first[axis] < box[axis]:
+            box[axis] = first[axis]
+        if is_new or last[axis] > box[3 + axis]:
+            box[3 + axis] = last[axis]
+    values[slot] = value
+    voxels[slot] += length
+    return 1 if is_new else 0
+
+
+@compiled
+def _rehash_measured(
+    values: np.ndarray, voxels: np.ndarray, boxes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    larger = np.zeros(2 * values.size, dtype=np.uint64)
+    larger_voxels = np.zeros(2 * values.size, dtype=np.int64)
+    larger_boxes = np.zeros((2 * values.size, 6), dtype=np.int64)
+    mask = np.uint64(larger.size - 1)
+    for i in range(values.size):
+        if voxels[i] > 0:
+            mixed = values[i] * np.uint64(0x9E3779B97F4A7C15)
+            slot = (mixed ^ (mixed >> np.uint64(29))) & mask
+            while larger_voxels[slot] > 0:
+                slot = (slot + np.uint64(1)) & mask
+            larger[slot], larger_voxels[slot] = values[i], voxels[i]
+            larger_boxes[slot] = boxes[i]
+    return larger, larger_voxels, larger_boxes

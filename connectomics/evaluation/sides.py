@@ -10,11 +10,11 @@ from connectomics.errors import DataError
 from connectomics.evaluation.contingency import (
     ContingencyTable,
     Objects,
-    check_shapes,
     contingency_table,
     find_rows,
 )
 from connectomics.evaluation.encoding import SIDED, Encoding, Interpretation, interpret
+from connectomics.evaluation.volumes import Labels, check_shapes
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,10 +41,10 @@ class PolarityTables:
 
 
 def polarity_tables(
-    truth: np.ndarray,
-    prediction: np.ndarray,
+    truth: Labels,
+    prediction: Labels,
     *,
-    mask: np.ndarray | None = None,
+    mask: Labels | None = None,
     truth_encoding: Encoding = "auto",
     prediction_encoding: Encoding = "auto",
     dilate_sz: int | None = None,
@@ -77,9 +77,9 @@ def synapse_number(side_label: np.ndarray) -> np.ndarray:
 
 def sided_labels(
     name: str,
-    labels: np.ndarray,
+    labels: Labels,
     encoding: Encoding = "auto",
-    mask: np.ndarray | None = None,
+    mask: Labels | None = None,
     dilate_sz: int | None = None,
 ) -> Interpretation:
     """`interpret` labels that must have a pre and a post side.

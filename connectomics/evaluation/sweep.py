@@ -15,6 +15,7 @@ from connectomics.evaluation.curve import PrecisionRecallCurve, precision_recall
 from connectomics.evaluation.detection import DetectionScores, detection_table, score_detection
 from connectomics.evaluation.encoding import Encoding
 from connectomics.evaluation.polarity import PolarityScores, polarity_tables, score_polarity
+from connectomics.evaluation.volumes import Labels
 
 MEAN_THRESHOLDS = tuple(round(0.5 + 0.05 * i, 2) for i in range(10))
 """0.5, 0.55, ..., 0.95, over which scores are averaged (COCO; Lin et al. 2014)."""
@@ -136,11 +137,11 @@ class PolaritySweep(ThresholdSweep[PolarityScores]):
 
 
 def polarity_sweep(
-    truth: np.ndarray,
-    prediction: np.ndarray,
+    truth: Labels,
+    prediction: Labels,
     *,
     iou_thresholds: Sequence[float] = (0.3, 0.5, 0.75),
-    mask: np.ndarray | None = None,
+    mask: Labels | None = None,
     ignore_border: bool = False,
     truth_encoding: Encoding = "auto",
     prediction_encoding: Encoding = "auto",
@@ -184,11 +185,11 @@ def polarity_sweep(
 
 
 def detection_sweep(
-    truth: np.ndarray,
-    prediction: np.ndarray,
+    truth: Labels,
+    prediction: Labels,
     *,
     iou_thresholds: Sequence[float] = (0.3, 0.5, 0.75),
-    mask: np.ndarray | None = None,
+    mask: Labels | None = None,
     ignore_border: bool = False,
     truth_encoding: Encoding = "auto",
     prediction_encoding: Encoding = "auto",

@@ -16,9 +16,9 @@ from connectomics.errors import DataError
 from connectomics.evaluation import (
     Counts,
     Partners,
-    cremi,
     cremi_clefts,
     cremi_partners,
+    distances,
     pool,
 )
 
@@ -38,7 +38,7 @@ def test_agrees_with_distance_transforms(truth, prediction, resolution, look_up)
     to_truth = distance_transform_edt(~truth, sampling=resolution)[prediction]
     to_prediction = distance_transform_edt(~prediction, sampling=resolution)[truth]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cremi, "_LOOK_UP", look_up)
+        patch.setattr(distances, "LOOK_UP", look_up)
         clefts = cremi_clefts(truth, prediction, resolution=resolution, max_distance_nm=10)
     assert clefts.adgt == pytest.approx(to_truth.mean())
     assert clefts.adf == pytest.approx(to_prediction.mean())

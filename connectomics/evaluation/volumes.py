@@ -1,0 +1,171 @@
+"""Labels that may be larger than memory: read block by block, each voxel in one block.
+
+An array is one block. Of a volume on disk the blocks lie along its chunks and hold a bounded
+number of voxels, so that what is read at a time depends neither on its depth nor on its width.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+
+from connectomics.errors import DataError
+from connectomics.geometry import Box, Triple, block_boxes, whole
+
+BLOCK_VOXELS = 2**23
+"""The most voxels that are read at a time, where chunks allow: a second's work, under 100 MiB."""
+
+
+@runtime_checkable
+class LabelVolume(Protocol):
+    """A (Z, Y, X) volume of whole numbers that is read by box, such as one on disk."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its size in voxels."""
+        ...
+
+    def read(self, box: Box) -> np.ndarray:
+        """Read a box inside the volume."""
+        ...
+
+
+Labels = np.ndarray | LabelVolume
+"""(Z, Y, X) labels, in memory or on disk."""
+
+
+class PairBlock(NamedTuple):
+    """A part of two label volumes.
+
+    Attributes:
+        box: Where it lies; None where it is all there is.
+        shape: Of the volume.
+        truth: Labels of the part.
+        prediction: Labels of the part.
+        mask: Of the part and the voxels around it, 0 where voxels are unlabelled; None where
+            all are labelled.
+        inner: Where in `mask` the part lies.
+    """
+
+    box: Box | None
+    shape: tuple[int, ...]
+    truth: np.ndarray
+    prediction: np.ndarray
+    mask: np.ndarray | None
+    inner: tuple[slice, ...]
+
+    @property
+    def labelled(self) -> np.ndarray | None:
+        """The mask of the part alone."""
+        return None if self.mask is None else self.mask[self.inner]
+
+    def faces(self) -> Iterator[tuple[int, int]]:
+        """Axis and position in the part of each face of the volume that it reaches."""
+        for axis, length in enumerate(self.shape):
+            start, stop = (
+                (0, length) if self.box is None else (self.box.start[axis], self.box.stop[axis])
+            )
+            if length > 1 and start == 0:
+                yield axis, 0
+            if length > 1 and stop == length:
+                yield axis, length - 1 - start
+
+
+def compare_blocks(truth: Labels, prediction: Labels, mask: Labels | None) -> Iterator[PairBlock]:
+    """Go through two label volumes and a mask together.
+
+    Raises:
+        DataError: The shapes differ.
+    """
+    check_shapes(truth, prediction, mask)
+    if all(isinstance(one, np.ndarray) for one in (truth, prediction, mask) if one is not None):
+        everything = (slice(None),) * len(truth.shape)
+        yield PairBlock(None, truth.shape, truth, prediction, mask, everything)  # pyright: ignore
+        return
+    for box in blocks_of(truth, prediction, mask):
+        around = box.grow(1).clip(truth.shape)
+        yield PairBlock(
+            box,
+            truth.shape,
+            read(truth, box),
+            read(prediction, box),
+            None if mask is None else read(mask, around),
+            Box(*_shifted(box, around)).slices,
+        )
+
+
+def check_shapes(truth: Labels, prediction: Labels, mask: Labels | None) -> None:
+    """Refuse volumes that do not cover the same voxels.
+
+    Raises:
+        DataError: The shapes differ.
+    """
+    for name, other in (("prediction", prediction), ("mask", mask)):
+        if other is not None and tuple(other.shape) != tuple(truth.shape):
+            raise DataError(
+                f"evaluation: {name}",
+                f"its shape is {other.shape}, the truth's is {truth.shape}.",
+                "Both must cover the same voxels; crop or resample one of them.",
+            )
+
+
+def read(labels: Labels, box: Box) -> np.ndarray:
+    """A box of labels: a view of an array, or read from disk."""
+    return labels[box.slices] if isinstance(labels, np.ndarray) else labels.read(box)
+
+
+def blocks_of(*volumes: Labels | None) -> list[Box]:
+    """The blocks in which volumes of one shape are read together."""
+    there = [one for one in volumes if one is not None]
+    z, y, x = there[0].shape
+    if all(isinstance(one, np.ndarray) for one in there):
+        return [whole((z, y, x))]
+    sections = (1, min(y, max(1, BLOCK_VOXELS // x)), x)
+    chunks = [getattr(one, "chunks", None) or sections for one in there]
+    return block_boxes((z, y, x), block_shape((z, y, x), np.max(chunks, axis=0).tolist()))
+
+
+def block_shape(shape: Sequence[int], chunk: Sequence[int], voxels: int | None = None) -> Triple:
+    """A block of whole chunks, as near a cube of chunks as the bound on its voxels allows.
+
+    Args:
+        shape: (Z, Y, X) of the volume.
+        chunk: (z, y, x) that is read at once, and never cut.
+        voxels: The bound; `BLOCK_VOXELS` unless given.
+
+    >>> block_shape((100, 1000, 1000), (10, 100, 100), voxels=10**6)
+    (20, 200, 200)
+    >>> block_shape((100, 1000, 1000), (1, 1000, 1000), voxels=10**6)
+    (1, 1000, 1000)
+    """
+    most = BLOCK_VOXELS if voxels is None else voxels
+    block = [max(1, min(n, c)) for n, c in zip(shape, chunk, strict=True)]
+    step = list(block)
+    while True:
+        # The axis along which the block has the fewest chunks grows, while there is room.
+        axes = [
+            axis
+            for axis in range(3)
+            if block[axis] < shape[axis]
+            and math.prod(block) // block[axis] * (block[axis] + step[axis]) <= most
+        ]
+        if not axes:
+            z, y, x = (min(n, b) for n, b in zip(shape, block, strict=True))
+            return z, y, x
+        axis = min(axes, key=lambda a: (block[a] // step[a], -a))
+        block[axis] += step[axis]
+
+
+def _shifted(box: Box, around: Box) -> tuple[Triple, Triple]:
+    inner = box.shift(tuple(-a for a in around.start))
+    return inner.start, inner.stop
+
+
+def unsigned(labels: np.ndarray) -> np.ndarray:
+    """The same bytes read as unsigned: one compiled kernel per width instead of two."""
+    if not labels.dtype.isnative:
+        labels = labels.astype(labels.dtype.newbyteorder("="))
+    return labels.view(f"u{labels.dtype.itemsize}")
