@@ -24,6 +24,7 @@ FLOORS = {
     "connectomics.config": 2,
     "connectomics.files": 2,
     "connectomics.phantom": 2,
+    "connectomics.neuroglancer": 2,
     "connectomics.blocks": 3,
     "connectomics.data": 3,
     "connectomics.models": 3,

@@ -204,9 +204,7 @@ class PatchDataModule(pl.LightningDataModule):
             num_workers=self.num_workers,
             pin_memory=self.trainer.strategy.root_device.type == "cuda",
             worker_init_fn=start_worker,
-            # A process that trains was perhaps spawned itself, and its workers would be too:
-            # each would then get a copy of the volumes, and take seconds to start.
-            multiprocessing_context="fork" if LINUX and self.num_workers else None,
+            multiprocessing_context=self._start_method(),
             generator=torch.Generator(),  # or it would draw from the generator of the weights
         )
 
@@ -271,6 +269,14 @@ class PatchDataModule(pl.LightningDataModule):
             *(SHARED_MEMORY, free >> 20),
         )
         return batch_of_arrays
+
+    def _start_method(self) -> str | None:
+        """How workers start. Forked ones share the volumes, and cannot read from the web."""
+        if not LINUX or not self.num_workers:
+            return None
+        # A process that trains was perhaps spawned itself, and its workers would be too: each
+        # would then get a copy of the volumes, and take seconds to start.
+        return "spawn" if any(source.remote for source in self.learned) else "fork"
 
     def _steps_done(self) -> int:
         return self.trainer.global_step if self.trainer else 0

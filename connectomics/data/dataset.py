@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 from connectomics.data.augmentation import Augmenter
 from connectomics.data.counting import label_slabs, read_label
 from connectomics.data.foreground import DenseForegroundTable, ForegroundTable, RunForegroundTable
+from connectomics.data.io import LazyVolume
 from connectomics.data.processing.labels import CleanLabel
 from connectomics.data.processing.marks import NO_MARKS, Marks
 from connectomics.data.processing.normalize import ImageStatistics, normalize
@@ -67,6 +68,12 @@ class PatchSource:
         parts = (self.volume.image, self.label, self.volume.mask)
         voxel = sum(part.dtype.itemsize for part in parts if part is not None)
         return math.prod(self.shape) * (voxel + DenseForegroundTable.BYTES_PER_VOXEL)
+
+    @property
+    def remote(self) -> bool:
+        """Whether reading a patch takes a way over a network."""
+        parts = (self.volume.image, self.volume.label, self.volume.mask)
+        return any(isinstance(part, LazyVolume) and part.remote for part in parts)
 
     def cached(self) -> PatchSource:
         """The same, held in memory, with its labels cleaned once."""

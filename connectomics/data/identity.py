@@ -13,7 +13,15 @@ import numpy as np
 
 from connectomics.data.io import LazyVolume
 from connectomics.data.io.hdf5 import open_file
-from connectomics.data.io.location import ZARR_MARKERS, format_of, has_wildcards, parse_location
+from connectomics.data.io.location import (
+    N5_MARKER,
+    PRECOMPUTED_MARKER,
+    ZARR_MARKERS,
+    format_of,
+    has_wildcards,
+    parse_location,
+)
+from connectomics.data.io.objects import WebObjects
 from connectomics.data.io.sections import find_sections
 from connectomics.digests import code_digest, digest
 from connectomics.geometry import Box
@@ -22,7 +30,7 @@ SLAB_BYTES = 64 * 2**20
 SPOKEN_OF_BYTES = 2**30
 """From this size on it is said that a volume is read to be recognised."""
 
-METADATA = (*ZARR_MARKERS, ".zattrs", ".zmetadata")
+METADATA = (*ZARR_MARKERS, ".zattrs", ".zmetadata", N5_MARKER, PRECOMPUTED_MARKER)
 
 
 @dataclass(frozen=True)
@@ -123,8 +131,9 @@ _READ: dict[Identity, str] = {}
 
 
 def canonical(source: str) -> Path:
-    """The file or folder of a volume, absolute and without links."""
-    return parse_location(source).path.resolve()
+    """The file or folder of a volume, absolute and without links; a web address as it is."""
+    location = parse_location(source)
+    return location.path if location.url else location.path.resolve()
 
 
 def _content(volume: LazyVolume) -> str:
@@ -148,7 +157,12 @@ def _files_digest(volume: LazyVolume) -> str:
     """Sum up what the file system says of the files of a volume, and who reads them.
 
     Times of change cannot be set by hand, so that an older file in place of a newer one shows.
+    Object stores have a tag for each object instead.
     """
+    location = parse_location(volume.source)
+    if location.url:
+        listed = WebObjects(location.url, location.source).states()
+        return digest(listed, code_digest("data/io")) if listed else ""
     files = list(_files(volume))
     if not files:
         return ""
@@ -166,8 +180,8 @@ def _files(volume: LazyVolume) -> Iterator[Path]:
     match format_of(location):
         case "sections":
             yield from find_sections(replace(location, path=path))
-        case "zarr":
-            yield from _zarr_files(path, path / volume.dataset)
+        case "zarr" | "n5" | "precomputed":
+            yield from _store_files(path, path / volume.dataset)
         case "hdf5":
             with open_file(location.path, location.source) as file:
                 dataset = file[volume.dataset]
@@ -178,7 +192,7 @@ def _files(volume: LazyVolume) -> Iterator[Path]:
             yield path
 
 
-def _zarr_files(store: Path, array: Path) -> Iterator[Path]:
+def _store_files(store: Path, array: Path) -> Iterator[Path]:
     """Chunks or shards of an array at any depth, and the metadata of what it lies in."""
     for folder in (array, *array.parents):
         yield from (file for name in METADATA if (file := folder / name).is_file())

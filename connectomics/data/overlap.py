@@ -174,7 +174,11 @@ def _stack(source: str, split: SplitSection) -> Stack:
     match format_of(location):
         case "sections":
             sections: list[Hashable] = [_file(path) for path in find_sections(location)]
-        case "zarr":  # every array is a folder of its own, however the store is named
+        case "remote":
+            sections = [(location.url, dataset, z) for z in range(depth)]
+        case (
+            "zarr" | "n5" | "precomputed"
+        ):  # every array is a folder of its own, however the store is named
             array = _file(location.path / dataset)
             sections = [(array, z) for z in range(depth)]
         case _:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
+from urllib.parse import unquote
 
 from connectomics.errors import DataError
 
@@ -17,7 +19,18 @@ TIFF_SUFFIXES = (".tif", ".tiff")
 ZARR_SUFFIX = ".zarr"
 ZARR_MARKERS = ("zarr.json", ".zarray", ".zgroup")
 N5_SUFFIX, N5_MARKER = ".n5", "attributes.json"
-SUPPORTED = "HDF5 (.h5, .hdf5, .hdf), Zarr (.zarr), TIFF (.tif, .tiff), a folder of sections"
+PRECOMPUTED_MARKER = "info"
+SUPPORTED = (
+    "HDF5 (.h5, .hdf5, .hdf), Zarr (.zarr), N5 (.n5), Neuroglancer's precomputed volumes, "
+    "TIFF (.tif, .tiff), a folder of sections"
+)
+
+REMOTE = ("s3", "gs", "https", "http")
+"""Where a store may lie besides the file system."""
+
+# Neuroglancer writes the format before an address, or behind it after a bar.
+FORMAT_PREFIX = re.compile(r"^(precomputed|zarr|zarr2|zarr3|n5)://(?=[a-z0-9]+://)")
+FORMAT_SUFFIX = re.compile(r"/?\|(neuroglancer-precomputed|zarr|zarr2|zarr3|n5):/*$")
 
 
 @dataclass(frozen=True)
@@ -26,15 +39,17 @@ class Location:
 
     Attributes:
         source: As the user wrote it.
-        path: The file or folder.
+        path: The file or folder; of a web address only good for names.
         dataset: The array inside it, or None.
         alias: A name of its own, where the user named it by a link.
+        url: The web address of a store, without the dataset; empty for what is on disk.
     """
 
     source: str
     path: Path
     dataset: str | None = None
     alias: str = ""
+    url: str = ""
 
     @property
     def name(self) -> str:
@@ -48,7 +63,7 @@ class Location:
         if self.alias:
             return self.alias
         path = self.path.parent if has_wildcards(self.path) else self.path
-        if path.suffix.lower() in (*HDF5_SUFFIXES, *TIFF_SUFFIXES, ZARR_SUFFIX):
+        if path.suffix.lower() in (*HDF5_SUFFIXES, *TIFF_SUFFIXES, ZARR_SUFFIX, N5_SUFFIX):
             stem = path.stem.removesuffix(".ome")
         else:
             stem = path.name or path.resolve().name
@@ -62,12 +77,17 @@ def parse_location(source: str | Path) -> Location:
     `store.zarr/0` for `store.zarr::0`, and `em.h5/raw` for `em.h5::raw`.
 
     Raises:
-        DataError: It is empty, or a web address.
+        DataError: It is empty, or a web address of another kind than those of `REMOTE`.
 
     >>> parse_location("a.h5::volumes/raw").dataset, parse_location("a.h5").dataset
     ('volumes/raw', None)
+    >>> found = parse_location("s3://scans/em.zarr/volumes/raw")
+    >>> found.url, found.dataset, found.name
+    ('s3://scans/em.zarr', 'volumes/raw', 'em_volumes_raw')
     """
     location = split_source(source)
+    if location.url:
+        return _inside_url(location)
     try:
         if found := _inside(location, location.path):
             return found
@@ -91,21 +111,63 @@ def _inside(location: Location, path: Path) -> Location | None:
     return replace(location, path=root, dataset="/".join(inside))
 
 
+def _inside_url(location: Location) -> Location:
+    """Take the store in a web address, which its suffix tells, from what lies inside it."""
+    scheme, _, place = location.url.partition("://")
+    parts = place.rstrip("/").split("/")
+    for i, part in enumerate(parts[:-1], 1):
+        if part.lower().endswith((ZARR_SUFFIX, N5_SUFFIX)):
+            url = f"{scheme}://{'/'.join(parts[:i])}"
+            inside = "/".join([*parts[i:], *filter(None, [location.dataset])])
+            return replace(location, url=url, path=Path(url), dataset=inside)
+    return location
+
+
 def split_source(source: str | Path) -> Location:
     """Take `path` or `path::dataset` apart, whatever is there.
 
     Raises:
-        DataError: It is empty, or a web address.
+        DataError: It is empty, a web address of another kind than those of `REMOTE`, or in the
+            home of somebody who has none.
+
+    >>> split_source("precomputed://gs://bucket/em").url, split_source("file:///a%20b").path.name
+    ('gs://bucket/em', 'a b')
     """
     text = str(source)
-    path, _, dataset = text.partition(SEPARATOR)
+    bare = FORMAT_SUFFIX.sub("", FORMAT_PREFIX.sub("", text))
+    path, _, dataset = bare.partition(SEPARATOR)
     if not path:
         raise DataError("volume", f"{text!r} names no file.", "Write FILE or FILE::DATASET.")
-    if "://" in path:
+    inside = dataset.strip("/") or None
+    scheme, is_url, place = path.partition("://")
+    match scheme.lower() if is_url else "":
+        case "":
+            return Location(text, _at_home(text, path), inside)
+        case "file" if place.startswith(("/", "localhost/")):
+            return Location(text, Path(unquote(place.removeprefix("localhost"))), inside)
+        case "file":
+            raise DataError(
+                text,
+                "is no address of a file on this machine.",
+                "Write file:///absolute/path, or the path alone.",
+            )
+        case known if known in REMOTE and place.strip("/"):
+            url = f"{known}://{place.rstrip('/')}"
+            return Location(text, Path(url), inside, url=url)
+    raise DataError(
+        text,
+        "is no web address that is read.",
+        f"Write {', '.join(f'{name}://…' for name in REMOTE)}; or download it and give its path.",
+    )
+
+
+def _at_home(text: str, path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
         raise DataError(
-            text, "is a web address; only local files are read.", "Download it and give its path."
-        )
-    return Location(text, Path(path).expanduser(), dataset.strip("/") or None)
+            text, f"{path.split('/')[0]!r} is nobody's home here.", "Write the path out."
+        ) from error
 
 
 def _container(path: Path) -> Path | None:
@@ -120,6 +182,8 @@ def _container(path: Path) -> Path | None:
             root = parent
     for parent in path.parents:
         named = parent.suffix.lower() == ZARR_SUFFIX and is_zarr_store(parent)
+        named |= parent.suffix.lower() == N5_SUFFIX and parent.is_dir()
+        named |= is_precomputed(parent)
         if named or (parent.suffix.lower() in HDF5_SUFFIXES and parent.is_file()):
             root = parent
     return root
@@ -131,34 +195,45 @@ def has_wildcards(path: Path) -> bool:
 
 
 def is_there(source: str | Path) -> bool:
-    """Whether the file or folder of a volume exists, or any section of a pattern does."""
-    path = parse_location(source).path
-    return path.exists() or (has_wildcards(path) and any(path.parent.glob(path.name)))
+    """Whether the file or folder of a volume exists, or any section of a pattern does.
+
+    Of a web address it is assumed.
+    """
+    location = parse_location(source)
+    path = location.path
+    return (
+        bool(location.url)
+        or path.exists()
+        or (has_wildcards(path) and any(path.parent.glob(path.name)))
+    )
 
 
-Format = Literal["hdf5", "zarr", "tiff", "sections"]
+Format = Literal["hdf5", "zarr", "n5", "precomputed", "tiff", "sections", "remote"]
 
 
 def format_of(location: Location) -> Format:
     """Tell the format of what is there, by suffix; of folders also by what they hold.
 
+    "remote" is a store at a web address, whose format only a look at it tells.
+
     Raises:
         DataError: There is no such file, its suffix is unknown, or an array is named where
             there are no named arrays.
     """
+    if location.url:
+        return "remote"
     path, suffix = location.path, location.path.suffix.lower()
-    _refuse_n5(location)
     pattern = has_wildcards(path)
     if not pattern:
         _check_exists(location)
-    if path.is_dir() and (suffix == ZARR_SUFFIX or is_zarr_store(path)):
-        return "zarr"
+    if path.is_dir() and (store := _format_of_store(path)):
+        return store
     if path.is_file() and suffix in HDF5_SUFFIXES:
         return "hdf5"
     if location.dataset is not None:
         raise DataError(
             location.source,
-            f"there is no {location.dataset!r} in it: only HDF5 and Zarr have named arrays.",
+            f"there is no {location.dataset!r} in it: only HDF5 and stores have named arrays.",
             f"Write {path} alone.",
         )
     if pattern or path.is_dir():
@@ -169,17 +244,26 @@ def format_of(location: Location) -> Format:
     raise DataError(location.source, f"unknown format ({shown}).", f"Supported: {SUPPORTED}.")
 
 
-def _refuse_n5(location: Location) -> None:
-    path = location.path
-    for folder in (path, *path.parents):
-        named = folder.suffix.lower() == N5_SUFFIX and folder.is_dir()
-        if named or (folder == path and (path / N5_MARKER).is_file() and not is_zarr_store(path)):
-            raise DataError(
-                location.source,
-                f"{str(folder)!r} is an N5 container, and N5 is not read.",
-                "Copy it to Zarr or HDF5, with its axes in the order (z, y, x): N5 lists them, "
-                "its voxel size and its downsampling factors as (x, y, z).",
-            )
+def _format_of_store(path: Path) -> Format | None:
+    """The format of a folder that holds arrays; None where it holds none."""
+    suffix = path.suffix.lower()
+    if suffix == ZARR_SUFFIX or is_zarr_store(path):
+        return "zarr"
+    if suffix == N5_SUFFIX or (path / N5_MARKER).is_file():
+        return "n5"
+    return "precomputed" if is_precomputed(path) else None
+
+
+def is_precomputed(path: Path) -> bool:
+    """Whether a folder is a volume of Neuroglancer's, which says so in a file `info`.
+
+    A file of that name may be anybody's: what counts is that it names scales.
+    """
+    info = path / PRECOMPUTED_MARKER
+    try:
+        return info.is_file() and b'"scales"' in info.read_bytes()[: 2**20]
+    except OSError:
+        return False
 
 
 def is_zarr_store(path: Path) -> bool:

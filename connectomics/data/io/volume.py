@@ -50,6 +50,7 @@ class LazyVolume:
         sections: The number of each section, where they are files of their own that have one.
         placed: Whether the file states its offset; where it does not, it counts as zero.
         origin: Voxel (z, y, x) of the stored array at which this part of it begins.
+        remote: Whether it lies at a web address, so that forked processes cannot read it.
     """
 
     def __init__(self, location: Location, header: Header, opener: Opener) -> None:
@@ -67,6 +68,7 @@ class LazyVolume:
         self.sections = header.sections
         self.placed = header.placed
         self.origin = (0, 0, 0)
+        self.remote = bool(location.url)
         self._file = location.path
         self._bytes = _size_of(location.path)
         self._opener = opener
@@ -170,7 +172,8 @@ def open_volume(source: str | Path, *, resolution: Resolution | None = None) -> 
 
     Args:
         source: `file.h5` (one dataset inside), `file.h5::volumes/raw`, `store.zarr`,
-            `store.zarr::path`, `stack.tif`, `folder` or `folder/*.png` of sections.
+            `store.zarr::path`, `store.n5/path`, a precomputed volume, `stack.tif`, `folder` or
+            `folder/*.png` of sections; stores also at `s3://`, `gs://` and `https://`.
         resolution: nm per voxel (z, y, x) where the file does not say; where it does, the two
             must agree within one per cent, and the file's is used.
 
@@ -215,6 +218,12 @@ def _inspect(location: Location) -> tuple[Header, Opener]:
             from connectomics.data.io import tiff as reader
         case "sections":
             from connectomics.data.io import sections as reader
+        case "n5":
+            from connectomics.data.io import n5 as reader
+        case "precomputed":
+            from connectomics.data.io import precomputed as reader
+        case "remote":
+            from connectomics.data.io import remote as reader
     return reader.inspect(location)
 
 

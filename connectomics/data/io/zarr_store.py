@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +14,18 @@ from zarr.errors import ContainsArrayError
 from connectomics.data.io import ome
 from connectomics.data.io.attributes import split_attributes
 from connectomics.data.io.axes import axis_attributes, ordered, stated_axes, volume_axes
-from connectomics.data.io.header import ArrayLike, Header, Opener, check_array, native, size_text
+from connectomics.data.io.chunked import count_gaps
+from connectomics.data.io.header import (
+    ArrayLike,
+    Gaps,
+    Header,
+    Opener,
+    check_array,
+    native,
+    size_text,
+)
 from connectomics.data.io.location import ZARR_MARKERS, Location, is_zarr_store
+from connectomics.data.io.objects import Reaching, objects_of, open_web, reaching
 from connectomics.data.io.spacing import one_size
 from connectomics.data.io.zarr_gaps import find_gaps
 from connectomics.errors import DataError, did_you_mean
@@ -37,7 +46,7 @@ def inspect(location: Location) -> tuple[Header, Opener]:
         DataError: The folder is no Zarr store or is damaged; there is no such array, or several
             and none was named; or the array is not a volume.
     """
-    if not is_zarr_store(location.path):
+    if not location.url and not is_zarr_store(location.path):
         raise DataError(
             location.source,
             f"is no Zarr store: it holds none of {', '.join(ZARR_MARKERS)}.",
@@ -54,8 +63,28 @@ def inspect(location: Location) -> tuple[Header, Opener]:
     names = stated_axes(location.source, named, array.shape)
     order = volume_axes(location.source, names, array.shape)
     header = _header(location.source, array, stated, scale, (names, order))
-    header = replace(header, gaps=find_gaps(location.path, array))
-    return header, partial(_open_array, location.path, array.path, order)
+    gaps = _gaps_on_the_web(location, array) if location.url else find_gaps(location.path, array)
+    return replace(header, gaps=gaps), partial(_open_array, location, array.path, order)
+
+
+def _store_of(location: Location) -> Any:
+    if not location.url:
+        return location.path
+    from zarr.storage import ObjectStore
+
+    return ObjectStore(open_web(location.url, location.source), read_only=True)
+
+
+def _gaps_on_the_web(location: Location, array: zarr.Array[Any]) -> Gaps | None:
+    """Look for some of its files."""
+    objects, size = objects_of(location), array.shards or array.chunks
+
+    def has(place: tuple[int, ...]) -> bool:
+        key = array.metadata.encode_chunk_key(place)
+        return objects.has(f"{array.path}/{key}".lstrip("/"))
+
+    grid = [-(-n // s) for n, s in zip(array.shape, size, strict=True)]
+    return count_gaps(grid, has, remote=True, what="shards" if array.shards else "chunks")
 
 
 def _header(
@@ -89,12 +118,8 @@ def _header(
 
 def _find_node(location: Location) -> Node:
     try:
-        # What a copy of all metadata says may be out of date, and of local files is of no use.
-        root = zarr.open(location.path, mode="r", use_consolidated=False)
-        if location.dataset is None:
-            return root
-        if isinstance(root, zarr.Group) and location.dataset in root:
-            return root[location.dataset]
+        with reaching(location.source):
+            return _open_node(location)
     # The last three: what Zarr stumbles over in metadata that is valid JSON and nonsense.
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
@@ -102,6 +127,15 @@ def _find_node(location: Location) -> Node:
             f"cannot be read as Zarr: {type(error).__name__}: {error}.",
             "The store is incomplete, damaged, or uses something this version cannot read.",
         ) from error
+
+
+def _open_node(location: Location) -> Node:
+    # What a copy of all metadata says may be out of date, and of local files is of no use.
+    root = zarr.open(_store_of(location), mode="r", use_consolidated=False)
+    if location.dataset is None:
+        return root
+    if isinstance(root, zarr.Group) and location.dataset in root:
+        return root[location.dataset]
     raise DataError(location.source, "no such array in the store.", _offer(root, location))
 
 
@@ -119,7 +153,7 @@ def _choose_array(node: Node, location: Location) -> tuple[zarr.Array[Any], ome.
             f"its OME-Zarr metadata names the array {levels[0].path!r}, which is not there.",
             _offer(node, location),
         )
-    arrays = _list_arrays(node)
+    arrays = _list_arrays(node, location)
     if len(arrays) == 1:
         return arrays[0], _scale_of(arrays[0], location)
     problem = f"holds {len(arrays)} arrays." if arrays else "holds no array."
@@ -130,7 +164,7 @@ def _scale_of(array: zarr.Array[Any], location: Location) -> ome.Scale | None:
     """What the groups around an array say about it as a level of an OME-Zarr image."""
     parts = array.path.split("/")
     for depth in range(len(parts) - 1, -1, -1):
-        group = _group_at(location.path, "/".join(parts[:depth]))
+        group = _group_at(location, "/".join(parts[:depth]))
         levels = ome.scales(location.source, dict(group.attrs)) if group is not None else []
         name = "/".join(parts[depth:])
         if found := next((level for level in levels if level.path == name), None):
@@ -138,9 +172,9 @@ def _scale_of(array: zarr.Array[Any], location: Location) -> ome.Scale | None:
     return None
 
 
-def _group_at(store: Path, path: str) -> zarr.Group | None:
+def _group_at(location: Location, path: str) -> zarr.Group | None:
     try:
-        return zarr.open_group(store, path=path, mode="r", use_consolidated=False)
+        return zarr.open_group(_store_of(location), path=path, mode="r", use_consolidated=False)
     except (FileNotFoundError, ContainsArrayError):
         return None
 
@@ -149,31 +183,40 @@ def _without_ome(attributes: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in attributes.items() if name not in ome.OME_KEYS}
 
 
-def _list_arrays(group: zarr.Group) -> list[zarr.Array[Any]]:
+def _list_arrays(group: zarr.Group, location: Location) -> list[zarr.Array[Any]]:
+    if location.url.startswith("http"):  # a web server lists nothing, but metadata may
+        try:
+            path = group.path
+            group = zarr.open_group(_store_of(location), path=path, mode="r", use_consolidated=True)
+        except ValueError:
+            return []
     members = [node for _, node in group.members(max_depth=None)]
     return sorted((n for n in members if isinstance(n, zarr.Array)), key=lambda n: n.path)
 
 
 def _offer(node: Node, location: Location) -> str:
     if isinstance(node, zarr.Array):
-        return f"The store is one array; write {location.path} alone."
-    arrays = _list_arrays(node)
+        return f"The store is one array; write {location.url or location.path} alone."
+    arrays = _list_arrays(node, location)
+    if not arrays and location.url.startswith("http"):
+        return f"A web server lists no arrays: name one, {location.url}::PATH."
     if not arrays:
         return "Check that it is the right store."
     hint = did_you_mean(location.dataset or "", [array.path for array in arrays])
     suggestion = f"{hint} " if hint.startswith("Did") else ""
     lines = [
-        f"{location.path}::{array.path}  ({size_text(array.shape)}, {array.dtype})"
+        f"{location.url or location.path}::{array.path}  ({size_text(array.shape)}, {array.dtype})"
         for array in arrays[:AT_MOST_LISTED]
     ]
     return f"{suggestion}Name one of them:\n    " + "\n    ".join(lines)
 
 
 def _open_array(
-    path: Path, name: str, order: tuple[int, ...]
+    location: Location, name: str, order: tuple[int, ...]
 ) -> tuple[ArrayLike, Callable[[], None]]:
-    array = zarr.open_array(path, path=name, mode="r")
-    return ordered(array, order, array.ndim), _nothing_to_close
+    array = zarr.open_array(_store_of(location), path=name, mode="r")
+    reader = Reaching(array, location.source) if location.url else array
+    return ordered(reader, order, array.ndim), _nothing_to_close
 
 
 def _nothing_to_close() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from connectomics.data.io.location import Location, format_of, parse_location
+from connectomics.data.io.location import Location, format_of, is_there, parse_location
 from connectomics.errors import DataError
 
 
@@ -44,9 +44,42 @@ def test_an_empty_source_is_refused(source: str) -> None:
         parse_location(source)
 
 
-def test_web_addresses_are_refused() -> None:
-    with pytest.raises(DataError, match="only local files"):
-        parse_location("s3://bucket/em.zarr")
+@pytest.mark.parametrize(
+    ("source", "url", "dataset", "name"),
+    [
+        ("s3://scans/a/em.zarr", "s3://scans/a/em.zarr", None, "em"),
+        ("s3://scans/em.ome.zarr/0/", "s3://scans/em.ome.zarr", "0", "em_0"),
+        ("gs://scans/em.n5::raw/s0", "gs://scans/em.n5", "raw/s0", "em_raw_s0"),
+        ("precomputed://gs://scans/em", "gs://scans/em", None, "em"),
+        ("https://h.org/a/em/|neuroglancer-precomputed:", "https://h.org/a/em", None, "em"),
+        ("zarr://http://localhost:80/em.zarr/", "http://localhost:80/em.zarr", None, "em"),
+    ],
+)
+def test_web_addresses(source: str, url: str, dataset: str | None, name: str) -> None:
+    found = parse_location(source)
+    assert (found.source, found.url, found.dataset, found.name) == (source, url, dataset, name)
+    assert format_of(found) == "remote"
+    assert is_there(source)
+
+
+@pytest.mark.parametrize(
+    "source", ["ftp://h.org/em.zarr", "s3://", "file://h.org/em.zarr", "file://em.zarr"]
+)
+def test_web_addresses_of_other_kinds_are_refused(source: str) -> None:
+    with pytest.raises(DataError, match=r"is no (web address|address of a file)"):
+        parse_location(source)
+
+
+@pytest.mark.parametrize("begin", ["file://", "file://localhost"])
+def test_addresses_of_files_are_files(tmp_path: Path, begin: str) -> None:
+    (tmp_path / "a b.h5").touch()
+    found = parse_location(f"{begin}{tmp_path}/a%20b.h5::raw")
+    assert (found.path, found.dataset, found.url) == (tmp_path / "a b.h5", "raw", "")
+
+
+def test_the_home_of_nobody() -> None:
+    with pytest.raises(DataError, match="'~no_such_person' is nobody's home"):
+        parse_location("~no_such_person/em.h5")
 
 
 def test_formats_go_by_suffix_and_content(tmp_path: Path) -> None:
@@ -170,17 +203,24 @@ def test_a_store_is_no_part_of_a_folder_that_is_none(store: Path, tmp_path: Path
         assert (found.path, found.dataset) == (Path(source), None)
 
 
-@pytest.mark.parametrize("inside", ["", "/volumes/raw", "::volumes/raw"])
-def test_n5_is_refused_with_what_to_do(tmp_path: Path, inside: str) -> None:
+@pytest.mark.parametrize("inside", ["/volumes/raw", "::volumes/raw"])
+def test_a_path_into_an_n5_store(tmp_path: Path, inside: str) -> None:
     (tmp_path / "em.n5" / "volumes" / "raw").mkdir(parents=True)
-    text = message(f"{tmp_path / 'em.n5'}{inside}")
-    assert "em.n5' is an N5 container, and N5 is not read" in text
-    assert "Copy it to Zarr" in text
+    found = parse_location(f"{tmp_path / 'em.n5'}{inside}")
+    assert (found.path, found.dataset) == (tmp_path / "em.n5", "volumes/raw")
+    assert (found.name, format_of(found)) == ("em_volumes_raw", "n5")
 
 
-def test_n5_is_known_by_what_it_holds(tmp_path: Path) -> None:
+def test_n5_and_precomputed_are_known_by_what_they_hold(tmp_path: Path) -> None:
+    (tmp_path / "em" / "8_8_30").mkdir(parents=True)
+    (tmp_path / "em" / "info").write_text("about these pictures")
+    assert format_of(parse_location(tmp_path / "em")) == "sections"
+    (tmp_path / "em" / "info").write_text('{"scales": []}')
+    assert format_of(parse_location(tmp_path / "em")) == "precomputed"
+    found = parse_location(tmp_path / "em" / "8_8_30")
+    assert (found.path, found.dataset) == (tmp_path / "em", "8_8_30")
     (tmp_path / "attributes.json").write_text('{"n5": "2.5.0"}')
-    assert "is an N5 container" in message(tmp_path)
+    assert format_of(parse_location(tmp_path)) == "n5"
 
 
 def test_names_that_no_file_can_have(tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ def test_several_kinds_need_a_choice(tmp_path: Path, image: Image) -> None:
 
 def test_sections_have_no_named_arrays(tmp_path: Path, image: Image) -> None:
     folder = write_sections(tmp_path / "raw", image)
-    assert "only HDF5 and Zarr have named arrays" in message(f"{folder}::z5")
+    assert "only HDF5 and stores have named arrays" in message(f"{folder}::z5")
 
 
 def test_very_large_sections_are_not_taken_for_an_attack(
