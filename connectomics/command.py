@@ -28,7 +28,8 @@ main.py --config FILE [--mode MODE] [--checkpoint CKPT] [key=value ...]
 USAGE_INSTALLED = """\
 connectomics MODE --config FILE [--checkpoint CKPT] [key=value ...]
        connectomics evaluate truth=FILE prediction=FILE [key=value ...]
-       connectomics decode labels=FILE output=FOLDER [key=value ...]"""
+       connectomics decode labels=FILE output=FOLDER [key=value ...]
+       connectomics download DATASET [--to FOLDER] [--from FILE ...]"""
 DESCRIPTION = """\
 Find synapses and their direction in electron-microscopy volumes.
 
@@ -76,6 +77,7 @@ where to read on:
 FAULT = """\
 This is a fault of connectomics and not yours. Please report the lines above, with the command and
 the config. Files that were complete are as they were."""
+DOWNLOAD = "download"
 WITHOUT_CONFIG = ("decode", "evaluate")
 OPTIONS = {
     "--config": {"type": Path, "metavar": "FILE", "help": "the YAML file"},
@@ -100,13 +102,23 @@ def main(arguments: Sequence[str] | None = None, *, installed: bool = False) -> 
             word, and not as `scripts/main.py`.
 
     Returns:
+        See `guarded`.
+    """
+    given = sys.argv[1:] if arguments is None else arguments
+    return guarded(lambda: _run_or_download(given, installed))
+
+
+def guarded(run: Callable[[], None]) -> int:
+    """Run something, and say in words what went wrong with it.
+
+    Returns:
         0; 2 for what can be put right, and 1 for what is our fault; 128 + the signal when stopped
         by one.
     """
     show, warnings.showwarning = warnings.showwarning, _show_warning
     try:
         with stopping(), without_launchers():
-            _run(*_parse(sys.argv[1:] if arguments is None else arguments, installed))
+            run()
     except ConnectomicsError as error:
         print(error, file=sys.stderr)
         return 2
@@ -121,6 +133,15 @@ def main(arguments: Sequence[str] | None = None, *, installed: bool = False) -> 
     finally:
         warnings.showwarning = show
     return 0
+
+
+def _run_or_download(given: Sequence[str], installed: bool) -> None:
+    if installed and given and given[0] == DOWNLOAD:
+        from connectomics.exchange.arguments import download_data
+
+        download_data(given[1:], f"connectomics {DOWNLOAD}")
+    else:
+        _run(*_parse(given, installed))
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *place: Any) -> None:

@@ -168,9 +168,19 @@ def write_hdf5(path: Path) -> Iterator[tuple[h5py.File, Callable[[], None]]]:
     stream.check()
 
 
+ELSEWHERE = (
+    "Free some space or choose a folder you may write to (save_path=FOLDER; output=FOLDER "
+    "without a config)."
+)
+
+
 @contextmanager
-def writing_to(path: str | Path) -> Iterator[None]:
+def writing_to(path: str | Path, remedy: str = ELSEWHERE) -> Iterator[None]:
     """Say in plain words why nothing could be written to `path`.
+
+    Args:
+        path: A file or folder.
+        remedy: How to name another place.
 
     Raises:
         DataError: An operating-system error (no permission, no space) came up inside.
@@ -180,12 +190,7 @@ def writing_to(path: str | Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         final = Path(*(part for part in Path(path).parts if not part.startswith(NEW)))
-        raise DataError(
-            str(final),
-            f"cannot be written: {reason}.",
-            "Free some space or choose a folder you may write to (save_path=FOLDER; output=FOLDER "
-            "without a config).",
-        ) from error
+        raise DataError(str(final), f"cannot be written: {reason}.", remedy) from error
 
 
 def _move_into_place(temporary: Path, path: Path) -> None:
