@@ -43,6 +43,10 @@ class BitMask:
         octets = self.bits.view(np.uint8)
         return np.unpackbits(octets, axis=2, count=self.shape[2], bitorder="little").view(bool)
 
+    def count(self) -> int:
+        """How many voxels are set."""
+        return int(np.bitwise_count(self.bits).sum())
+
     @property
     def rows(self) -> np.ndarray:
         """The bits as (Z * Y, W), sharing memory."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from connectomics.decoding.bits import BitMask, dilate_in_plane
 from connectomics.decoding.candidates import NONE, POST, PRE, Candidates, is_set, list_voxels
 from connectomics.decoding.levels import AS_THEY_ARE, Levels
 from connectomics.decoding.polarity import polarity_masks
-from connectomics.decoding.probabilities import Probabilities, argmax_masks, threshold_masks
+from connectomics.decoding.probabilities import Probabilities, argmax_masks, as_p, threshold_masks
 from connectomics.decoding.runs import label_components, remove_small
 from connectomics.decoding.sections import map_sections
 from connectomics.errors import DataError
@@ -49,25 +50,27 @@ def find_candidates(
         min_piece_nm3: Pieces of one side smaller than this are dropped first.
         levels: The thresholds, and the probabilities in the list, lie between these.
     """
-    pre, post, union = _masks(probabilities, levels, thres, low, exclusive)
+    pre, post, union = candidate_masks(probabilities, levels, thres, low, exclusive)
     min_piece = voxels_of(min_piece_nm3, resolution)
     remove_small(pre, min_piece)
     remove_small(post, min_piece)
     bridged = BitMask(union.bits.copy(), union.shape)
-    dilate_in_plane(bridged, round(bridge_nm / float(np.sqrt(resolution[1] * resolution[2]))))
-    _require_sparse(probabilities, union, bridged, resolution, exclusive=exclusive)
+    dilate_in_plane(bridged, bridge_voxels(bridge_nm, resolution))
+    filled = np.array([union.count(), bridged.count()])
+    if not is_sparse(filled, math.prod(union.shape), resolution):
+        total = sum_of_union(probabilities, exclusive)
+        where, voxels = probabilities.where, math.prod(union.shape)
+        raise too_much_foreground(where, filled, total, voxels, exclusive=exclusive)
     index, component = list_voxels(label_components(bridged), union.shape)
-    p_pre, p_post, p_union = gather(probabilities, index, exclusive)
-    adapts = exclusive and levels is not AS_THEY_ARE
-    p_sides = levels.stretched_sides(p_pre, p_post) if adapts else None
+    p = weigh(gather(probabilities, index), levels, exclusive)
     side = np.where(is_set(post, index), POST, np.where(is_set(pre, index), PRE, NONE))
     return Candidates(
         shape=probabilities.shape,
         resolution=resolution,
         index=index,
-        pre=levels.stretched(p_pre) if p_sides is None else p_sides[0],
-        post=levels.stretched(p_post) if p_sides is None else p_sides[1],
-        union=levels.stretched(p_union),
+        pre=p[0],
+        post=p[1],
+        union=p[2],
         inside=is_set(union, index),
         synapse=component,
         side=side.astype(np.int8),
@@ -84,14 +87,22 @@ def voxels_of(volume_nm3: float, resolution: tuple[float, float, float]) -> int:
     return int(np.ceil(volume_nm3 / float(np.prod(resolution)) - 1e-6))
 
 
-def _masks(
+def bridge_voxels(bridge_nm: float, resolution: tuple[float, float, float]) -> int:
+    """Edge in voxels of the square that bridges gaps."""
+    return round(bridge_nm / float(np.sqrt(resolution[1] * resolution[2])))
+
+
+def candidate_masks(
     probabilities: Probabilities,
     levels: Levels,
     thres: float,
     low: float | None,
     exclusive: bool,
 ) -> tuple[BitMask, BitMask, BitMask]:
-    """The masks of pre, post and union, with pre and post inside the union."""
+    """The masks of pre, post and union, with pre and post inside the union.
+
+    Args: as `find_candidates`.
+    """
     if low is None and levels is AS_THEY_ARE:
         return polarity_masks(probabilities, thres, exclusive)
     limits = [levels.raw(p) for p in (thres, thres, thres if low is None else low)]
@@ -134,35 +145,44 @@ def _likeliest_sides(probabilities: Probabilities, levels: Levels) -> tuple[BitM
     return pre, post
 
 
-def _require_sparse(
-    probabilities: Probabilities,
-    union: BitMask,
-    bridged: BitMask,
-    resolution: tuple[float, float, float],
-    *,
-    exclusive: bool,
-) -> None:
-    """Refuse what cannot be synapses before its voxels are listed, at 150 bytes each.
+def is_sparse(filled: np.ndarray, voxels: int, resolution: tuple[float, float, float]) -> bool:
+    """Whether the foreground may be synapses, so that its voxels can be listed.
 
-    Raises:
-        TooMuchForegroundError: The union fills a large volume by more than `MOST_UNION`, or its
-            bridged components by more than `MOST_BRIDGED`.
+    Args:
+        filled: Voxels of the union, and of its bridged components.
+        voxels: Of the volume.
+        resolution: nm per voxel (z, y, x).
     """
-    voxels = int(np.prod(probabilities.shape))
-    filled = [int(np.bitwise_count(mask.bits).sum()) for mask in (union, bridged)]
-    sparse = filled[0] <= MOST_UNION * voxels and filled[1] <= MOST_BRIDGED * voxels
-    if sparse or filled[1] * float(np.prod(resolution)) <= LARGE_NM3:
-        return
+    few = bool(filled[0] <= MOST_UNION * voxels and filled[1] <= MOST_BRIDGED * voxels)
+    return few or float(filled[1]) * float(np.prod(resolution)) <= LARGE_NM3
+
+
+def sum_of_union(probabilities: Probabilities, exclusive: bool) -> float:
+    """The sum of the probability of the union, or of the background, over a volume or block."""
+    channel = 0 if exclusive else 2
     sums = map_sections(
         probabilities.shape[0],
-        lambda begin, end: float(
-            probabilities.read_p(0 if exclusive else 2, begin, end).sum(dtype=np.float64)
-        ),
+        lambda begin, end: float(probabilities.read_p(channel, begin, end).sum(dtype=np.float64)),
         thickness=probabilities.thickness,
     )
-    mean = sum(sums) / voxels
-    raise TooMuchForegroundError(
-        probabilities.where,
+    return sum(sums)
+
+
+def too_much_foreground(
+    where: str, filled: np.ndarray, total: float, voxels: int, *, exclusive: bool
+) -> TooMuchForegroundError:
+    """Refuse what cannot be synapses before its voxels are listed, at 150 bytes each.
+
+    Args:
+        where: The function the probabilities were given to.
+        filled: Voxels of the union, and of its bridged components.
+        total: What `sum_of_union` gives.
+        voxels: Of the volume.
+        exclusive: Whether the channels are background, pre and post.
+    """
+    mean = total / voxels
+    return TooMuchForegroundError(
+        where,
         f"{filled[0] / voxels:.0%} of the volume would be synapse ({filled[1] / voxels:.0%} with "
         f"the gaps that are bridged), and its mean probability is "
         f"{1 - mean if exclusive else mean:.2f}; synapses fill about one voxel in a hundred.",
@@ -173,19 +193,15 @@ def _require_sparse(
     )
 
 
-def gather(
-    probabilities: Probabilities, index: np.ndarray, exclusive: bool
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The probability of pre, post and union at some voxels, (V,) float32 each.
+def gather(probabilities: Probabilities, index: np.ndarray) -> np.ndarray:
+    """(C, V) what the channels hold at some voxels, in the dtype of the volume.
 
     Args:
-        probabilities: Three channels.
+        probabilities: C channels.
         index: (V,) flat indices, ascending.
-        exclusive: Whether the channels are background, pre and post.
     """
     depth, height, width = probabilities.shape
-    channels = (1, 2) if exclusive else (0, 1, 2)
-    found = np.empty((3, index.size), np.float32)
+    found = np.empty((probabilities.channels, index.size), probabilities.dtype)
     first = np.searchsorted(index, np.arange(depth + 1) * (height * width))
 
     def read(begin: int, end: int) -> None:
@@ -193,16 +209,32 @@ def gather(
         if first[begin] == first[end]:
             return
         local = index[places] - begin * height * width
-        for row, channel in enumerate(channels):
-            found[row, places] = probabilities.read_p(channel, begin, end).ravel()[local]
+        for channel in range(probabilities.channels):
+            found[channel, places] = probabilities.read(channel, begin, end).ravel()[local]
 
     map_sections(depth, read, thickness=1)
-    if exclusive:
-        found[2] = np.minimum(found[0] + found[1], 1)
-    return found[0], found[1], found[2]
+    return found
 
 
-def gather_neurons(neurons: Any, candidates: Candidates, where: str) -> np.ndarray:
+def weigh(values: np.ndarray, levels: Levels, exclusive: bool) -> np.ndarray:
+    """(3, V) float32, the probability of pre, post and union that lies between levels.
+
+    Args:
+        values: (3, V) what the channels hold.
+        levels: What stands for nothing and for certainty.
+        exclusive: Whether the channels are background, pre and post.
+    """
+    p = as_p(values)
+    if not exclusive:
+        return levels.stretched(p)
+    pre, post = p[1:]
+    union = np.minimum(pre + post, 1)
+    adapts = levels is not AS_THEY_ARE
+    sides = levels.stretched_sides(pre, post) if adapts else levels.stretched(p[1:])
+    return np.stack([*sides, levels.stretched(union)])
+
+
+def gather_neurons(neurons: Any, candidates: Candidates, *, where: str) -> np.ndarray:
     """The neuron at each candidate voxel, (V,) uint64; 0 is none.
 
     Args:

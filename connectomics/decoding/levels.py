@@ -80,6 +80,15 @@ def measure_levels(
     Returns:
         Background and peak, to 1/255.
     """
+    return levels_of(count_values(probabilities, exclusive=exclusive), resolution, exclusive)
+
+
+def count_values(probabilities: Probabilities, *, exclusive: bool) -> np.ndarray:
+    """(256,) int64, how many voxels have which value; blocks of a volume add up.
+
+    The values are p * 255, rounded, of the union, or of the background where classes exclude
+    each other.
+    """
 
     def count(begin: int, end: int) -> np.ndarray:
         counts = np.zeros(256, np.int64)
@@ -87,7 +96,13 @@ def measure_levels(
         kernels.voxels.count_levels(sections, counts)
         return counts
 
-    counts = np.sum(map_sections(probabilities.shape[0], count, thickness=1), axis=0)
+    return np.sum(map_sections(probabilities.shape[0], count, thickness=1), axis=0)
+
+
+def levels_of(
+    counts: np.ndarray, resolution: tuple[float, float, float], exclusive: bool
+) -> Levels:
+    """The levels of a volume of which `count_values` counted the values."""
     below = np.cumsum(counts[::-1] if exclusive else counts)
     voxels = int(below[-1])
     surest = min(voxels, max(1, round(SUREST_NM3 / float(np.prod(resolution)))))

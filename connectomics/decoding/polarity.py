@@ -145,7 +145,7 @@ def _paint_synapses(pre: BitMask, post: BitMask, union: BitMask, dilate_sz: int)
     holds = np.zeros((2, synapses.count), bool)
     for side, owner in enumerate(owners):
         holds[side, owner] = True
-    _report_one_sided(*holds)
+    report_one_sided(*holds)
 
     number = np.cumsum(holds.any(axis=0))  # of each component that is painted at all
     labels = np.zeros(union.shape, np.min_scalar_type(2 * number.max(initial=0)))
@@ -154,7 +154,7 @@ def _paint_synapses(pre: BitMask, post: BitMask, union: BitMask, dilate_sz: int)
     return labels
 
 
-def _report_one_sided(pre: np.ndarray, post: np.ndarray) -> None:
+def report_one_sided(pre: np.ndarray, post: np.ndarray) -> None:
     """Log how many synapses have no pre or no post voxel."""
     only_pre, only_post = np.count_nonzero(pre & ~post), np.count_nonzero(post & ~pre)
     if only_pre or only_post:

@@ -36,6 +36,8 @@ class Probabilities:
         shape: (Z, Y, X).
         dtype: Its type, in native byte order.
         where: The function it was given to, for messages.
+        start: Where its first voxel (z, y, x) lies in the volume that it is a block of, for
+            messages.
     """
 
     volume: Any
@@ -43,6 +45,7 @@ class Probabilities:
     shape: tuple[int, int, int]
     dtype: np.dtype
     where: str
+    start: tuple[int, int, int] = (0, 0, 0)
 
     @property
     def thickness(self) -> int:
@@ -58,10 +61,7 @@ class Probabilities:
 
     def read_p(self, channel: int, begin: int, end: int) -> np.ndarray:
         """The same sections as float32 on the scale of p, within [0, 1]."""
-        sections = self.read(channel, begin, end)
-        if self.dtype.kind == "f":
-            return np.clip(sections, 0, 1).astype(np.float32, copy=False)
-        return sections.astype(np.float32) / (255 if self.dtype == np.uint8 else 1)
+        return as_p(self.read(channel, begin, end))
 
     def read(self, channel: int, begin: int, end: int) -> np.ndarray:
         """Sections begin <= z < end of one channel, in C order and native byte order.
@@ -73,11 +73,38 @@ class Probabilities:
         return np.require(self.volume[index], self.dtype, ["C", "A"]).view(np.ndarray)
 
 
+def as_p(values: np.ndarray) -> np.ndarray:
+    """What a probability volume holds, as float32 on the scale of p, within [0, 1]."""
+    if values.dtype.kind == "f":
+        return np.clip(values, 0, 1).astype(np.float32, copy=False)
+    return values.astype(np.float32) / (255 if values.dtype == np.uint8 else 1)
+
+
 def check_probabilities(volume: Any, *, channels: int, where: str) -> Probabilities:
     """Check the shape and dtype of a volume; its values are checked as they are read.
 
     Raises:
         DataError: It is not (`channels`, Z, Y, X), is empty, or its dtype has no fixed scale.
+    """
+    probabilities = check_block(volume, channels=channels, where=where)
+    if probabilities.dtype == np.uint8:
+        _warn_of_mask(probabilities)
+    return probabilities
+
+
+def check_block(
+    volume: Any, *, channels: int, where: str, start: tuple[int, int, int] = (0, 0, 0)
+) -> Probabilities:
+    """The same of a block of a volume, which may well be empty.
+
+    Args:
+        volume: The block.
+        channels: How many it has to have.
+        where: The function it was given to, for messages.
+        start: Where its first voxel lies in the volume.
+
+    Raises:
+        DataError: As `check_probabilities`.
     """
     if not isinstance(getattr(volume, "dtype", None), np.dtype):
         volume = np.asarray(volume)
@@ -94,10 +121,7 @@ def check_probabilities(volume: Any, *, channels: int, where: str) -> Probabilit
             "Give uint8 (p * 255), float16, float32 or float64 (p), or bool (0 or 1).",
         )
     depth, height, width = (int(n) for n in shape[-3:])
-    probabilities = Probabilities(volume, channels, (depth, height, width), dtype, where)
-    if dtype == np.uint8:
-        _warn_of_mask(probabilities)
-    return probabilities
+    return Probabilities(volume, channels, (depth, height, width), dtype, where, start)
 
 
 def threshold_masks(probabilities: Probabilities, thres: float | Sequence[float]) -> list[BitMask]:
@@ -192,7 +216,8 @@ def _illegal_value(probabilities: Probabilities) -> DataError:
         if len(illegal):
             break
     y, x = illegal[0]
-    place = f"channel {c}, (z, y, x) = ({z}, {y}, {x})"
+    at = tuple(int(a + b) for a, b in zip((z, y, x), probabilities.start, strict=True))
+    place = f"channel {c}, (z, y, x) = {at}"
     if np.isnan(section[y, x]):
         return DataError(
             probabilities.where,
@@ -217,11 +242,16 @@ def _warn_of_mask(probabilities: Probabilities) -> None:
             if largest > 1:
                 return
     if largest == 1:
-        warnings.warn(
-            f"{probabilities.where}: the largest value of this uint8 volume is 1, which stands "
-            "for p = 1/255. If it is a mask of 0 and 1, give it as bool: volume.astype(bool).",
-            stacklevel=4,
-        )
+        warn_of_mask(probabilities.where, stacklevel=5)
+
+
+def warn_of_mask(where: str, *, stacklevel: int = 2) -> None:
+    """Say that a uint8 volume holds nothing above 1."""
+    warnings.warn(
+        f"{where}: the largest value of this uint8 volume is 1, which stands for p = 1/255. If it "
+        "is a mask of 0 and 1, give it as bool: volume.astype(bool).",
+        stacklevel=stacklevel,
+    )
 
 
 def _shape_remedy(channels: int) -> str:

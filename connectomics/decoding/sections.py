@@ -30,6 +30,8 @@ def map_sections(
     >>> map_sections(5, lambda begin, end: (begin, end), thickness=2)
     [(0, 2), (2, 4), (4, 5)]
     """
+    if depth == 1:
+        return [task(0, 1)]
     threads = available_cpus()
     if thickness is None:
         thickness = -(-depth // (4 * threads))

@@ -249,7 +249,7 @@ def _connections(
     if neurons is None:
         return split_partners(found, apart_nm=apart_nm, **polyadic) if polyadic else found
     if polyadic:
-        neuron = gather_neurons(neurons, found, "decode_synapses")
+        neuron = gather_neurons(neurons, found, where="decode_synapses")
         found = split_by_neuron(found, neuron, **polyadic)
     if duplicate_nm:
         partners = _name(found, neurons)
@@ -260,7 +260,7 @@ def _connections(
 
 def _name(found: Candidates, neurons: np.ndarray) -> Partners:
     """The partners of each synapse."""
-    neuron = gather_neurons(neurons, found, "decode_synapses")
+    neuron = gather_neurons(neurons, found, where="decode_synapses")
     return name_partners(found, neuron, cleft_nm=CLEFT_NM, band_nm=BAND_NM)
 
 

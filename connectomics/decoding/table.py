@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from connectomics.decoding.candidates import POST, PRE, Candidates
 from connectomics.decoding.confidence import confidence, polarity_margin
-from connectomics.decoding.evidence import gather, gather_neurons
+from connectomics.decoding.evidence import gather, gather_neurons, weigh
 from connectomics.decoding.extent import measure_extent
+from connectomics.decoding.levels import AS_THEY_ARE
 from connectomics.decoding.partners import Partners, name_partners, partner_table
 from connectomics.decoding.probabilities import check_probabilities
 from connectomics.errors import DataError
@@ -36,6 +38,9 @@ COLUMN_TYPES = {
 
 TABLE_COLUMNS = tuple(COLUMN_TYPES)
 """Columns of a synapse table, in their order."""
+
+Neurons = Callable[[Candidates], np.ndarray]
+"""Gives the neuron at each of V voxels, (V,) uint64; 0 is none."""
 
 CLEFT_NM, BAND_NM = 16.0, 64.0
 
@@ -116,7 +121,6 @@ def list_synapses(
     """
     where = "synapse_table"
     ids, candidates = _listed(where, labels, check_resolution(where, resolution))
-    scores: dict[str, Any] = {}
     if probabilities is not None:
         volume = check_probabilities(probabilities, channels=3, where=where)
         if volume.shape != candidates.shape:
@@ -125,15 +129,43 @@ def list_synapses(
                 f"the labels have shape {candidates.shape}, the probabilities {volume.shape}.",
                 "Give the probabilities that the labels were decoded from.",
             )
-        p = gather(volume, candidates.index, exclusive)
+        p = weigh(gather(volume, candidates.index), AS_THEY_ARE, exclusive)
         candidates = candidates.weigh(*p)
+    return describe(
+        candidates,
+        ids=ids,
+        offset_nm=offset_nm,
+        scored=probabilities is not None,
+        neurons=None if neurons is None else partial(gather_neurons, neurons, where=where),
+    )
+
+
+def describe(
+    candidates: Candidates,
+    *,
+    ids: np.ndarray,
+    offset_nm: Sequence[float] = (0.0, 0.0, 0.0),
+    scored: bool,
+    neurons: Neurons | None,
+) -> SynapseList:
+    """List the synapses of labelled voxels; each has at least one.
+
+    Args:
+        candidates: Synapses 0 ... S - 1 with sides.
+        ids: (S,) what to call them.
+        offset_nm: Position of voxel (0, 0, 0) in nm (z, y, x).
+        scored: Whether the probabilities are known, so that confidence and margin are.
+        neurons: Gives the neuron at each voxel, where there are any.
+    """
+    scores: dict[str, Any] = {}
+    if scored:
         scores = {
             "confidence": confidence(candidates),
             "polarity_margin": polarity_margin(candidates),
         }
     partners = None
     if neurons is not None:
-        neuron = gather_neurons(neurons, candidates, where)
+        neuron = neurons(candidates)
         partners = name_partners(candidates, neuron, cleft_nm=CLEFT_NM, band_nm=BAND_NM)
     table = build_table(candidates, ids=ids, offset_nm=offset_nm, partners=partners, **scores)
     return SynapseList(table, None if partners is None else partner_table(partners, ids))

@@ -1,0 +1,308 @@
+"""`polarity2instance` and `binary2instance` by block.
+
+candidates   read each block, list its foreground in components and pieces
+faces        match the components of neighbouring blocks
+sides        drop small pieces, now that their sizes are known (where any are to be dropped)
+rows         measure whole synapses for the table (where the resolution is known)
+labels       paint each block
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from connectomics.decoding.bits import BitMask
+from connectomics.decoding.blockwise import batches, stitching
+from connectomics.decoding.blockwise.contract import Part, Parts, Pass, Read, State, Task
+from connectomics.decoding.blockwise.grid import Blocks
+from connectomics.decoding.blockwise.listing import (
+    core,
+    count_sides,
+    crop,
+    dilated,
+    list_pieces,
+    list_sides,
+    list_union,
+    read_block,
+)
+from connectomics.decoding.blockwise.tables import as_arrays, gathered
+from connectomics.decoding.candidates import NONE, POST, PRE, Candidates
+from connectomics.decoding.evidence import gather, weigh
+from connectomics.decoding.levels import AS_THEY_ARE
+from connectomics.decoding.polarity import polarity_masks, report_one_sided
+from connectomics.decoding.probabilities import threshold_masks, warn_of_mask
+from connectomics.decoding.table import describe
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What the passes know.
+
+    Attributes:
+        decoder: polarity2instance or binary2instance.
+        settings: All of its settings.
+        blocks: The grid.
+        paired: Whether `drop_one_sided` follows.
+        resolution: nm per voxel (z, y, x); without it there is no table.
+        offset_nm: Position of voxel (0, 0, 0) in nm (z, y, x).
+        neurons: Reads the neurons, where there are any.
+        batch: Voxels to measure at once.
+    """
+
+    decoder: str
+    settings: Mapping[str, Any]
+    blocks: Blocks
+    paired: bool
+    resolution: tuple[float, float, float] | None
+    offset_nm: tuple[float, float, float]
+    neurons: Read | None
+    batch: int
+
+    @property
+    def polarity(self) -> bool:
+        """Whether the labels have sides."""
+        return self.decoder == "polarity2instance"
+
+    @property
+    def semantic(self) -> bool:
+        """Whether the labels are sides, not instances."""
+        return self.polarity and self.settings["semantic"]
+
+    @property
+    def drops(self) -> bool:
+        """Whether small pieces of a side are dropped."""
+        return self.polarity and self.settings["thres_small"] > 1
+
+    @property
+    def tabled(self) -> bool:
+        """Whether there is a table."""
+        return self.polarity and not self.semantic and self.resolution is not None
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What is labelled by components."""
+        return ("union",) * (not self.semantic) + ("pre", "post") * self.drops
+
+    def passes(self) -> list[Pass]:
+        """The passes in order."""
+        found = [Pass("candidates", self.all_blocks, self.list_block, self.after_listing)]
+        if self.kinds:
+            found.append(Pass("faces", self.face_tasks, self.match_faces, self.after_faces))
+        if self.drops:
+            found.append(Pass("sides", self.side_tasks, self.decide_sides, self.after_sides))
+        if self.tabled:
+            found.append(Pass("rows", self.row_tasks, self.make_rows, self.after_rows))
+        return [*found, Pass("labels", self.label_tasks, self.paint, lambda state, done: state)]
+
+    def all_blocks(self, state: State) -> Iterator[Task]:
+        """A task for every block."""
+        return (self.blocks.task(number) for number in range(len(self.blocks)))
+
+    def list_block(self, task: Task, read: Read, parts: Parts) -> Part:
+        """List the foreground of a block."""
+        number, edge = self.blocks.number(task.name), self.settings.get("dilate_sz", 0)
+        probabilities, inner = read_block(
+            self.blocks,
+            number,
+            read,
+            edge=0 if self.semantic else edge,
+            channels=3 if self.polarity else 1,
+            where=self.decoder,
+        )
+        mine = core(probabilities, inner)
+        part: dict[str, np.ndarray] = {"largest": largest_value(mine)}
+        if not self.polarity:
+            (union,) = threshold_masks(probabilities, self.settings["thres"])
+            wanted = crop(union, inner)
+            return part | list_union(self.blocks, number, crop(dilated(union, edge), inner), wanted)
+        thres, exclusive = self.settings["thres"], self.settings["exclusive"]
+        pre, post, union = polarity_masks(probabilities, thres, exclusive)
+        pre, post = crop(pre, inner), crop(post, inner)
+        either = BitMask(pre.bits | post.bits, pre.shape)
+        if self.semantic:
+            part["at"] = np.flatnonzero(either.unpack()).astype(np.uint32)
+        else:
+            bridged = crop(dilated(union, edge), inner)
+            part |= list_union(self.blocks, number, bridged, either)
+        if self.tabled:
+            part["values"] = gather(mine, part["at"].astype(np.int64))
+        if self.drops:
+            return part | list_pieces(part["at"], pre, post)
+        part["side"] = list_sides(part["at"], pre, post)
+        if not self.semantic:
+            count = len(part["union.voxels"])
+            part["union.sides"] = count_sides(part["side"], part["component"], count)
+        return part
+
+    def after_listing(self, state: State, done: Iterable[tuple[Task, Part]]) -> State:
+        """What each block has; grows with blocks and components."""
+        names = [f"{kind}.voxels" for kind in self.kinds]
+        if "union" in self.kinds:
+            names += ["union.first"] + ["union.sides"] * (self.polarity and not self.drops)
+        found = stitching.in_order(done, ["largest", *names], self.blocks)
+        if found["largest"].max() == 1:
+            warn_of_mask(self.decoder)
+        del found["largest"]
+        return found if self.kinds else {"highest": np.array(2)}
+
+    def face_tasks(self, state: State) -> Iterator[Task]:
+        """A task for each block that has something to match."""
+        return stitching.face_tasks(state, blocks=self.blocks, kinds=self.kinds)
+
+    def match_faces(self, task: Task, read: Read, parts: Parts) -> Part:
+        """Match the faces of a block."""
+        return stitching.match_faces(task, parts, blocks=self.blocks, kinds=self.kinds)
+
+    def after_faces(self, state: State, done: Iterable[tuple[Task, Part]]) -> State:
+        """What is one component, and which pieces are kept; grows with the components."""
+        new = {**state, **stitching.stitch(state, done, blocks=self.blocks, kinds=self.kinds)}
+        least = self.settings["thres_small"]
+        if not self.polarity:
+            of = new["union.of"]
+            kept = stitching.total(new["union.voxels"], of) >= least
+            number = np.cumsum(kept) * kept
+            return {**new, "ids": number[of], "highest": number.max(initial=0)}
+        if not self.drops:
+            return self._numbered(new, new.pop("union.sides"))
+        for kind in ("pre", "post"):
+            of = new.pop(f"{kind}.of")
+            new[f"{kind}.kept"] = (stitching.total(new.pop(f"{kind}.voxels"), of) >= least)[of]
+        return {**new, "highest": np.array(2)} if self.semantic else new
+
+    def side_tasks(self, state: State) -> Iterator[Task]:
+        """A task for each block that has components."""
+        return side_tasks(state, self.blocks, self.kinds)
+
+    def decide_sides(self, task: Task, read: Read, parts: Parts) -> Part:
+        """Which side the listed voxels of a block have, without the small pieces."""
+        return decide_sides(task, parts, counted=not self.semantic)
+
+    def after_sides(self, state: State, done: Iterable[tuple[Task, Part]]) -> State:
+        """The numbers of the synapses; grows with the components."""
+        if self.semantic:
+            return state
+        return self._numbered(state, stitching.sides_in_order(state, done, self.blocks))
+
+    def _numbered(self, state: State, sides: np.ndarray) -> State:
+        """Number the synapses, from the voxels (L, 2) that components have on each side."""
+        of = state["union.of"]
+        voxels = stitching.total(sides, of)
+        pre, post = voxels.T > 0
+        report_one_sided(pre, post)
+        painted = pre & post if self.paired else pre | post
+        number = np.cumsum(painted) * painted
+        return {
+            "union.start": state["union.start"],
+            "ids": number[of],
+            "voxels": voxels.sum(axis=1)[painted],
+            "first": stitching.smallest(state["union.first"], of)[painted],
+            "highest": 2 * number.max(initial=0),
+        }
+
+    def row_tasks(self, state: State) -> Iterator[Task]:
+        """Tasks of some whole synapses each."""
+        place = self.blocks.holding(state["first"])
+        batch = batches.cut(state["voxels"], place, self.batch, self.decoder)
+        return batches.tasks(state["union.start"], state["ids"] - 1, batch)
+
+    def make_rows(self, task: Task, read: Read, parts: Parts) -> Part:
+        """The rows of some synapses in the table."""
+        assert self.resolution is not None
+        found = batches.gather_list(task, parts, self.blocks, sides=self.side_pass)
+        taken = found["side"] > NONE
+        found = {name: values[..., taken] for name, values in found.items()}
+        p = weigh(found["values"], AS_THEY_ARE, self.settings["exclusive"])
+        candidates = Candidates(
+            shape=self.blocks.shape,
+            resolution=self.resolution,
+            index=found["index"],
+            pre=p[0],
+            post=p[1],
+            union=p[2],
+            inside=np.ones(p.shape[1], bool),
+            synapse=found["component"],
+            side=found["side"],
+        )
+        listed = describe(
+            candidates,
+            ids=task.work["components"] + 1,
+            offset_nm=self.offset_nm,
+            scored=True,
+            neurons=batches.neurons_of(self.neurons, self.blocks, "synapse_table"),
+        )
+        return as_arrays(listed.table, listed.partners)
+
+    def after_rows(self, state: State, done: Iterable[tuple[Task, Part]]) -> State:
+        """The table; grows with the synapses."""
+        return gathered(state, done, named=self.neurons is not None)
+
+    def label_tasks(self, state: State) -> Iterator[Task]:
+        """A task for every block, with the numbers of its components."""
+        for number in range(len(self.blocks)):
+            work = {"highest": np.asarray(state["highest"])}
+            if self.semantic and not self.drops:
+                work["any"] = np.array(True)
+            elif self.semantic:
+                own = [stitching.own(state, kind, number) for kind in ("pre", "post")]
+                work["any"] = np.array(any(s.stop > s.start for s in own))
+            else:
+                work["ids"] = state["ids"][stitching.own(state, "union", number)]
+                work["any"] = np.array(work["ids"].any())
+            yield self.blocks.task(number, work)
+
+    def paint(self, task: Task, read: Read, parts: Parts) -> Part:
+        """The labels of a block."""
+        assert task.box is not None
+        labels = np.zeros(task.box.shape, np.min_scalar_type(int(task.work["highest"])))
+        if not task.work["any"]:
+            return {"labels": labels}
+        part = parts("candidates", task.name)
+        number = 1 if self.semantic else task.work["ids"][part["component"]]
+        if self.polarity:
+            side = parts(self.side_pass, task.name)["side"]
+            shown = (side > NONE) & (number > 0)
+            number = np.where(shown, 2 * number - (side == PRE), 0)
+        labels.reshape(-1)[part["at"]] = number
+        return {"labels": labels}
+
+    @property
+    def side_pass(self) -> str:
+        """The pass whose parts hold the sides."""
+        return "sides" if self.drops else "candidates"
+
+
+def side_tasks(state: State, blocks: Blocks, kinds: tuple[str, ...]) -> Iterator[Task]:
+    """A task for each block that has components, with the pieces of sides that are kept."""
+    held = np.any([np.diff(state[f"{kind}.start"]) > 0 for kind in kinds], axis=0)
+    for number in map(int, np.flatnonzero(held)):
+        slices = {kind: stitching.own(state, kind, number) for kind in ("pre", "post")}
+        yield blocks.task(number, {k: state[f"{k}.kept"][own] for k, own in slices.items()})
+
+
+def decide_sides(task: Task, parts: Parts, *, counted: bool) -> Part:
+    """Which side the listed voxels of a block have, now that small pieces are known.
+
+    Args:
+        task: A block, and which pieces of its pre and post sides are kept.
+        parts: The parts so far.
+        counted: Whether to count the sides of components, too.
+    """
+    part = parts("candidates", task.name)
+    side = np.full(part["at"].size, NONE, np.int8)
+    for kind, value in (("pre", PRE), ("post", POST)):  # post wins where both hold
+        piece = part[kind]
+        side[(piece >= 0) & np.append(task.work[kind], False)[piece]] = value
+    if not counted:
+        return {"side": side}
+    count = len(part["union.voxels"])
+    return {"side": side, "union.sides": count_sides(side, part["component"], count)}
+
+
+def largest_value(probabilities: Any) -> np.ndarray:
+    """(1,) the largest value of a uint8 block, 255 for other types."""
+    is_octets = probabilities.dtype == np.uint8
+    return np.array([int(np.max(probabilities.volume)) if is_octets else 255])

@@ -1,0 +1,148 @@
+"""From `decoding.steps` to the passes that decode a volume by block."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from inspect import signature
+from typing import Any
+
+import numpy as np
+
+from connectomics.decoding.blockwise.baseline import Baseline
+from connectomics.decoding.blockwise.batches import BATCH
+from connectomics.decoding.blockwise.contract import Part, Pass, Read, State
+from connectomics.decoding.blockwise.grid import Blocks
+from connectomics.decoding.blockwise.tables import tables_of
+from connectomics.decoding.steps import DECODERS, Decoded, Step, check_decoding
+from connectomics.decoding.table import check_resolution
+from connectomics.errors import ConfigError
+from connectomics.geometry import Box, Triple
+
+
+def passes(
+    steps: Sequence[Step],
+    *,
+    shape: Sequence[int],
+    block_size: Sequence[int],
+    resolution: Sequence[float] | None = None,
+    offset_nm: Sequence[float] = (0.0, 0.0, 0.0),
+    neurons: Read | None = None,
+    batch: int = BATCH,
+) -> list[Pass]:
+    """The passes that decode a volume as `decoding.steps` says.
+
+    Args:
+        steps: One decoder with its settings, and what follows it.
+        shape: (Z, Y, X) of the volume.
+        block_size: (z, y, x) of a block; any size gives the same.
+        resolution: nm per voxel (z, y, x), where it is known. `synapses` needs it.
+        offset_nm: Position of voxel (0, 0, 0) in nm (z, y, x).
+        neurons: Reads the neurons of a box, where there are any.
+        batch: Voxels of foreground that are decided on at once; any number gives the same.
+
+    Raises:
+        ConfigError: There is no step, `check_decoding` finds a fault, or the labels would have
+            another size.
+        DataError: The decoder lacks its resolution.
+    """
+    faults = check_decoding(steps)
+    if faults or not steps:
+        where, problem = "decoding.steps", "there is no step to decode with."
+        raise ConfigError.of(faults) if faults else ConfigError(where, problem)
+    step = steps[0]
+    if step.name == "synapses":
+        raise ConfigError("decoding.steps[0].name", "synapses does not decode by block yet.")
+    settings = {
+        name: parameter.default
+        for name, parameter in signature(DECODERS[step.name]).parameters.items()
+        if parameter.default is not parameter.empty
+    } | dict(step.kwargs)
+    if any(factor != 1 for factor in settings.get("scale_factors", ())):
+        raise ConfigError(
+            "decoding.steps[0].kwargs.scale_factors",
+            "labels that are made by block have the size of the probabilities.",
+            "Leave scale_factors out, or decode in one block (system.block_size: null).",
+        )
+    if resolution is not None:
+        resolution = check_resolution(step.name, resolution)
+    return Baseline(
+        decoder=step.name,
+        settings=settings,
+        blocks=Blocks(_triple(shape), _triple(block_size)),
+        paired=len(steps) > 1,
+        resolution=resolution,
+        offset_nm=(float(offset_nm[0]), float(offset_nm[1]), float(offset_nm[2])),
+        neurons=neurons,
+        batch=batch,
+    ).passes()
+
+
+def label_dtype(state: State) -> np.dtype:
+    """The type of the labels, from the state before they are painted."""
+    return np.min_scalar_type(int(state["highest"]))
+
+
+def decode_blocks(
+    probabilities: Any,
+    steps: Sequence[Step],
+    *,
+    block_size: Sequence[int],
+    resolution: Sequence[float] | None = None,
+    offset_nm: Sequence[float] = (0.0, 0.0, 0.0),
+    neurons: Any = None,
+    batch: int = BATCH,
+) -> Decoded:
+    """Decode a volume by block in this process, all parts in memory.
+
+    Args:
+        probabilities: (C, Z, Y, X), or (Z, Y, X) of one channel: an array, or anything that is
+            sliced like one.
+        steps: One decoder with its settings, and what follows it.
+        block_size: (z, y, x) of a block.
+        resolution: nm per voxel (z, y, x), where it is known.
+        offset_nm: Position of voxel (0, 0, 0) in nm (z, y, x).
+        neurons: (Z, Y, X) ids, sliced alike; None without any.
+        batch: See `passes`.
+
+    Returns:
+        What `connectomics.decoding.decode` gives.
+    """
+    from connectomics.compiling import announced_compilation
+
+    def read(box: Box) -> np.ndarray:
+        return probabilities[(..., *box.slices)]
+
+    shape = probabilities.shape[-3:]
+    plan = passes(
+        steps,
+        shape=shape,
+        block_size=block_size,
+        resolution=resolution,
+        offset_nm=offset_nm,
+        neurons=None if neurons is None else lambda box: neurons[box.slices],
+        batch=batch,
+    )
+    kept: dict[tuple[str, str], Part] = {}
+    state: State = {}
+    labels = np.zeros(shape, np.uint8)
+
+    def parts(step: str, task: str) -> Part:
+        return kept[step, task]
+
+    with announced_compilation():
+        for step in plan[:-1]:
+            made = []
+            for task in step.tasks(state):
+                kept[step.name, task.name] = step.run(task, read, parts)
+                made.append(task)
+            state = step.combine(state, ((task, kept[step.name, task.name]) for task in made))
+        labels = np.zeros(shape, label_dtype(state))
+        for task in plan[-1].tasks(state):
+            assert task.box is not None
+            labels[task.box.slices] = plan[-1].run(task, read, parts)["labels"]
+    return Decoded(labels, *tables_of(state))
+
+
+def _triple(values: Sequence[int]) -> Triple:
+    z, y, x = (int(n) for n in values)
+    return z, y, x
