@@ -250,13 +250,15 @@ def _run(options: argparse.Namespace, overrides: Sequence[str]) -> None:
         checks=checks,
         presets=stages.presets_of(checkpoint),
     )
+    stages.require_workable(resolved)
     for note in resolved.notes():
         print(f"config: {note}", file=sys.stderr)
     if options.print_config:
         print(resolved.config_to_yaml(), end="")
     else:
         use_threads(resolved.config.system.num_threads)
-        stages.STAGES[options.mode](resolved, checkpoint)
+        with resolved.naming_places():
+            stages.STAGES[options.mode](resolved, checkpoint)
 
 
 def _run_on_files(options: argparse.Namespace, overrides: Sequence[str]) -> None:

@@ -193,6 +193,7 @@ def writing_to(path: str | Path, remedy: str = ELSEWHERE) -> Iterator[None]:
         raise DataError(str(final), f"cannot be written: {reason}.", remedy) from error
 
 
+@unbroken
 def _move_into_place(temporary: Path, path: Path) -> None:
     if not temporary.is_dir() or not path.is_dir() or path.is_symlink():
         temporary.replace(path)  # refuses to put a file where a folder stands

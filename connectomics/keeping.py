@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from connectomics.files import temporary_folder, writing_to
+from connectomics.process.signals import unbroken
 
 EARLIER = "earlier"
 
@@ -62,12 +63,17 @@ def replacing(
             return
         for one, text in zip(new[len(paths) :], texts.values(), strict=True):
             one.write_text(text, encoding="utf-8")
-        _keep(parent, [one for one in dict.fromkeys((*final, *stale)) if one.exists()])
-        # The first says what it was made from, so it comes last: whoever is killed here begins
-        # anew.
-        for path, written in reversed(list(zip(final, new, strict=True))):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            written.rename(path)
+        _exchange(final, new, stale)
+
+
+@unbroken
+def _exchange(final: Sequence[Path], new: Sequence[Path], stale: Sequence[Path]) -> None:
+    """Keep what stands at the final places, and move the new there."""
+    _keep(final[0].parent, [one for one in dict.fromkeys((*final, *stale)) if one.exists()])
+    # The first says what it was made from, so it comes last: whoever is killed here begins anew.
+    for path, written in reversed(list(zip(final, new, strict=True))):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        written.rename(path)
 
 
 def _same(paths: Sequence[Path], new: Sequence[Path]) -> bool:
@@ -83,6 +89,7 @@ def _keep(parent: Path, there: Sequence[Path]) -> None:
         print(f"  what was there ({names}) is kept in {_move_aside(parent, there)}")
 
 
+@unbroken
 def _move_aside(parent: Path, moved: Sequence[Path]) -> Path:
     """Move what lies in or below a folder to a new one in `earlier/`, named by the first's time."""
     stamp = datetime.fromtimestamp(moved[0].stat().st_mtime).strftime("%Y-%m-%d_%H-%M-%S")

@@ -228,7 +228,7 @@ def test_checkpoint_with_a_malicious_pickle(work):
 
 def test_checkpoint_of_another_architecture(work, checkpoint):
     work.expect(
-        r"model\.rsunet\.filters.*\[4, 8\].*\[4, 16\]",
+        r"command line: model\.rsunet\.filters.*\[4, 8\].*\[4, 16\]",
         arguments=("--checkpoint", str(checkpoint), "model.rsunet.filters=[4,16]"),
         mode="test",
     )
@@ -240,6 +240,20 @@ def test_checkpoint_trained_on_other_grey_values(work, checkpoint):
         "z-score",
         arguments=("--checkpoint", str(checkpoint), "data.image_transform.normalize=z-score"),
         mode="test",
+    )
+
+
+def test_checkpoint_whose_channels_are_read_otherwise(work, checkpoint):
+    """It learned three sigmoids; a softmax over them is something else."""
+    work.expect(
+        r"my\.yaml: inference\.model\.channel_activations: .*last\.ckpt was trained for "
+        r"\"0:3\" sigmoid; the config reads \"0:3\" softmax",
+        "follow from model.loss.losses. Use the config of the run that wrote the checkpoint",
+        arguments=(
+            *("--checkpoint", str(checkpoint), "model.loss.losses=[{function: WeightedCE}]"),
+            "data.label_transform.targets=[{name: polarity, kwargs: {exclusive: true}}]",
+        ),
+        mode="infer",
     )
 
 

@@ -10,9 +10,6 @@ import yaml
 from main import main
 
 from connectomics import tuning
-from connectomics.config import load_config
-from connectomics.errors import ConfigError
-from connectomics.pipeline import stages
 
 POLARITY: dict[str, Any] = {
     "data": {
@@ -36,10 +33,24 @@ def test_a_network_with_fewer_channels_than_its_targets_name(capsys):
     assert said in capsys.readouterr().err
 
 
-def test_a_decoder_without_a_space_to_search(monkeypatch):
-    monkeypatch.delitem(tuning.SPACES, "polarity2instance")
-    steps = {"steps": ["polarity2instance"]}
-    config = {**POLARITY, "model": {"out_channels": 3}, "decoding": steps}
+def tuned(capsys, **sections: Any) -> str:
+    """What is said of a config when it is read, to be tuned with."""
+    config = {**POLARITY, "model": {"out_channels": 3}, **sections}
+    config.setdefault("decoding", {"steps": ["polarity2instance"]})
     Path("my.yaml").write_text(yaml.safe_dump(config))
-    with pytest.raises(ConfigError, match=r"tune\.space: polarity2instance has no usual settings"):
-        stages.tune(load_config("my.yaml", mode="tune"), None)
+    assert main(["--config", "my.yaml", "--mode", "tune", "--print-config"]) == 2
+    return capsys.readouterr().err
+
+
+def test_a_decoder_without_a_space_to_search(monkeypatch, capsys):
+    monkeypatch.delitem(tuning.SPACES, "polarity2instance")
+    said = "my.yaml: tune.space: polarity2instance has no usual settings to search."
+    assert said in tuned(capsys)
+
+
+def test_nothing_to_tune_on(capsys):
+    data = {"test": {"phantom": {}}, "label_transform": {"targets": ["polarity"]}}
+    assert "my.yaml: data.val: no volumes are given, nor volumes" in tuned(capsys, data=data)
+    data["val"] = {"image": "em.h5"}
+    assert "my.yaml: data.val.label: is missing." in tuned(capsys, data=data)
+    assert "decoding.steps: is empty, and mode tune decodes" in tuned(capsys, decoding={})

@@ -17,6 +17,7 @@ import yaml
 from main import main
 
 from connectomics.data.io import save_volume
+from connectomics.models import read_checkpoint
 from connectomics.pipeline import stages
 
 torch.set_num_threads(1)
@@ -113,7 +114,9 @@ def test_a_scheduler_that_sends_usr1_gets_a_checkpoint_to_go_on_from(trained: Pa
     while not list(trained.glob(events)) and process.poll() is None:
         time.sleep(0.05)
     time.sleep(1)
-    process.send_signal(signal.SIGUSR1)
+    for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+        process.send_signal(number)  # the first counts, and the others wait for the save
+        time.sleep(0.02)
     err = process.communicate(timeout=100)[1]
     assert process.returncode == 128 + signal.SIGUSR1, err
     last = checkpoint_of(trained, "usr1").relative_to(trained)
@@ -121,6 +124,8 @@ def test_a_scheduler_that_sends_usr1_gets_a_checkpoint_to_go_on_from(trained: Pa
         f"Stopped by SIGUSR1. The state is saved in {last}; go on with the same command and "
         f"--checkpoint {last}\n"
     )
+    assert read_checkpoint(trained / last).facts.step > 0
+    assert not list(trained.glob("outputs/usr1/*/checkpoints/.new_*"))
     assert not list(trained.glob("hpc_ckpt_2*"))
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
+import time
 from pathlib import Path
 
 import pytest
 
 from connectomics.keeping import keep_earlier, replacing
+from connectomics.process.signals import Stopped, stopping
 
 
 def test_an_older_result_is_kept_when_a_new_one_takes_its_name(tmp_path):
@@ -121,3 +124,28 @@ def test_where_writing_fails_everything_stays(folder):
     with pytest.raises(KeyError):
         fail()
     assert files(folder) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+def test_a_signal_waits_until_all_have_taken_their_places(tmp_path, monkeypatch, number):
+    paths = [tmp_path / "labels.h5", tmp_path / "synapses.csv"]
+    for path in paths:
+        path.write_text("first")
+    rename = Path.rename
+
+    def interrupted(self: Path, target: Path) -> Path:
+        os.kill(os.getpid(), number)
+        return rename(self, target)
+
+    def work() -> None:
+        with stopping(), replacing(*paths) as new:
+            for path in new:
+                path.write_text("second")
+            monkeypatch.setattr(Path, "rename", interrupted)
+        time.sleep(5)
+
+    with pytest.raises(Stopped):
+        work()
+    assert [path.read_text() for path in paths] == ["second", "second"]
+    kept = sorted((tmp_path / "earlier").glob("*/*"))
+    assert [path.read_text() for path in kept] == ["first", "first"]

@@ -262,7 +262,7 @@ def test_volumes_without_a_voxel_size(work):
     shutil.rmtree(work.tuning)
     code, _, err = work("tune", "decoding.steps=[synapses]")
     assert code == 2
-    assert "val: has no known voxel size, which synapses cannot do without." in err
+    assert "val.h5: has no known voxel size, which synapses cannot do without." in err
     assert "Set data.val.resolution" in err
     assert not (work.tuning / "val").exists()
 
@@ -271,7 +271,7 @@ def test_volumes_without_a_synapse(work):
     save_volume(work.folder / "none.h5", np.zeros(SHAPE, np.uint16))
     code, _, err = work("tune", "data.val.label=none.h5")
     assert code == 2
-    assert "val: no voxel of the validation volumes is labelled" in err
+    assert "the labels hold no foreground where they count: none.h5" in err
 
 
 def test_what_this_training_did_not_hold_back(work):

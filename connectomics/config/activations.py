@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from connectomics.config.channel_facts import Activation, activation_of
 from connectomics.config.channels import channel_range
-from connectomics.config.schema import ModelSection
+from connectomics.config.schema import ChannelActivationSection, ModelSection
 from connectomics.errors import ConfigError
 
 
@@ -29,6 +29,27 @@ def trained_activations(model: ModelSection) -> list[Activated]:
     Losses whose activation is not known, or whose channels there are not, say nothing.
     """
     return sorted(set(_wanted(model)))
+
+
+def channels_read(given: Iterable[ChannelActivationSection], channels: int) -> dict[int, Activated]:
+    """How each channel becomes a probability; those that stay logits, or are not there, are none.
+
+    >>> given = [ChannelActivationSection(channels="0:2", activation="softmax")]
+    >>> channels_read(given, 3)
+    {0: Activated(start=0, stop=2, activation='softmax'), \
+1: Activated(start=0, stop=2, activation='softmax')}
+    """
+    found: dict[int, Activated] = {}
+    for item in given:
+        try:
+            start, stop = channel_range(item.channels, channels)
+        except ConfigError:
+            continue
+        for channel in range(start, stop) if item.activation != "none" else ():
+            alone = item.activation == "sigmoid"
+            one = (channel, channel + 1) if alone else (start, stop)
+            found[channel] = Activated(*one, item.activation)
+    return found
 
 
 def clashes(activated: Iterable[Activated]) -> Iterator[tuple[Activated, Activated]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,10 @@ from connectomics.config.dotted import (
 from connectomics.config.levels import MODES, STAGES, stage_of
 from connectomics.config.merging import Tree
 from connectomics.config.schema import Config
+from connectomics.config.schema_keys import is_key
 from connectomics.config.validation import Validated, validate
 from connectomics.config.yaml_text import write_yaml
-from connectomics.errors import ConfigError, Fault, did_you_mean
+from connectomics.errors import ConfigError, ConnectomicsError, Fault, did_you_mean
 
 if TYPE_CHECKING:
     from connectomics.config.places import Sources
@@ -66,6 +68,22 @@ class Resolved:
         splits = ("train", "val") if self.mode == "train" else ("test",)
         found = (self.sources.left_behind(split, stage_of(self.mode)) for split in splits)
         return [note for note in found if note]
+
+    @contextmanager
+    def naming_places(self) -> Iterator[None]:
+        """Let errors about a key name the file, and the level in it, that say so.
+
+        Raises:
+            ConnectomicsError: What came up inside.
+        """
+        try:
+            yield
+        except ConnectomicsError as error:
+            error.faults = tuple(
+                replace(fault, where=self.place(fault.where)) if is_key(fault.where) else fault
+                for fault in error.faults
+            )
+            raise
 
     def place(self, where: str) -> str:
         """Name the file and the level at which a value was written."""

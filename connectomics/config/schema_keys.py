@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from connectomics.config.dotted import DottedPath
+from connectomics.config.dotted import DottedPath, parse_path
 from connectomics.config.schema import Config
 
 Schema = type[BaseModel]
@@ -28,6 +28,16 @@ def keys_at(path: DottedPath, schema: Schema = Config) -> list[str]:
             return []
         section = _section_in(section.model_fields[key].annotation)
     return list(section.model_fields) if section else []
+
+
+def is_key(text: str) -> bool:
+    """Whether a text is the dotted path of a key in a section, or below one.
+
+    >>> is_key("data.train.image"), is_key("tune.space.thres"), is_key("model.ckpt")
+    (True, True, False)
+    """
+    section, *keys = parse_path(text)
+    return bool(keys) and keys[0] in keys_at((section,))
 
 
 def places_of(key: str, schema: Schema = Config) -> list[DottedPath]:

@@ -196,10 +196,10 @@ def _narrow_gaps(section: DataSection) -> list[str]:
         return []
     size, warnings = section.dataloader.patch_size, []
     for volume in _open(section.train):
-        division = divide(volume.name, volume.shape, size, section.val_fraction)
+        division = divide(volume.source, volume.shape, size, section.val_fraction)
         if division.gap < size[division.axis]:
             warnings.append(
-                f"data.val: {volume.name} is too small to keep a patch between what is learned "
+                f"data.val: {volume.source} is too small to keep a patch between what is learned "
                 f"and what is held back for validation; {division.gap} voxels lie between them, "
                 "so scores of validation may be too good. Name validation volumes in data.val, or "
                 "reduce data.dataloader.patch_size."

@@ -76,14 +76,23 @@ def training_faults(section: DataSection) -> list[Fault]:
 
 def validation_faults(section: DataSection) -> list[Fault]:
     """Find what is wrong with the volumes to validate on, given or held back from training."""
+    if faults := unnamed_validation(section):
+        return faults
     if section.val is not None:
         return split_faults(section.val, "data.val", labelled=True)
-    if section.train is None:
-        problem = "no volumes are given, nor volumes of training to hold some back from."
-        remedy = "Name labelled ones: data.val.image=FILE data.val.label=FILE."
-        return [Fault("data.val", problem, remedy)]
     size = section.dataloader.patch_size
     return split_faults(section.train, "data.train", patch_size=size, labelled=True)
+
+
+def unnamed_validation(section: DataSection) -> list[Fault]:
+    """Find what of the volumes to validate on is not named, without looking for the files."""
+    if section.val is not None:
+        return _unnamed(section.val, "data.val", labelled=True)
+    if section.train is not None:
+        return _unnamed(section.train, "data.train", labelled=True)
+    problem = "no volumes are given, nor volumes of training to hold some back from."
+    remedy = "Name labelled ones: data.val.image=FILE data.val.label=FILE."
+    return [Fault("data.val", problem, remedy)]
 
 
 def split_faults(
@@ -101,18 +110,23 @@ def split_faults(
         patch_size: What every volume has to hold, `(z, y, x)`.
         labelled: Whether ground truth is needed.
     """
-    if split is None or (split.image is None and split.phantom is None):
-        remedy = f"Name the files, {where}.image=FILE, or ask for a phantom, {where}.phantom={{}}."
-        return [Fault(where, "no volumes are given.", remedy)]
+    faults = _unnamed(split, where, labelled=labelled)
+    if faults or split is None:
+        return faults
     if split.phantom is not None:
         return _phantom_faults(split, split.phantom, where, patch_size)
-    assert split.image is not None
-    if labelled and split.label is None:
-        return [Fault(f"{where}.label", "is missing.", "Name one label file per image.")]
-    faults = []
     for files in files_of(split):
         faults += _volume_faults(split, files, where, patch_size)
     return faults
+
+
+def _unnamed(split: SplitSection | None, where: str, *, labelled: bool) -> list[Fault]:
+    if split is None or (split.image is None and split.phantom is None):
+        remedy = f"Name the files, {where}.image=FILE, or ask for a phantom, {where}.phantom={{}}."
+        return [Fault(where, "no volumes are given.", remedy)]
+    if labelled and split.phantom is None and split.label is None:
+        return [Fault(f"{where}.label", "is missing.", "Name one label file per image.")]
+    return []
 
 
 def _phantom_faults(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum
 
 from connectomics.data.io import LazyVolume
@@ -36,8 +36,8 @@ def read_label(
         DataError: There are none, or they are no labels.
     """
     if volume.label is None:
-        raise DataError(volume.name, "has no labels.", "Name its label file.")
-    label, counts = clean_label(volume.label.read(box), volume.label.name, marks=marks)
+        raise DataError(volume.source, "has no labels.", "Name its label file.")
+    label, counts = clean_label(volume.label.read(box), volume.label.source, marks=marks)
     if volume.mask is not None:
         given = volume.mask.read(box) > 0
         counts = given if counts is None else given & counts
@@ -71,17 +71,42 @@ def what_counts(volumes: Iterable[LabelledVolume]) -> Counted:
     return found
 
 
-def lack_of(found: Counted, where: str) -> Fault | None:
+def lack_of(found: Counted, where: str, volumes: Iterable[LabelledVolume] = ()) -> Fault | None:
     """What is wrong with volumes of which only so much counts; None where nothing is.
 
     Args:
         found: From `what_counts`.
         where: Their place in the config.
+        volumes: Those volumes, to name their files.
     """
+    volumes = list(volumes)
     if found is Counted.NOTHING:
-        problem = "no voxel counts: all are outside the mask, or marked as invalid."
-        return Fault(where, problem, "The mask has to be above 0 where labels count.")
-    if found is Counted.BACKGROUND:
-        problem = "the labels hold no foreground where they count."
-        return Fault(where, problem, "Check the label files, the mask and z_range.")
-    return None
+        return nothing_counts(where, volumes)
+    return background_only(where, volumes) if found is Counted.BACKGROUND else None
+
+
+def nothing_counts(where: str, volumes: Sequence[LabelledVolume]) -> Fault:
+    """Say of labelled volumes, none of whose voxels count, which files leave them out."""
+    labels, masks = _files(volumes, "label"), _files(volumes, "mask")
+    if not masks:
+        problem = f"no voxel counts: all are marked as invalid in {labels}."
+        return Fault(where, problem, "Name another label file, or other sections, z_range.")
+    problem = f"no voxel counts: all are outside the mask {masks}, or marked as invalid in {labels}"
+    return Fault(where, f"{problem}.", "The mask has to be above 0 where labels count.")
+
+
+def background_only(where: str, volumes: Sequence[LabelledVolume]) -> Fault:
+    """Say of volumes, none of whose labelled voxels count, which files they are in."""
+    labels, masks = _files(volumes, "label"), _files(volumes, "mask")
+    files = " inside ".join(filter(None, (labels, masks)))
+    problem = f"the labels hold no foreground where they count{files and f': {files}'}."
+    return Fault(where, problem, "Check the label files, the mask and z_range.")
+
+
+def _files(volumes: Sequence[LabelledVolume], part: str, most: int = 3) -> str:
+    """The files of one part of volumes, a few by name; empty where there are none."""
+    found = [one.source for v in volumes if (one := getattr(v, part)) is not None]
+    if part == "mask":  # labels in memory have their marks as a mask
+        found = [one for one in found if one not in {v.label.source for v in volumes if v.label}]
+    rest = f" and {len(found) - most} more" if len(found) > most else ""
+    return ", ".join(found[:most]) + rest

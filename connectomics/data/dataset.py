@@ -59,7 +59,7 @@ class PatchSource:
             DataError: There is none.
         """
         if self.volume.label is None:
-            raise DataError(self.volume.name, "has no labels.", "Name its label file.")
+            raise DataError(self.volume.source, "has no labels.", "Name its label file.")
         return self.volume.label
 
     @property
@@ -78,11 +78,12 @@ class PatchSource:
     def cached(self) -> PatchSource:
         """The same, held in memory, with its labels cleaned once."""
         label, mask = self.read_label()
+        counting = self.volume.mask or self.label  # which of the two says what counts
         volume = replace(
             self.volume,
-            image=MemoryVolume(self.volume.image.name, self.volume.image.read()),
-            label=MemoryVolume(self.label.name, label),
-            mask=None if mask is None else MemoryVolume(self.volume.name, mask),
+            image=MemoryVolume(self.volume.source, self.volume.image.read()),
+            label=MemoryVolume(self.label.source, label),
+            mask=None if mask is None else MemoryVolume(counting.source, mask),
         )
         return replace(self, volume=volume, marks=NO_MARKS)
 

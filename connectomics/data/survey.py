@@ -50,7 +50,7 @@ def marks_of(volume: Volume) -> Marks:
     Raises:
         DataError: It holds no labels, or what may be a mark or an id.
     """
-    return find_marks(whole_numbers(sample(volume).values, volume.name), volume.name)
+    return find_marks(whole_numbers(sample(volume).values, volume.source), volume.source)
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +98,7 @@ def survey_labels(volume: Volume) -> LabelSurvey:
     Raises:
         DataError: It cannot be read, holds no labels, or what may be a mark or an id.
     """
-    source = getattr(volume, "source", volume.name)
+    source = volume.source
     values, whole = sample(volume)
     values = whole_numbers(values, source)
     marks = find_marks(values, source)

@@ -19,6 +19,11 @@ class Volume(Protocol):
     name: str
 
     @property
+    def source(self) -> str:
+        """What messages call it: the file and dataset, as the user wrote them."""
+        ...
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """Its size in voxels."""
         ...
@@ -51,6 +56,11 @@ class MemoryVolume:
 
     name: str
     array: np.ndarray
+
+    @property
+    def source(self) -> str:
+        """What messages call it."""
+        return self.name
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -96,6 +106,11 @@ class LabelledVolume:
     resolution: tuple[float, float, float] | None = None
     offset_nm: tuple[float, float, float] = (0.0, 0.0, 0.0)
     synthetic: bool = False
+
+    @property
+    def source(self) -> str:
+        """What messages call it: its image, as the user wrote it."""
+        return self.image.source
 
     @property
     def shape(self) -> Triple:
@@ -156,11 +171,11 @@ def hold_back(
     >>> train.shape, val.shape
     ((12, 64, 64), (4, 64, 64))
     """
-    learned, held, _ = divide(volume.name, volume.shape, patch_size, fraction)
+    learned, held, _ = divide(volume.source, volume.shape, patch_size, fraction)
     return volume.crop(learned), volume.crop(held)
 
 
-def divide(name: str, shape: Triple, patch_size: Triple, fraction: float) -> Division:
+def divide(where: str, shape: Triple, patch_size: Triple, fraction: float) -> Division:
     """Find the part of a volume to learn from, and the part to hold back for validation.
 
     The last sections are held back. Where patches leave too few sections for that, it is the
@@ -170,7 +185,7 @@ def divide(name: str, shape: Triple, patch_size: Triple, fraction: float) -> Div
     learned; less only where the volume has no room for it along any axis.
 
     Args:
-        name: Of the volume, for the message.
+        where: The volume, for the message.
         shape: `(Z, Y, X)` of the volume.
         patch_size: `(z, y, x)`; both parts hold at least one patch.
         fraction: Share to hold back, 0 to 1; more if a patch needs more.
@@ -190,7 +205,7 @@ def divide(name: str, shape: Triple, patch_size: Triple, fraction: float) -> Div
             choices.append((1 - gap / patch, held / length, axis, held, gap))
     if not choices:
         raise DataError(
-            name,
+            where,
             f"shape {shape} leaves no room to hold back a validation patch of "
             f"{patch_size} beside a training patch of the same size.",
             "Name validation volumes in data.val, or reduce data.dataloader.patch_size.",

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from connectomics.config.schema import InferenceSection
-from connectomics.data.io import LazyVolume, create_volume
+from connectomics.data.io import create_volume
 from connectomics.data.volumes import Volume
 from connectomics.decoding.probabilities import TOLERANCE
 from connectomics.geometry import Box
@@ -92,7 +92,7 @@ def write_probabilities(
             infinite, or nothing that the dtype can hold.
     """
     _, height, width = image.shape
-    source = image.source if isinstance(image, LazyVolume) else image.name
+    source = image.source
     low, high = LIMITS[dtype]
     remedy = "Save them as float32 (inference.save_dtype), or as probabilities "
     unfit = f"{dtype} cannot hold", f"{remedy}(inference.model.channel_activations)."

@@ -152,7 +152,7 @@ def _doubts(survey: LabelSurvey, *, sided: bool) -> Iterator[tuple[str, str]]:
 def _image_doubts(image: Volume) -> Iterator[Fault]:
     values = sample(image).values
     found = np.unique(values.reshape(-1)[:: max(1, values.size // 2**20)])
-    source = getattr(image, "source", image.name)
+    source = image.source
     if found.size <= FEW_GREY_VALUES:
         yield Fault(source, f"the image holds nothing but {_listed(found)}.", SWAPPED)
     elif (even := evenness(values, _commonest(values))) > FULL:

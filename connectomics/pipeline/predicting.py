@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from connectomics.config import Config
-from connectomics.config.schema import DataSection
+from connectomics.config.activations import Activated, as_ranges, channels_read
+from connectomics.config.checks.channels import ACTIVATIONS
 from connectomics.data.build import HeldOut, measure
 from connectomics.data.identity import Identity, identify
 from connectomics.data.io import LazyVolume, open_volume
@@ -199,7 +200,7 @@ def load_predictor(config: Config, path: Path) -> Predictor:
     device = torch.device("cuda" if accelerator == "gpu" else "cpu")
     checkpoint = read_checkpoint(path)
     require_same_architecture(checkpoint, config.model)
-    _require_same_data(checkpoint, config.data)
+    _require_same_meaning(checkpoint, config)
     model = load_model(checkpoint, use_ema=config.inference.model.use_ema)
     precision = precision_to_predict(config.optimization.precision, accelerator)
     sliding = build_sliding(config.inference, precision, device)
@@ -209,8 +210,9 @@ def load_predictor(config: Config, path: Path) -> Predictor:
     return Predictor(folded(model).to(device), weights, sliding, config, path, statistics)
 
 
-def _require_same_data(checkpoint: Checkpoint, data: DataSection) -> None:
-    """Check that a config names channels, and prepares images, as the checkpoint's training did."""
+def _require_same_meaning(checkpoint: Checkpoint, config: Config) -> None:
+    """Check that a config prepares images and reads channels as the checkpoint's training did."""
+    data, channels = config.data, config.model.out_channels
     found = checkpoint.facts.image_transform.model_dump()
     faults = [
         Fault(
@@ -229,5 +231,23 @@ def _require_same_data(checkpoint: Checkpoint, data: DataSection) -> None:
         )
         remedy = "Use the config of the run that wrote the checkpoint."
         faults.append(Fault("data.label_transform.targets", problem, remedy))
+    read = channels_read(config.inference.model.channel_activations or (), channels)
+    taught = channels_read(checkpoint.facts.channel_activations, channels)
+    if any(read[channel] != how for channel, how in taught.items() if channel in read):
+        problem = (
+            f"{checkpoint.path} was trained for {_listed(taught)}; the config reads "
+            f"{_listed(read)}."
+        )
+        remedy = (
+            "Unless given, they follow from model.loss.losses. Use the config of the run that "
+            "wrote the checkpoint."
+        )
+        faults.append(Fault(ACTIVATIONS, problem, remedy))
     if faults:
         raise CheckpointError.of(faults)
+
+
+def _listed(read: Mapping[int, Activated]) -> str:
+    """Channels and their activations, as in a config."""
+    ranges = as_ranges(sorted(set(read.values())))
+    return ", ".join(f'"{start}:{stop}" {activation}' for start, stop, activation in ranges)

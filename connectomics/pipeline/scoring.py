@@ -10,6 +10,7 @@ import numpy as np
 
 from connectomics.config.schema import ScoringSection
 from connectomics.data.annotations import read_annotations
+from connectomics.data.counting import nothing_counts, read_label
 from connectomics.data.io import LazyVolume
 from connectomics.data.processing import clean_label, clean_neurons
 from connectomics.data.volumes import LabelledVolume, Volume
@@ -61,7 +62,7 @@ def read_pair(
     assert volume.label is not None
     stored = stored_as(volume.label, section.truth_encoding, truth)
     known = section.truth_encoding != "auto" or stored.encoding == "auto"
-    found = clean_label(prediction.read(), prediction.name).label
+    found = clean_label(prediction.read(), prediction.source).label
     pair = LabelPair(
         volume.name,
         truth,
@@ -106,7 +107,7 @@ class Stored(NamedTuple):
 
     def note(self, name: str, volume: Volume) -> str:
         """Which file it was, and as what it was read."""
-        source = volume.source if isinstance(volume, LazyVolume) else volume.name
+        source = volume.source
         if self.encoding == "auto":
             return f"{name} is {source}."
         key = f"{name}_encoding=..."
@@ -131,8 +132,7 @@ def stored_as(volume: Volume, given: Encoding = "auto", labels: np.ndarray | Non
     if isinstance(stated, str) and stated in ENCODINGS:
         return Stored(ENCODINGS[stated])
     if labels is None:
-        source = volume.source if isinstance(volume, LazyVolume) else volume.name
-        labels = clean_label(volume.read(), source).label
+        labels = clean_label(volume.read(), volume.source).label
     return Stored(likely_encoding(labels), guessed=True)
 
 
@@ -185,13 +185,9 @@ def read_truth(volume: LabelledVolume) -> tuple[np.ndarray, np.ndarray | None]:
         DataError: The label cannot be read or holds no labels, or nothing counts.
     """
     assert volume.label is not None
-    truth, mask = clean_label(volume.label.read(), volume.label.name)
-    if volume.mask is not None:
-        given = volume.mask.read() > 0
-        mask = given if mask is None else given & mask
+    truth, mask = read_label(volume)
     if mask is not None and not mask.any():
-        problem = "no voxel counts: they are all outside the mask, or marked as invalid."
-        raise DataError(volume.name, problem, "The mask has to be above 0 where labels count.")
+        raise DataError.of([nothing_counts(volume.label.source, [volume])])
     return truth, mask
 
 
@@ -220,7 +216,8 @@ def _with_sites(
     table: pd.DataFrame | None,
 ) -> LabelPair:
     """A pair with the sites of both sides that lie where scores count."""
-    neurons = None if volume.neurons is None else clean_neurons(volume.neurons.read())
+    part = volume.neurons
+    neurons = None if part is None else clean_neurons(part.read(), part.source)
     if volume.annotations is None:
         true = _listed_sites(volume, pair.truth, truth_encoding, neurons)
     else:

@@ -18,10 +18,10 @@ from pathlib import Path
 
 from connectomics import tuning
 from connectomics.config import Config, Resolved
-from connectomics.config.checks.channels import check_losses as check_pairing
+from connectomics.config.checks.channels import check_loss_channels
 from connectomics.config.schema import SplitSection
 from connectomics.data.build import HeldOut, open_split, open_validation
-from connectomics.data.checks import check_data, check_settings, names_neurons
+from connectomics.data.checks import check_data, check_settings, names_neurons, unnamed_validation
 from connectomics.data.counting import Counted, lack_of, what_counts
 from connectomics.data.io import LazyVolume
 from connectomics.data.overlap import learned_faults
@@ -66,7 +66,7 @@ from connectomics.pipeline.validating import (
     require_held_back,
     validation_section,
 )
-from connectomics.process.signals import Stopped
+from connectomics.process.signals import Stopped, unbroken
 from connectomics.runs import (
     Provenance,
     RunFolder,
@@ -96,11 +96,22 @@ def check_names(config: Config) -> list[Fault]:
 def _channel_faults(config: Config) -> list[Fault]:
     """Whether the targets name as many channels as the network has, where its losses fit them."""
     named, channels = channel_names(config.data.label_transform.targets), config.model.out_channels
-    if len(named) == channels or any(check_pairing(config)):
+    if len(named) == channels or any(check_loss_channels(config)):
         return []
     problem = f"{channels}, and data.label_transform.targets name {', '.join(named)}."
     remedy = f"Set it to {len(named)}, so that every channel has the name of what it learns."
     return [Fault("model.out_channels", problem, remedy)]
+
+
+def require_workable(resolved: Resolved) -> None:
+    """Refuse what keeps a mode from running that is of the config alone, of both its stages.
+
+    Raises:
+        ConfigError: Every fault, at the file that says so.
+    """
+    if resolved.mode == "tune":
+        unnamed = unnamed_validation(validation_section(resolved))
+        _require_config(resolved, [*tuning.check_search(resolved.config), *unnamed])
 
 
 def presets_of(checkpoint: Path | None) -> list[Path]:
@@ -161,12 +172,6 @@ def infer(resolved: Resolved, checkpoint: Path | None) -> None:
 def decode(resolved: Resolved, checkpoint: Path | None) -> None:
     """Turn the probabilities of the test volumes into labels, and list the synapses."""
     config, split = resolved.config, resolved.config.data.test
-    if not config.decoding.steps:
-        raise ConfigError(
-            resolved.place("decoding.steps"),
-            "names no decoder.",
-            "Add one, such as: decoding: {steps: [{name: polarity2instance}]}",
-        )
     _require(check_data(config.data, "decode"))
     run = run_of(checkpoint, config.save_path)
     resolution = split.resolution if split else None
@@ -231,7 +236,7 @@ def test(resolved: Resolved, checkpoint: Path | None) -> None:
     if scored:
         require_labels(config.data, "test")
     volumes = open_split(config.data.test, "data.test")
-    _require(voxel_size_faults({one.name: one.resolution for one in volumes}, config.decoding))
+    _require(voxel_size_faults({one.source: one.resolution for one in volumes}, config.decoding))
     if scored:
         _require_counting(volumes)
     infer(resolved, checkpoint)
@@ -247,10 +252,6 @@ def tune(resolved: Resolved, checkpoint: Path | None) -> None:
     tuning.require_optuna()
     config, section = resolved.config, validation_section(resolved)
     decoder = config.decoding.steps[0]
-    if config.tune.space is None and decoder.name not in tuning.SPACES:
-        problem = f"{decoder.name} has no usual settings to search."
-        remedy = "Name some, such as tune.space={thres: [0.1, 0.9]}."
-        raise ConfigError(resolved.place("tune.space"), problem, remedy)
     _require_config(resolved, check_data(section, "tune"))
     require_labels(section, "train" if section.val is None else "val")
     run = tuned_run(checkpoint, config.save_path)
@@ -295,11 +296,12 @@ def _require_counting(volumes: list[LabelledVolume], *, refuses: bool = True) ->
         refuses: False to say it in either case.
     """
     labelled = [volume for volume in volumes if volume.label is not None]
-    found = {volume.name: what_counts([volume]) for volume in labelled}
-    uncounted = [name for name, counted in found.items() if counted is Counted.NOTHING]
-    faults = [lack_of(Counted.NOTHING, f"data.test: {name}") for name in uncounted]
+    found = [what_counts([volume]) for volume in labelled]
+    counted = zip(labelled, found, strict=True)
+    uncounted = [volume for volume, counts in counted if counts is Counted.NOTHING]
+    faults = [lack_of(Counted.NOTHING, "data.test", [volume]) for volume in uncounted]
     if not faults and labelled:
-        faults = [lack_of(max(found.values()), "data.test")]
+        faults = [lack_of(max(found), "data.test", labelled)]
     shown = [fault for fault in faults if fault is not None]
     if uncounted and refuses:
         raise DataError.of(shown)
@@ -342,6 +344,7 @@ def _neurons(split: SplitSection | None) -> dict[str, LazyVolume]:
     return {source: part for source, part in found if isinstance(part, LazyVolume)}
 
 
+@unbroken
 def _keep_tuned(resolved: Resolved, folder: Path, outcome: tuning.Outcome) -> None:
     """Write what a search has found, and sum it up."""
     from connectomics.report import search_figure

@@ -72,10 +72,10 @@ def _label_faults(label: Volume, section: ScoringSection, prediction: Encoding) 
     sections = max(LARGEST // (height * width), 1)
     try:
         read = label.read(Box((0, 0, 0), (min(depth, sections), height, width)))
-        labels = clean_label(read, label.name).label
+        labels = clean_label(read, label.source).label
     except DataError:
         return
-    stated, name = section.truth_encoding, getattr(label, "source", label.name)
+    stated, name = section.truth_encoding, label.source
     if stated == "semantic" and labels.max(initial=0) > 2:
         yield Fault(
             KEY,

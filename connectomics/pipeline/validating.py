@@ -11,6 +11,7 @@ from connectomics.config import Resolved, load_config
 from connectomics.config.schema import DataSection, NamedSection, SplitSection
 from connectomics.data.alignment import require_alignment
 from connectomics.data.build import HeldOut, open_validation
+from connectomics.data.counting import background_only
 from connectomics.data.io import LazyVolume, open_volume
 from connectomics.data.origin import reading_result
 from connectomics.data.overlap import learned_faults, training_notes
@@ -136,11 +137,8 @@ def read_validation(
         _require_voxel_size(held, decoder.name, "train" if section.val is None else "val")
     truths = [read_truth(one.volume) for one in held]
     if not any(_labelled(*truth) for truth in truths):
-        raise DataError(
-            ", ".join(one.volume.name for one in held),
-            "no voxel of the validation volumes is labelled, so that all settings are equal.",
-            "Name volumes with synapses in data.val.",
-        )
+        fault = background_only("the validation volumes", [one.volume for one in held])
+        raise DataError(fault.where, fault.problem, "Name volumes with synapses in data.val.")
     results = results_of_volumes(folder, [one.volume for one in held])
     if predictor is not None:
         wanted = [(one, made) for one, (_, made) in zip(held, results, strict=True)]
@@ -162,7 +160,7 @@ def read_validation(
 def _require_voxel_size(held: list[HeldOut], decoder: str, split: str) -> None:
     remedy = f"Set data.{split}.resolution to [z, y, x] in nm."
     problem = f"has no known voxel size, which {decoder} cannot do without."
-    unknown = [one.volume.name for one in held if one.volume.resolution is None]
+    unknown = [one.volume.source for one in held if one.volume.resolution is None]
     if unknown:
         raise DataError.of(Fault(name, problem, remedy) for name in unknown)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -45,21 +46,48 @@ class Stopped(SystemExit):
 def stopping() -> Iterator[None]:
     """Let signals break off what is done inside, so that it tidies up after itself.
 
+    A second one waits until that is done; a third one, or a second SIGINT, does not.
+
     Raises:
         Stopped: One arrived.
     """
+    second: list[int] = []
+    postponed: list[tuple[int, threading.Timer]] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
-        if _is_unbroken(frame):
-            again = threading.Timer(MOMENT, os.kill, (os.getpid(), number))
-            again.daemon = True
-            again.start()
-            return
-        raise Stopped(number)
+        if number != signal.SIGINT and not second and _is_stopping():
+            second.append(number)
+        elif _is_unbroken(frame):
+            _cancel(postponed)
+            timer = threading.Timer(MOMENT, os.kill, (os.getpid(), number))
+            timer.daemon = True
+            timer.start()
+            postponed.append((number, timer))
+        else:
+            raise Stopped(number)
 
     ignored = {n for n in STOPPING if signal.getsignal(n) is signal.SIG_IGN}
     with listening(stop, [number for number in STOPPING if number not in ignored]):
-        yield
+        try:
+            yield
+            waiting = [number for number, timer in postponed if timer.is_alive()]
+        finally:
+            _cancel(postponed)
+    if waiting:
+        raise Stopped(waiting[0])
+
+
+def _cancel(postponed: list[tuple[int, threading.Timer]]) -> None:
+    while postponed:
+        postponed.pop()[1].cancel()
+
+
+def _is_stopping() -> bool:
+    """Whether what is done at the moment is to tidy up after a signal."""
+    error = sys.exception()
+    while error is not None and not isinstance(error, Stopped):
+        error = error.__context__
+    return error is not None
 
 
 def unbroken(function: _F) -> _F:

@@ -44,9 +44,9 @@ class TrainingStopped(Stopped):
 class StopOnSignal(pl.Callback):
     """On a signal to stop: saves `last.ckpt` and raises `TrainingStopped`.
 
-    It acts after the optimizer step, or the validation, that is under way. A second SIGINT
-    does not wait. In a process that was started for this training it heeds SIGTERM only, with
-    which the first process passes on what is to be done.
+    It acts after the optimizer step, or the validation, that is under way. Other signals wait for
+    it; a second SIGINT does not. In a process that was started for this training it heeds SIGTERM
+    only, with which the first process passes on what is to be done.
 
     Place it behind every callback with a state.
 
@@ -62,6 +62,7 @@ class StopOnSignal(pl.Callback):
         self._heeds = STOPPING
         self._previous: dict[signal.Signals, Any] = {}
         self._last_step = 0
+        self._interrupted = False
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Arrive in a process that was started for this training."""
@@ -100,9 +101,10 @@ class StopOnSignal(pl.Callback):
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         del frame
-        if self.received is signal.SIGINT and number == signal.SIGINT:
+        if self._interrupted and number == signal.SIGINT:
             raise Stopped(number, _AT_ONCE)
-        self.received = signal.Signals(number)
+        self._interrupted |= number == signal.SIGINT
+        self.received = self.received or signal.Signals(number)
 
     def _asked(self, trainer: pl.Trainer) -> bool:
         """Whether any process has been told to stop; all get the same answer."""

@@ -185,11 +185,12 @@ def _what_is_looked_at(data: PatchDataModule) -> Counted:
     Raises:
         DataError: In those, or in those of training, there is nothing to learn from.
     """
-    learned = what_counts(source.volume for source in data.train)
-    if fault := lack_of(learned, "data.train"):
+    train, val = ([source.volume for source in part] for part in (data.train, data.val))
+    learned = what_counts(train)
+    if fault := lack_of(learned, "data.train", train):
         raise DataError.of([fault])
-    looked_at = what_counts(source.volume for source in data.val)
-    if fault := lack_of(looked_at, "data.val, or what data.val_fraction holds back"):
+    looked_at = what_counts(val)
+    if fault := lack_of(looked_at, "data.val, or what data.val_fraction holds back", val):
         if looked_at is Counted.NOTHING:
             raise DataError.of([fault])
         data.warnings.append(str(fault))

@@ -7,7 +7,7 @@ Optuna is imported when a search begins.
 from __future__ import annotations
 
 from connectomics.tuning.build import build_search, tuned_steps
-from connectomics.tuning.checks import check_tuning
+from connectomics.tuning.checks import check_search, check_tuning
 from connectomics.tuning.objective import GOALS, Goal, Objective, ValidationVolume
 from connectomics.tuning.outcome import Outcome, command_to_test, write_outcome
 from connectomics.tuning.search import Search, open_search
@@ -35,6 +35,7 @@ __all__ = [
     "ValidationVolume",
     "best_of",
     "build_search",
+    "check_search",
     "check_tuning",
     "command_to_test",
     "default_space",

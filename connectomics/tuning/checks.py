@@ -13,6 +13,7 @@ from connectomics.tuning.build import dimension_of, step_with
 from connectomics.tuning.objective import GOALS
 from connectomics.tuning.spaces import (
     FIXED,
+    SPACES,
     Choices,
     Dimension,
     is_number,
@@ -39,6 +40,19 @@ def check_tuning(config: Config) -> list[Fault]:
     if not steps or steps[0].name not in DECODERS or check_decoding(steps[:1]):
         return []
     return [*_goal_faults(config), *_space_faults(config)]
+
+
+def check_search(config: Config) -> list[Fault]:
+    """Find what keeps a search from beginning, beside what is wrong with the section itself.
+
+    Returns:
+        A fault where the decoder has no usual settings, and the config names none to search.
+    """
+    name = config.decoding.steps[0].name if config.decoding.steps else ""
+    if config.tune.space is not None or name in SPACES or name not in DECODERS:
+        return []
+    problem = f"{name} has no usual settings to search."
+    return [Fault(PLACE, problem, "Name some, such as tune.space={thres: [0.1, 0.9]}.")]
 
 
 def _goal_faults(config: Config) -> Iterator[Fault]:

@@ -24,6 +24,7 @@ class Stop:
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
         self._in_trial = False
+        self._interrupted = False
 
     @contextmanager
     def interrupting(self) -> Iterator[None]:
@@ -39,11 +40,12 @@ class Stop:
             self._in_trial = False
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        """Note a signal; the second one does not wait."""
+        """Note a signal; the second SIGINT does not wait."""
         del frame
-        if self.received is not None:
+        if self._interrupted and number == signal.SIGINT:
             raise Stopped(number)
-        self.received = signal.Signals(number)
+        self._interrupted |= number == signal.SIGINT
+        self.received = self.received or signal.Signals(number)
         if self._in_trial:
             raise TrialInterruptedError
 

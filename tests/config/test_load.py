@@ -14,7 +14,7 @@ from connectomics.config import MODES, Config, load_config
 from connectomics.config.inheritance import TUTORIALS
 from connectomics.config.slips import PRESETS
 from connectomics.decoding import check_decoding
-from connectomics.errors import ConfigError, Fault
+from connectomics.errors import CheckpointError, ConfigError, DataError, Fault
 
 FILES = "data: {train: {image: a.h5, label: b.h5}, test: {image: c.h5, label: d.h5}}\n"
 
@@ -547,3 +547,24 @@ def test_what_stays_of_volumes_that_were_moved_is_said(write, overrides: list[st
     file = write("data: {train: {image: a.h5, label: b.h5, z_range: [0, 5]}}\n")
     notes = load_config(file, overrides=overrides).notes()
     assert notes == ([note] if note else [])
+
+
+@pytest.mark.parametrize(
+    ("where", "place"),
+    [
+        ("data.train", "my.yaml: data.train"),
+        ("system.seed", "command line: system.seed"),
+        ("optimization.max_steps", "my.yaml: train.optimization.max_steps"),
+        ("data.train, and more", "data.train, and more"),
+        ("model.ckpt", "model.ckpt"),
+        ("a.h5", "a.h5"),
+        ("", ""),
+    ],
+)
+@pytest.mark.parametrize("kind", [DataError, CheckpointError])
+def test_an_error_of_a_running_mode_names_the_file_of_its_key(write, where, place, kind):
+    file = write(FILES + "train: {optimization: {max_steps: 5}}")
+    resolved = load_config(file, overrides=["system.seed=3"])
+    with pytest.raises(kind) as raised, resolved.naming_places():
+        raise kind(where, "is wrong.")
+    assert raised.value.faults == (Fault(place, "is wrong."),)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -44,7 +46,15 @@ def test_the_most_of_several_volumes_counts():
 
 
 def test_what_is_said_of_it():
-    assert "data.test: no voxel counts" in str(lack_of(Counted.NOTHING, "data.test"))
+    one = np.ones((1, 1, 1), np.uint8)
+    masked = LabelledVolume("v", MemoryVolume("em.h5", one), MemoryVolume("syn.h5", one))
+    said = str(lack_of(Counted.NOTHING, "data.test", [masked]))
+    assert "data.test: no voxel counts: all are marked as invalid in syn.h5" in said
+    masked = replace(masked, mask=MemoryVolume("mask.h5", one))
+    said = str(lack_of(Counted.NOTHING, "data.test", [masked] * 5))
+    assert "outside the mask mask.h5, mask.h5, mask.h5 and 2 more, or marked as" in said
+    said = str(lack_of(Counted.BACKGROUND, "data.test", [masked]))
+    assert "no foreground where they count: syn.h5 inside mask.h5." in said
     assert "no foreground" in str(lack_of(Counted.BACKGROUND, "data.test"))
     assert lack_of(Counted.FOREGROUND, "data.test") is None
 

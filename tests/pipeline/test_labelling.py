@@ -253,7 +253,7 @@ def test_what_cannot_do_without_the_voxel_size(run, argument, who):
 def test_testing_without_the_voxel_size_fails_before_it_predicts(run):
     Path("last.ckpt").touch()
     arguments = ("--checkpoint", "last.ckpt", "decoding.exports=[cave]")
-    assert "vol: has no known voxel size" in run(*arguments, mode="test", code=2)
+    assert "vol.h5: has no known voxel size" in run(*arguments, mode="test", code=2)
 
 
 def test_resized_labels_have_their_voxel_size(run):

@@ -95,7 +95,8 @@ def test_mask_and_invalid_voxels_together():
     assert mask is not None
     assert mask.sum() == 2 * 12 * 70
     np.testing.assert_array_equal(label, np.where(np.arange(80) < 10, 0, SIDED))
-    with pytest.raises(DataError, match="tissue: no voxel counts"):
+    said = "tissue: no voxel counts: all are outside the mask mask, or marked as invalid in tissue"
+    with pytest.raises(DataError, match=said):
         read_truth(labelled(truth, (np.arange(80) < 10) * np.ones(SHAPE, np.uint8)))
 
 

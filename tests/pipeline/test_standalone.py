@@ -290,7 +290,7 @@ def test_nothing_on_either_side(run):
         (["truth=truth.h5", "prediction=pred.h5", "metrics=[cremi_partners]"],
          ["command line: neurons: not given, and cremi_partners compares neurons."]),
         (["truth=truth.h5", "prediction=pred.h5", "mask=nowhere.h5"],
-         ["pred: no voxel counts: they are all outside the mask, or marked as invalid."]),
+         ["truth.h5: no voxel counts: all are outside the mask nowhere.h5, or marked as invalid"]),
         (["truth=truth.h5", "prediction=pred.h5", "iou_thresholds=[0.5,0.3,0.5]"],
          ["command line: iou_thresholds[2]: 0.5 is named twice."]),
         (["truth=truth.h5", "prediction=pred.h5", "metrics=[points]"],

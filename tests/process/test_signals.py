@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from connectomics.process.signals import STOPPING, Stopped, listening, stopping
+from connectomics.process.signals import STOPPING, Stopped, listening, stopping, unbroken
 
 
 def send(number: signal.Signals) -> None:
@@ -31,6 +31,61 @@ def test_each_breaks_off_what_is_done_and_its_tidying_up_is_done(number):
     assert stopped.value.code == 128 + number
     assert tidied
     assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize("number", [n for n in STOPPING if n is not signal.SIGINT])
+def test_a_second_one_waits_for_the_tidying_up_and_a_third_does_not(number):
+    done: list[str] = []
+
+    def work(signals: int) -> None:
+        with stopping():
+            try:
+                send(signal.SIGTERM)
+                signal.pause()
+            finally:
+                for _ in range(signals):
+                    send(number)
+                done.append("saved")
+
+    with pytest.raises(Stopped) as stopped:
+        work(1)
+    assert stopped.value.signal is signal.SIGTERM
+    assert done == ["saved"]
+    with pytest.raises(Stopped):
+        work(2)
+    assert done == ["saved"]
+
+
+def test_a_second_interrupt_does_not_wait():
+    def work() -> None:
+        with stopping():
+            try:
+                send(signal.SIGINT)
+            finally:
+                send(signal.SIGINT)
+                done.append("saved")
+
+    done: list[str] = []
+    with pytest.raises(Stopped):
+        work()
+    assert not done
+
+
+def test_one_that_comes_while_something_may_not_be_left_waits():
+    @unbroken
+    def save() -> None:
+        send(signal.SIGTERM)
+        done.append("saved")
+
+    def work() -> None:
+        with stopping():
+            save()
+            signal.pause()
+
+    done: list[str] = []
+    with pytest.raises(Stopped):
+        work()
+    assert done == ["saved"]
 
 
 def test_what_nohup_ignores_stays_ignored():

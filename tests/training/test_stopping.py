@@ -11,7 +11,7 @@ import pytest
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
 from connectomics.errors import DataError
-from connectomics.process.signals import STOPPING, restore
+from connectomics.process.signals import STOPPING, Stopped, restore
 from connectomics.training.stopping import StopOnSignal, TrainingStopped, supervising
 
 
@@ -69,6 +69,46 @@ def test_a_second_interrupt_kills():
     assert stopped.value.code == 130
     assert not isinstance(stopped.value, TrainingStopped)
     assert process.got == ["terminate", "kill"]
+
+
+class SlowTrainer(SimpleNamespace):
+    """Stands for a trainer that gets signals while it saves."""
+
+    def save_checkpoint(self, path: Path) -> None:
+        for number in self.signals:
+            os.kill(os.getpid(), number)
+        self.saved = path
+
+
+def stopped_while_saving(first: signal.Signals, *then: signal.Signals) -> tuple[Stopped, bool]:
+    """What ends a training that got one signal, and others during the save; and if it saved."""
+    trainer = SlowTrainer(global_step=0, world_size=1, should_stop=False, signals=then, saved=None)
+    before = {number: signal.getsignal(number) for number in STOPPING}
+    callback = StopOnSignal(Path("last.ckpt"), steps_per_epoch=100)
+    try:
+        callback.on_train_start(cast(Any, trainer), cast(Any, None))
+        os.kill(os.getpid(), first)
+        trainer.global_step = 1
+        with pytest.raises(Stopped) as stopped:
+            callback.on_train_batch_end(cast(Any, trainer))
+    finally:
+        restore(before)
+    return stopped.value, trainer.saved is not None
+
+
+@pytest.mark.parametrize("second", [n for n in STOPPING if n is not signal.SIGINT])
+@pytest.mark.parametrize("first", STOPPING)
+def test_a_second_signal_waits_for_the_save(first, second):
+    stopped, saved = stopped_while_saving(first, second, second)
+    assert saved
+    assert isinstance(stopped, TrainingStopped)
+    assert stopped.code == 128 + first
+
+
+def test_a_second_interrupt_does_not_wait_for_the_save():
+    stopped, saved = stopped_while_saving(signal.SIGINT, signal.SIGTERM, signal.SIGINT)
+    assert not saved
+    assert "At the second one nothing was saved" in str(stopped)
 
 
 def test_a_process_that_dies_by_itself_is_no_stop():

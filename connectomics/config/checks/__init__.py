@@ -9,7 +9,7 @@ from connectomics.config.checks.amounts import check_amounts
 from connectomics.config.checks.channels import (
     check_activations,
     check_decoder,
-    check_losses,
+    check_loss_channels,
 )
 from connectomics.config.checks.training import check_monitor, check_schedule
 from connectomics.config.checks.volumes import (
@@ -27,7 +27,7 @@ Check = Callable[[Config], Iterable[Fault]]
 SECTIONS_READ: dict[Check, tuple[str, ...]] = {
     check_volumes: ("data.train", "data.val", "data.test", "data.image_transform"),
     check_sampling: ("data.dataloader",),
-    check_losses: ("model.out_channels", "model.loss", "data.label_transform"),
+    check_loss_channels: ("model.out_channels", "model.loss", "data.label_transform"),
     check_activations: ("model.out_channels", "model.loss", "inference.model"),
     check_decoder: (
         "model.out_channels",

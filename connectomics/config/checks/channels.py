@@ -24,7 +24,7 @@ TARGETS = "data.label_transform.targets"
 ACTIVATIONS = "inference.model.channel_activations"
 
 
-def check_losses(config: Config) -> Iterator[Fault]:
+def check_loss_channels(config: Config) -> Iterator[Fault]:
     """Every term compares channels that can be compared; every output channel is trained."""
     channels = config.model.out_channels
     classes = _target_classes(config)
