@@ -13,7 +13,7 @@ from hydra.errors import HydraException, MissingConfigException
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
-from connectomics.config.inheritance import TUTORIALS
+from connectomics.config.inheritance import TUTORIALS, is_file
 from connectomics.config.schema_keys import keys_at
 from connectomics.config.slips import PRESETS
 from connectomics.errors import ConfigError, Fault, did_you_mean
@@ -65,9 +65,8 @@ def _check_choices(choices: Sequence[str], folders: Sequence[Path]) -> None:
     for choice in choices:
         group = _group(choice)
         if not _options(group, folders):
-            groups = {str(preset.parent.relative_to(PRESETS)) for preset in PRESETS.rglob("*.yaml")}
             problem = f"there are no presets {group!r}."
-            hint = _dotted(choice) or did_you_mean(group, groups)
+            hint = _dotted(choice) or did_you_mean(group, _groups())
             hint = TUNED if group == "decoding" else hint
             faults.append(Fault(f"command line: {choice}", problem, hint))
     if faults:
@@ -133,15 +132,24 @@ def _missing(
     for choice in choices:
         where = f"command line: {choice}" if _group(choice) == group else where
     kind = f"no preset {name!r} in {group}" if group else f"no config {name!r}"
-    return Fault(where, f"{kind}.", did_you_mean(name, _options(group, folders)))
+    options = _options(group, folders)
+    if not options:
+        return Fault(where, f"there are no presets {group!r}.", did_you_mean(group, _groups()))
+    return Fault(where, f"{kind}.", did_you_mean(name, options))
 
 
 def _group(choice: str) -> str:
     return re.split("[=@]", choice.lstrip("+~"))[0]
 
 
+def _groups() -> set[str]:
+    return {str(preset.parent.relative_to(PRESETS)) for preset in PRESETS.rglob("*.yaml")}
+
+
 def _options(group: str, folders: Sequence[Path]) -> set[str]:
-    return {file.stem for folder in folders for file in (folder / group).glob("*.yaml")}
+    return {
+        file.stem for folder in folders for file in (folder / group).glob("*.yaml") if is_file(file)
+    }
 
 
 def _escaped(folder: Path) -> str:

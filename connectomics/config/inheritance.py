@@ -5,10 +5,13 @@ Hydra would take, or end deep inside for, lists that do not do what they look li
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from connectomics.config.levels import DEFAULT, STAGES
+from connectomics.config.schema import Config
 from connectomics.config.yaml_text import read_yaml, shorten
 from connectomics.errors import ConfigError, Fault, did_you_mean
 
@@ -38,6 +41,7 @@ def read_inherited(
         ConfigError: A file that is no YAML, or a `defaults:` list that cannot work.
     """
     read: dict[Path, Content] = {}
+    named_in: dict[Path, list[Path]] = {}
     waiting = [(file, "")]
     for choice in choices:
         waiting += [(found, _group(choice)) for found in find_config(choice, "", folders)]
@@ -50,9 +54,32 @@ def read_inherited(
         read[path.resolve()] = content
         if faults := list(_defaults_faults(path, content, named, folders)):
             raise ConfigError.of(faults)
+        named_in[path.resolve()] = []
         for name in _names(content.get("defaults", [])):
-            waiting += [(found, _group(name)) for found in find_config(name, group, folders)]
+            found = find_config(name, group, folders)
+            waiting += [(one, _group(name)) for one in found]
+            named_in[path.resolve()] += [one.resolve() for one in found]
+    if (times := _times_read(file.resolve(), named_in)) > MOST_READ:
+        problem = f"the files inherit one another on {times:,} ways."
+        raise ConfigError(f"{shown}: defaults", problem, "Name each file in one list only.")
     return read
+
+
+MOST_READ = 1000
+"""How often Hydra may come to a file of a config."""
+
+
+def _times_read(file: Path, named_in: dict[Path, list[Path]]) -> int:
+    """How often Hydra comes to a file: once on every way. A circle is left to Hydra."""
+    times: dict[Path, int] = {}
+
+    def count(one: Path) -> int:
+        if one not in times:
+            times[one] = 0
+            times[one] = 1 + sum(map(count, named_in.get(one, ())))
+        return times[one]
+
+    return count(file)
 
 
 def find_config(name: str, group: str, folders: Sequence[Path]) -> list[Path]:
@@ -101,7 +128,8 @@ def _defaults_faults(
     """Lists that Hydra would not take, or that do not do what they look like."""
     if "_base_" in content:
         bases = content["_base_"] if isinstance(content["_base_"], list) else [content["_base_"]]
-        remedy = f"Write instead:\n    {_line([Path(str(base)).stem for base in bases])}"
+        names = [Path(base).stem for base in bases if isinstance(base, str)]
+        remedy = f"Write instead:\n    {_line(names or ['syn_cremi'])}"
         yield Fault(f"{shown}: _base_", "inheritance is written otherwise here.", remedy)
         return
     if "defaults" not in content:
@@ -117,6 +145,12 @@ def _defaults_faults(
     elif odd := [item for item in enumerate(defaults) if not _is_entry(item[1])]:
         for i, entry in odd:
             yield Fault(f"{where}[{i}]", *_odd_entry(entry))
+    elif astray := [(i, to) for i, entry in enumerate(defaults) if (to := _leads_astray(entry))]:
+        for i, package in astray:
+            problem = f"puts settings under {package!r}, and there is no such section."
+            yield Fault(f"{where}[{i}]", problem, f"Take @{package} out.")
+    elif twice := [name for name, times in Counter(map(str, defaults)).items() if times > 1]:
+        yield Fault(where, f"names {shorten(twice[0])} twice.", "Keep one of them.")
     elif path.stem in defaults:
         problem = f"the file inherits itself: {path.stem!r} is its own name."
         remedy = "A file beside the config comes before a tutorial of the same name; rename it."
@@ -139,12 +173,27 @@ def _default_for_defaults(value: Any, shown: str) -> Fault:
 
 def _is_entry(entry: Any) -> bool:
     if isinstance(entry, str):
-        return bool(entry.strip())
+        return _is_name(entry)
     if not isinstance(entry, dict) or len(entry) != 1:
         return False
     ((key, value),) = entry.items()
     options = value if isinstance(value, list) else [value]
-    return isinstance(key, str) and all(isinstance(option, str | None) for option in options)
+    return _is_name(key) and all(option is None or _is_name(option) for option in options)
+
+
+LONGEST_NAME = 200
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip()) and len(value) <= LONGEST_NAME
+
+
+def _leads_astray(entry: Any) -> str:
+    """The package that an entry names and no config has; empty where all is well."""
+    key = next(iter(entry)) if isinstance(entry, dict) else entry
+    package = str(key).partition("@")[2]
+    known = {DEFAULT, *STAGES, *Config.model_fields, "_global_", "_here_", "_group_", "_name_"}
+    return "" if not package or package.split(".")[0] in known else package
 
 
 def _odd_entry(entry: Any) -> tuple[str, str]:
@@ -164,7 +213,9 @@ def _path_faults(where: str, defaults: list[Any], folders: Sequence[Path]) -> It
         is_path = isinstance(entry, str) and (
             entry.startswith(("/", "./", "../", "~")) or "\\" in entry or entry.count("/")
         )
-        if not is_path or find_config(entry.partition("@")[0].split()[-1], "", folders):
+        beside = is_path and entry.startswith(("./", "../", "~"))
+        named = entry.partition("@")[0].split()[-1] if is_path else ""
+        if not is_path or (not beside and find_config(named, "", folders)):
             continue
         stem = Path(entry.replace("\\", "/")).stem
         names = {file.stem for folder in folders for file in folder.glob("*.yaml")}
@@ -173,9 +224,11 @@ def _path_faults(where: str, defaults: list[Any], folders: Sequence[Path]) -> It
             remedy = f"Write {stem}."
         else:
             hint = did_you_mean(stem, names)
-            beside = "Put the file beside this one, and write its name."
-            remedy = hint if hint.startswith("Did") else beside
+            remedy = hint if hint.startswith("Did") else BESIDE
         yield Fault(f"{where}[{i}]", problem, remedy)
+
+
+BESIDE = "Put the file beside this one, and write its name."
 
 
 def _line(defaults: list[Any]) -> str:

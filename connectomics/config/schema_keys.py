@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -56,10 +56,17 @@ def _all_paths(schema: Schema) -> tuple[DottedPath, ...]:
 
 def _walk(section: Schema, path: DottedPath) -> Iterator[DottedPath]:
     for name, field in section.model_fields.items():
-        yield (*path, name)
+        here = (*path, name)
+        yield here
         inner = _section_in(field.annotation)
         if inner:
-            yield from _walk(inner, (*path, name))
+            yield from _walk(inner, (*here, 0) if holds_items(field.annotation) else here)
+
+
+def holds_items(annotation: Any) -> bool:
+    """Whether a field is a list, or may be one."""
+    parts = get_args(annotation)
+    return get_origin(annotation) is tuple or any(map(holds_items, parts))
 
 
 def _section_in(annotation: Any) -> Schema | None:

@@ -118,6 +118,10 @@ def likely_slip(path: DottedPath, value: Any, expected: str, schema: type[BaseMo
     >>> likely_slip(("optimization", "max_steps"), "20,000", "a whole number", Config)
     'Write 20000.'
     """
+    if expected.startswith("a list") and isinstance(value, str | dict) and keys_at(path, schema):
+        return f"Write it in brackets: [{_item(value)}]"
+    if value is True and "settings" in expected:
+        return "Write {} for its usual settings, null to leave it out."
     if not isinstance(value, str):
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         return f'Put it in quotes: "{value}"' if is_number and expected == "text" else ""
@@ -138,6 +142,13 @@ def likely_slip(path: DottedPath, value: Any, expected: str, schema: type[BaseMo
         items = [item.strip() for item in re.split(r"[,x]", value.strip("() "))]
         return f"Write it in brackets: [{', '.join(items)}]"
     return ""
+
+
+def _item(value: str | dict[str, Any]) -> str:
+    """One item of a list as a config writes it, if that is short."""
+    if isinstance(value, dict):
+        value = f"{{{', '.join(f'{key}: {inner}' for key, inner in value.items())}}}"
+    return value if len(value) <= LONGEST else "..."
 
 
 def _section_slip(path: DottedPath, value: str, schema: type[BaseModel]) -> str:

@@ -63,7 +63,11 @@ def fault_of(
         return Fault(where, f"no such {kind}.", _where_it_belongs(path, schema))
     if first["type"] == "missing" and isinstance(value, dict):
         names = [str(detail["loc"][-1]) for detail in details]
-        return Fault(where, f"lacks {' and '.join(names)}.", f"Add {names[0]}: ...")
+        strange = [key for key in value if key not in keys_at(path, schema)]
+        remedy = f"Add {names[0]}: ..."
+        if len(strange) == 1 and value[strange[0]] in (None, {}):  # written as its key
+            remedy = f"Write {names[0]}: {strange[0]}"
+        return Fault(where, f"lacks {' and '.join(names)}.", remedy)
     missing = sum(detail["type"] == "missing" for detail in details)  # items of a tuple
     words = {f"a list of {len(value) + missing}": None} if missing else {}
     words |= {_expectation(detail): None for detail in details if detail["type"] != "missing"}
@@ -110,7 +114,11 @@ def _where_it_belongs(path: DottedPath, schema: Schema) -> str:
         return f"It is an option: --{key} ..."
     if schema is Config and len(path) == 1 and key in FILE_KEYS:
         return f"{key}=... is for --mode evaluate and --mode decode without --config."
-    if hint.startswith("Did") or not 0 < len(elsewhere) <= 3:
+    if hint.startswith("Did"):
+        return hint
+    if "kwargs" in keys:
+        return f"Settings go to kwargs: {{{key}: ...}}. {hint}"
+    if not 0 < len(elsewhere) <= 3:
         return hint
     return f"There is {' and '.join(format_path(place) for place in elsewhere)}."
 

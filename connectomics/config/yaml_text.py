@@ -110,6 +110,8 @@ def _key_faults(content: Any, shown: str, path: DottedPath) -> Iterator[Fault]:
 
 def _key_problem(key: Any, value: Any) -> tuple[str, str]:
     """What is wrong with a key, and the likely slip."""
+    if key == "":
+        return "a key is empty", "Write 'key: value'."
     if not isinstance(key, str) or key.replace("_", "").isdecimal():
         numeric = not isinstance(key, bool) and isinstance(key, int | float)
         comma = value is None and (numeric or isinstance(key, str))

@@ -129,11 +129,15 @@ def check_decoding(steps: Sequence[Step], *, channels: int | None = None) -> lis
                 Fault(
                     f"{where}.name",
                     f"{step.name} reads {wanted} channels, but the probabilities have {channels}.",
-                    f"Decoders of {channels} channels: {', '.join(others) or 'none'}.",
+                    f"Decoders of {_count(channels)}: {', '.join(others) or 'none'}.",
                     because=("model.out_channels",),
                 )
             )
     return faults
+
+
+def _count(channels: int) -> str:
+    return f"{channels} channel{'s' * (channels != 1)}"
 
 
 def decode(

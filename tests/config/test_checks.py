@@ -104,6 +104,8 @@ def test_network_wider_than_target():
         ([losses(BCE, CE, channels=2), {"data": {"label_transform": {"targets": ["polarity"]}}}],
          "model.loss.losses", "one loss wants sigmoid on channels 0:1, another softmax on "
          "channels 0:2."),
+        ([losses({"function": "monai.losses.Dice"}), POLARITY], "model.loss.losses[0].function",
+         "there is no loss 'monai.losses.Dice'."),
         ([losses({"function": "Mystery"}), POLARITY], "inference.model.channel_activations",
          "does not follow from Mystery."),
         ([THREE, POLARITY, activations((0, "sigmoid"))], "inference.model.channel_activations",

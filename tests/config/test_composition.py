@@ -234,6 +234,12 @@ class TestFaults:
              "path, and configs are found by their name.\n  Write syn_cremi."),
             ("../syn_cremi", "'../syn_cremi' is a path, and configs are found by their name.\n"
              "  Write syn_cremi."),
+            ("./syn_cremi", "'./syn_cremi' is a path, and configs are found by their name.\n"
+             "  Write syn_cremi."),
+            ("a" * 3000, f"'{'a' * 76}... names no config.\n"),
+            ("syn_cremi@foo", "puts settings under 'foo', and there is no such section.\n"
+             "  Take @foo out."),
+            ("model/rsunet@foo.bar: demo", "puts settings under 'foo.bar', and there is no such"),
             ("C:\\mine\\base.yaml", "'C:\\\\mine\\\\base.yaml' is a path, and configs are found by "
              "their name.\n  Put the file beside this one, and write its name."),
         ],
@@ -241,6 +247,28 @@ class TestFaults:
     def test_odd_entries(self, write, entry: str, words: str):
         text = f"defaults: [{entry}, _self_]\nmodel: {{}}"
         assert message(write(text)).startswith(f"my.yaml: defaults[0]: {words}")
+
+    @pytest.mark.parametrize("tutorial", ["syn_cremi", "nope"])
+    def test_a_name_that_stands_many_times(self, write, tutorial: str):
+        text = f"defaults: [{', '.join([tutorial] * 500)}, _self_]\nmodel: {{}}"
+        assert message(write(text)) == (
+            f"my.yaml: defaults: names '{tutorial}' twice.\n  Keep one of them."
+        )
+
+    def test_ways_that_double_with_every_file(self, write):
+        for n in range(30):
+            both = f"defaults: [a{n + 1}, b{n + 1}, _self_]\nsystem: {{}}"
+            write("system: {seed: 1}" if n == 29 else both, f"a{n}.yaml")
+            write("system: {seed: 1}" if n == 29 else both, f"b{n}.yaml")
+        said = message(write("defaults: [a0, b0, _self_]\nmodel: {}"))
+        assert said.startswith("my.yaml: defaults: the files inherit one another on 2,147,483,6")
+
+    def test_a_group_that_is_none(self, write):
+        text = "defaults: [{model/rsunett: demo}, _self_]\nmodel: {}"
+        assert message(write(text)) == (
+            "my.yaml: defaults: there are no presets 'model/rsunett'.\n"
+            "  Did you mean 'model/rsunet'?"
+        )
 
     def test_default_for_defaults(self, write):
         assert message(write("default: [syn_cremi, _self_]\nmodel: {}")) == (

@@ -93,7 +93,7 @@ def test_no_step_is_legal_until_something_is_decoded():
             Step("polarity2instance"),
             1,
             "decoding.steps[0].name: polarity2instance reads 3 channels, but the probabilities "
-            "have 1.\n  Decoders of 1 channels: binary2instance.",
+            "have 1.\n  Decoders of 1 channel: binary2instance.",
         ),
         (
             Step("binary2instance"),

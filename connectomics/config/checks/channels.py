@@ -103,8 +103,9 @@ def _misspelt(name: str) -> str:
     known = {*SIGMOID_LOSSES, *MASKED_LOSSES, *MONAI_LOSSES}
     if name in known:
         return ""
-    hint = did_you_mean(name, known)
-    if hint.startswith("Did"):
+    bare = name.rpartition(".")[2]
+    hint = f"Did you mean '{bare}'?" if bare in known else did_you_mean(bare, known)
+    if hint.startswith("Did") or not name.isidentifier():
         return hint
     common = {"bce": "WeightedBCEWithLogitsLoss", "ce": "WeightedCE", "dice": "DiceLoss"}
     plain = name.lower().replace("loss", "").replace("withlogits", "").replace("_", "")
@@ -175,7 +176,8 @@ def _unknown_activations(config: Config) -> Fault:
     return Fault(
         ACTIVATIONS,
         f"does not follow from {' and '.join(names)}.",
-        f'Give it: [{{channels: "0:{stop}", activation: sigmoid}}], or what the loss was made for.',
+        "If this loss is one of MONAI's, give what it was made for: "
+        f'[{{channels: "0:{stop}", activation: sigmoid}}]',
     )
 
 
