@@ -13,7 +13,7 @@ from hydra.errors import HydraException, MissingConfigException
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
-from connectomics.config.inheritance import TUTORIALS, is_file
+from connectomics.config.inheritance import TUTORIALS, is_file, leads_astray
 from connectomics.config.schema_keys import keys_at
 from connectomics.config.slips import PRESETS
 from connectomics.errors import ConfigError, Fault, did_you_mean
@@ -64,7 +64,10 @@ def _check_choices(choices: Sequence[str], folders: Sequence[Path]) -> None:
     faults = []
     for choice in choices:
         group = _group(choice)
-        if not _options(group, folders):
+        if package := leads_astray(choice.partition("=")[0]):
+            problem = f"puts settings under {package!r}, and there is no such section."
+            faults.append(Fault(f"command line: {choice}", problem, f"Take @{package} out."))
+        elif not _options(group, folders):
             problem = f"there are no presets {group!r}."
             hint = _dotted(choice) or did_you_mean(group, _groups())
             hint = TUNED if group == "decoding" else hint

@@ -145,7 +145,7 @@ def _defaults_faults(
     elif odd := [item for item in enumerate(defaults) if not _is_entry(item[1])]:
         for i, entry in odd:
             yield Fault(f"{where}[{i}]", *_odd_entry(entry))
-    elif astray := [(i, to) for i, entry in enumerate(defaults) if (to := _leads_astray(entry))]:
+    elif astray := [(i, to) for i, entry in enumerate(defaults) if (to := leads_astray(entry))]:
         for i, package in astray:
             problem = f"puts settings under {package!r}, and there is no such section."
             yield Fault(f"{where}[{i}]", problem, f"Take @{package} out.")
@@ -188,7 +188,7 @@ def _is_name(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip()) and len(value) <= LONGEST_NAME
 
 
-def _leads_astray(entry: Any) -> str:
+def leads_astray(entry: Any) -> str:
     """The package that an entry names and no config has; empty where all is well."""
     key = next(iter(entry)) if isinstance(entry, dict) else entry
     package = str(key).partition("@")[2]

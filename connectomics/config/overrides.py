@@ -17,6 +17,7 @@ from connectomics.config.levels import DEFAULT, STAGES
 from connectomics.config.merging import Tree, merge
 from connectomics.config.schema import Config
 from connectomics.config.slips import (
+    beyond_an_override,
     grammar_remedy,
     no_override,
     place_of,
@@ -77,6 +78,9 @@ def parse_overrides(texts: Sequence[str]) -> ParsedOverrides:
     parser, choices, assignments = OverridesParser.create(), [], []
     faults, whole = split_by_shell(texts)
     for text in whole:
+        if beyond := beyond_an_override(text):
+            faults.append(beyond)
+            continue
         try:
             override = parser.parse_override(_without_brackets(text))
             if _picks_preset(override):

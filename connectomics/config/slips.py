@@ -55,6 +55,40 @@ def split_by_shell(texts: Sequence[str]) -> tuple[list[Fault], list[str]]:
     return faults, rest
 
 
+DEEPEST = 40
+"""Brackets within one another, and keys of one path."""
+MOST_LETTERS = 10_000
+
+
+def beyond_an_override(text: str) -> Fault | None:
+    """Find what goes beyond what an override can be, and Hydra would read without end.
+
+    >>> print(beyond_an_override("a=" + "[" * 50 + "]" * 50).problem)
+    lists and maps lie more than 40 deep in one another.
+    """
+    where = place_of(text.encode("ascii", "backslashreplace").decode() if _odd(text) else text)
+    if _odd(text):
+        problem = "holds bytes that are not text in UTF-8."
+        return Fault(where, problem, "Rename the file, or use a terminal with UTF-8.")
+    if len(text) > MOST_LETTERS:
+        problem = f"has {len(text):,} characters; it may have {MOST_LETTERS:,}."
+        return Fault(where, problem, "Write it in the config file.")
+    key, _, value = text.partition("=")
+    if key.count(".") + key.count("[") > DEEPEST:
+        return Fault(where, "names no key.", "Write section.key=value.")
+    depth = deepest = 0
+    for sign in _unquoted(value):
+        depth += (sign in BRACKETS) - (sign in BRACKETS.values())
+        deepest = max(deepest, depth)
+    if deepest > DEEPEST:
+        return Fault(where, f"lists and maps lie more than {DEEPEST} deep in one another.")
+    return None
+
+
+def _odd(text: str) -> bool:
+    return any("\ud800" <= sign <= "\udfff" for sign in text)
+
+
 def no_override(text: str) -> Fault:
     """What to say of a word without an equals sign."""
     where, problem = place_of(text), "is no override."
@@ -94,6 +128,11 @@ def grammar_remedy(key: str, value: str) -> str:
         return ""
     if key != key.strip() or value != value.strip():
         return f"Write it without spaces around =: {key.strip()}={value.strip()}"
+    bare = _unquoted(value)
+    if any(bare.count(left) != bare.count(right) for left, right in BRACKETS.items()):
+        return f"Brackets come in pairs; put all of it in quotes: '{key}=[1,2]'"
+    if value.count("'") % 2 and not re.search(r'["$`\\]', value):
+        return f'Put the value in quotes: "{key}=\\"{value}\\""'
     if value.startswith("(") and value.endswith(")"):
         return f"A list stands in brackets: '{key}=[{value[1:-1]}]'"
     if re.search(r"[^A-Za-z0-9_./*\[\]{}\"'-]", value):
@@ -118,8 +157,8 @@ def likely_slip(path: DottedPath, value: Any, expected: str, schema: type[BaseMo
     >>> likely_slip(("optimization", "max_steps"), "20,000", "a whole number", Config)
     'Write 20000.'
     """
-    if expected.startswith("a list") and isinstance(value, str | dict) and keys_at(path, schema):
-        return f"Write it in brackets: [{_item(value)}]"
+    if expected.startswith("a list") and (item := _item(path, value, schema)):
+        return f"Write it in brackets: [{item}]"
     if value is True and "settings" in expected:
         return "Write {} for its usual settings, null to leave it out."
     if not isinstance(value, str):
@@ -132,6 +171,8 @@ def likely_slip(path: DottedPath, value: Any, expected: str, schema: type[BaseMo
     if "number" in expected:
         if re.fullmatch(r"[1-9]\d{0,2}(,\d{3})+", value):
             return f"Write {value.replace(',', '')}."
+        if re.fullmatch(r"[\d.]+( +[\d.]+)+", value):
+            return f"Put commas between numbers: {', '.join(value.split())}"
         if re.fullmatch(r"[-+]?\d*,\d+", value):
             return f"Write {value.replace(',', '.')}."
         if thousands := re.fullmatch(r"(\d+)\s*[kK]", value):
@@ -144,11 +185,15 @@ def likely_slip(path: DottedPath, value: Any, expected: str, schema: type[BaseMo
     return ""
 
 
-def _item(value: str | dict[str, Any]) -> str:
-    """One item of a list as a config writes it, if that is short."""
+def _item(path: DottedPath, value: Any, schema: type[BaseModel]) -> str:
+    """One item of a list of sections as a config writes it; empty where it is not known."""
+    keys = keys_at(path, schema)
     if isinstance(value, dict):
-        value = f"{{{', '.join(f'{key}: {inner}' for key, inner in value.items())}}}"
-    return value if len(value) <= LONGEST else "..."
+        text = f"{{{', '.join(f'{key}: {inner}' for key, inner in value.items())}}}"
+        return text if keys and len(text) <= LONGEST else ""
+    if not isinstance(value, str) or not re.fullmatch(r"\w{1,100}", value):
+        return ""
+    return value if "name" in keys else f"{{function: {value}}}" if "function" in keys else ""
 
 
 def _section_slip(path: DottedPath, value: str, schema: type[BaseModel]) -> str:
@@ -160,7 +205,7 @@ def _section_slip(path: DottedPath, value: str, schema: type[BaseModel]) -> str:
             f"A preset is picked as {group}={value}, in a file as\n"
             f"    defaults: [..., {group}: {value}, _self_]\n  Presets: {names}."
         )
-    for key in ("name", "type", "function"):
+    for key in ("name", "type", "function", "image"):
         if key in keys_at(path, schema):
             return f"Write {dotted}: {{{key}: {value}}}."
     if re.match(r"\w+:", value):
@@ -178,8 +223,12 @@ def _is_open(text: str) -> bool:
     """Whether an override has brackets that are not closed, quotes aside."""
     if not OVERRIDE.match(text):
         return False
-    bare = re.sub(r"'[^']*'|\"[^\"]*\"", "", text)
+    bare = _unquoted(text)
     return any(bare.count(left) > bare.count(right) for left, right in BRACKETS.items())
+
+
+def _unquoted(text: str) -> str:
+    return re.sub(r"'[^']*'|\"[^\"]*\"", "", text)
 
 
 def _closes(text: str) -> bool:

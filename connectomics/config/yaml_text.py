@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from connectomics.config.dotted import DottedPath, format_path
-from connectomics.config.yaml_limits import LARGEST, limit_fault
+from connectomics.config.yaml_limits import CONTROL, LARGEST, limit_fault
 from connectomics.errors import ConfigError, Fault
 
 ENCODINGS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"\0\0\xfe\xff": "UTF-32"}
@@ -103,6 +103,9 @@ def _key_faults(content: Any, shown: str, path: DottedPath) -> Iterator[Fault]:
     elif isinstance(content, list):
         for index, item in enumerate(content):
             yield from _key_faults(item, shown, (*path, index))
+    elif isinstance(content, str) and CONTROL.search(content):
+        problem = f"{content[:40]!a} holds a character that cannot be seen."
+        yield Fault(f"{shown}: {format_path(path)}", problem, "Type the line anew.")
     elif isinstance(content, str) and "${" in content and not _can_be_read(content):
         problem = f"{shorten(content)} is no interpolation that can be read."
         yield Fault(f"{shown}: {format_path(path)}", problem, "Write ${section.key}, or a value.")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import shlex
+import time
 from typing import Any
 
 import pytest
@@ -212,3 +214,31 @@ def test_a_long_override_is_not_repeated_in_full():
         parse_overrides(['experiment_name="' + "x" * 5000])
     assert "is not in Hydra's grammar" in str(caught.value)
     assert len(str(caught.value)) < 800
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a." * 50 + "b=1", "names no key."),
+        ("a" + "[0]" * 50 + "=1", "names no key."),
+        ("a=" + "[" * 5000, "more than 40 deep"),
+        ("a=" + "{b:" * 3000 + "1" + "}" * 3000, "more than 40 deep"),
+        ("a=" + "x" * 100_000, "has 100,002 characters"),
+        ("a=\udce9", "holds bytes that are not text in UTF-8"),
+        ("a=[4,32", "Brackets come in pairs; put all of it in quotes: 'a=[1,2]'"),
+        ("a=4,32]", "Brackets come in pairs"),
+        ("a=it's", 'Put the value in quotes: "a=\\"it\'s\\""'),
+    ],
+)
+def test_what_hydra_would_read_without_end_or_cannot_say(text, said):
+    began = time.perf_counter()
+    with pytest.raises(ConfigError) as raised:
+        parse_overrides([text])
+    assert time.perf_counter() - began < 5
+    assert said in str(raised.value)
+    assert len(str(raised.value)) < 500
+
+
+def test_the_remedy_for_a_quote_is_one():
+    (text,) = shlex.split('"a=\\"it\'s\\""')
+    assert parse_overrides([text]).assignments[0].value == "it's"

@@ -25,6 +25,13 @@ DICE = {"function": "DiceLoss"}
     ("tree", "remedies"),
     [
         ({"model": {"loss": {"losses": DICE}}}, ["Write it in brackets: [{function: DiceLoss}]"]),
+        ({"model": {"loss": {"losses": "DiceLoss"}}},
+         ["Write it in brackets: [{function: DiceLoss}]"]),
+        ({"inference": {"model": {"channel_activations": "sigmoid"}}}, [""]),
+        ({"data": {"dataloader": {"patch_size": "4x8x8"}}}, ["Write it in brackets: [4, 8, 8]"]),
+        ({"data": {"dataloader": {"patch_size": ["4 32 32"]}}},
+         ["Put commas between numbers: 4, 32, 32", ""]),
+        ({"data": {"train": "em.h5"}}, ["Write data.train: {image: em.h5}."]),
         ({"model": {"loss": DICE}}, ["There is model.loss.losses[0].function."]),
         ({"evaluation": {"metrics": "polarity"}}, ["Write it in brackets: [polarity]"]),
         ({"data": {"augmentation": {"flip": True}}},
