@@ -18,6 +18,7 @@ from typing import Any
 
 from connectomics import __version__
 from connectomics.errors import ConfigError, ConnectomicsError, DataWarning, did_you_mean
+from connectomics.naming import at_home
 from connectomics.process.launchers import without_launchers
 from connectomics.process.signals import Stopped, stopping
 
@@ -79,16 +80,31 @@ This is a fault of connectomics and not yours. Please report the lines above, wi
 the config. Files that were complete are as they were."""
 DOWNLOAD = "download"
 WITHOUT_CONFIG = ("decode", "evaluate")
+
+
+def _path(text: str) -> Path:
+    try:
+        return Path(at_home(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 OPTIONS = {
-    "--config": {"type": Path, "metavar": "FILE", "help": "the YAML file"},
+    "--config": {"type": _path, "metavar": "FILE", "help": "the YAML file"},
     "--mode": {"default": "train", "metavar": "MODE", "help": "one of the modes above"},
     "--checkpoint": {
-        "type": Path,
+        "type": _path,
         "metavar": "CKPT",
         "help": "one to use, or its run folder",
     },
     "--print-config": {"action": "store_true", "help": "print all of the config, and stop"},
-    "--json-schema": {"nargs": "?", "const": "-", "metavar": "FILE", "help": "write the schema"},
+    "--json-schema": {
+        "nargs": "?",
+        "const": Path("-"),
+        "type": _path,
+        "metavar": "FILE",
+        "help": "write the schema",
+    },
     "--version": {"action": "version", "version": f"connectomics {__version__}"},
 }
 
@@ -281,15 +297,15 @@ def _run_on_files(options: argparse.Namespace, overrides: Sequence[str]) -> None
         FILE_MODES[options.mode].run(settings)
 
 
-def _write_json_schema(target: str) -> None:
+def _write_json_schema(target: Path) -> None:
     from connectomics.config import json_schema
     from connectomics.files import atomic_path
 
     text = json.dumps(json_schema(), indent=2)
-    if target == "-":
+    if str(target) == "-":
         print(text)
         return
-    if Path(target).exists() and not _is_schema(Path(target)):
+    if target.exists() and not _is_schema(target):
         problem = "is there already, and is no schema that was written here."
         raise ConfigError(f"--json-schema {target}", problem, "Choose another name.")
     with atomic_path(target) as temporary:

@@ -1,4 +1,4 @@
-"""Names of folders for things that users have named: safe on any disk, and no two the same."""
+"""Names of files and folders: what `~` stands for, and names that are safe and no two the same."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
 LONGEST = 80
 RESERVED = (
@@ -17,6 +18,23 @@ RESERVED = (
 """What else lies where the folders are made."""
 
 DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+
+
+def at_home(path: str) -> str:
+    """Read `~/x` and `~user/x` as a shell does; any other path stays as it is.
+
+    Raises:
+        ValueError: It is nobody's home.
+
+    >>> at_home("a/~/b"), at_home("./~b.h5")
+    ('a/~/b', './~b.h5')
+    """
+    if not path.startswith("~"):
+        return path
+    try:
+        return str(Path(path).expanduser())
+    except RuntimeError:
+        raise ValueError(f"{path.partition('/')[0]!r} is nobody's home here") from None
 
 
 def safe_name(name: str) -> str:

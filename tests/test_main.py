@@ -330,3 +330,55 @@ def test_from_another_folder_as_a_process(tmp_path: Path):
     assert done.stderr == (
         "ConfigError: my.yaml: modle: no such section.\n  Did you mean 'model'?\n"
     )
+
+
+def test_a_home_folder_is_one_place_wherever_it_is_named(run, started, tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    (home / "runs").mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(home))
+    keys = ("image", "label", "mask", "neurons")
+    split = {key: f"~/{key}.h5" for key in keys}
+    config = {
+        "defaults": ["syn_em_r50", "_self_"],
+        "save_path": "~/runs",
+        "model": {"initial_weights": "~/w.ckpt"},
+        "data": {
+            "train": split,
+            "val": split,
+            "test": {**split, "annotations": "~/annotations.h5"},
+        },
+    }
+    (home / "my.yaml").write_text(yaml.safe_dump(config))
+    (home / "last.ckpt").write_bytes(b"")
+    override = 'data.test.image="~/other.h5"'
+    code, _, err = run("--config", "~/my.yaml", "--checkpoint=~/last.ckpt", override)
+    assert (code, err) == (0, "")
+    ((_, resolved, checkpoint),) = started
+    assert checkpoint == home / "last.ckpt"
+    assert resolved.config.save_path == str(home / "runs")
+    assert resolved.config.model.initial_weights == str(home / "w.ckpt")
+    assert resolved.config.data.test.annotations == (str(home / "annotations.h5"),)
+    for name in ("train", "val", "test"):
+        named = getattr(resolved.config.data, name).model_dump(include={*keys})
+        image = "other.h5" if name == "test" else "image.h5"
+        assert named.pop("image") == (str(home / image),)
+        assert named == {key: (str(home / f"{key}.h5"),) for key in keys[1:]}
+    assert run("--json-schema", "~/schema.json")[0] == 0
+    assert (home / "schema.json").is_file()
+    assert not (tmp_path / "~").exists()
+
+
+@pytest.mark.parametrize("mode", ["evaluate", "decode"])
+def test_files_at_home_without_a_config(run, tmp_path, monkeypatch, mode: str):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    keys = {
+        "evaluate": ("truth", "prediction", "image", "mask", "table", "neurons", "annotations"),
+        "decode": ("labels", "neurons"),
+    }[mode]
+    asked = [f'{key}="~/{key}.h5"' for key in (*keys, "output")]
+    metrics = ["metrics=[points,cremi_partners,polarity]"] * (mode == "evaluate")
+    code, out, err = run("--mode", mode, "--print-config", *asked, *metrics)
+    assert (code, err) == (0, "")
+    read = yaml.safe_load(out)
+    for key in (*keys, "output"):
+        assert read[key] == f"{tmp_path / 'home' / key}.h5"

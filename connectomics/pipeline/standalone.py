@@ -76,6 +76,7 @@ def evaluate(section: EvaluateFiles) -> None:
         *pair.notes,
         *_doubts(truth=truth, prediction=prediction),
         *_disagreements(truth, prediction),
+        *_other_images(volumes),
         *_why_no_polarity(section, true.encoding, found.encoding),
     )
     report = evaluate_volumes([pair._replace(notes=notes)], section)
@@ -256,6 +257,23 @@ def _disagreements(truth: LazyVolume, prediction: LazyVolume) -> Iterator[str]:
                 f"{known.source} says that it begins at {size_text(known.offset_nm)} nm (z, y, x), "
                 f"{other.source} does not say: they were laid over one another voxel by voxel."
             )
+
+
+def _other_images(volumes: Mapping[str, LazyVolume]) -> Iterator[str]:
+    """Where labels say that they were made from another image than the one they are shown on."""
+    made_from = {
+        name: origin.image
+        for name in ("truth", "prediction")
+        if (origin := origin_of(parse_location(volumes[name].source).path)) and origin.image
+    }
+    for name, known in made_from.items():
+        if (image := volumes.get("image")) is not None:
+            now = identify(image, known)
+            if now.content != known.content:
+                yield f"{name} is of {known.difference(now)}, and image={image.source} is not."
+    if len({known.content for known in made_from.values()}) > 1:
+        described = " and ".join(known.describe() for known in made_from.values())
+        yield f"truth and prediction were made from two volumes: {described}."
 
 
 def _place(volume: LazyVolume) -> tuple[Path, str]:

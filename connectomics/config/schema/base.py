@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
+
+from connectomics.naming import at_home
 
 
 class Section(BaseModel):
@@ -43,18 +44,8 @@ def _path_slip(text: str) -> str:
     return text
 
 
-def _in_home(text: str) -> str:
-    """`~/x` is one place, whoever writes there."""
-    if text != "~" and not text.startswith("~/"):
-        return text
-    try:
-        return f"{Path.home()}{text[1:]}"
-    except RuntimeError:
-        raise ValueError("~ stands for a home folder, and none is known here") from None
-
-
-PathText = Annotated[str, AfterValidator(_path_slip), AfterValidator(_in_home)]
-File = Annotated[str, Field(min_length=1), AfterValidator(_path_slip), AfterValidator(_in_home)]
+PathText = Annotated[str, AfterValidator(_path_slip), AfterValidator(at_home)]
+File = Annotated[str, Field(min_length=1), AfterValidator(_path_slip), AfterValidator(at_home)]
 
 
 def _one_alone(value: Any) -> Any:

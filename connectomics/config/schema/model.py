@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from connectomics.config.schema.base import Channels, Section
+from connectomics.config.schema.base import Channels, File, Section
 
 
 class ArchSection(Section):
@@ -67,5 +67,5 @@ class ModelSection(Section):
     out_channels: Annotated[int, Field(gt=0, le=1024)] = 1
     rsunet: RSUNetSection = RSUNetSection()
     head_bias: Literal["auto"] | Annotated[float, Field(ge=-100, le=100)] | None = "auto"
-    initial_weights: Annotated[str, Field(min_length=1)] | None = None
+    initial_weights: File | None = None
     loss: LossSection = LossSection()

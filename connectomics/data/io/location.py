@@ -10,6 +10,7 @@ from typing import Literal
 from urllib.parse import unquote
 
 from connectomics.errors import DataError
+from connectomics.naming import at_home
 
 SEPARATOR = "::"
 WILDCARDS = "*?["
@@ -163,11 +164,9 @@ def split_source(source: str | Path) -> Location:
 
 def _at_home(text: str, path: str) -> Path:
     try:
-        return Path(path).expanduser()
-    except RuntimeError as error:
-        raise DataError(
-            text, f"{path.split('/')[0]!r} is nobody's home here.", "Write the path out."
-        ) from error
+        return Path(at_home(path))
+    except ValueError as error:
+        raise DataError(text, f"{error}.", "Write the path out.") from error
 
 
 def _container(path: Path) -> Path | None:
