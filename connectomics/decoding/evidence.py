@@ -238,7 +238,8 @@ def gather_neurons(neurons: Any, candidates: Candidates, *, where: str) -> np.nd
     """The neuron at each candidate voxel, (V,) uint64; 0 is none.
 
     Args:
-        neurons: (Z, Y, X) ids: an array, or anything that is sliced like one.
+        neurons: (Z, Y, X) ids: an array, anything that is sliced like one, or anything that gives
+            the ids `at` flat indices.
         candidates: V voxels.
         where: The function they were given to, for messages.
 
@@ -253,6 +254,8 @@ def gather_neurons(neurons: Any, candidates: Candidates, *, where: str) -> np.nd
         )
     if np.dtype(neurons.dtype).kind not in "ui":
         raise DataError(where, f"the neurons are {neurons.dtype}.", "Give whole-number ids.")
+    if hasattr(neurons, "at"):
+        return np.asarray(neurons.at(candidates.index), np.uint64)
     _, height, width = candidates.shape
     found = np.zeros(candidates.index.size, np.uint64)
     first = np.searchsorted(candidates.index, np.arange(candidates.shape[0] + 1) * height * width)

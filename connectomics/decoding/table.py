@@ -106,16 +106,33 @@ class SynapseList(NamedTuple):
     partners: pd.DataFrame | None
 
 
+class ListedLabels(NamedTuple):
+    """Labelled voxels of a volume, or of a part of it.
+
+    Attributes:
+        shape: (Z, Y, X) of the volume.
+        index: (V,) int64, flat index of each in the volume, ascending.
+        values: (V,) their labels, from 1.
+    """
+
+    shape: tuple[int, int, int]
+    index: np.ndarray
+    values: np.ndarray
+
+
 def list_synapses(
-    labels: np.ndarray,
+    labels: np.ndarray | ListedLabels,
     *,
     resolution: Sequence[float],
     offset_nm: Sequence[float] = (0.0, 0.0, 0.0),
     probabilities: np.ndarray | None = None,
     exclusive: bool = False,
-    neurons: np.ndarray | None = None,
+    neurons: Any = None,
 ) -> SynapseList:
     """List the synapses of a label volume, and how sure it is which neurons they connect.
+
+    Of listed voxels, a synapse is described as on the whole volume if they hold all that are
+    labelled in the box around it.
 
     Args and Raises: as `synapse_table`.
     """
@@ -232,26 +249,19 @@ def check_resolution(where: str, resolution: Sequence[float]) -> tuple[float, fl
 
 
 def _listed(
-    where: str, labels: np.ndarray, resolution: tuple[float, float, float]
+    where: str, labels: np.ndarray | ListedLabels, resolution: tuple[float, float, float]
 ) -> tuple[np.ndarray, Candidates]:
     """The ids of the synapses of a label volume, and their voxels."""
-    labels = np.asarray(labels)
-    if labels.ndim != 3 or labels.dtype.kind not in "ui":
-        raise DataError(
-            where,
-            f"the labels are {labels.dtype} of shape {labels.shape}.",
-            "Give (Z, Y, X) integers, 2n - 1 on the pre and 2n on the post side of synapse n.",
-        )
-    index = np.flatnonzero(labels)
-    values = labels.ravel()[index]
+    if not isinstance(labels, ListedLabels):
+        labels = _labelled(where, np.asarray(labels))
+    index, values = labels.index, labels.values
     if values.size and values.min() < 0:
         raise DataError(where, f"a label is {values.min()}.", "Labels start at 0, background.")
     odd = values & 1
     ids, synapse = _numbered((values >> 1) + odd)
     nothing = np.zeros(index.size, np.float32)
-    z, y, x = labels.shape
     return ids, Candidates(
-        shape=(z, y, x),
+        shape=labels.shape,
         resolution=resolution,
         index=index,
         pre=nothing,
@@ -261,6 +271,19 @@ def _listed(
         synapse=synapse.astype(np.int32),
         side=np.where(odd, np.int8(PRE), np.int8(POST)),
     )
+
+
+def _labelled(where: str, labels: np.ndarray) -> ListedLabels:
+    """The labelled voxels of a volume."""
+    if labels.ndim != 3 or labels.dtype.kind not in "ui":
+        raise DataError(
+            where,
+            f"the labels are {labels.dtype} of shape {labels.shape}.",
+            "Give (Z, Y, X) integers, 2n - 1 on the pre and 2n on the post side of synapse n.",
+        )
+    index = np.flatnonzero(labels)
+    z, y, x = labels.shape
+    return ListedLabels((z, y, x), index, labels.ravel()[index])
 
 
 def _numbered(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cached_property
 
@@ -29,7 +30,7 @@ class Derived:
         """
         self.shape = sources[0].shape
         chunks = [known for one in sources if (known := getattr(one, "chunks", None))]
-        self.chunks = tuple(np.max(chunks, axis=0).tolist()) if chunks else None
+        self.chunks = max(chunks, key=math.prod) if chunks else None
         self._make, self._sources = make, sources
 
     @cached_property

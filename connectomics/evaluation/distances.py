@@ -196,7 +196,8 @@ class BlockDistances:
 
     def _transform(self, i: int, voxels: np.ndarray, target: int) -> tuple[np.ndarray, np.ndarray]:
         """Distances within a halo, and of which voxels something nearer may lie beyond it."""
-        halo = np.ceil(self._max / self._nm).astype(int) + 1
+        halo = np.minimum(np.ceil(self._max / self._nm), np.array(self._boxes[i].shape) // 8)
+        halo = halo.astype(int) + 1
         around = self._boxes[i].grow(halo.tolist()).clip(self._shape)
         mask = self._masks(around)[target]
         if not mask.any():

@@ -41,6 +41,12 @@ class Interpretation:
     encoding: str
     notes: tuple[str, ...] = ()
 
+    @property
+    def array(self) -> np.ndarray:
+        """The labels, where an array was interpreted."""
+        assert isinstance(self.labels, np.ndarray)
+        return self.labels
+
 
 def interpret(
     name: str,

@@ -125,7 +125,30 @@ def blocks_of(*volumes: Labels | None) -> list[Box]:
         return [whole((z, y, x))]
     sections = (1, min(y, max(1, BLOCK_VOXELS // x)), x)
     chunks = [getattr(one, "chunks", None) or sections for one in there]
-    return block_boxes((z, y, x), block_shape((z, y, x), np.max(chunks, axis=0).tolist()))
+    together = np.max(chunks, axis=0).tolist()
+    if math.prod(together) > BLOCK_VOXELS:  # such as of sections beside cubes
+        together = max(chunks, key=math.prod)
+    return block_boxes((z, y, x), block_shape((z, y, x), together))
+
+
+def values_at(labels: Labels, voxels: np.ndarray) -> np.ndarray:
+    """The labels of single voxels.
+
+    Args:
+        labels: (Z, Y, X).
+        voxels: (n, 3) places (z, y, x) inside.
+    """
+    if isinstance(labels, np.ndarray):
+        return labels[tuple(voxels.T)]
+    found = np.zeros(len(voxels), np.uint64)
+    block = np.asarray(blocks_of(labels)[0].shape)
+    corners, which = np.unique(voxels // block * block, axis=0, return_inverse=True)
+    for i in range(len(corners)):
+        rows = np.flatnonzero(which.reshape(-1) == i)
+        low, high = voxels[rows].min(0), voxels[rows].max(0) + 1
+        part = labels.read(Box(tuple(low.tolist()), tuple(high.tolist())))
+        found[rows] = part[tuple((voxels[rows] - low).T)]
+    return found
 
 
 def block_shape(shape: Sequence[int], chunk: Sequence[int], voxels: int | None = None) -> Triple:

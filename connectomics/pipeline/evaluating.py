@@ -14,12 +14,12 @@ from connectomics.data.alignment import require_alignment
 from connectomics.data.build import open_split
 from connectomics.data.io import LazyVolume, open_volume
 from connectomics.data.origin import Origin, origin_of, reading_result
-from connectomics.data.processing import clean_label
 from connectomics.data.volumes import LabelledVolume
 from connectomics.decoding import read_table
 from connectomics.evaluation import EvaluationReport, LabelPair
 from connectomics.evaluation.encoding import SIDED
-from connectomics.geometry import Box
+from connectomics.evaluation.volumes import read
+from connectomics.pipeline.label_volumes import open_labels
 from connectomics.pipeline.labelling import ensure_labels
 from connectomics.pipeline.predicting import configured_parts
 from connectomics.pipeline.results import VolumeResults, ask, existing_results, require_made_with
@@ -88,16 +88,16 @@ def other_settings(config: Config, results: VolumeResults) -> str:
 def label_pairs(
     volumes: list[Labelled], seen: list[str], section: ScoringSection
 ) -> Iterator[LabelPair]:
-    """Read truth and prediction, one volume at a time, with what has to be said of them."""
+    """Truth and prediction, one volume at a time, with what has to be said of them."""
     for (volume, results, notes), note in zip_longest(volumes, seen):
         with reading_result(results.labels, "decode"), open_volume(results.labels) as labels:
             require_alignment(volume.image, labels)
             table = read_table(results.table) if results.table.is_file() else None
             stored = stored_as(labels)
             pair = read_pair(volume, labels, section, encoding=stored.encoding, table=table)
-        guess = (stored.note("prediction", labels),) if stored.guessed else ()
-        said = filter(None, (note, *notes, *guess, *pair.notes))
-        yield pair._replace(notes=tuple(said))
+            guess = (stored.note("prediction", labels),) if stored.guessed else ()
+            said = filter(None, (note, *notes, *guess, *pair.notes))
+            yield pair._replace(notes=tuple(said))
 
 
 def scored_scenes(
@@ -120,29 +120,29 @@ def found_scenes(volumes: list[Labelled]) -> Iterator[Scene]:
     for volume, results, _ in volumes:
         with reading_result(results.labels, "decode"), open_volume(results.labels) as labels:
             encoding = stored_as(labels).encoding
-            found = Found(clean_label(labels.read()).label, encoding)
+            found = Found(open_labels(labels)[0], encoding)
             if results.table.is_file():
                 found = found._replace(confidence=confidences(read_table(results.table)))
-        yield found_scene(volume, found, image=volume.image)
+            yield found_scene(volume, found, image=volume.image)
 
 
 def draw(one: Labelled, path: Path) -> None:
     """Write the picture of EM, truth and prediction of one volume."""
-    from connectomics.report import busiest_section, comparison_figure
+    from connectomics.report import busiest_view, comparison_figure
 
     volume, results = one.volume, one.results
     with reading_result(results.labels, "decode"), open_volume(results.labels) as labels:
         sides = stored_as(labels).encoding in SIDED
-        panels = {"prediction": clean_label(labels.read()).label}
-    if volume.label is not None:
-        panels = {"truth": clean_label(volume.label.read()).label, **panels}
-    z = busiest_section(*panels.values())
-    _, height, width = volume.shape
-    section = volume.image.read(Box((z, 0, 0), (z + 1, height, width)))[0]
+        panels = {"prediction": open_labels(labels)[0]}
+        if volume.label is not None:
+            panels = {"truth": open_labels(volume.label)[0], **panels}
+        box = busiest_view(*panels.values())
+        shown = {name: read(labels, box)[0] for name, labels in panels.items()}
+    z = box.start[0]
     comparison_figure(
         path,
-        {name: labels[z] for name, labels in panels.items()},
-        section,
+        shown,
+        volume.image.read(box)[0],
         title=f"{volume.name}{' (synthetic EM)' if volume.synthetic else ''}, section {z}",
         sides=sides,
         nm_per_pixel=volume.resolution[2] if volume.resolution else None,

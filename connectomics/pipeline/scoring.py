@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, get_args
@@ -9,27 +10,28 @@ from typing import TYPE_CHECKING, NamedTuple, get_args
 import numpy as np
 
 from connectomics.config.schema import ScoringSection
-from connectomics.data.annotations import read_annotations
-from connectomics.data.counting import nothing_counts, read_label
 from connectomics.data.io import LazyVolume
-from connectomics.data.processing import clean_label, clean_neurons
 from connectomics.data.volumes import LabelledVolume, Volume
-from connectomics.decoding import list_synapses
 from connectomics.errors import DataError
 from connectomics.evaluation import (
     SITE_METRICS,
     Encoding,
     EvaluationReport,
     LabelPair,
-    Sites,
-    interpret,
+    Labels,
     likely_encoding,
     write_report,
 )
-from connectomics.evaluation.encoding import SIDED
-from connectomics.geometry import nm_to_voxel
 from connectomics.keeping import replacing
+from connectomics.pipeline.label_volumes import (
+    Truth,
+    is_any_voxel,
+    open_labels,
+    open_neurons,
+    open_truth,
+)
 from connectomics.pipeline.results import CURVES, SCORES
+from connectomics.pipeline.sites import annotated_sites, inside, labelled_sites, table_sites
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,7 +47,9 @@ def read_pair(
     encoding: Encoding,
     table: pd.DataFrame | None = None,
 ) -> LabelPair:
-    """Read truth and prediction of one volume, and what else the metrics compare.
+    """Truth and prediction of one volume, and what else the metrics compare.
+
+    Small volumes are read. Large ones are read by box while they are scored: keep them open.
 
     Args:
         volume: With its label.
@@ -58,24 +62,24 @@ def read_pair(
     Raises:
         DataError: A file cannot be read, or does not hold labels.
     """
-    truth, mask = read_truth(volume)
+    truth = open_truth(volume)
     assert volume.label is not None
-    stored = stored_as(volume.label, section.truth_encoding, truth)
+    stored = stored_as(volume.label, section.truth_encoding, truth.labels)
     known = section.truth_encoding != "auto" or stored.encoding == "auto"
-    found = clean_label(prediction.read(), prediction.source).label
+    found, _ = open_labels(prediction)
     pair = LabelPair(
         volume.name,
-        truth,
+        truth.labels,
         found,
         prediction_encoding=encoding,
         resolution=volume.resolution,
         truth_encoding=stored.encoding,
-        mask=mask,
+        mask=truth.mask,
         confidence=None if table is None else confidences(table),
         notes=(
-            *_notes(volume, truth, mask),
+            *_notes(volume, truth),
             *(() if known else (stored.note("truth", volume.label),)),
-            *_overlap_doubts(truth, found),
+            *_overlap_doubts(truth.labels, found),
         ),
     )
     compares_sites = any(metric.name in SITE_METRICS for metric in section.metrics)
@@ -115,7 +119,7 @@ class Stored(NamedTuple):
         return f"{name} is {source}, read as {self.encoding} labels{guess}."
 
 
-def stored_as(volume: Volume, given: Encoding = "auto", labels: np.ndarray | None = None) -> Stored:
+def stored_as(volume: Volume, given: Encoding = "auto", labels: Labels | None = None) -> Stored:
     """How labels are stored: as the user says, else as the file says, else as they look.
 
     Args:
@@ -132,7 +136,7 @@ def stored_as(volume: Volume, given: Encoding = "auto", labels: np.ndarray | Non
     if isinstance(stated, str) and stated in ENCODINGS:
         return Stored(ENCODINGS[stated])
     if labels is None:
-        labels = clean_label(volume.read(), volume.source).label
+        labels, _ = open_labels(volume)
     return Stored(likely_encoding(labels), guessed=True)
 
 
@@ -174,112 +178,46 @@ def write_scores(
     return paths
 
 
-def read_truth(volume: LabelledVolume) -> tuple[np.ndarray, np.ndarray | None]:
-    """Read the label of a volume, and where scores count.
-
-    Returns:
-        (Z, Y, X) labels, and a mask of the same shape: inside the volume's mask, and where its
-        label is not invalid. None where everything counts.
-
-    Raises:
-        DataError: The label cannot be read or holds no labels, or nothing counts.
-    """
-    assert volume.label is not None
-    truth, mask = read_label(volume)
-    if mask is not None and not mask.any():
-        raise DataError.of([nothing_counts(volume.label.source, [volume])])
-    return truth, mask
-
-
-def _notes(volume: LabelledVolume, truth: np.ndarray, mask: np.ndarray | None) -> Iterator[str]:
+def _notes(volume: LabelledVolume, truth: Truth) -> Iterator[str]:
     if volume.synthetic:
         yield "synthetic EM, not real tissue"
-    if mask is not None and not mask.all():
-        left_out = 1 - np.count_nonzero(mask) / mask.size
+    size = math.prod(truth.labels.shape)
+    if truth.counted < size:
+        left_out = 1 - truth.counted / size
         yield f"{left_out:.2%} of the voxels are unlabelled and were left out first."
-    if not (truth if mask is None else truth * mask).any():
+    counting = (truth.labels,) if truth.mask is None else (truth.labels, truth.mask)
+    if not is_any_voxel(_all_of, *counting):
         yield "the truth holds no labels where scores count: nothing can be found, only invented."
 
 
-def _overlap_doubts(truth: np.ndarray, found: np.ndarray) -> Iterator[str]:
-    if truth.any() and found.any() and not np.logical_and(truth, found).any():
+def _overlap_doubts(truth: Labels, found: Labels) -> Iterator[str]:
+    there = is_any_voxel(_all_of, truth) and is_any_voxel(_all_of, found)
+    if there and not is_any_voxel(_all_of, truth, found):
         yield (
             "no labelled voxel of the prediction is one of the truth: do they show the same "
             "tissue, with the axes in the same order?"
         )
 
 
+def _all_of(*labels: np.ndarray) -> np.ndarray:
+    """Where all of some labels are labelled."""
+    return labels[0] != 0 if len(labels) == 1 else np.logical_and(*labels)
+
+
 def _with_sites(
-    pair: LabelPair,
-    volume: LabelledVolume,
-    truth_encoding: Encoding,
-    table: pd.DataFrame | None,
+    pair: LabelPair, volume: LabelledVolume, truth_encoding: Encoding, table: pd.DataFrame | None
 ) -> LabelPair:
     """A pair with the sites of both sides that lie where scores count."""
-    part = volume.neurons
-    neurons = None if part is None else clean_neurons(part.read(), part.source)
+    neurons = None if volume.neurons is None else open_neurons(volume.neurons)
     if volume.annotations is None:
-        true = _listed_sites(volume, pair.truth, truth_encoding, neurons)
+        true = labelled_sites(volume, pair.truth, truth_encoding, neurons)
     else:
         true = annotated_sites(volume, volume.annotations, neurons)
     if table is None:
-        found = _listed_sites(volume, pair.prediction, pair.prediction_encoding, neurons)
+        found = labelled_sites(volume, pair.prediction, pair.prediction_encoding, neurons)
     else:
-        found = _table_sites(table)
+        found = table_sites(table)
     return pair._replace(
-        truth_sites=_inside(true, volume, pair.mask),
-        prediction_sites=_inside(found, volume, pair.mask),
+        truth_sites=inside(true, volume, pair.mask),
+        prediction_sites=inside(found, volume, pair.mask),
     )
-
-
-def _listed_sites(
-    volume: LabelledVolume, labels: np.ndarray, encoding: Encoding, neurons: np.ndarray | None
-) -> Sites | None:
-    """The sites of labels with sides; None of others."""
-    read = interpret("labels", labels, encoding, sided=True)
-    if read.encoding not in SIDED:
-        return None
-    assert volume.resolution is not None
-    listed = list_synapses(
-        read.labels, resolution=volume.resolution, offset_nm=volume.offset_nm, neurons=neurons
-    )
-    return _table_sites(listed.table)
-
-
-def _table_sites(table: pd.DataFrame) -> Sites:
-    points = [
-        np.stack([np.asarray(table[f"{site}_{axis}_nm"], float) for axis in "zyx"], axis=1)
-        for site in ("pre", "post", "centre")
-    ]
-    ids = [np.asarray(table[f"{side}_neuron"].fillna(0), np.uint64) for side in ("pre", "post")]
-    return Sites(*points, neurons=np.stack(ids, axis=1))
-
-
-def annotated_sites(volume: LabelledVolume, file: str, neurons: np.ndarray | None) -> Sites:
-    """The sites of annotations, each in the neuron that it lies in."""
-    pre, post = read_annotations(file)
-    ids = np.zeros((len(pre), 2), np.uint64)
-    if neurons is not None:
-        for side, points in enumerate((pre, post)):
-            voxel, inside = _voxels(points, volume)
-            ids[inside, side] = neurons[tuple(voxel[inside].T)]
-    return Sites(pre, post, (pre + post) / 2, ids)
-
-
-def _inside(sites: Sites | None, volume: LabelledVolume, mask: np.ndarray | None) -> Sites | None:
-    """The synapses whose centre lies in the volume, where scores count."""
-    if sites is None:
-        return None
-    voxel, kept = _voxels(sites.centre_nm, volume)
-    if mask is not None:
-        kept[kept] = mask[tuple(voxel[kept].T)]
-    return sites.selected(kept)
-
-
-def _voxels(points_nm: np.ndarray, volume: LabelledVolume) -> tuple[np.ndarray, np.ndarray]:
-    """(n, 3) the voxel of each point, and (n,) bool, whether it is in the volume."""
-    assert volume.resolution is not None
-    # The nearest, as CREMI's own scores take it: voxel i lies at i · nm, and halves go to even.
-    voxel = np.rint(nm_to_voxel(points_nm, volume.resolution, volume.offset_nm))
-    inside = np.asarray(((voxel >= 0) & (voxel < volume.shape)).all(axis=1))
-    return voxel.astype(np.int64), inside

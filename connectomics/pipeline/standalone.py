@@ -35,10 +35,12 @@ from connectomics.evaluation import (
     EvaluationReport,
     Interpretation,
     LabelPair,
+    Labels,
     check_evaluation,
     default_metrics,
     evaluate_volumes,
     interpret,
+    list_extents,
 )
 from connectomics.evaluation.encoding import SIDED
 from connectomics.pipeline.label_checks import label_faults, said_of_marks
@@ -126,7 +128,7 @@ def decode(section: DecodeFiles) -> None:
         raise DataError(volume.source, "does not say its voxel size.", remedy)
     synapses = _synapses(volume, section.encoding)
     listed = list_synapses(
-        synapses.labels,
+        synapses.array,
         resolution=volume.resolution,
         offset_nm=volume.offset_nm,
         neurons=read_neurons(volumes["neurons"]) if "neurons" in volumes else None,
@@ -136,7 +138,7 @@ def decode(section: DecodeFiles) -> None:
     if grouped and is_input:
         problem = f"is where {volume.source} lies, and the grouped labels would take its place."
         raise DataError(f"output={section.output}", problem, "Choose another folder.")
-    decoded = Decoded(synapses.labels, *listed)
+    decoded = Decoded(synapses.array, *listed)
     for line in (*synapses.notes, *_summary(decoded)):
         print(f"decode: {line}")
     written = write_decoded(
@@ -331,11 +333,10 @@ def _table_faults(table: str) -> list[Fault]:
 
 
 def _require_same_synapses(
-    section: EvaluateFiles, prediction: np.ndarray, listed: Mapping[int, float]
+    section: EvaluateFiles, prediction: Labels, listed: Mapping[int, float]
 ) -> None:
     """Make sure that a table is of these labels: numbered anew, it would rank others."""
-    labels = np.unique(prediction).tolist()
-    numbers = {(label + 1) // 2 for label in labels if label}
+    numbers = {(label + 1) // 2 for label in list_extents(prediction).ids.tolist()}
     for lists, holds, some in (
         ("lists", "does not hold", listed.keys() - numbers),
         ("lacks", "holds", numbers - listed.keys()),

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
 from connectomics.config.schema import Config, ScoringSection, SplitSection
 from connectomics.data.build import open_split
-from connectomics.data.processing import clean_label
 from connectomics.data.volumes import LabelledVolume, Volume
 from connectomics.decoding.steps import DECODERS, output_encoding
 from connectomics.errors import DataError, Fault
+from connectomics.evaluation import Labels, list_extents
 from connectomics.evaluation.build import check_evaluation
 from connectomics.evaluation.encoding import Encoding, likely_encoding
-from connectomics.geometry import Box
+from connectomics.pipeline.label_volumes import open_labels
 from connectomics.pipeline.scoring import stored_as
-
-LARGEST = 2**28
-"""Voxels that are looked at; of a larger volume its first sections."""
 
 KEY = "evaluation.truth_encoding"
 REMEDY = f"Leave {KEY} out: how labels are stored is read from the file, or seen from the labels."
@@ -68,21 +63,19 @@ def _phantom_faults(split: SplitSection, section: ScoringSection) -> list[Fault]
 
 
 def _label_faults(label: Volume, section: ScoringSection, prediction: Encoding) -> Iterator[Fault]:
-    depth, height, width = label.shape
-    sections = max(LARGEST // (height * width), 1)
     try:
-        read = label.read(Box((0, 0, 0), (min(depth, sections), height, width)))
-        labels = clean_label(read, label.source).label
+        labels, _ = open_labels(label)
+        found = list_extents(labels)
     except DataError:
         return
     stated, name = section.truth_encoding, label.source
-    if stated == "semantic" and labels.max(initial=0) > 2:
+    if stated == "semantic" and found.top > 2:
         yield Fault(
             KEY,
-            f"is semantic (0, 1 = pre, 2 = post), and {name} holds {labels.max()}{_look(labels)}.",
+            f"is semantic (0, 1 = pre, 2 = post), and {name} holds {found.top}{_look(labels)}.",
             REMEDY,
         )
-    if stated != "auto" or sections < depth:
+    if stated != "auto":
         return
     stored = stored_as(label, labels=labels)
     section = section.model_copy(update={"truth_encoding": stored.encoding})
@@ -93,6 +86,6 @@ def _label_faults(label: Volume, section: ScoringSection, prediction: Encoding) 
         yield Fault(fault.where, problem, remedy)
 
 
-def _look(labels: np.ndarray) -> str:
+def _look(labels: Labels) -> str:
     likely = likely_encoding(labels)
     return "" if likely == "auto" else f": they look like {likely} labels"

@@ -18,10 +18,11 @@ from connectomics.data.overlap import learned_faults, training_notes
 from connectomics.decoding.steps import needs_resolution
 from connectomics.errors import ConfigError, DataError, Fault
 from connectomics.evaluation import Encoding
+from connectomics.pipeline.label_volumes import read_truth
 from connectomics.pipeline.labelling import read_neurons
 from connectomics.pipeline.predicting import Predictor
 from connectomics.pipeline.results import VolumeResults, ask, image_of, results_of_volumes
-from connectomics.pipeline.scoring import read_truth, stored_as
+from connectomics.pipeline.scoring import stored_as
 from connectomics.runs import Provenance, RunFolder
 from connectomics.tuning import ValidationVolume
 

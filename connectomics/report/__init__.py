@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from connectomics.report.background import Background, background_of
 from connectomics.report.curves import precision_recall_figure
-from connectomics.report.figures import busiest_section, comparison_figure, side_overlay
+from connectomics.report.figures import busiest_view, comparison_figure, side_overlay
 from connectomics.report.page import write_page
 from connectomics.report.scenes import Found, found_scene, scored_scene
 from connectomics.report.search import search_figure
@@ -13,7 +13,7 @@ __all__ = [
     "Background",
     "Found",
     "background_of",
-    "busiest_section",
+    "busiest_view",
     "comparison_figure",
     "found_scene",
     "precision_recall_figure",

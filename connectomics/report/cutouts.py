@@ -12,16 +12,21 @@ import numpy as np
 from PIL import Image
 
 from connectomics.data.volumes import Volume
+from connectomics.evaluation import Labels
+from connectomics.evaluation.volumes import read
 from connectomics.geometry import Box
 from connectomics.report.figures import NO_SIDE, POST, PRE, outline
 
-Layer = tuple[str, np.ndarray, bool, np.ndarray]
+Layer = tuple[str, Labels, bool, np.ndarray]
 """A name, (Z, Y, X) labels, whether they have sides, and the number of each view's object."""
 
 QUALITY = 70
 DASHED = ("prediction",)
 DASH = 3
 """Pixels of a dash, and between two."""
+
+LARGEST_SLAB = 2**25
+"""Voxels of a slab, as thick as chunks are, that is read whole; of a larger one boxes are."""
 
 CLEAR, DIMMED = 0, 70
 """Opacity of what is no outline, and of the outlines of neighbours, of 255."""
@@ -54,7 +59,7 @@ class Picture(NamedTuple):
 
 
 def cut_out(image: Volume, views: Sequence[View], layers: Sequence[Layer]) -> list[Picture]:
-    """Draw the views of a volume. Its image is read once, in slabs as it is stored.
+    """Draw the views of a volume. Image and labels are read once, in boxes as they are stored.
 
     Args:
         image: (Z, Y, X) EM.
@@ -65,57 +70,62 @@ def cut_out(image: Volume, views: Sequence[View], layers: Sequence[Layer]) -> li
         A picture per view.
     """
     strips = _strips(image, views)
+    drawn = {name: _strips(labels, views) for name, labels, _, _ in layers}
     return [
         Picture(
             view.sections,
-            _webp(strip),
+            _webp(strips[i]),
             {
-                name: _png(_outlines(labels, view, int(ids[i]), sided, dashed=name in DASHED))
-                for name, labels, sided, ids in layers
+                name: _png(
+                    _outlines(drawn[name][i], view, int(ids[i]), sided, dashed=name in DASHED)
+                )
+                for name, _, sided, ids in layers
             },
         )
-        for i, (view, strip) in enumerate(zip(views, strips, strict=True))
+        for i, view in enumerate(views)
     ]
 
 
-def _strips(image: Volume, views: Sequence[View]) -> list[np.ndarray]:
+def _strips(volume: Volume | Labels, views: Sequence[View]) -> list[np.ndarray]:
+    """The sections of each view side by side, from a volume that is read in order."""
+    _, height, width = volume.shape
+    chunks = getattr(volume, "chunks", None) or (1, height, width)
     wanted: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for i, view in enumerate(views):
         for place, z in enumerate(view.sections):
-            wanted[z].append((i, place))
+            wanted[z // chunks[0]].append((i, place))
     tiles: list[list[np.ndarray | None]] = [[None] * len(view.sections) for view in views]
-    depth, height, width = image.shape
-    chunks = getattr(image, "chunks", None)
-    thickness = chunks[0] if chunks else 1
-    for first in range(0, depth, thickness):
-        sections = [z for z in range(first, min(first + thickness, depth)) if z in wanted]
-        if not sections:
-            continue
-        begin, end = sections[0], sections[-1] + 1
-        slab = image.read(Box((begin, 0, 0), (end, height, width)))
-        for z in sections:
-            for i, place in wanted[z]:
-                tiles[i][place] = _square(slab[z - begin], views[i].box)
+    for slab in sorted(wanted):
+        sections = [views[i].sections[place] for i, place in wanted[slab]]
+        first = min(sections)
+        slab_box = Box((first, 0, 0), (max(sections) + 1, height, width))
+        # All of a slab at once where that is not much, as its views share chunks.
+        held = read(volume, slab_box) if slab_box.size <= LARGEST_SLAB else None
+        for i, place in wanted[slab]:
+            view = views[i]
+            z = view.sections[place]
+            box = Box((z, *view.box.start[1:]), (z + 1, *view.box.stop[1:]))
+            clipped = box.clip(volume.shape)
+            if held is None:
+                part = read(volume, clipped)
+            else:
+                part = held[clipped.shift((-first, 0, 0)).slices]
+            tiles[i][place] = _square(part[0], clipped, box)
     return [np.concatenate([t for t in strip if t is not None], axis=1) for strip in tiles]
 
 
-def _square(section: np.ndarray, box: Box) -> np.ndarray:
-    """The part of a (Y, X) section inside a box, 0 where there is none."""
+def _square(part: np.ndarray, there: Box, box: Box) -> np.ndarray:
+    """A section of a box, of which only what is `there` is in the volume; 0 elsewhere."""
     _, height, width = box.shape
-    square = np.zeros((height, width), section.dtype)
-    inside = box.clip((box.stop[0], *section.shape))
-    if inside.size:
-        y, x = (a - b for a, b in zip(inside.start[1:], box.start[1:], strict=True))
-        part = section[inside.slices[1:]]
-        square[y : y + part.shape[0], x : x + part.shape[1]] = part
+    square = np.zeros((height, width), part.dtype)
+    square[there.shift([-a for a in box.start]).slices[1:]] = part
     return square
 
 
 def _outlines(
-    labels: np.ndarray, view: View, number: int, sided: bool, *, dashed: bool
+    strip: np.ndarray, view: View, number: int, sided: bool, *, dashed: bool
 ) -> np.ndarray:
     """(Y, X, 4) uint8: outlines by side, the neighbours' faint."""
-    strip = np.concatenate([_square(labels[z], view.box) for z in view.sections], axis=1)
     side = view.box.shape[2]
     edges = [outline(strip[:, x : x + side]) for x in range(0, strip.shape[1], side)]
     edge = np.concatenate(edges, axis=1)

@@ -12,7 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
+from connectomics.evaluation import Labels
+from connectomics.evaluation.volumes import blocks_of, read
 from connectomics.files import atomic_path
+from connectomics.geometry import Box
 
 PRE = (0.93, 0.45, 0.05)  # orange and blue stay apart for colour-blind eyes
 POST = (0.05, 0.45, 0.93)
@@ -67,16 +70,35 @@ def outline(labels: np.ndarray) -> np.ndarray:
     return edge & (labels > 0)
 
 
-def busiest_section(*labels: np.ndarray | None) -> int:
-    """Find the section of (Z, Y, X) label volumes with most labelled voxels, all together.
+def busiest_view(*labels: Labels) -> Box:
+    """Find the section with most labelled voxels, all together, and its busiest part.
 
-    >>> labels = np.zeros((3, 2, 2))
+    Args:
+        labels: (Z, Y, X) each; of large ones a block at a time is in memory.
+
+    Returns:
+        One section; all of it, unless it is too large to be printed.
+
+    >>> labels = np.zeros((3, 2, 2), int)
     >>> labels[1, 0] = 4
-    >>> busiest_section(labels, None)
-    1
+    >>> busiest_view(labels)
+    Box(start=(1, 0, 0), stop=(2, 2, 2))
     """
-    counts = [np.count_nonzero(one, axis=(1, 2)) for one in labels if one is not None]
-    return int(np.argmax(np.sum(counts, axis=0)))
+    depth, height, width = labels[0].shape
+    counts = np.zeros(depth, np.int64)
+    for box in blocks_of(*labels):
+        for one in labels:
+            counts[box.start[0] : box.stop[0]] += np.count_nonzero(read(one, box), axis=(1, 2))
+    z = int(np.argmax(counts))
+    rows, columns = np.zeros(height, np.int64), np.zeros(width, np.int64)
+    for box in blocks_of(*labels):
+        if box.start[0] <= z < box.stop[0]:
+            part = Box((z, *box.start[1:]), (z + 1, *box.stop[1:]))
+            there = np.any([read(one, part)[0] > 0 for one in labels], axis=0)
+            rows[part.slices[1]] += np.count_nonzero(there, axis=1)
+            columns[part.slices[2]] += np.count_nonzero(there, axis=0)
+    y, x = _busiest_run(rows), _busiest_run(columns)
+    return Box((z, y.start, x.start), (z + 1, y.stop, x.stop))
 
 
 def comparison_figure(
@@ -90,8 +112,6 @@ def comparison_figure(
 ) -> Path:
     """Write a PNG of one EM section, and beside it the same with each labelling drawn over it.
 
-    Of a large section, the part that holds most labels is shown.
-
     Args:
         path: Where to write; a file that stands there is replaced.
         panels: (Y, X) labels by the name to write over them, such as truth and prediction.
@@ -103,16 +123,13 @@ def comparison_figure(
     Returns:
         The path written.
     """
-    box = _busiest_view(np.any([labels > 0 for labels in panels.values()], axis=0))
-    em = section[box]
-    shown = {"EM": np.zeros(em.shape, dtype=np.uint8)}
-    shown.update({name: labels[box] for name, labels in panels.items()})
-    height, width = em.shape
+    shown = {"EM": np.zeros(section.shape, dtype=np.uint8), **panels}
+    height, width = section.shape
     figure = Figure(figsize=(5 * len(shown), 5 * height / width + 0.7), dpi=120)
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, len(shown), squeeze=False)[0]
     for axis, (name, labels) in zip(axes, shown.items(), strict=True):
-        axis.imshow(side_overlay(em, labels, sides=sides), interpolation="nearest")
+        axis.imshow(side_overlay(section, labels, sides=sides), interpolation="nearest")
         axis.set_title(name)
         axis.set_axis_off()
     if nm_per_pixel:
@@ -137,12 +154,6 @@ def _draw_scale_bar(axis: Axes, height: int, pixels: float, text: str) -> None:
     bar[0].set_path_effects([withStroke(linewidth=7, foreground="black")])
     words = axis.text(x, y - height * 0.015, text, color="white", fontsize=9, va="bottom")
     words.set_path_effects([withStroke(linewidth=2.5, foreground="black")])
-
-
-def _busiest_view(labelled: np.ndarray) -> tuple[slice, slice]:
-    """The busiest part of a section, of a size that can be printed."""
-    rows, columns = (np.count_nonzero(labelled, axis=axis) for axis in (1, 0))
-    return _busiest_run(rows), _busiest_run(columns)
 
 
 def _busiest_run(counts: np.ndarray) -> slice:

@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from connectomics.data.volumes import Volume
-from connectomics.evaluation import Matches
+from connectomics.evaluation import Extents, Labels, Matches, list_extents
+from connectomics.evaluation.extents import NOTHING
+from connectomics.evaluation.sides import synapse_number
 from connectomics.geometry import Box, voxel_to_nm
 from connectomics.report.cutouts import Picture, View, cut_out
 
@@ -55,9 +57,9 @@ class Scene:
     """
 
     name: str
-    prediction: np.ndarray
+    prediction: Labels
     prediction_sided: bool
-    truth: np.ndarray | None = None
+    truth: Labels | None = None
     truth_sided: bool = False
     matches: Matches | None = None
     iou_threshold: float = 0.5
@@ -101,48 +103,15 @@ class Card:
     picture: Picture | None = None
 
 
-class Objects(NamedTuple):
-    """The objects of a label volume.
-
-    Attributes:
-        ids: (k,) ascending.
-        voxels: (k,) how many each has.
-        start: (k, 3) first voxel (z, y, x) of its box.
-        stop: (k, 3) one past the last.
-    """
-
-    ids: np.ndarray
-    voxels: np.ndarray
-    start: np.ndarray
-    stop: np.ndarray
-
-    def rows(self, ids: np.ndarray) -> np.ndarray:
-        """(n,) the row of each id, -1 where there is no such object."""
-        if not len(self.ids):
-            return np.full(len(ids), -1)
-        row = np.minimum(np.searchsorted(self.ids, ids), len(self.ids) - 1)
-        return np.where(self.ids[row] == ids, row, -1)
-
-
-def list_objects(labels: np.ndarray, *, sided: bool) -> Objects:
+def list_objects(labels: Labels, *, sided: bool) -> Extents:
     """List the objects of a label volume, both sides of a synapse together.
 
     >>> found = list_objects(np.array([[[1, 2, 2, 0, 0, 3]]]), sided=True)
     >>> found.ids.tolist(), found.voxels.tolist(), found.start[:, 2].tolist()
     ([1, 2], [3, 1], [0, 5])
     """
-    index = np.flatnonzero(labels)
-    values = labels.reshape(-1)[index].astype(np.uint64)
-    numbers = values // 2 + values % 2 if sided else values
-    order = np.argsort(numbers, kind="stable")
-    ids, first, voxels = np.unique(numbers[order], return_index=True, return_counts=True)
-    if not ids.size:
-        nowhere = np.zeros((0, 3), np.int64)
-        return Objects(ids, voxels, nowhere, nowhere)
-    places = [axis[order] for axis in np.unravel_index(index, labels.shape)]
-    start = np.stack([np.minimum.reduceat(place, first) for place in places], axis=1)
-    stop = np.stack([np.maximum.reduceat(place, first) for place in places], axis=1) + 1
-    return Objects(ids, voxels, start, stop)
+    found = list_extents(labels)
+    return found.renamed(synapse_number(found.ids)) if sided else found
 
 
 def list_cards(scene: Scene, *, most_pictures: int = MOST_PICTURES) -> list[Card]:
@@ -155,7 +124,7 @@ def list_cards(scene: Scene, *, most_pictures: int = MOST_PICTURES) -> list[Card
     predicted = list_objects(scene.prediction, sided=scene.prediction_sided)
     if scene.truth is None or scene.matches is None:
         rows = _Rows.of_prediction(predicted)
-        true = list_objects(np.zeros((1, 1, 1), np.uint8), sided=False)
+        true = NOTHING
     else:
         rows = _Rows.of_matches(scene.matches, scene.iou_threshold)
         true = list_objects(scene.truth, sided=scene.truth_sided)
@@ -194,7 +163,7 @@ class _Rows(NamedTuple):
         )
 
     @classmethod
-    def of_prediction(cls, found: Objects) -> _Rows:
+    def of_prediction(cls, found: Extents) -> _Rows:
         nothing = np.zeros(len(found.ids), np.uint64)
         undefined = np.full((len(found.ids), 3), np.nan)
         return cls(nothing, found.ids, np.full(len(found.ids), "found"), undefined, None)
@@ -218,7 +187,7 @@ class _Rows(NamedTuple):
         return cls(matches.truth_id, matches.prediction_id, kind, iou, border)
 
 
-def _extents(rows: _Rows, true: Objects, predicted: Objects) -> tuple[np.ndarray, np.ndarray]:
+def _extents(rows: _Rows, true: Extents, predicted: Extents) -> tuple[np.ndarray, np.ndarray]:
     """(k, 3) first voxel and one past the last of truth and prediction together."""
     far = np.iinfo(np.int64).max
     pairs = ((true, true.rows(rows.truth)), (predicted, predicted.rows(rows.prediction)))

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import numpy as np
-
 from connectomics.data.volumes import LabelledVolume, Volume
-from connectomics.evaluation import LabelPair, ThresholdSweep, VolumeScores, interpret
+from connectomics.evaluation import LabelPair, Labels, ThresholdSweep, VolumeScores, interpret
 from connectomics.evaluation.encoding import SIDED, Encoding
 from connectomics.report.gallery import Scene
 
@@ -19,7 +17,7 @@ MATCHED = ("polarity", "detection", "iou_f1")
 class Found(NamedTuple):
     """Labels without a truth: see `LabelPair`."""
 
-    prediction: np.ndarray
+    prediction: Labels
     prediction_encoding: Encoding = "auto"
     confidence: Mapping[int, float] | None = None
 

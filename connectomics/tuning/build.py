@@ -159,7 +159,7 @@ def _grouped(
     for note in read.notes:
         print(f"tune: {note}")
     sided = read.encoding in SIDED
-    return volume._replace(truth=read.labels, truth_encoding="polarity" if sided else "instance")
+    return volume._replace(truth=read.array, truth_encoding="polarity" if sided else "instance")
 
 
 def _truth_encoding(

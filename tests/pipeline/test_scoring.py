@@ -11,7 +11,9 @@ from connectomics.config.schema import EvaluationSection
 from connectomics.data.io import open_volume, save_volume
 from connectomics.data.volumes import LabelledVolume, MemoryVolume
 from connectomics.errors import DataError
-from connectomics.pipeline.scoring import annotated_sites, confidences, read_pair, read_truth
+from connectomics.pipeline.label_volumes import read_truth
+from connectomics.pipeline.scoring import confidences, read_pair
+from connectomics.pipeline.sites import annotated_sites
 
 SHAPE = (3, 12, 80)
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from connectomics.report import busiest_section, comparison_figure, side_overlay
-from connectomics.report.figures import LARGEST_SIDE, POST, PRE, _busiest_view
+from connectomics.geometry import Box
+from connectomics.report import busiest_view, comparison_figure, side_overlay
+from connectomics.report.figures import LARGEST_SIDE, POST, PRE
 
 
 def test_sides_are_drawn_in_their_colours_and_the_rest_stays_grey():
@@ -34,21 +35,20 @@ def test_shapes_must_agree():
 
 
 def test_the_busiest_section_counts_all_labels():
-    truth, prediction = np.zeros((2, 4, 4)), np.zeros((2, 4, 4))
+    truth, prediction = np.zeros((2, 2, 4, 4), int)
     truth[0, 0, :3] = 1
     prediction[1, 1] = 1
-    assert busiest_section(truth, prediction) == 1
-    assert busiest_section(truth, None) == 0
+    assert busiest_view(truth, prediction) == Box((1, 0, 0), (2, 4, 4))
+    assert busiest_view(truth) == Box((0, 0, 0), (1, 4, 4))
 
 
 def test_the_busiest_part_of_a_large_section_is_shown():
-    labelled = np.zeros((LARGEST_SIDE + 400, 50), dtype=bool)
-    labelled[1200:1300, 10:20] = True
-    rows, columns = _busiest_view(labelled)
-    assert rows.start <= 1200
-    assert rows.stop >= 1300
-    assert rows.stop - rows.start == LARGEST_SIDE
-    assert columns == slice(0, 50)
+    labelled = np.zeros((1, LARGEST_SIDE + 400, 50), dtype=bool)
+    labelled[0, 1200:1300, 10:20] = True
+    box = busiest_view(labelled)
+    assert box.start[1] <= 1200
+    assert box.stop[1] >= 1300
+    assert box.shape == (1, LARGEST_SIDE, 50)
 
 
 @pytest.mark.parametrize("names", [["truth", "prediction"], ["prediction"]])

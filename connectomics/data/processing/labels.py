@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -109,8 +110,15 @@ def clean_neurons(neurons: NDArray[Any], where: str = "neurons") -> NDArray[Any]
     return clean_label(neurons, where, marks=NO_MARKS).label
 
 
-def whole_numbers(label: NDArray[Any], where: str) -> NDArray[Any]:
+def whole_numbers(
+    label: NDArray[Any], where: str, *, start: Sequence[int] = (0, 0, 0)
+) -> NDArray[Any]:
     """Give labels as integers (or bool), whatever type they have.
+
+    Args:
+        label: (Z, Y, X) numbers.
+        where: The volume's name, for messages.
+        start: Voxel (z, y, x) of the volume at which they begin, for messages.
 
     Raises:
         DataError: It holds fractions, NaN, or numbers that its type cannot tell apart.
@@ -125,7 +133,8 @@ def whole_numbers(label: NDArray[Any], where: str) -> NDArray[Any]:
         place = first_voxel(wrong)
         raise DataError(
             where,
-            f"labels must be whole numbers, and it holds {label[place]:g} at voxel {place}.",
+            f"labels must be whole numbers, and it holds {label[place]:g} at voxel "
+            f"{_moved(place, start)}.",
             "If these are probabilities, decode or threshold them first; if grey values, name "
             "the label file.",
         )
@@ -134,8 +143,13 @@ def whole_numbers(label: NDArray[Any], where: str) -> NDArray[Any]:
         place = first_voxel(np.abs(label) > most)
         raise DataError(
             where,
-            f"it holds {label[place]:.20g} at voxel {place}: beyond {most} {label.dtype} cannot "
-            "tell one number from the next, as CREMI's marks 2^64-1 and 2^64-2.",
+            f"it holds {label[place]:.20g} at voxel {_moved(place, start)}: beyond {most} "
+            f"{label.dtype} cannot tell one number from the next, as CREMI's marks 2^64-1 and "
+            "2^64-2.",
             "Save labels as integers, from the file that they were in before.",
         )
     return label.astype(np.int64)
+
+
+def _moved(place: Sequence[int], start: Sequence[int]) -> tuple[int, ...]:
+    return tuple(a + b for a, b in zip(place, start, strict=True)) if any(start) else tuple(place)

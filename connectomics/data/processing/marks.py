@@ -8,7 +8,7 @@ numbers of 32, 16 or 8 bits.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +53,7 @@ NO_MARKS = Marks()
 CREMI = Marks(CREMI_BACKGROUND, (CREMI_INVALID,))
 
 
-def find_marks(label: NDArray[Any], where: str = "label") -> Marks:
+def find_marks(label: NDArray[Any] | Values, where: str = "label") -> Marks:
     """Tell which values of a label volume are marks of CREMI, in whatever type they were cast to.
 
     In uint64 they always are. The others may also be ids, or stand for something else in
@@ -61,7 +61,7 @@ def find_marks(label: NDArray[Any], where: str = "label") -> Marks:
     background, 0 is an id, as in CREMI's own scores.
 
     Args:
-        label: (Z, Y, X) integers, of a whole volume or of enough of it.
+        label: (Z, Y, X) integers, of a whole volume or of enough of it; or what is known of them.
         where: The volume's name, for messages.
 
     Raises:
@@ -70,21 +70,22 @@ def find_marks(label: NDArray[Any], where: str = "label") -> Marks:
     >>> find_marks(np.array([[[-1, -1, -1, 4, 0]]]))
     Marks(background=-1, ignored=(-2,), zero=5)
     """
-    if label.dtype == bool or not label.size:
+    values = _ArrayValues(label) if isinstance(label, np.ndarray) else label
+    if values.dtype == bool or not values.size:
         return NO_MARKS
-    low, high = int(label.min()), int(label.max())
+    low, high = values.low, values.high
     top = -1 if low < 0 else _top(high)
     if low < -2:
-        raise negative_label(label, where)
+        raise _negative(values, where)
     if top is None or (top < 2**31 and 0 <= top != high):
-        return CREMI if label.dtype == np.uint64 else NO_MARKS
-    counts = _count(label, top)
+        return CREMI if values.dtype == np.uint64 else NO_MARKS
+    counts = _count(values, top)
     if top == CREMI_BACKGROUND:
         return CREMI._replace(zero=counts.fresh if counts.background and counts.zero else 0)
     bits = 64 if top < 0 else top.bit_length()
-    if 2 * (counts.background + counts.ignored) <= label.size:
-        return _few_marks(label, where, top)
-    if bits < 32 and not _is_background(bits, counts, label.size):
+    if 2 * (counts.background + counts.ignored) <= values.size:
+        return _few_marks(values, where, top)
+    if bits < 32 and not _is_background(bits, counts, values.size):
         return NO_MARKS
     if counts.zero > counts.others:
         raise DataError(
@@ -113,12 +114,10 @@ def _top(high: int) -> int | None:
     return next((top for top in tops if top - 1 <= high <= top), None)
 
 
-def _count(label: NDArray[Any], top: int) -> _Counts:
-    marked, zero = is_any(label, [top, top - 1]), int(np.count_nonzero(label == 0))
-    background, all_marked = np.count_nonzero(label == top), np.count_nonzero(marked)
-    fresh = int(np.where(marked, label.dtype.type(0), label).max()) + 1
-    others = label.size - int(all_marked) - zero
-    return _Counts(int(background), int(all_marked - background), zero, others, fresh)
+def _count(values: Values, top: int) -> _Counts:
+    background, ignored, zero = (values.count(one) for one in (top, top - 1, 0))
+    others = values.size - background - ignored - zero
+    return _Counts(background, ignored, zero, others, values.highest_but(top, top - 1) + 1)
 
 
 def _is_background(bits: int, counts: _Counts, voxels: int) -> bool:
@@ -128,17 +127,16 @@ def _is_background(bits: int, counts: _Counts, voxels: int) -> bool:
     return fills and small_zero and not (bits == 8 and counts.ignored)
 
 
-def _few_marks(label: NDArray[Any], where: str, top: int) -> Marks:
+def _few_marks(values: Values, where: str, top: int) -> Marks:
     """Where what may be marks is the least of a volume."""
     if top < 0:
-        raise negative_label(label, where)
+        raise _negative(values, where)
     if top < 2**31:
         return NO_MARKS
-    marked = label >= top - 1
-    place = first_voxel(marked)
+    held, place = values.first(top - 1, top)
     raise DataError(
         where,
-        f"it holds {label[place]} at voxel {place}: an id, or CREMI's mark of background "
+        f"it holds {held} at voxel {place}: an id, or CREMI's mark of background "
         "(2^64-1) or of voxels that do not count (2^64-2), cast to 32 bits.",
         f"If it is an id, give it another number. If not: {REMEDY_BACKGROUND}",
     )
@@ -146,12 +144,63 @@ def _few_marks(label: NDArray[Any], where: str, top: int) -> Marks:
 
 def negative_label(label: NDArray[Any], where: str) -> DataError:
     """That a label volume holds negative numbers, and where."""
-    place = tuple(int(i) for i in np.unravel_index(np.argmin(label), label.shape))
+    return _negative(_ArrayValues(label), where)
+
+
+def _negative(values: Values, where: str) -> DataError:
+    low, place = values.first(values.low)
     return DataError(
         where,
-        f"labels hold {label.min()} at voxel {place}; they must not be negative.",
+        f"labels hold {low} at voxel {place}; they must not be negative.",
         REMEDY_BACKGROUND,
     )
+
+
+class Values(Protocol):
+    """What there is to know of the numbers in a volume.
+
+    Attributes:
+        dtype: Of the numbers.
+        size: How many voxels there are.
+        low: The least number.
+        high: The greatest number.
+    """
+
+    dtype: np.dtype[Any]
+    size: int
+    low: int
+    high: int
+
+    def count(self, value: int) -> int:
+        """How many voxels hold a number."""
+        ...
+
+    def highest_but(self, *others: int) -> int:
+        """The greatest number besides others; 0 if that is all there is."""
+        ...
+
+    def first(self, *values: int) -> tuple[int, tuple[int, ...]]:
+        """The first voxel that holds one of some numbers, and which."""
+        ...
+
+
+class _ArrayValues:
+    """The numbers of an array."""
+
+    def __init__(self, label: NDArray[Any]) -> None:
+        self._label, self.dtype, self.size = label, label.dtype, label.size
+        self.low, self.high = (int(label.min()), int(label.max())) if label.size else (0, 0)
+
+    def count(self, value: int) -> int:
+        return int(np.count_nonzero(is_any(self._label, [value])))
+
+    def highest_but(self, *others: int) -> int:
+        marked = is_any(self._label, others)
+        return int(np.where(marked, self._label.dtype.type(0), self._label).max())
+
+    def first(self, *values: int) -> tuple[int, tuple[int, ...]]:
+        place = first_voxel(is_any(self._label, values))
+        return int(self._label[place]), place
 
 
 def is_any(label: NDArray[Any], values: Iterable[int]) -> NDArray[np.bool_]:
