@@ -6,13 +6,14 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint bench bench-check clean
+.PHONY: help demo test test-all lint docs bench bench-check clean
 
 help:
 	@echo "make demo      train, predict, decode and score on synthetic EM (under ten minutes, no GPU)"
 	@echo "make test      run the test suite"
 	@echo "make test-all  run the test suite with its slow tests"
 	@echo "make lint      check style, format and types"
+	@echo "make docs      build the documentation into build/site"
 	@echo "make bench     time what this project does against the usual ways (some minutes)"
 	@echo "make bench-check  compare these ratios with the committed table"
 	@echo "make clean     remove the virtual environment and caches; outputs and datasets stay"
@@ -32,6 +33,9 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+
+docs: $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/bench.py

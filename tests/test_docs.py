@@ -1,0 +1,110 @@
+"""What the documentation says to type can be typed, and what it points to is there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from main import main
+
+from connectomics.data.io import save_volume
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md"])
+CONFIGS = ("my.yaml",)
+MINE = """\
+defaults: [syn_em_r50, _self_]
+experiment_name: mine
+data:
+  train: {image: raw_train.h5, label: syn_train.h5, resolution: [30, 8, 8]}
+  test: {image: raw_test.h5, label: syn_test.h5, resolution: [30, 8, 8]}
+"""
+COMMAND = "python scripts/main.py"
+
+
+def commands() -> Iterator[tuple[str, str]]:
+    """Every command of main.py in a block, on one line, with its page."""
+    for page in PAGES:
+        text = page.read_text().replace("\\\n", " ")
+        for line in text.splitlines():
+            if line.strip().startswith(COMMAND) and "..." not in line.replace("outputs/...", ""):
+                yield page.name, line.strip().removeprefix(COMMAND).strip()
+
+
+def code_blocks(page: str) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / page).read_text(), re.M | re.S)
+
+
+@pytest.fixture
+def newcomer(tmp_path, monkeypatch):
+    """A folder with the files that the pages speak of."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tutorials").symlink_to(ROOT / "tutorials")
+    (tmp_path / "my.yaml").write_text(MINE)
+    labels = np.zeros((4, 16, 16), np.uint8)
+    labels[1:3, 4:8, 4:8], labels[1:3, 8:12, 4:8] = 1, 2
+    for name in ("syn", "labels"):
+        save_volume(f"{name}.h5", labels, resolution=(30, 8, 8))
+
+
+@pytest.mark.parametrize(("page", "command"), sorted(set(commands())))
+def test_each_command_is_one_that_can_be_typed(page, command, newcomer, capsys):
+    words = [word for word in shlex.split(command, comments=True) if word != "[...]"]
+    words = [word for word in words if not re.fullmatch(r"\[.*\]|.*=\.\.\.", word)]
+    if any(word.isupper() and len(word) > 3 for word in words) or "--help" in words:
+        pytest.skip("a pattern, not a command")
+    if "--checkpoint" in words:  # which nobody has trained here
+        place = words.index("--checkpoint")
+        del words[place : place + 2]
+        words = [word for word in words if word != "decoding=tuned"]
+    try:
+        status = main([*words, "--print-config"])
+    except SystemExit as leaving:
+        status = leaving.code
+    assert not status, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_a_page_points_to_is_there(page):
+    text = page.read_text()
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
+        if not re.match(r"https?:", target):
+            assert (page.parent / target).exists(), f"{page.name} points to {target}"
+
+
+def test_every_page_is_in_the_navigation():
+    named = set(re.findall(r": (\w[\w-]*\.md)$", (ROOT / "mkdocs.yml").read_text(), re.M))
+    assert named == {page.name for page in PAGES} - {"README.md"}
+
+
+@pytest.mark.parametrize("block", code_blocks("extending.md"))
+def test_the_examples_of_extensions_work(block):
+    names: dict = {}
+    exec(compile(block, "extending.md", "exec"), names)
+    if "union_components" in names:
+        probabilities = np.zeros((3, 4, 16, 16), np.float32)
+        probabilities[2, 1:3, 2:14, 2:14] = 0.9
+        assert names["union_components"](probabilities).max() == 1
+    if "boundary" in names:
+        label = np.zeros((5, 9, 9), np.uint8)
+        label[1:4, 2:7, 2:7] = 1
+        edge = names["boundary"](label)
+        assert edge.shape == (1, 5, 9, 9)
+        assert edge.sum() == 3 * 25 - 1 * 9
+
+
+@pytest.mark.slow
+def test_the_site_is_built_without_a_warning(tmp_path):
+    pytest.importorskip("mkdocs")
+    pytest.importorskip("mkdocstrings")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    settings = (tmp_path / "configuration.html").read_text()
+    assert "data.dataloader.reject_sampling.size_thres" in settings
