@@ -207,11 +207,8 @@ def open_on_one_grid(
             problem = f"{volume.loss}: its numbers are no labels."
             remedy = "Write the numbers that are meant as PNG, HDF5, Zarr or plain TIFF (zlib)."
             faults.append(Fault(path, problem, remedy))
-        elif volume.gaps and name.endswith("image"):
-            faults += _gap_faults(path, volume.gaps)
-        elif volume.gaps and volume.gaps.missing >= volume.gaps.of:
-            problem = f"holds nothing: {volume.gaps} were never written, and are read as 0."
-            warn(path, problem, "If it is not meant to be empty, copy or download it again.")
+        elif volume.gaps:
+            faults += _gap_faults(path, volume.gaps, is_image=name.endswith("image"))
         volume.close()
     first = next(iter(files))
     if faults or first not in opened:
@@ -228,11 +225,16 @@ def _fraction_faults(volume: LazyVolume) -> list[Fault]:
     return []
 
 
-def _gap_faults(path: str, gaps: Gaps) -> list[Fault]:
+def _gap_faults(path: str, gaps: Gaps, *, is_image: bool) -> list[Fault]:
     """What is not there reads as empty: common in labels, and seldom meant in an image."""
-    problem = f"{gaps} were never written, and are read as if they were black."
+    nothing = gaps.missing >= gaps.of
+    if not (is_image or nothing or gaps.fill):
+        return []
+    read_as = "if they were black" if is_image and not gaps.fill else f"{gaps.fill:g}"
+    holds = "holds nothing: " if nothing and not is_image else ""
+    problem = f"{holds}{gaps} were never written, and are read as {read_as}."
     remedy = "If they are not meant to be empty, copy or download it again."
-    if gaps.missing >= gaps.of:
+    if is_image and nothing:
         return [Fault(path, problem, remedy)]
     warn(path, problem, remedy)
     return []

@@ -246,6 +246,23 @@ def test_a_store_without_a_chunk_holds_nothing(run, name):
     assert (code, "holds nothing" in said) == (0, False), said
 
 
+@pytest.mark.parametrize("store", ["zarr", "h5"])
+def test_what_is_missing_and_read_as_another_value_is_said(run, store):
+    import h5py
+    import zarr
+
+    if store == "zarr":
+        create = {"shape": SHAPE, "chunks": (6, 48, 48), "dtype": "u2", "fill_value": 9}
+        zarr.create_array("some.zarr", **create)[:6] = GOOD[:6]
+    else:
+        with h5py.File("some.h5", "w") as file:
+            made = file.create_dataset("main", SHAPE, "u2", chunks=(6, 48, 48), fillvalue=9)
+            made[:6] = GOOD[:6]
+    _, said = run(f"data.train.label=some.{store}")
+    expected = f"some.{store}: 1 of its 2 chunks were never written, and are read as 9."
+    assert said.count(expected) == 1
+
+
 def test_large_volumes_are_looked_at_in_part(monkeypatch):
     monkeypatch.setattr(survey, "VOXELS", 16 * 10 * 10)
     volume = MemoryVolume("em", np.arange(40 * 20 * 20, dtype=np.uint32).reshape(40, 20, 20))

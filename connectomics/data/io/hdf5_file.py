@@ -176,7 +176,7 @@ def check_stored(place: Place, *, depth: int = 0) -> Gaps | None:
     if dataset.chunks is None:
         return None
     chunks = math.prod(-(-n // c) for n, c in zip(dataset.shape, dataset.chunks, strict=True))
-    return Gaps.of_count(chunks - dataset.id.get_num_chunks(), chunks, "chunks")
+    return Gaps.of_count(chunks - dataset.id.get_num_chunks(), chunks, "chunks", dataset.fillvalue)
 
 
 def _check_filters(source: str, properties: h5py.h5p.PropDCID) -> None:
@@ -213,7 +213,7 @@ def _check_virtual(place: Place, depth: int) -> Gaps | None:
                 raise DataError(source, problem, "Make the virtual dataset anew.")
             gaps = check_stored(Place(path, found, source), depth=depth + 1) or gaps
     voxels = math.prod(dataset.shape)
-    return Gaps.of_count(voxels - covered, voxels, "voxels") or gaps
+    return Gaps.of_count(voxels - covered, voxels, "voxels", dataset.fillvalue) or gaps
 
 
 def _holds(found: h5py.Dataset, part: Any) -> bool:

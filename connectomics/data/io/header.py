@@ -34,11 +34,12 @@ class Gaps(NamedTuple):
     missing: int
     of: int
     what: str
+    fill: float = 0
 
     @classmethod
-    def of_count(cls, missing: int, of: int, what: str) -> Self | None:
+    def of_count(cls, missing: int, of: int, what: str, fill: float | None = 0) -> Self | None:
         """None where nothing is missing."""
-        return cls(missing, of, what) if missing > 0 else None
+        return cls(missing, of, what, fill or 0) if missing > 0 else None
 
     def __str__(self) -> str:
         return f"{self.missing} of its {self.of} {self.what}"

@@ -42,7 +42,8 @@ def find_gaps(store: Path, array: zarr.Array[Any]) -> Gaps | None:
         ]
         chunks += math.prod(inside)
         missing += _empty(file, array, inside) if file.is_file() else math.prod(inside)
-    return Gaps.of_count(missing, chunks, "chunks" + " looked at" * (files > len(numbers)))
+    looked = "chunks" + " looked at" * (files > len(numbers))
+    return Gaps.of_count(missing, chunks, looked, array.fill_value)
 
 
 def _empty(file: Path, array: zarr.Array[Any], inside: list[int]) -> int:
