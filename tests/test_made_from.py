@@ -1,0 +1,195 @@
+"""Results are those of the weights, numerics, volumes and places asked for, with a real network."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from main import main
+
+from connectomics.data.io import open_volume, read_volume, save_volume
+
+SHAPE = (12, 32, 32)
+NM = (30.0, 8.0, 8.0)
+CONFIG: dict[str, Any] = {
+    "experiment_name": "e",
+    "save_path": "runs",
+    "system": {"num_gpus": 0, "num_threads": 1},
+    "model": {
+        "out_channels": 3,
+        "head_bias": None,
+        "rsunet": {"filters": [2, 2], "down_factors": [[1, 2, 2]]},
+    },
+    "data": {
+        "train": {"image": "train.h5", "label": "syn.h5"},
+        "val": {"image": "val.h5", "label": "syn.h5"},
+        "test": {"image": "A/raw.h5", "label": "syn.h5"},
+        "label_transform": {"targets": ["polarity"]},
+        "dataloader": {"patch_size": [4, 16, 16], "batch_size": 1, "num_workers": 0},
+        "num_val_patches": 1,
+    },
+    "optimization": {"max_steps": 1, "n_steps_per_epoch": 1, "precision": "32-true"},
+    "inference": {"window": {"window_size": [4, 16, 16]}, "save_dtype": "float32"},
+    "decoding": {"steps": [{"name": "polarity2instance", "kwargs": {"thres": 0.5}}]},
+}
+
+
+def truth() -> np.ndarray:
+    label = np.zeros(SHAPE, np.uint16)
+    label[2:10, 8:14, 8:20], label[2:10, 14:20, 8:20] = 1, 2
+    return label
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two networks in one run, `last.ckpt` and `other.ckpt`; the first is tested."""
+    folder = tmp_path_factory.mktemp("made_from")
+    image = np.random.default_rng(0).integers(0, 255, SHAPE, np.uint8)
+    views = {"train": image, "val": image[::-1], "A/raw": image[:, ::-1], "B/raw": image[..., ::-1]}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for name, array in {**views, "syn": truth()}.items():
+            save_volume(f"{name}.h5", array, resolution=NM)
+        Path("my.yaml").write_text(yaml.safe_dump(CONFIG))
+        assert main(["--config", "my.yaml"]) == 0
+        (last,) = folder.glob("runs/*/checkpoints/last.ckpt")
+        assert main(["--config", "my.yaml", "system.seed=7", "save_path=others"]) == 0
+        (other,) = folder.glob("others/*/checkpoints/last.ckpt")
+        shutil.copy(other, last.with_name("other.ckpt"))
+        test = ["--config", "my.yaml", "--mode", "test"]
+        assert main([*test, "--checkpoint", str(last)]) == 0
+    return last
+
+
+class Run:
+    """The command line in a copy of that folder."""
+
+    def __init__(self, checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.checkpoint, self.capsys = checkpoint, capsys
+        self.results = checkpoint.parents[1] / "results" / "raw"
+
+    def __call__(
+        self, mode: str, *overrides: str, checkpoint: str | None = "last.ckpt", code: int = 0
+    ) -> str:
+        named = ["--checkpoint", str(self.checkpoint.with_name(checkpoint))] if checkpoint else []
+        self.capsys.readouterr()
+        assert main(["--config", "my.yaml", "--mode", mode, *named, *overrides]) == code
+        said = self.capsys.readouterr()
+        assert "Traceback" not in said.err
+        return said.err if code else said.out
+
+    def labels(self) -> np.ndarray:
+        return read_volume(self.results / "labels.h5")
+
+    def scores(self) -> Any:
+        return json.loads((self.results.parent / "scores.json").read_text())["pooled"]
+
+
+@pytest.fixture
+def run(trained: Path, tmp_path: Path, monkeypatch, capsys) -> Run:
+    shutil.copytree(trained.parents[3], tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    return Run(tmp_path / "here" / trained.relative_to(trained.parents[3]), capsys)
+
+
+def test_labels_of_earlier_weights_are_never_scored(run: Run) -> None:
+    earlier, scored = run.labels(), run.scores()
+    shutil.copy(run.results / "labels.h5", "kept.h5")
+    run("infer", checkpoint="other.ckpt")
+    assert not (run.results / "labels.h5").exists()
+    run("evaluate", checkpoint="other.ckpt")
+    labels, scores = run.labels(), run.scores()
+    assert not np.array_equal(labels, earlier)
+    assert scores != scored
+    Path("kept.h5").replace(run.results / "labels.h5")  # the earlier ones, put back by hand
+    run("evaluate", checkpoint=None)
+    assert np.array_equal(run.labels(), labels)
+    assert run.scores() == scores
+
+
+def test_results_of_another_network_are_refused(run: Run) -> None:
+    for mode in ("decode", "evaluate"):
+        said = run(mode, checkpoint="other.ckpt", code=2)
+        assert "probabilities.h5: comes from another network" in said
+
+
+def test_another_precision_predicts_anew(run: Run, monkeypatch) -> None:
+    monkeypatch.setattr("connectomics.training.build.computes_bfloat16", lambda: True)
+    before = read_volume(run.results / "probabilities.h5")
+    assert "is of other precision; predicting anew" in run(
+        "infer", "optimization.precision=bf16-mixed"
+    )
+    assert not np.array_equal(read_volume(run.results / "probabilities.h5"), before)
+    assert "is up to date" in run("infer", "optimization.precision=bf16-mixed")
+
+
+def test_a_corrected_voxel_size_is_written_into_what_is_there(run: Run) -> None:
+    before = read_volume(run.results / "probabilities.h5")
+    nm = (40.0, 4.0, 4.0)
+    for name in ("A/raw.h5", "syn.h5"):
+        array = read_volume(name)
+        save_volume(name, array, resolution=nm, offset_nm=(400, 0, 40), overwrite=True)
+    assert "gets the voxel size and the offset of raw" in run("infer")
+    with open_volume(run.results / "probabilities.h5") as made:
+        assert (made.resolution, made.offset_nm) == (nm, (400.0, 0.0, 40.0))
+        assert np.array_equal(made.read(), before)
+    run("evaluate")
+    with open_volume(run.results / "labels.h5") as labels:
+        assert (labels.resolution, labels.offset_nm) == (nm, (400.0, 0.0, 40.0))
+    assert "is up to date" in run("infer")
+
+
+def replaced() -> list[str]:
+    shutil.move("B/raw.h5", "A/raw.h5")
+    return []
+
+
+OTHERS: dict[str, Callable[[], list[str]]] = {
+    "another file": lambda: ["data.test.image=B/raw.h5"],
+    "another file of that name": replaced,
+    "other sections": lambda: ["data.test.z_range=[2,12]"],
+}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [*[*OTHERS][:2], pytest.param("other sections", marks=pytest.mark.slow)],
+)
+def test_results_of_another_volume_are_refused(run: Run, other: str) -> None:
+    if other == "other sections":
+        shutil.rmtree(run.results.parent)
+        run("test", "data.test.z_range=[0,10]")
+    before = {path: path.read_bytes() for path in run.results.parent.rglob("*") if path.is_file()}
+    change = OTHERS[other]()
+    for mode in ("decode", "evaluate"):
+        for named in ("last.ckpt", None):
+            said = run(mode, *change, checkpoint=named, code=2)
+            assert "A/raw.h5" in said
+            assert "--mode infer" in said
+    after = {path: path.read_bytes() for path in run.results.parent.rglob("*") if path.is_file()}
+    assert after == before
+
+
+@pytest.mark.slow
+def test_files_of_two_volumes_are_said_without_a_config(run: Run) -> None:
+    shutil.copy(run.results / "labels.h5", "a.h5")
+    run("test", "data.test.image=B/raw.h5", "save_path=b")
+
+    def evaluate(*named: str) -> str:
+        run.capsys.readouterr()
+        assert main(["--mode", "evaluate", *named]) == 0
+        return run.capsys.readouterr().out
+
+    alone = evaluate("truth=syn.h5", "prediction=a.h5", "image=A/raw.h5")
+    assert "another volume" not in alone
+    said = evaluate("truth=syn.h5", "prediction=a.h5", "image=B/raw.h5")
+    assert "prediction is of another volume" in said
+    b = run.results.with_name("raw_2") / "labels.h5"
+    said = evaluate(f"truth={b}", "prediction=a.h5")
+    assert "truth and prediction were made from two volumes: B/raw.h5" in said
