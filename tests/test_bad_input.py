@@ -234,6 +234,14 @@ def test_checkpoint_of_another_architecture(work, checkpoint):
     )
 
 
+def test_a_checkpoint_saved_anew_with_the_same_weights_is_no_other_network(work, checkpoint):
+    content = torch.load(checkpoint, weights_only=True)
+    path = work.folder / "same.ckpt"
+    for step in (1, 2):
+        torch.save({**content, "global_step": step}, path)
+        assert work.run("--checkpoint", "same.ckpt", mode="test") == 0
+
+
 def test_checkpoint_trained_on_other_grey_values(work, checkpoint):
     work.expect(
         r"image_transform",

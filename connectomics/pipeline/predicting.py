@@ -89,7 +89,7 @@ class Predictor:
             made = origin_of(results.probabilities)
             origin = self._origin(common, volume, whole, made.volumes if made else {})
             if made and made.key == origin.key:
-                _place(results.probabilities, volume)
+                _bring_up_to_date(results.probabilities, volume, self._made_with())
                 print(f"infer: {results.probabilities} is up to date")
                 continue
             if made and made.parts:
@@ -105,6 +105,12 @@ class Predictor:
             "precision": str(self.sliding.precision or "float32").removeprefix("torch."),
             "device": str(self.sliding.device).partition(":")[0],
             "version of the code": code_digest(*CODE),
+        }
+
+    def _made_with(self) -> dict[str, Any]:
+        return {
+            "checkpoint": str(self.checkpoint),
+            "checkpoint_sha256": file_digest(self.checkpoint),
         }
 
     def _origin(
@@ -145,8 +151,7 @@ class Predictor:
                 attributes={
                     **origin.attributes(),
                     "source": volume.name,
-                    "checkpoint": str(self.checkpoint),
-                    "checkpoint_sha256": file_digest(self.checkpoint),
+                    **self._made_with(),
                     "synthetic": volume.synthetic,
                 },
             )
@@ -170,15 +175,22 @@ def _on_disk(volume: Volume) -> LazyVolume:
     return volume
 
 
-def _place(path: Path, volume: LabelledVolume) -> None:
-    """Give probabilities the voxel size and offset that their volume has by now."""
+def _bring_up_to_date(path: Path, volume: LabelledVolume, made_with: dict[str, Any]) -> None:
+    """Give probabilities the voxel size and offset that their volume has by now.
+
+    And the name of their checkpoint, where one of the same weights was saved anew.
+    """
+    place = {"resolution": volume.resolution, "offset_nm": volume.offset_nm}
     with open_volume(path) as there:
-        if (there.resolution, there.offset_nm) == (volume.resolution, volume.offset_nm):
-            return
-    print(f"infer: {path} gets the voxel size and the offset of {volume.name}")
+        placed = (there.resolution, there.offset_nm) == tuple(place.values())
+        known = there.attributes.get("checkpoint_sha256") == made_with["checkpoint_sha256"]
+    if placed and known:
+        return
+    if not placed:
+        print(f"infer: {path} gets the voxel size and the offset of {volume.name}")
     with atomic_path(path) as copy:
         shutil.copyfile(path, copy)
-        write_place(copy, resolution=volume.resolution, offset_nm=volume.offset_nm)
+        write_place(copy, **place, attributes=made_with)
 
 
 def load_predictor(config: Config, path: Path) -> Predictor:

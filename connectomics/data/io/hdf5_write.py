@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import h5py
 
@@ -46,17 +47,25 @@ def create(
         yield _create_dataset(file, name, location.source, header), check
 
 
-def write_place(path: Path, *, resolution: Resolution | None, offset_nm: Resolution) -> None:
-    """Give the dataset "main" of a file another voxel size and offset (nm, zyx).
+def write_place(
+    path: Path,
+    *,
+    resolution: Resolution | None,
+    offset_nm: Resolution,
+    attributes: Mapping[str, Any] | None = None,
+) -> None:
+    """Give the dataset "main" of a file another voxel size and offset (nm, zyx), and attributes.
 
     Raises:
         OSError: The disk did not take it.
     """
     with write_hdf5(path) as (file, check):
-        attributes = file[DEFAULT_DATASET].attrs
+        there = file[DEFAULT_DATASET].attrs
         for name in ("resolution", OFFSET):
-            attributes.pop(name, None)
-        _describe_place(attributes, resolution, offset_nm)
+            there.pop(name, None)
+        _describe_place(there, resolution, offset_nm)
+        for name, value in (attributes or {}).items():
+            there[name] = encode_attribute(value)
         check()
 
 
