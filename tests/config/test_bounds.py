@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from connectomics.config import load_config
+from connectomics.config.dotted import look_up
 from connectomics.config.schema import Config
 from connectomics.config.validation import validate
 from connectomics.errors import ConfigError
@@ -116,3 +120,35 @@ def test_what_no_machine_holds(tmp_path: Path, override: str, message: str):
         load_config(file, overrides=[override], checks=[check_names, check_losses])
     assert message in str(caught.value)
     assert "command line: " in str(caught.value)
+
+
+def _leaves(section: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, field in section.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from _leaves(inner, (*path, name))
+        else:
+            yield (*path, name)
+
+
+DEFAULTS = Config().model_dump()
+NUMERIC = [path for path in _leaves(Config) if isinstance(look_up(DEFAULTS, path), int | float)]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e300, -1, "many", [], {}, True])
+def test_every_number_has_bounds(value: Any):
+    """Whatever is no number that a machine can do with is refused, and the key named."""
+    numbers = [path for path in NUMERIC if not isinstance(look_up(DEFAULTS, path), bool)]
+    assert len(numbers) > 30
+    for path in numbers:
+        tree: Any = value
+        for key in reversed(path):
+            tree = {key: tree}
+        (fault,) = validate(tree).faults
+        assert fault.where == ".".join(path)
+        assert "has to be" in fault.problem
+
+
+def test_a_list_of_numbers_holds_no_truth():
+    (fault,) = validate({"data": {"dataloader": {"patch_size": [8, True, 8]}}}).faults
+    assert str(fault) == "data.dataloader.patch_size: has to be a number, not true."

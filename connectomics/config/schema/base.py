@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from connectomics.naming import at_home
@@ -18,6 +27,32 @@ class Section(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _numbers_are_no_truths(cls, value: Any, info: ValidationInfo) -> Any:
+        """YAML's `yes` and `true` are 1 to Python, and to nobody who writes them."""
+        found = _truth_in(value)
+        if found is not None and _takes_numbers_alone(cls.model_fields[str(info.field_name)]):
+            problem = f"has to be a number, not {str(found).lower()}."
+            raise PydanticCustomError(SLIP, "{problem}", {"problem": problem, "remedy": ""})
+        return value
+
+
+def _truth_in(value: Any) -> bool | None:
+    """A bool, or the first one in a list."""
+    if isinstance(value, list | tuple):
+        return next((one for one in map(_truth_in, value) if one is not None), None)
+    return value if isinstance(value, bool) else None
+
+
+def _takes_numbers_alone(field: FieldInfo) -> bool:
+    kinds, waiting = set[Any](), [field.annotation]
+    while waiting:
+        one = waiting.pop()
+        kinds.add(type(one) if isinstance(one, int | float) else one)  # a choice of Literal
+        waiting += get_args(one)
+    return not kinds.isdisjoint((int, float)) and kinds.isdisjoint((bool, Any))
 
 
 SLIP = "slip"

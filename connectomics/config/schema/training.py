@@ -28,7 +28,7 @@ class OptimizerSection(Section):
     lr: Annotated[float, Field(gt=0, le=100)] = 1e-3
     weight_decay: Rate = 0.01
     betas: tuple[Momentum, Momentum] = (0.9, 0.999)
-    eps: Annotated[float, Field(gt=0, le=1)] = 1e-8
+    eps: Annotated[float, Field(ge=1e-30, le=1)] = 1e-8
     momentum: Momentum = 0.9
 
 
