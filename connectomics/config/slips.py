@@ -190,7 +190,7 @@ def _item(path: DottedPath, value: Any, schema: type[BaseModel]) -> str:
     keys = keys_at(path, schema)
     if isinstance(value, dict):
         text = f"{{{', '.join(f'{key}: {inner}' for key, inner in value.items())}}}"
-        return text if keys and len(text) <= LONGEST else ""
+        return text if not value.keys().isdisjoint(keys) and len(text) <= LONGEST else ""
     if not isinstance(value, str) or not re.fullmatch(r"\w{1,100}", value):
         return ""
     return value if "name" in keys else f"{{function: {value}}}" if "function" in keys else ""
