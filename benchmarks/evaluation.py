@@ -2,6 +2,7 @@
 
     python benchmarks/evaluation.py
     python benchmarks/evaluation.py --shape 32 512 512 --objects 2000
+    python benchmarks/evaluation.py --by-block 128x1024x1024 256x2048x2048
 
 Three tables in one run, each with the ratio to the plain way and whether both agree: counting
 the voxels that objects share (against `np.unique` of all pairs of labels), matching objects
@@ -9,27 +10,41 @@ one-to-one (against SciPy's `linear_sum_assignment` on one matrix of all objects
 `stardist.matching` does it), and the distances of CREMI clefts (against two distance transforms,
 on a tenth of the volume). Both ways of matching start from the same contingency table. Memory is
 how much the process grew beyond the input. Runs on Linux; the full size needs 3 GiB.
+
+With --by-block: two files of each size are evaluated whole and by block, in a process of their own
+each, with the seconds, the most memory that the process held, and whether the scores are the same.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 from scipy.optimize import linear_sum_assignment
 
+from connectomics.config.schema import EvaluationSection
+from connectomics.data.io import open_volume
+from connectomics.data.volumes import LabelledVolume
 from connectomics.evaluation import (
     ContingencyTable,
     contingency_table,
     cremi_clefts,
+    evaluate_volumes,
     match_objects,
     polarity_sweep,
 )
+from connectomics.pipeline import label_volumes
+from connectomics.pipeline.scoring import read_pair
 
 RESOLUTION = (30.0, 8.0, 8.0)
 
@@ -44,7 +59,15 @@ def main() -> None:
     parser.add_argument("--synapses", type=int, default=250, help="each has two sides")
     parser.add_argument("--objects", type=int, default=5000, help="of the matching")
     parser.add_argument("--repeats", type=int, default=5, help="of ours; the best counts")
+    parser.add_argument("--by-block", nargs="+", metavar="ZxYxX", help="sizes to read by block")
+    parser.add_argument("--one", nargs=2, metavar=("FOLDER", "BYTES"), help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.one:
+        print(json.dumps(score_files(Path(options.one[0]), float(options.one[1]))))
+        return
+    if options.by_block:
+        by_block([tuple(map(int, size.split("x"))) for size in options.by_block])
+        return
 
     small = synapses((8, 64, 64), 3, seed=0)
     polarity_sweep(small, small)  # compiles
@@ -58,6 +81,61 @@ def main() -> None:
     seconds, _, sweep = best(lambda: polarity_sweep(truth, prediction), options.repeats)
     numbers = ", ".join(f"{name} {value:.3f}" for name, value in sweep.at(0.5).numbers().items())
     print(f"\nall polarity scores at 11 thresholds: {seconds:.3f} s ({numbers})")
+
+
+def by_block(shapes: list[tuple[int, ...]]) -> None:
+    """Evaluate files of each shape whole and by block, and print both."""
+    print("voxels         whole s  by block s  ratio  whole MiB  by block MiB  same", flush=True)
+    for shape in shapes:
+        with tempfile.TemporaryDirectory() as folder:
+            synapse_files(Path(folder), shape)
+            whole, blocks = (
+                json.loads(
+                    subprocess.run(
+                        [sys.executable, __file__, "--one", folder, most],
+                        check=True,
+                        capture_output=True,
+                        text=True,
+                    ).stdout
+                )
+                for most in ("inf", "0")
+            )
+        print(
+            f"{'x'.join(map(str, shape)):14} {whole['seconds']:7.1f} {blocks['seconds']:11.1f}"
+            f" {blocks['seconds'] / whole['seconds']:6.2f} {whole['mib']:10.0f}"
+            f" {blocks['mib']:13.0f}  {'yes' if blocks['scores'] == whole['scores'] else 'NO'}",
+            flush=True,
+        )
+
+
+def synapse_files(folder: Path, shape: tuple[int, ...]) -> None:
+    """Write `truth.h5` and `found.h5`, with two synapses in each million voxels, slab by slab."""
+    depth = 32
+    rng = np.random.default_rng(0)
+    count = int(2e-6 * depth * shape[1] * shape[2])
+    writing = {"chunks": (16, 128, 128), "compression": "gzip", "compression_opts": 1}
+    with h5py.File(folder / "truth.h5", "w") as truth, h5py.File(folder / "found.h5", "w") as found:
+        files = [f.create_dataset("main", shape, np.uint32, **writing) for f in (truth, found)]
+        for n, z in enumerate(range(0, shape[0], depth)):
+            slab = synapses((min(depth, shape[0] - z), *shape[1:]), count, seed=n).astype(np.uint32)
+            slab[slab > 0] += 2 * n * count
+            moved = np.roll(slab, rng.integers(0, 4, 2), (1, 2))
+            for file, labels in zip(files, (slab, moved), strict=True):
+                file[z : z + depth] = labels
+
+
+def score_files(folder: Path, most_bytes: float) -> dict[str, Any]:
+    """Score the files of a folder; those of more bytes are read by block."""
+    label_volumes.IN_MEMORY = most_bytes
+    names = ("polarity", "jaccard", "cremi_clefts")
+    section = EvaluationSection.model_validate({"metrics": [{"name": name} for name in names]})
+    start = time.perf_counter()
+    with open_volume(folder / "truth.h5") as truth, open_volume(folder / "found.h5") as found:
+        volume = LabelledVolume("v", image=truth, label=truth, resolution=RESOLUTION)
+        pair = read_pair(volume, found, section, encoding="polarity")
+        report = evaluate_volumes([pair], section)
+    seconds = time.perf_counter() - start
+    return {"seconds": seconds, "mib": peak_mib(), "scores": report.as_dict()}
 
 
 def report(name: str, row: Row) -> None:

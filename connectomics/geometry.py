@@ -171,6 +171,36 @@ def block_boxes(shape: Sequence[int], block: Sequence[int]) -> list[Box]:
     return [Box(_triple(a), _add(a, block)).clip(shape) for a in itertools.product(*axes)]
 
 
+def block_shape(shape: Sequence[int], chunk: Sequence[int], voxels: int) -> Triple:
+    """A block of whole chunks, as near a cube of chunks as the bound on its voxels allows.
+
+    Args:
+        shape: (Z, Y, X) of the volume.
+        chunk: (z, y, x) that is read at once, and never cut.
+        voxels: The bound.
+
+    >>> block_shape((100, 1000, 1000), (10, 100, 100), 10**6)
+    (20, 200, 200)
+    >>> block_shape((100, 1000, 1000), (1, 1000, 1000), 10**6)
+    (1, 1000, 1000)
+    """
+    block = [max(1, min(n, c)) for n, c in zip(shape, chunk, strict=True)]
+    step = list(block)
+    while True:
+        # The axis along which the block has the fewest chunks grows, while there is room.
+        axes = [
+            axis
+            for axis in range(3)
+            if block[axis] < shape[axis]
+            and math.prod(block) // block[axis] * (block[axis] + step[axis]) <= voxels
+        ]
+        if not axes:
+            z, y, x = (min(n, b) for n, b in zip(shape, block, strict=True))
+            return z, y, x
+        axis = min(axes, key=lambda a: (block[a] // step[a], -a))
+        block[axis] += step[axis]
+
+
 def voxel_to_nm(
     points: ArrayLike, resolution: Sequence[float], offset_nm: Sequence[float] = (0.0, 0.0, 0.0)
 ) -> NDArray[np.float64]:

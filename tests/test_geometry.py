@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from connectomics.geometry import (
     Box,
     block_boxes,
+    block_shape,
     nm_to_voxel,
     voxel_to_nm,
     whole,
@@ -177,3 +178,8 @@ def test_there_and_back_again(
 def test_resolution_must_be_three_positive_numbers(resolution: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match="three positive"):
         voxel_to_nm([[0, 0, 0]], resolution)
+
+
+def test_blocks_are_whole_chunks():
+    assert block_shape((100, 100, 100), (10, 20, 50), voxels=10**5) == (20, 40, 100)
+    assert block_shape((3, 100, 100), (10, 200, 50), voxels=10) == (3, 100, 50)

@@ -11,7 +11,10 @@ from connectomics.data.processing.marks import Marks
 from connectomics.data.survey import marks_of
 from connectomics.data.volumes import LabelledVolume
 from connectomics.errors import DataError, Fault
-from connectomics.geometry import Box
+from connectomics.geometry import Box, block_boxes, block_shape
+
+VOXELS = 2**23
+"""How many are read at a time, where chunks allow."""
 
 
 class Counted(IntEnum):
@@ -62,7 +65,8 @@ def what_counts(volumes: Iterable[LabelledVolume]) -> Counted:
     found = Counted.NOTHING
     for volume in volumes:
         marks = None if volume.label is None else marks_of(volume.label)
-        for box in label_slabs(volume):
+        chunks = getattr(volume.label, "chunks", None) or (1, *volume.shape[1:])
+        for box in block_boxes(volume.shape, block_shape(volume.shape, chunks, VOXELS)):
             label, counts = read_label(volume, box, marks=marks)
             if (label if counts is None else label * counts).any():
                 return Counted.FOREGROUND

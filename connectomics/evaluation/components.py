@@ -76,7 +76,8 @@ class Components:
         """
         self.shape = mask.shape
         self.chunks = getattr(mask, "chunks", None)
-        self._mask, self._growth, self._connectivity = mask, growth, connectivity
+        self._mask, self._growth = mask, growth
+        self._connectivity: Literal[6, 18, 26] = connectivity
         self._blocks = blocks_of(mask)
         self._latest: tuple[int, np.ndarray] | None = None
         self._names, self._first, self.count = self._number(min_size)

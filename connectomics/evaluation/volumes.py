@@ -7,13 +7,13 @@ number of voxels, so that what is read at a time depends neither on its depth no
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
 from connectomics.errors import DataError
-from connectomics.geometry import Box, Triple, block_boxes, whole
+from connectomics.geometry import Box, Triple, block_boxes, block_shape, whole
 
 BLOCK_VOXELS = 2**23
 """The most voxels that are read at a time, where chunks allow: a second's work, under 100 MiB."""
@@ -128,7 +128,7 @@ def blocks_of(*volumes: Labels | None) -> list[Box]:
     together = np.max(chunks, axis=0).tolist()
     if math.prod(together) > BLOCK_VOXELS:  # such as of sections beside cubes
         together = max(chunks, key=math.prod)
-    return block_boxes((z, y, x), block_shape((z, y, x), together))
+    return block_boxes((z, y, x), block_shape((z, y, x), together, BLOCK_VOXELS))
 
 
 def values_at(labels: Labels, voxels: np.ndarray) -> np.ndarray:
@@ -149,37 +149,6 @@ def values_at(labels: Labels, voxels: np.ndarray) -> np.ndarray:
         part = labels.read(Box(tuple(low.tolist()), tuple(high.tolist())))
         found[rows] = part[tuple((voxels[rows] - low).T)]
     return found
-
-
-def block_shape(shape: Sequence[int], chunk: Sequence[int], voxels: int | None = None) -> Triple:
-    """A block of whole chunks, as near a cube of chunks as the bound on its voxels allows.
-
-    Args:
-        shape: (Z, Y, X) of the volume.
-        chunk: (z, y, x) that is read at once, and never cut.
-        voxels: The bound; `BLOCK_VOXELS` unless given.
-
-    >>> block_shape((100, 1000, 1000), (10, 100, 100), voxels=10**6)
-    (20, 200, 200)
-    >>> block_shape((100, 1000, 1000), (1, 1000, 1000), voxels=10**6)
-    (1, 1000, 1000)
-    """
-    most = BLOCK_VOXELS if voxels is None else voxels
-    block = [max(1, min(n, c)) for n, c in zip(shape, chunk, strict=True)]
-    step = list(block)
-    while True:
-        # The axis along which the block has the fewest chunks grows, while there is room.
-        axes = [
-            axis
-            for axis in range(3)
-            if block[axis] < shape[axis]
-            and math.prod(block) // block[axis] * (block[axis] + step[axis]) <= most
-        ]
-        if not axes:
-            z, y, x = (min(n, b) for n, b in zip(shape, block, strict=True))
-            return z, y, x
-        axis = min(axes, key=lambda a: (block[a] // step[a], -a))
-        block[axis] += step[axis]
 
 
 def _shifted(box: Box, around: Box) -> tuple[Triple, Triple]:

@@ -63,27 +63,28 @@ def _phantom_faults(split: SplitSection, section: ScoringSection) -> list[Fault]
 
 
 def _label_faults(label: Volume, section: ScoringSection, prediction: Encoding) -> Iterator[Fault]:
+    stated, name = section.truth_encoding, label.source
     try:
-        labels, _ = open_labels(label)
-        found = list_extents(labels)
+        if stated == "semantic":
+            labels, _ = open_labels(label)
+            yield from _not_semantic(labels, name)
+        if stated != "auto":
+            return
+        stored = stored_as(label)
     except DataError:
         return
-    stated, name = section.truth_encoding, label.source
-    if stated == "semantic" and found.top > 2:
-        yield Fault(
-            KEY,
-            f"is semantic (0, 1 = pre, 2 = post), and {name} holds {found.top}{_look(labels)}.",
-            REMEDY,
-        )
-    if stated != "auto":
-        return
-    stored = stored_as(label, labels=labels)
     section = section.model_copy(update={"truth_encoding": stored.encoding})
     for fault in check_evaluation(section, prediction_encoding=prediction):
         how = ", going by their values" if stored.guessed else ", as the file says"
         problem = f"{name} holds {stored.encoding} labels{how}: {fault.problem}"
         remedy = f"{fault.remedy} If they are others, say so in {KEY}."
         yield Fault(fault.where, problem, remedy)
+
+
+def _not_semantic(labels: Labels, name: str) -> Iterator[Fault]:
+    if (top := list_extents(labels).top) > 2:
+        problem = f"is semantic (0, 1 = pre, 2 = post), and {name} holds {top}{_look(labels)}."
+        yield Fault(KEY, problem, REMEDY)
 
 
 def _look(labels: Labels) -> str:
