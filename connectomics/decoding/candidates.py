@@ -85,6 +85,21 @@ class Candidates:
         key = np.where(self.side[chosen] == POST, self.count, 0) + self.synapse[chosen]
         return np.bincount(key, minlength=2 * self.count).reshape(2, self.count)
 
+    def first_voxels(self) -> np.ndarray:
+        """(count,) int64, the flat index of the first listed voxel of each synapse."""
+        first = np.empty(self.count + 1, np.int64)  # the last is of those without a synapse
+        first[self.synapse[::-1]] = self.index[::-1]  # of several, the last written stays
+        return first[:-1]
+
+    def only(self, taken: np.ndarray) -> Self:
+        """The list of some of the voxels.
+
+        Args:
+            taken: (V,) bool.
+        """
+        columns = ("index", "pre", "post", "union", "inside", "synapse", "side")
+        return replace(self, **{name: getattr(self, name)[taken] for name in columns})
+
     def give(self, *, synapse: np.ndarray | None = None, side: np.ndarray | None = None) -> Self:
         """The same voxels, given to other synapses or sides."""
         other = replace(

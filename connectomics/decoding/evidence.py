@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -246,14 +247,7 @@ def gather_neurons(neurons: Any, candidates: Candidates, *, where: str) -> np.nd
     Raises:
         DataError: The neurons have another shape than the volume, or are no ids.
     """
-    if tuple(neurons.shape) != candidates.shape:
-        raise DataError(
-            where,
-            f"the neurons have shape {tuple(neurons.shape)}, the volume {candidates.shape}.",
-            "Give the neuron segmentation of the same region at the same voxel size.",
-        )
-    if np.dtype(neurons.dtype).kind not in "ui":
-        raise DataError(where, f"the neurons are {neurons.dtype}.", "Give whole-number ids.")
+    check_neurons(neurons, candidates.shape, where)
     if hasattr(neurons, "at"):
         return np.asarray(neurons.at(candidates.index), np.uint64)
     _, height, width = candidates.shape
@@ -265,6 +259,18 @@ def gather_neurons(neurons: Any, candidates: Candidates, *, where: str) -> np.nd
             section = np.asarray(neurons[z]).ravel()
             found[places] = section[candidates.index[places] - z * height * width]
     return found
+
+
+def check_neurons(neurons: Any, shape: tuple[int, int, int], where: str) -> None:
+    """Refuse neurons that have another shape than the volume, or are no ids."""
+    if tuple(neurons.shape) != shape:
+        raise DataError(
+            where,
+            f"the neurons have shape {tuple(neurons.shape)}, the volume {shape}.",
+            "Give the neuron segmentation of the same region at the same voxel size.",
+        )
+    if np.dtype(neurons.dtype).kind not in "ui":
+        raise DataError(where, f"the neurons are {neurons.dtype}.", "Give whole-number ids.")
 
 
 def union_between(
@@ -284,12 +290,28 @@ def union_between(
         levels: What the probabilities are read between.
         exclusive: Whether the channels are background, pre and post.
     """
+    channel = 0 if exclusive else 2
+
+    def read(at: np.ndarray) -> np.ndarray:
+        z, y, x = at.T
+        low = int(z.min())
+        return probabilities.read_p(channel, low, int(z.max()) + 1)[z - low, y, x]
+
+    return mean_between(read, begin, end, levels=levels, exclusive=exclusive)
+
+
+def mean_between(
+    read: Callable[[np.ndarray], np.ndarray],
+    begin: np.ndarray,
+    end: np.ndarray,
+    *,
+    levels: Levels,
+    exclusive: bool,
+) -> float:
+    """The same where `read` gives the probability of the union, or of the background, at voxels."""
     steps = int(np.abs(end - begin).max())
     if steps < 2:
         return 1.0
     share = np.arange(1, steps)[:, None] / steps
-    z, y, x = np.rint(begin + share * (end - begin)).astype(np.int64).T
-    channel = 0 if exclusive else 2
-    low = int(z.min())
-    p = probabilities.read_p(channel, low, int(z.max()) + 1)[z - low, y, x]
+    p = read(np.rint(begin + share * (end - begin)).astype(np.int64))
     return float(levels.stretched(1 - p if exclusive else p).mean())

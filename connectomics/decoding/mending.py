@@ -82,7 +82,8 @@ def _claim(
 def _continuations(candidates: Candidates, step: int, overlap: float) -> np.ndarray:
     """(N, 2) pairs of synapses of which the second goes on `step` sections after the first."""
     z = candidates.index // (candidates.shape[1] * candidates.shape[2])
-    count, depth = candidates.count, candidates.shape[0]
+    z -= z.min(initial=candidates.shape[0])
+    count, depth = candidates.count, int(z.max(initial=0)) + 1
     chosen = candidates.labelled
     slot = (candidates.synapse.astype(np.int64) * depth + z) * 2 + candidates.side - PRE
     area = np.bincount(slot[chosen], minlength=2 * depth * count)

@@ -28,11 +28,16 @@ def size_scale(candidates: Candidates) -> float:
     Returns:
         The typical volume of a side as a share of `TYPICAL_NM3`, in [`SMALLEST`, 1].
     """
-    sizes = np.sort(vote_sides(candidates).side_sizes().min(axis=0))
+    return scale_of(vote_sides(candidates).side_sizes(), candidates.voxel_nm3)
+
+
+def scale_of(side_sizes: np.ndarray, voxel_nm3: float) -> float:
+    """The same from the (2, S) voxels on the sides that a vote gives them."""
+    sizes = np.sort(side_sizes.min(axis=0))
     total = np.cumsum(sizes)
     if not total.size or total[-1] == 0:
         return 1.0
-    typical = sizes[np.searchsorted(total, total[-1] / 2)] * candidates.voxel_nm3
+    typical = sizes[np.searchsorted(total, total[-1] / 2)] * voxel_nm3
     return float(np.clip(typical / TYPICAL_NM3, SMALLEST, 1.0))
 
 

@@ -4,28 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from connectomics.decoding.calibration import calibrate
 from connectomics.decoding.candidates import Candidates
-from connectomics.decoding.confidence import HALF_NM3, confidence, polarity_margin
-from connectomics.decoding.duplicates import centres_nm, duplicate_pairs
 from connectomics.decoding.evidence import find_candidates, gather_neurons, union_between
+from connectomics.decoding.finishing import finish
 from connectomics.decoding.hysteresis import keep_strong
 from connectomics.decoding.levels import AS_THEY_ARE, measure_levels
-from connectomics.decoding.mending import fill_sections, join_continuations
-from connectomics.decoding.merging import join_pairs, number_kept
-from connectomics.decoding.pairing import pair_orphans
-from connectomics.decoding.partners import Partners, name_partners, partner_table
-from connectomics.decoding.polyadic import split_by_neuron, split_partners
 from connectomics.decoding.probabilities import check_probabilities
 from connectomics.decoding.settings import check_settings
-from connectomics.decoding.sizes import drop_small_sides, drop_small_synapses, size_scale
-from connectomics.decoding.splitting import split_touching
-from connectomics.decoding.table import BAND_NM, CLEFT_NM, build_table, check_resolution
-from connectomics.decoding.voting import settle_strays, trim_to_peak, vote_sides
+from connectomics.decoding.sizes import size_scale
+from connectomics.decoding.table import check_resolution
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -172,10 +164,10 @@ def decode_synapses(
         ConfigError: A setting is out of its range.
     """
     where = "decode_synapses"
-    check_settings(where, **{k: v for k, v in locals().items() if k not in _NO_SETTINGS})
+    chosen = {name: value for name, value in locals().items() if name not in _NO_SETTINGS}
+    check_settings(where, **chosen)
     nm = check_resolution(where, resolution)
     volume = check_probabilities(probabilities, channels=3, where=where)
-    low, high = hysteresis or (None, 0.0)
     from connectomics.compiling import announced_compilation
 
     with announced_compilation():
@@ -184,7 +176,7 @@ def decode_synapses(
             volume,
             nm,
             thres=thres,
-            low=low,
+            low=None if hysteresis is None else hysteresis[0],
             exclusive=exclusive,
             bridge_nm=bridge_nm,
             min_piece_nm3=min_piece_nm3,
@@ -192,76 +184,17 @@ def decode_synapses(
         )
         scale = size_scale(found) if adapt else 1.0
         if hysteresis is not None:
-            found = keep_strong(found, high=high, core_nm3=scale * core_nm3)
-        if split_saddle is not None:
-            found = split_touching(
-                found,
-                saddle=split_saddle,
-                sigma_nm=split_sigma_nm,
-                radius_nm=split_radius_nm,
-                part_nm3=scale * part_nm3,
-            )
-        if vote:
-            found = vote_sides(found)
-        if trim:
-            found = trim_to_peak(found, share=trim)
-        if stray_share:
-            found = settle_strays(found, share=stray_share)
-        if mend_sections:
-            found = join_continuations(found, sections=mend_sections, overlap=mend_overlap)
-        if pair_nm:
-            between = partial(union_between, volume, levels=levels, exclusive=exclusive)
-            found = pair_orphans(found, between, gap_nm=pair_nm, evidence=pair_evidence)
-        found = _connections(
+            found = keep_strong(found, high=hysteresis[1], core_nm3=scale * core_nm3)
+            found = found.only(found.synapse >= 0)
+        done = finish(
             found,
-            neurons,
-            polyadic={"share": partner_share, "part_nm3": scale * part_nm3} if polyadic else None,
-            apart_nm=apart_nm,
-            duplicate_nm=duplicate_nm,
+            SimpleNamespace(**chosen),
+            scale=scale,
+            between=partial(union_between, volume, levels=levels, exclusive=exclusive),
+            neurons=None if neurons is None else partial(gather_neurons, neurons, where=where),
+            offset_nm=offset_nm,
         )
-        found = drop_small_sides(found, min_side_nm3)
-        found = drop_small_synapses(found, min_synapse_nm3)
-        sure = confidence(found, one_sided=one_sided, half_nm3=scale * HALF_NM3)
-        if calibration is not None:
-            sure = calibrate(sure, calibration)
-        kept = sure >= min_confidence
-        found, sure = found.renumber(number_kept(kept)), sure[kept]
-        margin = polarity_margin(found)
-        if mend_sections:
-            found = fill_sections(found, sections=mend_sections)
-        partners = None if neurons is None else _name(found, neurons)
-        table = build_table(
-            found, offset_nm=offset_nm, confidence=sure, polarity_margin=margin, partners=partners
-        )
-    listed = None if partners is None else partner_table(partners, table.synapse_id.to_numpy())
-    return SynapseResult(_paint(found), table, listed)
-
-
-def _connections(
-    found: Candidates,
-    neurons: np.ndarray | None,
-    *,
-    polyadic: dict[str, float] | None,
-    apart_nm: float,
-    duplicate_nm: float,
-) -> Candidates:
-    """Make each connection a synapse, and of each connection one."""
-    if neurons is None:
-        return split_partners(found, apart_nm=apart_nm, **polyadic) if polyadic else found
-    if polyadic:
-        neuron = gather_neurons(neurons, found, where="decode_synapses")
-        found = split_by_neuron(found, neuron, **polyadic)
-    if duplicate_nm:
-        partners = _name(found, neurons)
-        pairs = duplicate_pairs(centres_nm(found), partners, distance_nm=duplicate_nm)
-        found = join_pairs(found, pairs)
-    return found
-
-
-def _name(found: Candidates, neurons: np.ndarray) -> Partners:
-    """The partners of each synapse."""
-    neuron = gather_neurons(neurons, found, where="decode_synapses")
-    return name_partners(found, neuron, cleft_nm=CLEFT_NM, band_nm=BAND_NM)
+    return SynapseResult(_paint(done.candidates), done.table, done.partners)
 
 
 def _paint(found: Candidates) -> np.ndarray:

@@ -231,7 +231,7 @@ def build_table(
     return pd.DataFrame(columns, columns=list(TABLE_COLUMNS)).astype(COLUMN_TYPES)
 
 
-def check_resolution(where: str, resolution: Sequence[float]) -> tuple[float, float, float]:
+def check_resolution(where: str, resolution: Sequence[float] | None) -> tuple[float, float, float]:
     """The resolution as three plain numbers.
 
     Raises:

@@ -27,7 +27,9 @@ from connectomics.decoding.blockwise.listing import (
     list_pieces,
     list_sides,
     list_union,
+    listed,
     read_block,
+    sides_of,
 )
 from connectomics.decoding.blockwise.tables import as_arrays, gathered
 from connectomics.decoding.candidates import NONE, POST, PRE, Candidates
@@ -212,7 +214,7 @@ class Baseline:
     def make_rows(self, task: Task, read: Read, parts: Parts) -> Part:
         """The rows of some synapses in the table."""
         assert self.resolution is not None
-        found = batches.gather_list(task, parts, self.blocks, sides=self.side_pass)
+        found = batches.gather_list(task, parts, self.blocks, dropped=self.drops)
         taken = found["side"] > NONE
         found = {name: values[..., taken] for name, values in found.items()}
         p = weigh(found["values"], AS_THEY_ARE, self.settings["exclusive"])
@@ -260,19 +262,14 @@ class Baseline:
         labels = np.zeros(task.box.shape, np.min_scalar_type(int(task.work["highest"])))
         if not task.work["any"]:
             return {"labels": labels}
-        part = parts("candidates", task.name)
+        part = listed(parts, task.name)
         number = 1 if self.semantic else task.work["ids"][part["component"]]
         if self.polarity:
-            side = parts(self.side_pass, task.name)["side"]
+            side = sides_of(parts, task.name, self.drops)
             shown = (side > NONE) & (number > 0)
             number = np.where(shown, 2 * number - (side == PRE), 0)
         labels.reshape(-1)[part["at"]] = number
         return {"labels": labels}
-
-    @property
-    def side_pass(self) -> str:
-        """The pass whose parts hold the sides."""
-        return "sides" if self.drops else "candidates"
 
 
 def side_tasks(state: State, blocks: Blocks, kinds: tuple[str, ...]) -> Iterator[Task]:
@@ -291,7 +288,7 @@ def decide_sides(task: Task, parts: Parts, *, counted: bool) -> Part:
         parts: The parts so far.
         counted: Whether to count the sides of components, too.
     """
-    part = parts("candidates", task.name)
+    part = listed(parts, task.name)
     side = np.full(part["at"].size, NONE, np.int8)
     for kind, value in (("pre", PRE), ("post", POST)):  # post wins where both hold
         piece = part[kind]

@@ -10,6 +10,7 @@ import numpy as np
 
 from connectomics.decoding.blockwise.contract import Parts, Read, Task
 from connectomics.decoding.blockwise.grid import Blocks
+from connectomics.decoding.blockwise.listing import listed, sides_of
 from connectomics.decoding.candidates import Candidates
 from connectomics.decoding.evidence import TooMuchForegroundError
 from connectomics.errors import DataError
@@ -80,14 +81,16 @@ def tasks(start: np.ndarray, component: np.ndarray, batch: np.ndarray) -> Iterat
         yield Task(f"{number:06d}", None, work)
 
 
-def gather_list(task: Task, parts: Parts, blocks: Blocks, *, sides: str) -> dict[str, np.ndarray]:
+def gather_list(
+    task: Task, parts: Parts, blocks: Blocks, *, dropped: bool
+) -> dict[str, np.ndarray]:
     """The voxels of the components of a batch, in scan order of the volume.
 
     Args:
         task: A batch, as `tasks` made it.
         parts: The parts so far.
         blocks: The grid.
-        sides: The pass whose parts hold the sides.
+        dropped: Whether pieces of a side were dropped.
 
     Returns:
         index (V,) int64 in the volume, component (V,) int32 in the batch, and what else the parts
@@ -98,7 +101,7 @@ def gather_list(task: Task, parts: Parts, blocks: Blocks, *, sides: str) -> dict
     for begin, end in itertools.pairwise(bounds):
         number = int(work["block"][begin])
         name = blocks.name(number)
-        part = parts("candidates", name)
+        part = listed(parts, name)
         of = np.full(len(part["union.voxels"]), -1, np.int32)
         of[work["local"][begin:end]] = work["component"][begin:end]
         component = of[part["component"]]
@@ -106,7 +109,7 @@ def gather_list(task: Task, parts: Parts, blocks: Blocks, *, sides: str) -> dict
         found = {
             "index": blocks.to_volume(number, part["at"][taken]),
             "component": component[taken],
-            "side": parts(sides, name)["side"][taken],
+            "side": sides_of(parts, name, dropped)[taken],
             "values": part["values"][:, taken],
         }
         if "inside" in part:
@@ -126,13 +129,8 @@ def neurons_of(
 
     def gather(candidates: Candidates) -> np.ndarray:
         found = np.zeros(candidates.index.size, np.uint64)
-        block = blocks.holding(candidates.index)
-        order = np.argsort(block, kind="stable")
-        bounds = np.append(np.flatnonzero(np.diff(block[order], prepend=-1)), len(order))
-        for begin, end in itertools.pairwise(bounds):
-            places = order[begin:end]
-            at = candidates.coordinates(places)
-            found[places] = read_at(read, at, where)
+        for _, places in blocks.split(candidates.index):
+            found[places] = read_at(read, candidates.coordinates(places), where)
         return found
 
     return gather

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,6 +77,14 @@ class Blocks:
         places = np.unravel_index(index, self.shape)
         z, y, x = (p // step for p, step in zip(places, self.size, strict=True))
         return (z * self.counts[1] + y) * self.counts[2] + x
+
+    def split(self, index: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """The blocks that hold some flat indices in the volume, and the places of those in each."""
+        block = self.holding(index)
+        order = np.argsort(block, kind="stable")
+        bounds = np.append(np.flatnonzero(np.diff(block[order], prepend=-1)), len(order))
+        for begin, end in itertools.pairwise(bounds):
+            yield int(block[order[begin]]), order[begin:end]
 
     def to_block(self, number: int, index: np.ndarray) -> np.ndarray:
         """Flat indices in a block, of flat indices in the volume that lie in it."""

@@ -25,7 +25,7 @@ from dataclasses import replace
 import numpy as np
 
 from connectomics.decoding.bits import BitMask, dilate_in_plane
-from connectomics.decoding.blockwise.contract import Read
+from connectomics.decoding.blockwise.contract import Part, Parts, Read
 from connectomics.decoding.blockwise.grid import Blocks
 from connectomics.decoding.candidates import NONE, POST, PRE, is_set, list_voxels
 from connectomics.decoding.probabilities import Probabilities, check_block
@@ -33,6 +33,27 @@ from connectomics.decoding.runs import Components, find_owners, find_runs, label
 from connectomics.geometry import Box, Triple
 
 FACES = tuple((axis, end) for axis in range(3) for end in range(2))
+
+
+LISTED, CROWDED, SIDES = "candidates", "crowded", "sides"
+"""The passes that list blocks, that list those that the first has left, and that drop pieces."""
+
+
+def listed(parts: Parts, name: str) -> Part:
+    """The list of a block."""
+    part = parts(LISTED, name)
+    return parts(CROWDED, name) if "crowded" in part and part["crowded"].any() else part
+
+
+def sides_of(parts: Parts, name: str, dropped: bool) -> np.ndarray:
+    """(V,) the side of each listed voxel of a block.
+
+    Args:
+        parts: The parts so far.
+        name: The block.
+        dropped: Whether pieces of a side were dropped, which took a pass of its own.
+    """
+    return (parts(SIDES, name) if dropped else listed(parts, name))["side"]
 
 
 def read_block(

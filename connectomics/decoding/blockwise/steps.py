@@ -12,7 +12,9 @@ from connectomics.decoding.blockwise.baseline import Baseline
 from connectomics.decoding.blockwise.batches import BATCH
 from connectomics.decoding.blockwise.contract import Part, Pass, Read, State
 from connectomics.decoding.blockwise.grid import Blocks
+from connectomics.decoding.blockwise.synapses import Synapses
 from connectomics.decoding.blockwise.tables import tables_of
+from connectomics.decoding.evidence import check_neurons
 from connectomics.decoding.steps import DECODERS, Decoded, Step, check_decoding
 from connectomics.decoding.table import check_resolution
 from connectomics.errors import ConfigError
@@ -50,8 +52,6 @@ def passes(
         where, problem = "decoding.steps", "there is no step to decode with."
         raise ConfigError.of(faults) if faults else ConfigError(where, problem)
     step = steps[0]
-    if step.name == "synapses":
-        raise ConfigError("decoding.steps[0].name", "synapses does not decode by block yet.")
     settings = {
         name: parameter.default
         for name, parameter in signature(DECODERS[step.name]).parameters.items()
@@ -63,18 +63,16 @@ def passes(
             "labels that are made by block have the size of the probabilities.",
             "Leave scale_factors out, or decode in one block (system.block_size: null).",
         )
-    if resolution is not None:
-        resolution = check_resolution(step.name, resolution)
-    return Baseline(
-        decoder=step.name,
-        settings=settings,
-        blocks=Blocks(_triple(shape), _triple(block_size)),
-        paired=len(steps) > 1,
-        resolution=resolution,
-        offset_nm=(float(offset_nm[0]), float(offset_nm[1]), float(offset_nm[2])),
-        neurons=neurons,
-        batch=batch,
-    ).passes()
+    blocks = Blocks(_triple(shape), _triple(block_size))
+    z, y, x = map(float, offset_nm)
+    common = {"blocks": blocks, "offset_nm": (z, y, x), "neurons": neurons, "batch": batch}
+    if step.name == "synapses":
+        nm = check_resolution("decode_synapses", resolution)
+        return Synapses(settings=settings, resolution=nm, **common).passes()
+    nm = None if resolution is None else check_resolution(step.name, resolution)
+    paired = len(steps) > 1
+    common |= {"settings": settings, "resolution": nm, "paired": paired}
+    return Baseline(decoder=step.name, **common).passes()
 
 
 def label_dtype(state: State) -> np.dtype:
@@ -112,7 +110,9 @@ def decode_blocks(
     def read(box: Box) -> np.ndarray:
         return probabilities[(..., *box.slices)]
 
-    shape = probabilities.shape[-3:]
+    shape = _triple(probabilities.shape[-3:])
+    if neurons is not None:
+        check_neurons(neurons, shape, steps[0].name if steps else "decode_blocks")
     plan = passes(
         steps,
         shape=shape,

@@ -8,10 +8,8 @@ import numpy as np
 
 from connectomics.decoding.blockwise.contract import Part, Parts, State, Task
 from connectomics.decoding.blockwise.grid import Blocks
+from connectomics.decoding.blockwise.listing import listed
 from connectomics.decoding.merging import number_connected
-
-LISTED = "candidates"
-"""The pass that lists components."""
 
 
 def own(state: State, kind: str, number: int) -> slice:
@@ -42,12 +40,12 @@ def match_faces(task: Task, parts: Parts, *, blocks: Blocks, kinds: tuple[str, .
     Returns:
         (N, 2) for each kind and axis.
     """
-    mine = parts(LISTED, task.name)
+    mine = listed(parts, task.name)
     pairs = {}
     for axis, other in enumerate(task.work["after"]):
         if other < 0:
             continue
-        theirs = parts(LISTED, blocks.name(int(other)))
+        theirs = listed(parts, blocks.name(int(other)))
         for kind in kinds:
             here, there = mine[f"{kind}.face{axis}1"], theirs[f"{kind}.face{axis}0"]
             _, a, b = np.intersect1d(here[0], there[0], assume_unique=True, return_indices=True)
@@ -129,6 +127,24 @@ def in_order(
         if what == "voxels":
             joined[f"{kind}.start"] = np.cumsum([0, *map(len, arrays)])
     return joined
+
+
+def inserted(
+    state: State, done: Iterable[tuple[Task, Part]], names: Iterable[str], blocks: Blocks
+) -> State:
+    """Put the arrays of some blocks that had no components among those of all blocks."""
+    late = {blocks.number(task.name): part for task, part in done}
+    if not late:
+        return state
+    new = dict(state)
+    for name in names:
+        kind, _, what = name.partition(".")
+        arrays = np.split(state[name], state[f"{kind}.start"][1:-1])  # as they were
+        arrays = [late[number][name] if number in late else a for number, a in enumerate(arrays)]
+        new[name] = np.concatenate(arrays)
+        if what == "voxels":
+            new[f"{kind}.start"] = np.cumsum([0, *map(len, arrays)])
+    return new
 
 
 def sides_in_order(state: State, done: Iterable[tuple[Task, Part]], blocks: Blocks) -> np.ndarray:

@@ -11,9 +11,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from connectomics.decoding.kernels import bits, centres, runs, voxels
+    from connectomics.decoding.kernels import bits, boxes, centres, runs, voxels
 
-__all__ = ["bits", "centres", "runs", "voxels"]
+__all__ = ["bits", "boxes", "centres", "runs", "voxels"]
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -1,4 +1,4 @@
-"""Lets these tests import the volumes that lie one folder up."""
+"""Lets these tests import what lies beside them and one folder up."""
 
 import logging
 import sys
@@ -8,7 +8,7 @@ import pytest
 
 from connectomics.decoding import sections
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 
 
 @pytest.fixture(autouse=True)

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
-from types import SimpleNamespace
-
 import numpy as np
-import pandas as pd
 import pytest
+from block_decoding import NM, few_blocks, require_same, step
 from decoding_volumes import DTYPES, STYLES, empty_channels, random_volume, shapes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectomics.decoding import decode
 from connectomics.decoding.blockwise import decode_blocks
 from connectomics.errors import ConfigError, DataError
 
-NM = (30.0, 8.0, 8.0)
 volumes = st.builds(
     random_volume,
     st.integers(0, 10_000),
@@ -28,33 +23,6 @@ volumes = st.builds(
 block_sizes = st.tuples(
     st.sampled_from([1, 2, 3, 8]), st.sampled_from([1, 3, 8]), st.sampled_from([1, 7, 40, 64, 100])
 )
-
-
-def step(name, **kwargs):
-    return SimpleNamespace(name=name, kwargs=kwargs)
-
-
-def few_blocks(shape, block_size):
-    """A block size that gives at most 64 blocks."""
-    return tuple(max(b, -(-n // 4)) for n, b in zip(shape, block_size, strict=True))
-
-
-def require_same(volume, steps, block_size, **kwargs):
-    with warnings.catch_warnings(record=True) as expected_warnings:
-        warnings.simplefilter("always")
-        expected = decode(volume, steps, **kwargs)
-    with warnings.catch_warnings(record=True) as found_warnings:
-        warnings.simplefilter("always")
-        found = decode_blocks(volume, steps, block_size=block_size, batch=50, **kwargs)
-    assert found.labels.dtype == expected.labels.dtype
-    assert np.array_equal(found.labels, expected.labels)
-    for ours, theirs in ((found.table, expected.table), (found.partners, expected.partners)):
-        if theirs is None:
-            assert ours is None
-        else:
-            pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
-    assert [str(w.message) for w in found_warnings] == [str(w.message) for w in expected_warnings]
-    return found
 
 
 @settings(max_examples=20, deadline=None)
