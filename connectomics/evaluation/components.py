@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Literal, NamedTuple
 
@@ -90,21 +91,26 @@ class Components:
     def read(self, box: Box) -> np.ndarray:
         """(Z, Y, X) int64 numbers of a box, 0 where the grown mask is not."""
         found = np.zeros(box.shape, np.int64)
-        for i, block in enumerate(self._blocks):
+        for i in self._touched(box):
+            block = self._blocks[i]
             shared = Box(
-                *(
-                    tuple(pick(a, b) for a, b in zip(one, other, strict=True))
-                    for pick, one, other in (
-                        (max, box.start, block.start),
-                        (min, np.maximum(box.stop, block.start), np.maximum(block.stop, box.start)),
-                    )
-                )
+                _each(max, box.start, block.start),
+                _each(min, box.stop, block.stop),
             )
-            if shared.size:
-                to = shared.shift([-a for a in box.start]).slices
-                of = shared.shift([-a for a in block.start]).slices
-                found[to] = self._named(i)[of]
+            to = shared.shift([-a for a in box.start]).slices
+            of = shared.shift([-a for a in block.start]).slices
+            found[to] = self._named(i)[of]
         return found
+
+    def _touched(self, box: Box) -> Iterator[int]:
+        """The blocks that share voxels with a box."""
+        step = self._blocks[0].shape
+        count = [-(-n // s) for n, s in zip(self.shape, step, strict=True)]
+        rows = [
+            range(a // s, -(-b // s)) for a, b, s in zip(box.start, box.stop, step, strict=True)
+        ]
+        for z, y, x in itertools.product(*rows):
+            yield (z * count[1] + y) * count[2] + x
 
     def _named(self, i: int) -> np.ndarray:
         if self._latest is None or self._latest[0] != i:
@@ -203,6 +209,13 @@ class _Seams:
         last = index[-1] // section if index.size else 0
         later = index >= (last - 1) * section
         self._index, self._label = [index[later]], [label[later]]
+
+
+def _each(
+    pick: Callable[[int, int], int], first: Sequence[int], second: Sequence[int]
+) -> tuple[int, int, int]:
+    z, y, x = (pick(a, b) for a, b in zip(first, second, strict=True))
+    return z, y, x
 
 
 def _globally(index: np.ndarray, region: Box, shape: tuple[int, ...]) -> np.ndarray:

@@ -16,7 +16,9 @@ from connectomics.errors import DataError
 from connectomics.evaluation import list_extents, volumes
 from connectomics.geometry import Box
 from connectomics.pipeline import label_volumes
+from connectomics.pipeline.evaluating import Labelled, draw
 from connectomics.pipeline.label_volumes import CleanVolume, open_truth, read_truth
+from connectomics.pipeline.results import VolumeResults
 from connectomics.report import cutouts
 
 SHAPE = (6, 24, 60)
@@ -137,3 +139,17 @@ def test_what_counts_and_what_is_held(tmp_path, monkeypatch):
         held, expected = list_extents(truth.labels), list_extents(labels)
         for one, other in zip(held.columns, expected.columns, strict=True):
             np.testing.assert_array_equal(one, other)
+
+
+def test_the_picture_of_a_run_is_the_same(tmp_path, monkeypatch):
+    for name, array in (("truth.h5", TRUTH), ("em.h5", (TRUTH * 7 % 251).astype(np.uint8))):
+        store(tmp_path / name, array)
+    results = VolumeResults(tmp_path / "results")
+    save_volume(results.labels, FOUND, attributes={"encoding": "polarity"})
+    with open_volume(tmp_path / "em.h5") as image, open_volume(tmp_path / "truth.h5") as label:
+        one = Labelled(LabelledVolume("v", image, label=label, resolution=NM), results)
+        draw(one, tmp_path / "whole.png")
+        monkeypatch.setattr(label_volumes, "IN_MEMORY", 0)
+        monkeypatch.setattr(volumes, "BLOCK_VOXELS", 1)
+        draw(one, tmp_path / "by_box.png")
+    assert (tmp_path / "by_box.png").read_bytes() == (tmp_path / "whole.png").read_bytes()
