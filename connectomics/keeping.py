@@ -69,7 +69,7 @@ def replacing(
 @unbroken
 def _exchange(final: Sequence[Path], new: Sequence[Path], stale: Sequence[Path]) -> None:
     """Keep what stands at the final places, and move the new there."""
-    _keep(final[0].parent, [one for one in dict.fromkeys((*final, *stale)) if one.exists()])
+    set_aside(final[0].parent, [one for one in dict.fromkeys((*final, *stale)) if one.exists()])
     # The first says what it was made from, so it comes last: whoever is killed here begins anew.
     for path, written in reversed(list(zip(final, new, strict=True))):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,19 +77,14 @@ def _exchange(final: Sequence[Path], new: Sequence[Path], stale: Sequence[Path])
 
 
 def _same(paths: Sequence[Path], new: Sequence[Path]) -> bool:
-    return all(_same_files(path, one) for path, one in zip(paths, new, strict=False))
-
-
-def _same_files(path: Path, new: Path) -> bool:
-    if not new.is_dir():
-        return path.is_file() and filecmp.cmp(path, new, shallow=False)
-    names = {file.relative_to(new) for file in new.rglob("*")}
-    return names == {file.relative_to(path) for file in path.rglob("*")} and all(
-        _same_files(path / name, new / name) for name in names if (new / name).is_file()
+    return all(
+        path.is_file() and filecmp.cmp(path, one, shallow=False)
+        for path, one in zip(paths, new, strict=False)
     )
 
 
-def _keep(parent: Path, there: Sequence[Path]) -> None:
+def set_aside(parent: Path, there: Sequence[Path]) -> None:
+    """Move what lies in or below a folder to one folder in its `earlier/`, and say so."""
     if there:
         names = ", ".join(path.name for path in there)
         print(f"  what was there ({names}) is kept in {_move_aside(parent, there)}")

@@ -10,6 +10,13 @@ from pydantic_core import ErrorDetails
 from connectomics.config.dotted import DottedPath, format_path
 from connectomics.config.schema import Config
 from connectomics.config.schema.base import CHANNELS_PATTERN, FILE_NAME_PATTERN, SLIP
+from connectomics.config.schema.system import (
+    ADDRESS_PATTERN,
+    LINE_PATTERN,
+    MEMORY_PATTERN,
+    SHARD_PATTERN,
+    WALLTIME_PATTERN,
+)
 from connectomics.config.schema_keys import Schema, keys_at, places_of
 from connectomics.config.slips import likely_slip
 from connectomics.config.yaml_text import shorten
@@ -43,6 +50,11 @@ FILE_KEYS = ("truth", "prediction", "table", "labels", "output")
 PATTERNS = {
     CHANNELS_PATTERN: "a channel or a range such as '0:3'",
     FILE_NAME_PATTERN: "a name without slashes, and not of dots alone",
+    SHARD_PATTERN: "a share such as 3/64, the fourth of 64",
+    LINE_PATTERN: "one line of text",
+    MEMORY_PATTERN: "a size such as 16GB",
+    WALLTIME_PATTERN: "a time such as 12:00:00",
+    ADDRESS_PATTERN: "an address such as tcp://10.0.0.1:8786",
 }
 
 

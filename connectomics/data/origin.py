@@ -59,7 +59,7 @@ def origin_of(path: Path) -> Origin | None:
         An origin without parts where an earlier version made it, or it cannot be read; None where
         there is no such file, or another program made it.
     """
-    if not path.is_file():
+    if not path.exists():
         return None
     try:
         with open_volume(path) as volume:

@@ -71,6 +71,20 @@ class AxisWindows:
     starts: tuple[int, ...]
     weights: np.ndarray
 
+    def touching(self, first: int, stop: int) -> tuple[int, AxisWindows]:
+        """The windows that share a voxel with a stretch of the axis.
+
+        Returns:
+            Where the first of them starts, and the windows, seen from there.
+
+        >>> axis_windows(8, 4, 0.5, "constant").touching(5, 6)[1].starts
+        (0, 2)
+        """
+        found = [i for i, a in enumerate(self.starts) if a < stop and a + self.size > first]
+        origin = self.starts[found[0]]
+        starts = tuple(self.starts[i] - origin for i in found)
+        return origin, AxisWindows(self.size, starts, self.weights[found])
+
 
 def axis_windows(length: int, size: int, overlap: float, blending: str) -> AxisWindows:
     """Lay windows along one axis and share each voxel out among those that cover it.

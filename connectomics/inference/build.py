@@ -14,6 +14,7 @@ from connectomics.data.io import create_volume
 from connectomics.data.volumes import Volume
 from connectomics.decoding.probabilities import TOLERANCE
 from connectomics.geometry import Box
+from connectomics.inference.by_block import predict_block, windows_of
 from connectomics.inference.predict import Network, Sliding, predict_slabs, require
 from connectomics.models import build_activation
 
@@ -93,9 +94,6 @@ def write_probabilities(
     """
     _, height, width = image.shape
     source = image.source
-    low, high = LIMITS[dtype]
-    remedy = "Save them as float32 (inference.save_dtype), or as probabilities "
-    unfit = f"{dtype} cannot hold", f"{remedy}(inference.model.channel_activations)."
 
     def read(first: int, stop: int) -> np.ndarray:
         return normalise(image.read(Box((first, 0, 0), (stop, height, width))))
@@ -107,6 +105,53 @@ def write_probabilities(
         for z, slab in predict_slabs(
             network, read, image.shape, sliding, progress=progress, where=source
         ):
-            require((slab >= low) & (slab <= high), slab, z, source, unfit)
             box = Box((z, 0, 0), (z + slab.shape[1], height, width))
-            file.write(box, to_stored(slab, dtype))
+            file.write(box, _stored(slab, box, dtype, source))
+
+
+def predict_stored_block(
+    network: Network,
+    image: Volume,
+    box: Box,
+    sliding: Sliding,
+    *,
+    normalise: Callable[[np.ndarray], np.ndarray],
+    dtype: str,
+    mask: Volume | None = None,
+) -> np.ndarray | None:
+    """Predict one block of a volume, as it is to be stored.
+
+    Args:
+        network: As in `predict_volume`.
+        image: The whole volume; the block is read, and what windows that touch it see beside it.
+        box: The block.
+        sliding: How the network slides over the whole volume.
+        normalise: Grey values (z, y, x) → float32 as in training.
+        dtype: `float32`, `float16` or `uint8`.
+        mask: 0 where nothing is asked for.
+
+    Returns:
+        (C, z, y, x) of the box's shape; None where there is nothing to predict: the image is 0 in
+        all that these windows see, or the mask is.
+
+    Raises:
+        DataError: The image or a prediction is NaN, infinite, or nothing that the dtype can hold.
+    """
+    windows = windows_of(box, image.shape, sliding)
+    if mask is not None and not mask.read(windows.hull).any():
+        return None
+    grey = image.read(windows.hull)
+    if not grey.any():
+        return None
+    source = image.source
+    block = predict_block(network, normalise(grey), windows, sliding, where=source)
+    return _stored(block, box, dtype, source)
+
+
+def _stored(predicted: np.ndarray, box: Box, dtype: str, source: str) -> np.ndarray:
+    """Convert what was predicted of a box to its dtype on disk, if that can hold it."""
+    low, high = LIMITS[dtype]
+    remedy = "Save them as float32 (inference.save_dtype), or as probabilities "
+    unfit = f"{dtype} cannot hold", f"{remedy}(inference.model.channel_activations)."
+    require((predicted >= low) & (predicted <= high), predicted, box.start, source, unfit)
+    return to_stored(predicted, dtype)

@@ -140,32 +140,36 @@ def predict_slabs(
     voxels = int(np.prod(shape))
     # disable=None shows the bar on a terminal only.
     bar = tqdm(total=voxels, unit="voxel", unit_scale=True, disable=None if progress else True)
-    predict = _Windows(network, sliding)
+    predict = Windows(network, sliding)
     ends = (*z_windows.starts[1:], padded[0])
     buffer: np.ndarray | None = None  # (C, window z, Y, X): sections still being added to
-    with bar, _evaluating(network):
+    with bar, evaluating(network):
         for start, end, z_weights in zip(z_windows.starts, ends, z_windows.weights, strict=True):
             image = _read_padded(read, start, shape, sliding)
-            require(np.isfinite(image), image, start, where, IMAGE)
+            require(np.isfinite(image), image, (start, 0, 0), where, IMAGE)
             added = predict(image, z_weights, y_windows, x_windows)
             buffer = added if buffer is None else buffer + added
             sections = min(end, shape[0]) - start
             slab = np.ascontiguousarray(buffer[:, :sections, : shape[1], : shape[2]])
-            require(np.isfinite(slab), slab, start, where, NETWORK)
+            require(np.isfinite(slab), slab, (start, 0, 0), where, NETWORK)
             yield start, slab
             bar.update(sections * shape[1] * shape[2])
             buffer = _advance(buffer, end - start)
 
 
 def require(
-    legal: np.ndarray, values: np.ndarray, z: int, where: str, said: tuple[str, str]
+    legal: np.ndarray,
+    values: np.ndarray,
+    start: tuple[int, int, int],
+    where: str,
+    said: tuple[str, str],
 ) -> None:
-    """Insist that all values of a slab are legal.
+    """Insist that all values of a part of a volume are legal.
 
     Args:
         legal: Whether each is, bool of the shape of `values`.
         values: (Z, Y, X) or (C, Z, Y, X).
-        z: The first section.
+        start: The first voxel (z, y, x) of the part.
         where: The volume.
         said: What is wrong, before the value, and the remedy.
 
@@ -175,9 +179,10 @@ def require(
     if legal.all():
         return
     place = np.unravel_index(int(np.argmin(legal)), legal.shape)
-    *channel, section, y, x = (int(i) for i in place)
+    *channel, z, y, x = (int(i) for i in place)
     of_channel = f", channel {channel[0]}" if channel else ""
-    voxel = f"voxel ({z + section}, {y}, {x}) (z, y, x){of_channel}"
+    z, y, x = z + start[0], y + start[1], x + start[2]
+    voxel = f"voxel ({z}, {y}, {x}) (z, y, x){of_channel}"
     raise DataError(where, f"{said[0]} {values[place]} at {voxel}.", said[1])
 
 
@@ -192,7 +197,7 @@ NETWORK = (
 
 
 @contextmanager
-def _evaluating(network: Network) -> Iterator[None]:
+def evaluating(network: Network) -> Iterator[None]:
     """Batch norm and dropout behave as in a test, whatever state the network came in."""
     training = isinstance(network, torch.nn.Module) and network.training
     if training:
@@ -222,7 +227,7 @@ def _advance(buffer: np.ndarray, sections: int) -> np.ndarray:
     return moved
 
 
-class _Windows:
+class Windows:
     """Predicts the windows of one slab and adds them up with their weights."""
 
     def __init__(self, network: Network, sliding: Sliding) -> None:
@@ -270,6 +275,7 @@ class _Windows:
         return result.cpu().numpy()
 
     def run(self, inputs: Tensor) -> Tensor:
+        """(B, 1, z, y, x) → (B, C, z, y, x): what the network gives, activated."""
         precision = self.sliding.precision
         with torch.autocast(self.device.type, dtype=precision, enabled=precision is not None):
             output = self.network(inputs)

@@ -21,7 +21,7 @@ from connectomics.evaluation.encoding import SIDED
 from connectomics.evaluation.volumes import read
 from connectomics.pipeline.label_volumes import open_labels
 from connectomics.pipeline.labelling import ensure_labels
-from connectomics.pipeline.predicting import configured_parts
+from connectomics.pipeline.predictor import configured_parts
 from connectomics.pipeline.results import VolumeResults, ask, existing_results, require_made_with
 from connectomics.pipeline.scoring import confidences, read_pair, stored_as
 from connectomics.runs import Provenance, RunFolder
@@ -61,7 +61,7 @@ def with_labels(
         doubt = ensure_labels(
             asked,
             results,
-            config.decoding,
+            config,
             provenance=provenance,
             neurons=volume.neurons if isinstance(volume.neurons, LazyVolume) else None,
             resolution=split.resolution if split else None,

@@ -2,172 +2,163 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from connectomics.config import Config
-from connectomics.config.activations import Activated, as_ranges, channels_read
-from connectomics.config.checks.channels import ACTIVATIONS
+from connectomics.blocks import discard
 from connectomics.data.build import HeldOut, measure
 from connectomics.data.identity import Identity, identify
 from connectomics.data.io import LazyVolume, open_volume
 from connectomics.data.io.hdf5_write import write_place
+from connectomics.data.io.sharded import place_store
 from connectomics.data.origin import Origin, origin_of
 from connectomics.data.processing import ImageStatistics, channel_names, normalize
 from connectomics.data.volumes import LabelledVolume, Volume
-from connectomics.digests import code_digest, file_digest
-from connectomics.errors import CheckpointError, Fault
 from connectomics.files import atomic_path
+from connectomics.geometry import Triple
 from connectomics.keeping import replacing
-from connectomics.pipeline.results import VolumeResults
+from connectomics.pipeline.block_predicting import (
+    memory_of_block,
+    memory_of_slab,
+    predict_by_block,
+)
+from connectomics.pipeline.by_block import block_in, choose_block, known_volumes, with_block
+from connectomics.pipeline.predictor import Predictor, configured_parts
+from connectomics.pipeline.results import PROBABILITIES, VolumeResults
 from connectomics.runs import Provenance
 
-if TYPE_CHECKING:
-    from torch import nn
 
-    from connectomics.inference.predict import Sliding
-    from connectomics.models import Checkpoint
+def predict_volumes(
+    predictor: Predictor, volumes: Sequence[tuple[HeldOut, VolumeResults]], provenance: Provenance
+) -> bool:
+    """Write the probabilities of volumes, each into its folder, unless they are there.
 
-CODE = ("models", "inference", "data/processing")
-"""What turns grey values into probabilities; the reading of voxels shows in the voxels."""
+    Args:
+        predictor: The network.
+        volumes: With their folders.
+        provenance: How they come about.
 
+    Returns:
+        Whether all are there now; otherwise other shards have blocks to do.
 
-def configured_parts(config: Config) -> dict[str, Any]:
-    """What probabilities depend on, as far as the config says it."""
-    model, inference = config.model, config.inference.model_dump(mode="json")
-    del inference["window"]["batch_size"]  # a matter of memory
-    return {
-        "model": model.model_dump(mode="json", exclude={"loss"}),
-        "inference": inference,
-        "data.image_transform": config.data.image_transform.model_dump(mode="json"),
-        "channels": channel_names(config.data.label_transform.targets),
-    }
-
-
-@dataclass(frozen=True)
-class Predictor:
-    """A network, and how it goes over a volume.
-
-    Attributes:
-        network: On its device, in the form that predicts fastest.
-        weights: A digest of those of its checkpoint.
-        sliding: The window.
-        config: Of the stage.
-        checkpoint: Where the network comes from.
-        pooled: Grey values of the training volumes, where they are to be used for all volumes.
+    Raises:
+        DataError: A volume cannot be read, or its probabilities cannot be written.
     """
-
-    network: nn.Module
-    weights: str
-    sliding: Sliding
-    config: Config
-    checkpoint: Path
-    pooled: ImageStatistics | None
-
-    def predict(
-        self, volumes: Sequence[tuple[HeldOut, VolumeResults]], provenance: Provenance
-    ) -> None:
-        """Write the probabilities of volumes, each into its folder, unless they are there.
-
-        Args:
-            volumes: With their folders.
-            provenance: How they come about.
-
-        Raises:
-            DataError: A volume cannot be read, or its probabilities cannot be written.
-        """
-        common = {**configured_parts(self.config), **self._numerics()}
-        about = provenance.one_text()
-        for (volume, whole), results in volumes:
-            made = origin_of(results.probabilities)
-            origin = self._origin(common, volume, whole, made.volumes if made else {})
-            if made and made.key == origin.key:
-                _bring_up_to_date(results.probabilities, volume, self._made_with())
-                print(f"infer: {results.probabilities} is up to date")
-                continue
-            if made and made.parts:
-                names = ", ".join(made.differences(origin))
-                print(f"infer: {results.probabilities} is of other {names}; predicting anew")
-            self._write(HeldOut(volume, whole), results, origin, about)
-
-    def _numerics(self) -> dict[str, Any]:
-        """What probabilities depend on beside the config and the volume."""
-        return {
-            "weights": self.weights,
-            "statistics of training": self.pooled and self.pooled.as_dict(),
-            "precision": str(self.sliding.precision or "float32").removeprefix("torch."),
-            "device": str(self.sliding.device).partition(":")[0],
-            "version of the code": code_digest(*CODE),
-        }
-
-    def _made_with(self) -> dict[str, Any]:
-        return {
-            "checkpoint": str(self.checkpoint),
-            "checkpoint_sha256": file_digest(self.checkpoint),
-        }
-
-    def _origin(
-        self,
-        common: Mapping[str, Any],
-        volume: LabelledVolume,
-        whole: LabelledVolume,
-        known: Mapping[str, Identity],
-    ) -> Origin:
-        image = identify(_on_disk(volume.image), known.get("image"))
-        measured = image
-        if whole is not volume:
-            measured = identify(_on_disk(whole.image), known.get("measured"))
-        parts = {**common, "voxels": image.content, "voxels measured": measured.content}
-        return Origin(parts, {"image": image, "measured": measured})
-
-    def _write(self, held: HeldOut, results: VolumeResults, origin: Origin, about: str) -> None:
-        from connectomics.inference.build import write_probabilities
-
-        volume, path = held.volume, results.probabilities
-        transform = self.config.data.image_transform
-        (statistics,) = measure([held.whole], transform, self.pooled)
-        print(f"infer: {volume.name} {volume.shape} → {path}")
-        began = time.perf_counter()
-        with replacing(
-            path, stale=results.of_probabilities(), about={results.config(path): about}
-        ) as (new,):
-            write_probabilities(
-                new,
-                self.network,
-                volume.image,
-                self.sliding,
-                normalise=partial(normalize, statistics=statistics, mode=transform.normalize),
-                channels=channel_names(self.config.data.label_transform.targets),
-                dtype=self.config.inference.save_dtype,
-                resolution=volume.resolution,
-                offset_nm=volume.offset_nm,
-                attributes={
-                    **origin.attributes(),
-                    "source": volume.name,
-                    **self._made_with(),
-                    "synthetic": volume.synthetic,
-                },
-            )
-        rate = math.prod(volume.shape) / (time.perf_counter() - began)
-        print(f"infer: done, {rate:,.0f} voxels/s")
+    common = {**configured_parts(predictor.config), **predictor.numerics()}
+    about = provenance.one_text()
+    whole = True
+    for held, results in volumes:
+        made = origin_of(results.probabilities)
+        block = _block(predictor, held.volume, results)
+        # Of what is there, any size of blocks will do unless one is given.
+        there = block if predictor.config.system.block_size else made and block_in(made.parts)
+        known = made.volumes if made else known_volumes(results.begun(PROBABILITIES))
+        if made and made.key == _origin(common, held, known, there).key:
+            _bring_up_to_date(results.probabilities, held.volume, predictor.made_with())
+            discard(results.begun(PROBABILITIES))
+            print(f"infer: {results.probabilities} is up to date")
+            continue
+        origin = _origin(common, held, known, block)
+        if made and made.parts:
+            names = ", ".join(made.differences(origin))
+            print(f"infer: {results.probabilities} is of other {names}; predicting anew")
+        whole &= _write(predictor, held, results, origin, block, about)
+    return whole
 
 
-def _weights_digest(network: nn.Module) -> str:
-    import torch
+def _block(predictor: Predictor, volume: LabelledVolume, results: VolumeResults) -> Triple | None:
+    return choose_block(
+        predictor.config.system,
+        volume.shape,
+        begun=results.begun(PROBABILITIES),
+        at_once=memory_of_slab(predictor.config, volume.shape),
+        of_block=partial(memory_of_block, predictor.config, volume.shape),
+        gpus=predictor.gpus,
+    )
 
-    text = hashlib.sha256()
-    for name, tensor in sorted(network.state_dict().items()):
-        array = tensor.detach().cpu().contiguous()
-        text.update(f"{name} {array.dtype} {tuple(array.shape)}".encode())
-        text.update(array.reshape(-1).view(torch.uint8).numpy().data)
-    return text.hexdigest()[:16]
+
+def _origin(
+    common: Mapping[str, Any],
+    held: HeldOut,
+    known: Mapping[str, Identity],
+    block: Triple | None,
+) -> Origin:
+    named = {"image": held.volume.image, "measured": held.whole.image}
+    if block is not None and held.volume.mask is not None:
+        named["mask"] = held.volume.mask  # where it is 0, nothing is predicted
+    volumes = {name: identify(_on_disk(one), known.get(name)) for name, one in named.items()}
+    contents = {_WORDS[name]: one.content for name, one in volumes.items()}
+    return Origin(with_block({**common, **contents}, block), volumes)
+
+
+_WORDS = {"image": "voxels", "measured": "voxels measured", "mask": "mask"}
+
+
+def _write(
+    predictor: Predictor,
+    held: HeldOut,
+    results: VolumeResults,
+    origin: Origin,
+    block: Triple | None,
+    about: str,
+) -> bool:
+    volume, (path, by_block) = held.volume, results.forms(PROBABILITIES)
+    print(f"infer: {volume.name} {volume.shape} → {by_block if block else path}")
+    transform = predictor.config.data.image_transform
+    measured = partial(measure, [held.whole], transform, predictor.pooled)
+    attributes = {
+        **origin.attributes(),
+        "source": volume.name,
+        **predictor.made_with(),
+        "synthetic": volume.synthetic,
+    }
+    if block is not None:
+        return predict_by_block(
+            predictor,
+            volume,
+            results,
+            block=block,
+            origin=origin,
+            measured=measured,
+            attributes=attributes,
+            about=about,
+        )
+    began = time.perf_counter()
+    stale = [by_block, *results.of_probabilities()]
+    with replacing(path, stale=stale, about={results.config(path): about}) as (new,):
+        _write_at_once(predictor, new, volume, measured()[0], attributes)
+    rate = math.prod(volume.shape) / (time.perf_counter() - began)
+    print(f"infer: done, {rate:,.0f} voxels/s")
+    return True
+
+
+def _write_at_once(
+    predictor: Predictor,
+    path: Path,
+    volume: LabelledVolume,
+    statistics: ImageStatistics,
+    attributes: dict[str, Any],
+) -> None:
+    from connectomics.inference.build import write_probabilities
+
+    transform = predictor.config.data.image_transform
+    write_probabilities(
+        path,
+        predictor.network,
+        volume.image,
+        predictor.sliding,
+        normalise=partial(normalize, statistics=statistics, mode=transform.normalize),
+        channels=channel_names(predictor.config.data.label_transform.targets),
+        dtype=predictor.config.inference.save_dtype,
+        resolution=volume.resolution,
+        offset_nm=volume.offset_nm,
+        attributes=attributes,
+    )
 
 
 def _on_disk(volume: Volume) -> LazyVolume:
@@ -188,78 +179,9 @@ def _bring_up_to_date(path: Path, volume: LabelledVolume, made_with: dict[str, A
         return
     if not placed:
         print(f"infer: {path} gets the voxel size and the offset of {volume.name}")
+    if path.is_dir():
+        place_store(path, **place, attributes=made_with)
+        return
     with atomic_path(path) as copy:
         shutil.copyfile(path, copy)
         write_place(copy, **place, attributes=made_with)
-
-
-def load_predictor(config: Config, path: Path) -> Predictor:
-    """Load the network of a checkpoint, which has to be the one that the config describes.
-
-    Raises:
-        CheckpointError: It cannot be read, is of another network, of other channels, or of
-            other grey values.
-    """
-    import torch
-
-    from connectomics.inference.build import build_sliding
-    from connectomics.models import load_model, read_checkpoint, require_same_architecture
-    from connectomics.models.folding import folded
-    from connectomics.training import choose_devices, precision_to_predict, threads_of_torch
-
-    torch.set_num_threads(threads_of_torch(config.system))
-    accelerator, _ = choose_devices(config.system)
-    device = torch.device("cuda" if accelerator == "gpu" else "cpu")
-    checkpoint = read_checkpoint(path)
-    require_same_architecture(checkpoint, config.model)
-    _require_same_meaning(checkpoint, config)
-    model = load_model(checkpoint, use_ema=config.inference.model.use_ema)
-    precision = precision_to_predict(config.optimization.precision, accelerator)
-    sliding = build_sliding(config.inference, precision, device)
-    pooled = checkpoint.facts.statistics
-    statistics = pooled and ImageStatistics.from_dict(pooled.model_dump())
-    weights = _weights_digest(model)
-    return Predictor(folded(model).to(device), weights, sliding, config, path, statistics)
-
-
-def _require_same_meaning(checkpoint: Checkpoint, config: Config) -> None:
-    """Check that a config prepares images and reads channels as the checkpoint's training did."""
-    data, channels = config.data, config.model.out_channels
-    found = checkpoint.facts.image_transform.model_dump()
-    faults = [
-        Fault(
-            f"data.image_transform.{key}",
-            f"{checkpoint.path} was trained with {found[key]}, the config says {value}.",
-            "Prepare test images as in training.",
-        )
-        for key, value in data.image_transform.model_dump().items()
-        if found[key] != value
-    ]
-    named, trained = channel_names(data.label_transform.targets), list(checkpoint.facts.channels)
-    if trained and named != trained:
-        problem = (
-            f"{checkpoint.path} was trained for the channels {', '.join(trained)}; the targets "
-            f"of the config make {', '.join(named)}."
-        )
-        remedy = "Use the config of the run that wrote the checkpoint."
-        faults.append(Fault("data.label_transform.targets", problem, remedy))
-    read = channels_read(config.inference.model.channel_activations or (), channels)
-    taught = channels_read(checkpoint.facts.channel_activations, channels)
-    if any(read[channel] != how for channel, how in taught.items() if channel in read):
-        problem = (
-            f"{checkpoint.path} was trained for {_listed(taught)}; the config reads "
-            f"{_listed(read)}."
-        )
-        remedy = (
-            "Unless given, they follow from model.loss.losses. Use the config of the run that "
-            "wrote the checkpoint."
-        )
-        faults.append(Fault(ACTIVATIONS, problem, remedy))
-    if faults:
-        raise CheckpointError.of(faults)
-
-
-def _listed(read: Mapping[int, Activated]) -> str:
-    """Channels and their activations, as in a config."""
-    ranges = as_ranges(sorted(set(read.values())))
-    return ", ".join(f'"{start}:{stop}" {activation}' for start, stop, activation in ranges)

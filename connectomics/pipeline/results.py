@@ -6,6 +6,7 @@
         <volume>/synapses.csv        decode, where the labels have sides
         <volume>/synapses_*, ...     decode, the exports asked for
         <volume>/partners.csv        decode, where the neurons are known
+        <volume>/blocks/             what is made block by block, until it is whole
         <volume>/*.config.yaml       the config that each of the two was made with, and how
         <volume>/comparison.png      evaluate
         scores.txt, scores.json, matches.csv, precision_recall.*
@@ -16,6 +17,9 @@
         decoding/tuned.yaml          the best settings, a preset for `decoding=tuned`
         study.journal, trials.csv, search.png, config.yaml, provenance.yaml
         earlier/                     searches of other settings or for other scores
+
+What is made block by block is `probabilities.zarr` and `labels.zarr`; one form takes the place of
+the other.
 
 Probabilities and labels say what they were made from (`Origin`): the voxels of the volume, the
 settings, the code. A stage that finds its result made from just that leaves it. What is of
@@ -49,6 +53,7 @@ FILES_REMEDY = """\
 SCORES = ("scores.txt", "scores.json", "matches.csv")
 CURVES = ("precision_recall.csv", "precision_recall.png")
 PAGE = "report.html"
+PROBABILITIES, LABELS = "probabilities", "labels"
 
 
 @dataclass(frozen=True)
@@ -59,13 +64,25 @@ class VolumeResults:
 
     @property
     def probabilities(self) -> Path:
-        """(C, Z, Y, X) probabilities."""
-        return self.folder / "probabilities.h5"
+        """(C, Z, Y, X) probabilities, in the form they are there."""
+        return self._there(PROBABILITIES)
 
     @property
     def labels(self) -> Path:
-        """(Z, Y, X) labels."""
-        return self.folder / "labels.h5"
+        """(Z, Y, X) labels, in the form they are there."""
+        return self._there(LABELS)
+
+    def forms(self, name: str) -> tuple[Path, Path]:
+        """Where `PROBABILITIES` or `LABELS` lie, made at once or block by block."""
+        return self.folder / f"{name}.h5", self.folder / f"{name}.zarr"
+
+    def begun(self, name: str) -> Path:
+        """The folder in which `PROBABILITIES` or `LABELS` are made block by block."""
+        return self.folder / "blocks" / name
+
+    def _there(self, name: str) -> Path:
+        at_once, by_block = self.forms(name)
+        return by_block if by_block.exists() else at_once
 
     @property
     def table(self) -> Path:
@@ -84,7 +101,7 @@ class VolumeResults:
     @property
     def first(self) -> Path:
         """What says which volume the others are of."""
-        return self.probabilities if self.probabilities.is_file() else self.labels
+        return self.probabilities if self.probabilities.exists() else self.labels
 
     @property
     def picture(self) -> Path:
@@ -98,7 +115,8 @@ class VolumeResults:
     def of_labels(self) -> list[Path]:
         """What goes with the labels when these are made anew, there or not."""
         exports = [self.export(name) for name in EXPORTS]
-        return [self.labels, self.config(self.labels), self.table, self.partners, *exports]
+        labels = self.forms(LABELS)
+        return [*labels, self.config(self.labels), self.table, self.partners, *exports]
 
     def of_probabilities(self) -> list[Path]:
         """What goes with the probabilities when these are made anew, there or not.
@@ -109,7 +127,7 @@ class VolumeResults:
 
     def made(self) -> bool:
         """Whether there is anything to decode or to score."""
-        return self.first.is_file()
+        return self.first.exists()
 
     def describe(self) -> str:
         """Name the folder, and the volume that its results are of if they say it."""
@@ -245,7 +263,7 @@ def existing_results(
     found = [
         (one, results)
         for one, results in pairs
-        if results.probabilities.is_file() or (all_of_them and results.labels.is_file())
+        if results.probabilities.exists() or (all_of_them and results.labels.exists())
     ]
     missing = [pair for pair in pairs if pair not in found]
     if not found or (all_of_them and missing):
@@ -344,15 +362,14 @@ def run_of(checkpoint: Path | None, save_path: str) -> RunFolder:
     """
     if checkpoint is not None:
         return run_of_checkpoint(checkpoint) or RunFolder(Path(save_path) / checkpoint.stem)
-    found = newest(save_path, "*/results/*/probabilities.h5")
-    found = found or newest(save_path, "*/results/*/labels.h5")
+    found = _newest(save_path, "results", PROBABILITIES) or _newest(save_path, "results", LABELS)
     if found is None:
         raise DataError(
             save_path,
             "no run there has probabilities.",
             f"Make them first with --mode infer, or name a run's --checkpoint.\n{FILES_REMEDY}",
         )
-    return RunFolder(found.parent.parent.parent)
+    return RunFolder(found.parent.parent)
 
 
 def tuned_run(checkpoint: Path | None, save_path: str) -> RunFolder:
@@ -361,7 +378,17 @@ def tuned_run(checkpoint: Path | None, save_path: str) -> RunFolder:
     Raises:
         CheckpointError: Without a checkpoint, where no run has such probabilities.
     """
-    found = None if checkpoint else newest(save_path, "*/tuning/*/probabilities.h5")
+    found = None if checkpoint else _newest(save_path, "tuning", PROBABILITIES)
     if found is not None:
-        return RunFolder(found.parent.parent.parent)
+        return RunFolder(found.parent.parent)
     return run_of(require_checkpoint(checkpoint, save_path, "tune"), save_path)
+
+
+def _newest(save_path: str, part: str, name: str) -> Path | None:
+    """The folder of a volume whose `PROBABILITIES` or `LABELS` are the newest of all runs."""
+    folders = {}
+    for file, depth in ((f"{name}.h5", 0), (f"{name}.zarr/zarr.json", 1)):
+        found = newest(save_path, f"*/{part}/*/{file}")
+        if found is not None:
+            folders[found.stat().st_mtime] = found.parents[depth]
+    return folders[max(folders)] if folders else None

@@ -46,7 +46,8 @@ from connectomics.pipeline.labelling import (
     open_probabilities,
     voxel_size_faults,
 )
-from connectomics.pipeline.predicting import load_predictor
+from connectomics.pipeline.predicting import predict_volumes
+from connectomics.pipeline.predictor import load_predictor
 from connectomics.pipeline.results import (
     PAGE,
     ask,
@@ -155,8 +156,8 @@ def train(resolved: Resolved, checkpoint: Path | None) -> None:
     print(f"train: {result.step} steps done; the last checkpoint is {result.last}")
 
 
-def infer(resolved: Resolved, checkpoint: Path | None) -> None:
-    """Predict the probabilities of the test volumes."""
+def infer(resolved: Resolved, checkpoint: Path | None) -> bool:
+    """Predict the probabilities of the test volumes; tell whether all are there now."""
     config = resolved.config
     checkpoint = require_checkpoint(checkpoint, config.save_path, resolved.mode)
     _require(check_data(config.data, "infer"))
@@ -166,11 +167,15 @@ def infer(resolved: Resolved, checkpoint: Path | None) -> None:
     if resolved.mode == "infer":  # other modes have no use for labels that hold nothing
         _require_counting([volume for volume, _ in volumes], refuses=False)
     held = [(HeldOut(volume, volume), results) for volume, results in volumes]
-    predictor.predict(held, _provenance(resolved, checkpoint))
+    return predict_volumes(predictor, held, _provenance(resolved, checkpoint))
 
 
-def decode(resolved: Resolved, checkpoint: Path | None) -> None:
-    """Turn the probabilities of the test volumes into labels, and list the synapses."""
+def decode(resolved: Resolved, checkpoint: Path | None) -> bool:
+    """Turn the probabilities of the test volumes into labels, and list the synapses.
+
+    Returns:
+        Whether all labels are there now; one shard alone does not put them there.
+    """
     config, split = resolved.config, resolved.config.data.test
     _require(check_data(config.data, "decode"))
     run = run_of(checkpoint, config.save_path)
@@ -183,17 +188,20 @@ def decode(resolved: Resolved, checkpoint: Path | None) -> None:
         with open_probabilities(asked, results, resolution) as volume:
             sizes[str(results.probabilities)] = volume.resolution
     _require(voxel_size_faults(sizes, config.decoding))
+    whole = True
     for asked, results in found:
         doubt = decode_volume(
             asked,
             results,
-            config.decoding,
+            config,
             provenance=_provenance(resolved, checkpoint),
             neurons=neurons.get(asked.source),
             resolution=resolution,
         )
         for said in filter(None, (doubt, other_settings(config, results))):
             print(f"  {said}")
+        whole &= doubt is not None
+    return whole
 
 
 def evaluate(resolved: Resolved, checkpoint: Path | None) -> None:
@@ -201,6 +209,7 @@ def evaluate(resolved: Resolved, checkpoint: Path | None) -> None:
     from connectomics.report import background_of, write_page
 
     config = resolved.config
+    _require_no_shard(resolved)
     _require(check_data(config.data, "evaluate"))
     if resolved.mode == "evaluate":
         require_labels(config.data, "test")
@@ -239,8 +248,10 @@ def test(resolved: Resolved, checkpoint: Path | None) -> None:
     _require(voxel_size_faults({one.source: one.resolution for one in volumes}, config.decoding))
     if scored:
         _require_counting(volumes)
-    infer(resolved, checkpoint)
-    decode(resolved, checkpoint)
+    if not infer(resolved, checkpoint) or not decode(resolved, checkpoint):
+        return
+    if config.system.shard is not None:
+        return  # whoever puts the blocks together scores them
     if scored:
         evaluate(resolved, checkpoint)
         return
@@ -249,6 +260,7 @@ def test(resolved: Resolved, checkpoint: Path | None) -> None:
 
 def tune(resolved: Resolved, checkpoint: Path | None) -> None:
     """Search for the decoder settings that score best on the validation volumes."""
+    _require_no_shard(resolved)
     tuning.require_optuna()
     config, section = resolved.config, validation_section(resolved)
     decoder = config.decoding.steps[0]
@@ -278,9 +290,16 @@ def tune(resolved: Resolved, checkpoint: Path | None) -> None:
         raise Stopped(stopped, "The same command goes on.")
 
 
-STAGES: dict[str, Callable[[Resolved, Path | None], None]] = {
+STAGES: dict[str, Callable[[Resolved, Path | None], object]] = {
     stage.__name__: stage for stage in (train, infer, decode, evaluate, test, tune)
 }
+
+
+def _require_no_shard(resolved: Resolved) -> None:
+    """Refuse to do a share of what is not shared out."""
+    if resolved.config.system.shard is not None:
+        problem = f"only infer and decode are shared out, not {resolved.mode}."
+        raise ConfigError(resolved.place("system.shard"), problem, "Leave it out.")
 
 
 def _require(faults: list[Fault]) -> None:

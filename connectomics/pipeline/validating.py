@@ -20,7 +20,8 @@ from connectomics.errors import ConfigError, DataError, Fault
 from connectomics.evaluation import Encoding
 from connectomics.pipeline.label_volumes import read_truth
 from connectomics.pipeline.labelling import read_neurons
-from connectomics.pipeline.predicting import Predictor
+from connectomics.pipeline.predicting import predict_volumes
+from connectomics.pipeline.predictor import Predictor
 from connectomics.pipeline.results import VolumeResults, ask, image_of, results_of_volumes
 from connectomics.pipeline.scoring import stored_as
 from connectomics.runs import Provenance, RunFolder
@@ -143,7 +144,7 @@ def read_validation(
     results = results_of_volumes(folder, [one.volume for one in held])
     if predictor is not None:
         wanted = [(one, made) for one, (_, made) in zip(held, results, strict=True)]
-        predictor.predict(wanted, provenance)
+        predict_volumes(predictor, wanted, provenance)
     return [
         ValidationVolume(
             f"{one.volume.name}{' (synthetic EM)' if one.volume.synthetic else ''}",
@@ -177,7 +178,7 @@ def _labelled(truth: np.ndarray, mask: np.ndarray | None) -> bool:
 
 def _read_probabilities(one: HeldOut, made: VolumeResults) -> np.ndarray:
     path, shape = made.probabilities, one.volume.shape
-    if not path.is_file():
+    if not path.exists():
         raise DataError(str(path), "is not there yet.", "Name a --checkpoint to predict it with.")
     _, doubt = image_of(path, ask(one.volume))
     if doubt:

@@ -22,7 +22,6 @@ from connectomics.models import build_loss, build_model
 from connectomics.process.cpus import available_cpus
 from connectomics.training.checkpoint import AtomicCheckpointIO
 from connectomics.training.compiled_network import CompileNetwork, compiles
-from connectomics.training.curves import LogCurves
 from connectomics.training.ema import AverageWeights
 from connectomics.training.images import LogImages
 from connectomics.training.keeping import KeepCheckpoints
@@ -164,8 +163,6 @@ def checkpoint_facts(config: Config, data: PatchDataModule) -> dict[str, Any]:
         "channels": channel_names(config.data.label_transform.targets),
         "channel_activations": [activation.model_dump(mode="json") for activation in activations],
         "resolution": list(first.volume.resolution) if first.volume.resolution else None,
-        "inference": config.inference.model_dump(mode="json"),
-        "precision": config.optimization.precision,
     }
 
 
@@ -207,24 +204,6 @@ def build_trainer(
     )
 
 
-def hyperparameters(config: Config) -> dict[str, Any]:
-    """What runs are compared by, as plain values."""
-    optimization, loader = config.optimization, config.data.dataloader
-    rejection = loader.reject_sampling
-    return {
-        "lr": optimization.optimizer.lr,
-        "max_steps": optimization.max_steps,
-        "precision": optimization.precision,
-        "batch_size": loader.batch_size,
-        "patch_size": str(list(loader.patch_size)),
-        "size_thres": str(rejection.size_thres if rejection else None),
-        "foreground_fraction": loader.foreground_fraction,
-        "filters": str(list(config.model.rsunet.filters)),
-        "losses": ", ".join(term.function for term in config.model.loss.losses),
-        "seed": config.system.seed,
-    }
-
-
 def build_callbacks(
     config: Config, module: SynapseModule, folder: Path, devices: tuple[str, int]
 ) -> list[pl.Callback]:
@@ -248,7 +227,6 @@ def build_callbacks(
                 num_slices=images.num_slices,
             )
         )
-    callbacks.append(LogCurves(module.channels, hyperparameters(config)))
     loader = config.data.dataloader
     accumulate, steps = optimization.accumulate_grad_batches, optimization.n_steps_per_epoch
     callbacks.append(

@@ -18,6 +18,7 @@ from connectomics.config.schema.model import (
     ModelSection,
     RSUNetSection,
 )
+from connectomics.config.schema.system import ExecutorSection, JobSection, SystemSection
 from connectomics.config.schema.testing import (
     ChannelActivationSection,
     DecodingSection,
@@ -31,7 +32,6 @@ from connectomics.config.schema.training import (
     EMASection,
     MonitorSection,
     OptimizationSection,
-    SystemSection,
 )
 from connectomics.config.schema.tuning import ChoicesSection, RangeSection, TuneSection
 
@@ -62,8 +62,10 @@ __all__ = [
     "DecodingSection",
     "EMASection",
     "EvaluationSection",
+    "ExecutorSection",
     "ImageTransformSection",
     "InferenceSection",
+    "JobSection",
     "LabelTransformSection",
     "LossSection",
     "LossTermSection",

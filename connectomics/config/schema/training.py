@@ -1,4 +1,4 @@
-"""`system`, `optimization` and `monitor`: where, how and how closely watched training runs."""
+"""`optimization` and `monitor`: how, and how closely watched, training runs."""
 
 from __future__ import annotations
 
@@ -6,19 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from connectomics.config.schema.base import Count, Momentum, PositiveInt, Section, Seed
+from connectomics.config.schema.base import Count, Momentum, PositiveInt, Section
 
-Threads = Annotated[int, Field(gt=0, le=1024)]
 Rate = Annotated[float, Field(ge=0, le=100)]
-
-
-class SystemSection(Section):
-    """The machine. `num_gpus: auto` takes all there are, or the CPU where there is none."""
-
-    num_gpus: Literal["auto"] | Annotated[int, Field(ge=0, le=1024)] = "auto"
-    num_cpu_processes: Threads = 1
-    num_threads: Threads | None = None
-    seed: Seed = 0
 
 
 class OptimizerSection(Section):

@@ -63,8 +63,9 @@ class ShardedStore:
             raise ValueError(
                 f"{values.dtype} of {values.shape} cannot be written as {array.dtype} of {expected}"
             )
-        array[(..., *box.slices)] = np.ascontiguousarray(values)
         file = self.file_of(box)
+        file.unlink(missing_ok=True)  # Zarr reads what is there, which may be damaged
+        array[(..., *box.slices)] = np.ascontiguousarray(values)
         descriptor = os.open(file, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -151,15 +152,17 @@ def create_sharded(
 
 
 def place_store(
-    path: Path, *, resolution: Sequence[float] | None, offset_nm: Sequence[float]
+    path: Path,
+    *,
+    resolution: Sequence[float] | None,
+    offset_nm: Sequence[float],
+    attributes: Mapping[str, Any] | None = None,
 ) -> None:
-    """Give a store that was written here another voxel size and offset (nm, zyx)."""
+    """Give a store that was written here another voxel size, offset (nm, zyx), and attributes."""
     with open_volume(path) as volume:
         shape, dtype = volume.shape, volume.dtype
-    header = header_of(
-        split_source(path), shape, dtype, resolution=resolution, offset_nm=offset_nm, attributes={}
-    )
-    write_place(path, header)
+    place = {"resolution": resolution, "offset_nm": offset_nm, "attributes": attributes}
+    write_place(path, header_of(split_source(path), shape, dtype, **place))
 
 
 def _divisor(length: int, wanted: int) -> int:

@@ -92,10 +92,11 @@ def create_array(
 
 
 def write_place(store: Path, header: Header) -> None:
-    """Give a store that was written here the voxel size and offset of a header."""
+    """Give a store that was written here the voxel size, offset and attributes of a header."""
     group = zarr.open_group(store, mode="r+")
     (image,) = group.attrs["ome"]["multiscales"]  # pyright: ignore
     group.attrs["ome"] = ome.describe(str(image["name"]), ARRAY, header)  # pyright: ignore
+    group[ARRAY].attrs.update(dict(header.attributes))
 
 
 def _nothing_to_check() -> None:

@@ -1,0 +1,120 @@
+"""One block of a volume is predicted as it would be with the whole volume.
+
+Windows lie on the grid of the whole volume and have its weights. A block takes the windows that
+touch it and keeps what they give inside it; so blocks fit together without a seam, and what is
+needed of memory depends on the block, and not on the volume.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from connectomics.geometry import Box, Triple
+from connectomics.inference.blending import AxisWindows, axis_windows
+from connectomics.inference.predict import (
+    IMAGE,
+    NETWORK,
+    PADDING,
+    Network,
+    Sliding,
+    Windows,
+    evaluating,
+    require,
+)
+
+
+@dataclass(frozen=True)
+class BlockWindows:
+    """The windows that touch a block.
+
+    Attributes:
+        box: The block.
+        hull: What the windows see of the volume.
+        axes: The windows along z, y and x, seen from the start of the hull.
+    """
+
+    box: Box
+    hull: Box
+    axes: tuple[AxisWindows, AxisWindows, AxisWindows]
+
+    @property
+    def count(self) -> int:
+        """How many windows there are."""
+        return int(np.prod([len(axis.starts) for axis in self.axes]))
+
+    @property
+    def padded(self) -> Triple:
+        """Voxels (z, y, x) that the windows cover, those beyond the volume among them."""
+        z, y, x = (axis.starts[-1] + axis.size for axis in self.axes)
+        return z, y, x
+
+
+def windows_of(box: Box, shape: tuple[int, ...], sliding: Sliding) -> BlockWindows:
+    """Find the windows that touch a block.
+
+    Args:
+        box: The block, inside the volume.
+        shape: (Z, Y, X) of the volume.
+        sliding: How the network slides over it.
+
+    >>> windows_of(Box((0, 8, 8), (4, 16, 16)), (4, 64, 64), Sliding((4, 8, 8))).hull
+    Box(start=(0, 4, 4), stop=(4, 20, 20))
+    """
+    starts, stops, axes = [], [], []
+    spans = zip(box.start, box.stop, shape, sliding.window_size, strict=True)
+    for first, stop, length, size in spans:
+        whole = axis_windows(max(length, size), size, sliding.overlap, sliding.blending)
+        start, axis = whole.touching(first, stop)
+        starts.append(start)
+        stops.append(min(start + axis.starts[-1] + size, length))
+        axes.append(axis)
+    return BlockWindows(box, Box(tuple(starts), tuple(stops)), tuple(axes))  # pyright: ignore
+
+
+def predict_block(
+    network: Network,
+    image: np.ndarray,
+    windows: BlockWindows,
+    sliding: Sliding,
+    *,
+    where: str = "predict_block",
+) -> np.ndarray:
+    """Predict one block.
+
+    Args:
+        network: As in `predict_volume`.
+        image: The normalised voxels of the windows' hull, (z, y, x).
+        windows: See `windows_of`.
+        sliding: How the network slides over the volume.
+        where: The volume, for messages.
+
+    Returns:
+        (C, z, y, x) float32 of the block's shape.
+
+    Raises:
+        DataError: The image, or what the network makes of it, is NaN or infinite somewhere.
+    """
+    hull, box = windows.hull, windows.box
+    require(np.isfinite(image), image, hull.start, where, IMAGE)
+    missing = [n - have for n, have in zip(windows.padded, hull.shape, strict=True)]
+    if any(missing):
+        image = np.pad(image, [(0, n) for n in missing], mode=PADDING[sliding.padding_mode])
+    image = np.asarray(image, np.float32)
+    z, y, x = windows.axes
+    inside = box.shift([-n for n in hull.start])
+    rows, columns = inside.slices[1:]
+    predict = Windows(network, sliding)
+    block: np.ndarray | None = None
+    with evaluating(network):
+        for start, weights in zip(z.starts, z.weights, strict=True):
+            added = predict(image[start : start + z.size], weights, y, x)[:, :, rows, columns]
+            if block is None:
+                block = np.zeros((len(added), *box.shape), np.float32)
+            first, stop = max(start, inside.start[0]), min(start + z.size, inside.stop[0])
+            own = block[:, first - inside.start[0] : stop - inside.start[0]]
+            own += added[:, first - start : stop - start]
+    assert block is not None  # a window touches every voxel
+    require(np.isfinite(block), block, box.start, where, NETWORK)
+    return block

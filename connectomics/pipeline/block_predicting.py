@@ -1,0 +1,235 @@
+"""Probabilities of a volume, block by block: in this process, in others, or on other machines."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from connectomics.blocks import (
+    BlockGrid,
+    Facts,
+    Ledger,
+    Tally,
+    Task,
+    discard,
+    facts_of_file,
+    open_ledger,
+    run_tasks,
+    working_on,
+)
+from connectomics.config import Config
+from connectomics.data.io.sharded import ShardedStore, create_sharded
+from connectomics.data.origin import Origin
+from connectomics.data.processing import ImageStatistics, channel_names, normalize
+from connectomics.data.volumes import LabelledVolume, Volume
+from connectomics.geometry import Triple
+from connectomics.keeping import set_aside
+from connectomics.pipeline.by_block import (
+    NOTES,
+    describe,
+    executor_of,
+    note_volumes,
+    shard_of,
+    unfinished,
+)
+from connectomics.pipeline.results import PROBABILITIES, VolumeResults
+from connectomics.process.signals import unbroken
+
+if TYPE_CHECKING:
+    from connectomics.pipeline.predictor import Predictor
+
+COPIES = 4
+"""Float32 copies of what is predicted, and of what the network sees, that memory holds at once."""
+
+
+def memory_of_slab(config: Config, shape: Triple) -> int:
+    """Bytes that predicting a whole volume takes, which goes in slabs along z."""
+    window = config.inference.window.window_size
+    assert window is not None
+    depth = min(window[0], shape[0])
+    return COPIES * 4 * (config.model.out_channels + 1) * depth * shape[1] * shape[2]
+
+
+def memory_of_block(config: Config, shape: Triple, block: Triple) -> int:
+    """Bytes that predicting a block takes, the network not counted."""
+    window = config.inference.window.window_size
+    assert window is not None
+    hull = [min(b + 2 * w, n) for b, w, n in zip(block, window, shape, strict=True)]
+    slab = window[0] * hull[1] * hull[2]
+    channels = config.model.out_channels
+    return 4 * (2 * math.prod(hull) + 2 * channels * slab + COPIES * channels * math.prod(block))
+
+
+@dataclass
+class PredictBlocks:
+    """Predicts a block and writes it, in whatever process; loads the network at the first one.
+
+    Attributes:
+        config: Of the stage.
+        checkpoint: The network.
+        image: The whole volume.
+        mask: 0 where nothing is asked for.
+        statistics: The grey values by which the volume is normalised.
+        store: Where blocks are written.
+        predictor: The network, once it is loaded; it does not travel.
+    """
+
+    config: Config
+    checkpoint: Path
+    image: Volume
+    mask: Volume | None
+    statistics: ImageStatistics
+    store: ShardedStore
+    predictor: Predictor | None = None
+
+    def __call__(self, task: Task) -> Facts:
+        """Do one block."""
+        from connectomics.inference.build import predict_stored_block
+        from connectomics.pipeline.predictor import load_predictor
+
+        if self.predictor is None:
+            self.predictor = load_predictor(self.config, self.checkpoint)
+        assert task.box is not None
+        normalise = partial(
+            normalize, statistics=self.statistics, mode=self.config.data.image_transform.normalize
+        )
+        dtype = self.config.inference.save_dtype
+        predicted = predict_stored_block(
+            self.predictor.network,
+            self.image,
+            task.box,
+            self.predictor.sliding,
+            normalise=normalise,
+            dtype=dtype,
+            mask=self.mask,
+        )
+        empty = predicted is None
+        if predicted is None:
+            predicted = np.zeros((*self.store.shape[:-3], *task.box.shape), dtype)
+        return {**facts_of_file(self.store.write(task.box, predicted)), "empty": empty}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "predictor": None}
+
+
+def is_intact(store: ShardedStore, task: Task, facts: Facts) -> bool:
+    """Whether the file of a block is as long as it was; what is in it is summed up inside."""
+    assert task.box is not None
+    file = store.file_of(task.box)
+    return file.is_file() and file.stat().st_size == facts.get("bytes")
+
+
+def predict_by_block(
+    predictor: Predictor,
+    volume: LabelledVolume,
+    results: VolumeResults,
+    *,
+    block: Triple,
+    origin: Origin,
+    measured: Callable[[], Sequence[ImageStatistics]],
+    attributes: Mapping[str, Any],
+    about: str,
+) -> bool:
+    """Write the probabilities of a volume block by block, or go on with that.
+
+    Args:
+        predictor: The network.
+        volume: The volume.
+        results: Its folder.
+        block: (z, y, x) voxels of a block.
+        origin: What the probabilities depend on.
+        measured: Measures the grey values to normalise by, which takes reading the volume.
+        attributes: What the store shall say of itself.
+        about: How the probabilities come about.
+
+    Returns:
+        Whether they are there now; one shard alone does not put them there.
+
+    Raises:
+        DataError: Some blocks failed; all others are done. Or blocks were begun with other parts.
+        MachineError: Another command works on them.
+    """
+    config, folder = predictor.config, results.begun(PROBABILITIES)
+    system, grid = config.system, BlockGrid(volume.shape, block)
+    channels = channel_names(config.data.label_transform.targets)
+    with working_on(folder, shard_of(system)):
+        ledger = open_ledger(folder, origin.parts, "probabilities")
+        note_volumes(ledger, origin.volumes)
+        statistics = _statistics(ledger, measured)
+        store = create_sharded(
+            folder / f"{PROBABILITIES}.zarr",
+            (len(channels), *volume.shape),
+            config.inference.save_dtype,
+            block,
+            resolution=volume.resolution,
+            offset_nm=volume.offset_nm,
+            attributes={**attributes, "channels": channels},
+        )
+        work = PredictBlocks(
+            config, predictor.checkpoint, volume.image, volume.mask, statistics, store, predictor
+        )
+        tally = run_tasks(
+            lambda: grid,
+            work,
+            ledger,
+            what="infer",
+            executor=executor_of(system, predictor.gpus),
+            shard=shard_of(system),
+            intact=partial(is_intact, store),
+            retries=system.executor.retries,
+        )
+        print(f"infer: {describe(tally, system)}{_said_of_empty(tally)}")
+        if system.shard:
+            print(unfinished(_missing(grid, ledger), "infer"))
+            return False
+        store.finish()
+        _finish(store, results, about)
+        discard(folder)
+    return True
+
+
+def _statistics(
+    ledger: Ledger, measured: Callable[[], Sequence[ImageStatistics]]
+) -> ImageStatistics:
+    """The grey values of a volume, measured by the first run that needs them."""
+    notes = ledger.of(NOTES)
+    known = notes.facts("statistics")
+    if known is not None:
+        return ImageStatistics.from_dict(known)
+    (statistics,) = measured()
+    notes.mark("statistics", statistics.as_dict())
+    return statistics
+
+
+def _said_of_empty(tally: Tally) -> str:
+    """Blocks that were not predicted have to be said: a network might have seen something there."""
+    count = tally.counts.get("empty", 0)
+    if not count:
+        return ""
+    return (
+        f"; {count} of them are empty (the image is 0 in all that their windows see, or the mask "
+        "is), and have probability 0"
+    )
+
+
+def _missing(grid: BlockGrid, ledger: Ledger) -> int:
+    fresh = Ledger(ledger.folder, ledger.stage)
+    return sum(not fresh.is_done(one.name) for one in grid)
+
+
+@unbroken
+def _finish(store: ShardedStore, results: VolumeResults, about: str) -> None:
+    """Put a whole store in the place of earlier probabilities, which are kept."""
+    _, final = results.forms(PROBABILITIES)
+    there = [path for path in results.forms(PROBABILITIES) if path.exists()]
+    if there:
+        others = [results.config(final), *results.of_probabilities()]
+        set_aside(results.folder, [*there, *(path for path in others if path.exists())])
+    store.path.rename(final)
+    results.config(final).write_text(about, encoding="utf-8")

@@ -1,0 +1,168 @@
+"""A network that is ready to predict, and what its predictions depend on beside the volume."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from connectomics.config import Config
+from connectomics.config.activations import Activated, as_ranges, channels_read
+from connectomics.config.checks.channels import ACTIVATIONS
+from connectomics.data.processing import ImageStatistics, channel_names
+from connectomics.digests import code_digest, file_digest
+from connectomics.errors import CheckpointError, Fault
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from connectomics.inference.predict import Sliding
+    from connectomics.models import Checkpoint
+
+CODE = ("models", "inference", "data/processing")
+"""What turns grey values into probabilities; the reading of voxels shows in the voxels."""
+
+
+def configured_parts(config: Config) -> dict[str, Any]:
+    """What probabilities depend on, as far as the config says it."""
+    model, inference = config.model, config.inference.model_dump(mode="json")
+    del inference["window"]["batch_size"]  # a matter of memory
+    return {
+        "model": model.model_dump(mode="json", exclude={"loss"}),
+        "inference": inference,
+        "data.image_transform": config.data.image_transform.model_dump(mode="json"),
+        "channels": channel_names(config.data.label_transform.targets),
+    }
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A network, and how it goes over a volume.
+
+    Attributes:
+        network: On its device, in the form that predicts fastest.
+        weights: A digest of those of its checkpoint.
+        sliding: The window.
+        config: Of the stage.
+        checkpoint: Where the network comes from.
+        pooled: Grey values of the training volumes, where they are to be used for all volumes.
+    """
+
+    network: nn.Module
+    weights: str
+    sliding: Sliding
+    config: Config
+    checkpoint: Path
+    pooled: ImageStatistics | None
+
+    def made_with(self) -> dict[str, Any]:
+        """What probabilities say of their checkpoint."""
+        return {
+            "checkpoint": str(self.checkpoint),
+            "checkpoint_sha256": file_digest(self.checkpoint),
+        }
+
+    @property
+    def gpus(self) -> int:
+        """How many GPUs there are to predict on; 0 where it is done on CPUs."""
+        import torch
+
+        asked = self.config.system.num_gpus
+        if str(self.sliding.device).partition(":")[0] != "cuda":
+            return 0
+        return torch.cuda.device_count() if asked == "auto" else asked
+
+    def numerics(self) -> dict[str, Any]:
+        """What probabilities depend on beside the config and the volume."""
+        return {
+            "weights": self.weights,
+            "statistics of training": self.pooled and self.pooled.as_dict(),
+            "precision": str(self.sliding.precision or "float32").removeprefix("torch."),
+            "device": str(self.sliding.device).partition(":")[0],
+            "version of the code": code_digest(*CODE),
+        }
+
+
+def _weights_digest(network: nn.Module) -> str:
+    import torch
+
+    text = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        array = tensor.detach().cpu().contiguous()
+        text.update(f"{name} {array.dtype} {tuple(array.shape)}".encode())
+        text.update(array.reshape(-1).view(torch.uint8).numpy().data)
+    return text.hexdigest()[:16]
+
+
+def load_predictor(config: Config, path: Path) -> Predictor:
+    """Load the network of a checkpoint, which has to be the one that the config describes.
+
+    Raises:
+        CheckpointError: It cannot be read, is of another network, of other channels, or of
+            other grey values.
+    """
+    import torch
+
+    from connectomics.inference.build import build_sliding
+    from connectomics.models import load_model, read_checkpoint, require_same_architecture
+    from connectomics.models.folding import folded
+    from connectomics.training import choose_devices, precision_to_predict, threads_of_torch
+
+    torch.set_num_threads(threads_of_torch(config.system))
+    accelerator, _ = choose_devices(config.system)
+    device = torch.device("cuda" if accelerator == "gpu" else "cpu")
+    checkpoint = read_checkpoint(path)
+    require_same_architecture(checkpoint, config.model)
+    _require_same_meaning(checkpoint, config)
+    model = load_model(checkpoint, use_ema=config.inference.model.use_ema)
+    precision = precision_to_predict(config.optimization.precision, accelerator)
+    sliding = build_sliding(config.inference, precision, device)
+    pooled = checkpoint.facts.statistics
+    statistics = pooled and ImageStatistics.from_dict(pooled.model_dump())
+    weights = _weights_digest(model)
+    return Predictor(folded(model).to(device), weights, sliding, config, path, statistics)
+
+
+def _require_same_meaning(checkpoint: Checkpoint, config: Config) -> None:
+    """Check that a config prepares images and reads channels as the checkpoint's training did."""
+    data, channels = config.data, config.model.out_channels
+    found = checkpoint.facts.image_transform.model_dump()
+    faults = [
+        Fault(
+            f"data.image_transform.{key}",
+            f"{checkpoint.path} was trained with {found[key]}, the config says {value}.",
+            "Prepare test images as in training.",
+        )
+        for key, value in data.image_transform.model_dump().items()
+        if found[key] != value
+    ]
+    named, trained = channel_names(data.label_transform.targets), list(checkpoint.facts.channels)
+    if trained and named != trained:
+        problem = (
+            f"{checkpoint.path} was trained for the channels {', '.join(trained)}; the targets "
+            f"of the config make {', '.join(named)}."
+        )
+        remedy = "Use the config of the run that wrote the checkpoint."
+        faults.append(Fault("data.label_transform.targets", problem, remedy))
+    read = channels_read(config.inference.model.channel_activations or (), channels)
+    taught = channels_read(checkpoint.facts.channel_activations, channels)
+    if any(read[channel] != how for channel, how in taught.items() if channel in read):
+        problem = (
+            f"{checkpoint.path} was trained for {_listed(taught)}; the config reads "
+            f"{_listed(read)}."
+        )
+        remedy = (
+            "Unless given, they follow from model.loss.losses. Use the config of the run that "
+            "wrote the checkpoint."
+        )
+        faults.append(Fault(ACTIVATIONS, problem, remedy))
+    if faults:
+        raise CheckpointError.of(faults)
+
+
+def _listed(read: Mapping[int, Activated]) -> str:
+    """Channels and their activations, as in a config."""
+    ranges = as_ranges(sorted(set(read.values())))
+    return ", ".join(f'"{start}:{stop}" {activation}' for start, stop, activation in ranges)

@@ -1,0 +1,285 @@
+"""Results that are made block by block are those that are made at once."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from main import main
+
+from connectomics.blocks import BlockGrid
+from connectomics.data.io import open_volume, read_volume, save_volume
+from connectomics.inference.by_block import windows_of
+from connectomics.inference.predict import Sliding
+
+BLOCKS = "system.block_size=[8,20,16]"
+
+
+class Run:
+    """A copy of the folder with the trained network."""
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        (self.run,) = folder.glob("outputs/tiny/*")
+        self.capsys = capsys
+        self.results = self.run / "results" / "vol"
+        self.begun = self.results / "blocks"
+
+    def arguments(self, mode: str) -> list[str]:
+        return ["--config", "my.yaml", "--mode", mode, "--checkpoint", str(self.run)]
+
+    def __call__(self, mode: str, *overrides: str, code: int = 0) -> str:
+        self.capsys.readouterr()
+        assert main([*self.arguments(mode), *overrides]) == code, self.capsys.readouterr().err
+        out, err = self.capsys.readouterr()
+        return out + err
+
+    def probabilities(self) -> np.ndarray:
+        (path,) = self.results.glob("probabilities.[hz]*")
+        return read_volume(path)
+
+
+@pytest.fixture
+def run(trained, tmp_path, monkeypatch, capsys) -> Run:
+    shutil.copytree(trained, tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    return Run(Path(), capsys)
+
+
+def test_probabilities_are_those_of_the_whole(run):
+    run("infer")
+    assert (run.results / "probabilities.h5").is_file()
+    expected = run.probabilities()
+    said = run("infer", BLOCKS)
+    assert "is of other block size; predicting anew" in said
+    assert "12 blocks done now" not in said  # 2 x 3 x 3 of them
+    assert "18 blocks done now" in said
+    found = run.probabilities()
+    seen = found.any(axis=0)
+    np.testing.assert_allclose(found[:, seen], expected[:, seen], atol=1e-5)
+    with open_volume(run.results / "probabilities.zarr") as volume:
+        assert (volume.resolution, volume.offset_nm) == ((30, 8, 8), (60, 0, 8))
+        assert volume.attributes["channels"] == ["pre", "post", "union"]
+        assert volume.attributes["made_from"]["parts"]["block size"] == [8, 20, 16]
+        assert volume.gaps is None
+    assert "block_size: [8, 20, 16]" in (run.results / "probabilities.config.yaml").read_text()
+    # What was there is kept, what was begun is tidied up, and all is up to date now.
+    assert list(run.results.glob("earlier/*/probabilities.h5"))
+    assert not (run.begun / "probabilities").exists()
+    assert "up to date" in run("infer", BLOCKS)
+    assert "up to date" in run("infer")  # any size of blocks will do
+    assert "is of other block size" in run("infer", "system.block_size=[14,50,46]")
+    assert (run.results / "probabilities.h5").is_file()  # one block is made at once
+
+
+def unseen(*volumes: np.ndarray) -> int:
+    """In how many blocks the windows that touch them see nothing of one of the volumes."""
+    hulls = [
+        windows_of(one.box, volumes[0].shape, Sliding((6, 16, 16))).hull.slices
+        for one in BlockGrid(volumes[0].shape, (8, 20, 16))
+    ]
+    count = sum(not all(volume[hull].any() for volume in volumes) for hull in hulls)
+    assert 0 < count < len(hulls)
+    return count
+
+
+def test_blocks_where_nothing_is_to_be_seen_are_left_out_and_counted(run):
+    image = read_volume("vol.h5")
+    image[:, :, 20:] = 0
+    save_volume("vol.h5", image, resolution=(30, 8, 8), offset_nm=(60, 0, 8), overwrite=True)
+    said = run("infer", BLOCKS)
+    assert f"{unseen(image)} of them are empty" in said
+    assert (run.probabilities()[:, :, :, 32:] == 0).all()
+    mask = np.ones(image.shape, np.uint8)
+    mask[:, :44] = 0
+    save_volume("mask.h5", mask)
+    said = run("infer", BLOCKS, "data.test.mask=mask.h5")
+    assert "is of other mask; predicting anew" in said
+    assert f"{unseen(image, mask)} of them are empty" in said
+
+
+def test_an_interrupted_run_goes_on(run, monkeypatch):
+    from connectomics.pipeline import block_predicting
+
+    run("infer", BLOCKS)
+    expected = run.probabilities()
+    shutil.rmtree(run.results)
+
+    did = []
+    write = block_predicting.ShardedStore.write
+
+    def writes(self, box, values):
+        if len(did) == 7:
+            raise KeyboardInterrupt
+        did.append(box)
+        return write(self, box, values)
+
+    monkeypatch.setattr(block_predicting.ShardedStore, "write", writes)
+    run("infer", BLOCKS, code=130)
+    assert not (run.results / "probabilities.zarr").exists()
+    assert len(did) == 7
+    did.clear()
+    monkeypatch.setattr(block_predicting.ShardedStore, "write", write)
+    said = run("infer", "system.block_size=[8,20,20]", code=2)
+    assert "begun with other block size: block size was [8, 20, 16] and is [8, 20, 20]" in said
+    # One file was cut short by a failing disk, and another is gone.
+    first, second = sorted((run.begun / "probabilities").rglob("c/0/*/*/*"))[:2]
+    first.write_bytes(first.read_bytes()[:-5])
+    second.unlink()
+    said = run("infer")  # goes on with the blocks it was begun with
+    assert "13 blocks done now, 5 done before, 2 made again" in said
+    assert np.array_equal(run.probabilities(), expected)
+
+
+def test_shards_share_the_work(run):
+    run("infer", BLOCKS)
+    expected = run.probabilities()
+    shutil.rmtree(run.results)
+    said = run("infer", BLOCKS, "system.shard=1/3")
+    assert "6 blocks done now of shard 1/3" in said
+    assert "12 blocks of other shards are not done yet" in said
+    run("infer", BLOCKS, "system.shard=0/3")
+    assert "all blocks are done" in run("infer", BLOCKS, "system.shard=2/3")
+    assert not (run.results / "probabilities.zarr").exists()
+    said = run("infer", BLOCKS)
+    assert "18 done before" in said
+    assert "done now" not in said
+    assert np.array_equal(run.probabilities(), expected)
+
+
+def test_one_unreadable_block_is_listed_and_all_else_is_done(run, monkeypatch):
+    from connectomics.data.io import LazyVolume
+    from connectomics.errors import DataError
+
+    read = LazyVolume.read
+
+    def reads(self, box=None):
+        if box is not None and box.start == (0, 0, 0) and box.stop[1:] == (32, 24):
+            raise DataError("vol.h5", "cannot be read from (0, 0, 0).")
+        return read(self, box)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LazyVolume, "read", reads)
+        said = run("infer", BLOCKS, code=2)
+    assert "1 of 18 blocks failed; all others are done." in said
+    assert "0000_0000_0000 (from voxel (0, 0, 0) to (8, 20, 16)): vol.h5: cannot be read" in said
+    marks = list((run.begun / "probabilities" / "done" / "blocks").rglob("*_*_*"))
+    assert len(marks) == 17
+    assert json.loads(marks[0].read_text())["bytes"] > 0
+
+
+DECODERS = {
+    "polarity2instance": "[{name: polarity2instance, kwargs: {thres_small: 4}}, drop_one_sided]",
+    "synapses": "[{name: synapses, kwargs: {min_confidence: 0.0}}]",
+}
+
+
+def predict_well(run: Run) -> None:
+    """Put probabilities there that find the synapses of the volume."""
+    label = np.zeros((14, 50, 46), np.uint16)
+    for n, (z, y, x) in enumerate([(1, 2, 2), (5, 17, 10), (9, 34, 30), (4, 36, 4)], start=1):
+        label[z : z + 5, y : y + 5, x : x + 12] = 2 * n - 1
+        label[z : z + 5, y + 5 : y + 9, x : x + 12] = 2 * n
+    save_volume("syn.h5", label, resolution=(30, 8, 8), overwrite=True)
+    noise = np.random.default_rng(0).random((3, *label.shape), np.float32) * 0.4
+    sides = np.stack([label % 2 == 1, (label > 0) & (label % 2 == 0), label > 0])
+    run.results.mkdir(parents=True)
+    place = {"resolution": (30, 8, 8), "offset_nm": (60, 0, 8)}
+    save_volume(run.results / "probabilities.h5", sides * np.float32(0.5) + noise, **place)
+
+
+def same_synapses(one: np.ndarray, other: np.ndarray) -> dict[int, int]:
+    """The number that each synapse of one has in the other; sides have to agree."""
+    pairs = np.unique(np.stack([one[one > 0], other[one > 0]]), axis=1).T.tolist()
+    assert np.array_equal(one > 0, other > 0)
+    assert all(a % 2 == b % 2 for a, b in pairs)
+    numbers = {((a + 1) // 2, (b + 1) // 2) for a, b in pairs}
+    assert len(numbers) == len({a for a, _ in numbers}) == len({b for _, b in numbers}) == 4
+    return dict(numbers)
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_labels_table_and_scores_are_those_of_the_whole(run, decoder):
+    from connectomics.decoding import read_table
+
+    predict_well(run)
+    steps = f"decoding.steps={DECODERS[decoder]}"
+    exports = "decoding.exports=[cremi]"
+    run("evaluate", steps)
+    labels, table = read_volume(run.results / "labels.h5"), read_table(run.results / "synapses.csv")
+    scores = json.loads((run.results.parent / "scores.json").read_text())
+    for done in ("labels.h5", "synapses.csv"):
+        (run.results / done).unlink()
+    said = run("decode", steps, exports, BLOCKS)
+    assert "18 blocks done now" in said
+    assert not (run.results / "labels.h5").exists()
+    assert (run.results / "synapses_cremi.h5").is_file()
+    assert not (run.begun / "labels").exists()
+    numbers = same_synapses(labels, read_volume(run.results / "labels.zarr"))
+    found = read_table(run.results / "synapses.csv").set_index("synapse_id")
+    expected = table.assign(synapse_id=table["synapse_id"].map(numbers)).set_index("synapse_id")
+    pd.testing.assert_frame_equal(found.sort_index(), expected.sort_index())
+    with open_volume(run.results / "labels.zarr") as volume:
+        assert (volume.resolution, volume.offset_nm) == ((30, 8, 8), (60, 0, 8))
+        assert volume.attributes["encoding"] == "polarity"
+    assert "up to date" in run("decode", steps, exports, BLOCKS)
+    run("evaluate", steps)
+    again = json.loads((run.results.parent / "scores.json").read_text())
+    assert again["pooled"] == scores["pooled"]
+
+
+def test_decoding_goes_on_after_each_pass(run, monkeypatch):
+    from connectomics.pipeline import block_labelling
+
+    predict_well(run)
+    steps = f"decoding.steps={DECODERS['polarity2instance']}"
+    run("decode", steps, BLOCKS)
+    expected = read_volume(run.results / "labels.zarr")
+    shutil.rmtree(run.results / "labels.zarr")
+    call, did, stops = block_labelling.RunTask.__call__, [], []
+
+    def calls(self, task):
+        if self.step not in stops and len(did) % 7 == 6:
+            stops.append(self.step)
+            raise KeyboardInterrupt
+        did.append((self.step, task.name))
+        return call(self, task)
+
+    monkeypatch.setattr(block_labelling.RunTask, "__call__", calls)
+    for _ in range(20):
+        before = len(stops)
+        status = main([*run.arguments("decode"), steps, BLOCKS])
+        if len(stops) == before:
+            break
+        assert status == 130
+    assert stops
+    assert status == 0
+    assert len(did) == len(set(did))  # nothing twice
+    assert np.array_equal(read_volume(run.results / "labels.zarr"), expected)
+
+
+PASSES = ("candidates", "faces")
+
+
+def test_a_damaged_part_is_not_taken(run):
+    predict_well(run)
+    steps = f"decoding.steps={DECODERS['polarity2instance']}"
+    for index in range(2):
+        run("decode", steps, BLOCKS, f"system.shard={index}/2")
+    folder = run.begun / "labels"
+    first, second = (next(iter(sorted((folder / step).rglob("*.npz")))) for step in PASSES)
+    whole = first.read_bytes()
+    first.write_bytes(whole[:-3])
+    said = run("decode", steps, BLOCKS, code=2)
+    assert f"{first.name}: is marked as done, and is not what was written then." in said
+    first.write_bytes(whole)
+    second.write_bytes(second.read_bytes()[:-3])  # of a pass that is not through
+    assert "1 made again, whose files were not whole" in run("decode", steps, BLOCKS)
+    assert (run.results / "labels.zarr").exists()
+
+
+def test_shards_are_not_for_scores(run):
+    assert "only infer and decode are shared out" in run("evaluate", "system.shard=0/2", code=2)

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import pytest
+
+from connectomics.process import memory
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    (tmp_path / "meminfo").write_text("MemTotal: 4096 kB\nMemAvailable: 2048 kB\n")
+    (tmp_path / "cgroup").write_text("0::/jobs/mine\n")
+    for name in ("MEMINFO", "MEMBERSHIP", "CGROUPS"):
+        file = {"MEMINFO": "meminfo", "MEMBERSHIP": "cgroup", "CGROUPS": "fs"}[name]
+        monkeypatch.setattr(memory, name, tmp_path / file)
+    folder = tmp_path / "fs" / "jobs" / "mine"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def test_what_the_machine_has_free(machine):
+    assert memory.available_memory() == 2048 * 1024
+    (machine / "memory.max").write_text("max\n")
+    (machine / "memory.current").write_text("5\n")
+    assert memory.available_memory() == 2048 * 1024
+
+
+@pytest.mark.parametrize("above", [False, True])
+def test_a_container_leaves_less(machine, above):
+    folder = machine.parent if above else machine
+    (folder / "memory.max").write_text("1000000\n")
+    (folder / "memory.current").write_text("400000\n")
+    assert memory.available_memory() == 600_000
+
+
+def test_version_one_of_cgroups(machine, tmp_path):
+    (tmp_path / "cgroup").write_text("4:memory:/job\n3:cpu:/job\n")
+    folder = tmp_path / "fs" / "memory" / "job"
+    folder.mkdir(parents=True)
+    (folder / "memory.limit_in_bytes").write_text("1000\n")
+    (folder / "memory.usage_in_bytes").write_text("1200\n")
+    assert memory.available_memory() == 0
+
+
+def test_peak_memory_is_in_bytes():
+    assert 2**24 < memory.peak_memory() < 2**40
