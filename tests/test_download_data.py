@@ -78,7 +78,7 @@ def test_a_dataset_is_downloaded_and_made(run, here, archive, server):  # noqa: 
             "bytes": archive.stat().st_size,
             "sha256": digest,
             "url": f"{server.url}/{archive.name}",
-            "checksum": "none is published; the one above was seen",
+            "checksum": "none is published for it; the one above was seen",
         }
     ]
     assert record["cite"].startswith("Lin, Wei, Jang")
@@ -285,6 +285,13 @@ def test_samples_may_come_one_by_one(run, here, samples, tmp_path):
     assert sorted(entry["file"] for entry in record["sources"]) == NAMES
 
 
+def test_a_renamed_sample_is_known_by_its_sum(run, samples, tmp_path):
+    renamed = (tmp_path / "samples" / NAMES[0]).rename(tmp_path / "sample_A_mine.hdf")
+    _, out, _ = run("cremi", ACCEPT, "--from", renamed)
+    assert "(as torch-em records it)" in out
+    assert "sample_A_mine.hdf stands for sample_A_20160501.hdf" in out
+
+
 def test_another_sum_of_an_archive_packed_on_demand_is_said(run, tmp_path, server):  # noqa: F811
     shape = (20, 24, 16)
     folder = vnc(tmp_path / "v", IMAGE[:20], boxes(shape))
@@ -335,7 +342,9 @@ def tutorial_sources(name, tmp_path, volume):
     ]
 
 
-@pytest.mark.parametrize(("name", "to"), [("em_r50", "mine"), ("vnc", None), ("cremi", "mine")])
+@pytest.mark.parametrize(
+    ("name", "to"), [("em_r50", "it's mine"), ("vnc", None), ("cremi", "mine")]
+)
 def test_the_tutorial_finds_what_was_made(run, tmp_path, name, to):
     sources = tutorial_sources(name, tmp_path, random_volume)
     place = ["--to", to] if to else []

@@ -8,6 +8,7 @@ the data, `dataset.yaml` says where they come from and what was done.
 from __future__ import annotations
 
 import hashlib
+import re
 import shlex
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -32,6 +33,9 @@ from connectomics.files import atomic_path, temporary_folder, writing_to
 
 RECORD = "dataset.yaml"
 DOWNLOADS = "download"
+PLAIN_PATH = re.compile(r"[A-Za-z0-9_./:-]+")
+"""What needs no quotes on the command line."""
+
 HDF5 = (".h5", ".hdf", ".hdf5")
 
 
@@ -135,9 +139,9 @@ def _sum(dataset: Dataset, path: Path, *, downloaded: bool) -> dict[str, Any]:
         return {"file": str(path)}
     if not path.is_file():
         raise DataError(str(path), "no such file or folder.", "Check --from.")
-    remote = next((one for one in dataset.files if one.name == path.name), None)
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
+    remote = _known(dataset, path, found)
     entry: dict[str, Any] = {"file": path.name, "bytes": path.stat().st_size, "sha256": found}
     if downloaded and remote:
         entry["url"] = remote.url
@@ -145,11 +149,19 @@ def _sum(dataset: Dataset, path: Path, *, downloaded: bool) -> dict[str, Any]:
     return entry
 
 
+def _known(dataset: Dataset, path: Path, sha256: str) -> RemoteFile | None:
+    """Which file of the dataset this is: by its name, by its sum, or as there is but one."""
+    for one in dataset.files:
+        if one.name == path.name or one.sha256 == sha256:
+            return one
+    return dataset.files[0] if len(dataset.files) == 1 and is_archive(path) else None
+
+
 def _judged(
     path: Path, found: str, remote: RemoteFile | None, *, downloaded: bool
 ) -> dict[str, str]:
     if remote is None or remote.sha256 is None:
-        return {"checksum": "none is published; the one above was seen"}
+        return {"checksum": "none is published for it; the one above was seen"}
     if found == remote.sha256:
         return {"checksum": f"as {remote.known_from} records it"}
     text = f"its SHA-256 is {found}, and {remote.known_from} records {remote.sha256}"
@@ -325,6 +337,7 @@ def _moved(dataset: Dataset, to: Path) -> list[str]:
         return []
     from connectomics.config import load_config
     from connectomics.config.inheritance import TUTORIALS
+    from connectomics.config.overrides import override_texts
 
     data = load_config(TUTORIALS / f"{dataset.tutorials[0]}.yaml").config.data
     told = []
@@ -335,6 +348,10 @@ def _moved(dataset: Dataset, to: Path) -> list[str]:
                 str(to / PurePosixPath(path).relative_to(dataset.folder.as_posix()))
                 for path in getattr(section, key)
             ]
-            value = paths[0] if len(paths) == 1 else f"[{','.join(paths)}]"
-            told.append(f"data.{split}.{key}={value}")
+            name, value = f"data.{split}.{key}", paths[0] if len(paths) == 1 else paths
+            if all(PLAIN_PATH.fullmatch(path) for path in paths):
+                listed = ",".join(paths)
+                told.append(f"{name}={listed if len(paths) == 1 else f'[{listed}]'}")
+            else:
+                told += override_texts({name: value})
     return told
