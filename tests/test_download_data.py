@@ -314,6 +314,7 @@ SMALL = [
     "optimization.n_steps_per_epoch=2",
     "inference.window.window_size=[6,48,48]",
     "inference.test_time_augmentation.enabled=false",
+    "system.num_threads=1",
 ]
 
 

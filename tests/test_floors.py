@@ -38,6 +38,7 @@ FLOORS = {
     "connectomics.report": 4,
     "connectomics.tuning": 4,
     "connectomics.pipeline": 5,
+    "connectomics.arrays": 6,
     "connectomics.command": 6,
 }
 SCRIPTS = 7

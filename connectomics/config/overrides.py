@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,9 @@ from connectomics.errors import ConfigError, Fault
 
 SECTIONS = [name for name, field in Config.model_fields.items() if field.annotation is not str]
 GRAMMAR = "https://hydra.cc/docs/advanced/override_grammar/basic"
+
+PLAIN_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+NO_WORDS = ("true", "false", "null", "nan", "inf")
 
 MACHINE = "machine"
 """The presets that go through all sections."""
@@ -94,6 +97,36 @@ def parse_overrides(texts: Sequence[str]) -> ParsedOverrides:
     if faults:
         raise ConfigError.of(faults)
     return ParsedOverrides(tuple(choices), tuple(assignments))
+
+
+def override_texts(settings: Mapping[str, Any]) -> list[str]:
+    r"""Write settings as the command line would say them.
+
+    >>> override_texts({"model/rsunet": "small", "data.val": None, "a.b": (8, 64.0), "c": "it's"})
+    ['model/rsunet=small', 'data.val=null', 'a.b=[8,64.0]', "c='it\\'s'"]
+    """
+    return [f"{key}={_spelt(value)}" for key, value in settings.items()]
+
+
+def _spelt(value: Any) -> str:
+    if hasattr(value, "tolist"):  # NumPy's
+        value = value.tolist()
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, Mapping):
+        return f"{{{','.join(f'{key}:{_spelt(item)}' for key, item in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(_spelt, value))}]"
+    text = str(value)
+    if PLAIN_WORD.fullmatch(text) and text.lower() not in NO_WORDS:
+        return text
+    quoted = re.sub(r"(\\*)(')", r"\1\1\\'", text)
+    trailing = len(quoted) - len(quoted.rstrip("\\"))
+    return f"'{quoted}{trailing * chr(92)}'"
 
 
 def apply_override(tree: Tree, assignment: Assignment) -> Tree:

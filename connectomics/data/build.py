@@ -149,12 +149,27 @@ def measure(
     return [image_statistics(image, **percentiles) for image in images]
 
 
-def build_datamodule(section: DataSection, *, seed: int) -> PatchDataModule:
+class Given(NamedTuple):
+    """Volumes that are there already, in place of those that a config names.
+
+    Attributes:
+        train: To learn from.
+        val: To validate on; empty to hold some of `train` back.
+    """
+
+    train: Sequence[LabelledVolume]
+    val: Sequence[LabelledVolume] = ()
+
+
+def build_datamodule(
+    section: DataSection, *, seed: int, given: Given | None = None
+) -> PatchDataModule:
     """Open the volumes of training and validation, and prepare to draw patches.
 
     Args:
         section: The whole section.
         seed: Of the patches and their augmentation.
+        given: Volumes to take in place of those that the section names.
 
     Raises:
         DataError: Everything that `check_data` finds, or an image holds NaN.
@@ -166,7 +181,8 @@ def build_datamodule(section: DataSection, *, seed: int) -> PatchDataModule:
 
     loader, transform = section.dataloader, section.image_transform
     reject = loader.reject_sampling
-    train, val = _training_volumes(section)
+    given = _named(section) if given is None else given
+    train, val = _training_volumes(section, given)
     module = PatchDataModule(
         [PatchSource(*measured) for measured in train],
         [PatchSource(*measured) for measured in val],
@@ -186,16 +202,14 @@ def build_datamodule(section: DataSection, *, seed: int) -> PatchDataModule:
         cache_limit=loader.cache_limit_gib * 2**30,
         seed=seed,
     )
-    module.warnings += _narrow_gaps(section)
+    module.warnings += [] if given.val else _narrow_gaps(section, given.train)
     return module
 
 
-def _narrow_gaps(section: DataSection) -> list[str]:
+def _narrow_gaps(section: DataSection, volumes: Sequence[LabelledVolume]) -> list[str]:
     """Warn of volumes whose parts for learning and validation lie nearer than a patch."""
-    if section.val is not None or section.train is None:
-        return []
     size, warnings = section.dataloader.patch_size, []
-    for volume in _open(section.train):
+    for volume in volumes:
         division = divide(volume.source, volume.shape, size, section.val_fraction)
         if division.gap < size[division.axis]:
             warnings.append(
@@ -210,20 +224,23 @@ def _narrow_gaps(section: DataSection) -> list[str]:
 Measured = tuple[LabelledVolume, ImageStatistics]
 
 
-def _training_volumes(section: DataSection) -> tuple[list[Measured], list[Measured]]:
-    """The volumes to learn from and those to validate on."""
+def _named(section: DataSection) -> Given:
+    """Open the volumes that a config names."""
     faults = training_faults(section)
     if faults or section.train is None:
         raise DataError.of(faults)
-    volumes = list(_open(section.train))
-    measured = measure(volumes, section.image_transform)
-    learn, validation = _split_off(section, volumes)
-    look = [one.volume for one in validation]
-    if section.val is None:
-        return _pairs(learn, measured), _pairs(look, measured)
-    return _pairs(learn, measured), _pairs(
-        look, measure(look, section.image_transform, measured[0])
-    )
+    return Given(list(_open(section.train)), list(_open(section.val)) if section.val else ())
+
+
+def _training_volumes(section: DataSection, given: Given) -> tuple[list[Measured], list[Measured]]:
+    """The volumes to learn from and those to validate on."""
+    measured = measure(given.train, section.image_transform)
+    if given.val:
+        return _pairs(given.train, measured), _pairs(
+            given.val, measure(given.val, section.image_transform, measured[0])
+        )
+    learn, held = _hold_back(section, given.train)
+    return _pairs(learn, measured), _pairs([one.volume for one in held], measured)
 
 
 def _split_off(
@@ -232,6 +249,12 @@ def _split_off(
     """Split the volumes of training, unless validation has volumes of its own."""
     if section.val is not None:
         return list(volumes), [HeldOut(one, one) for one in _open(section.val)]
+    return _hold_back(section, volumes)
+
+
+def _hold_back(
+    section: DataSection, volumes: Sequence[LabelledVolume]
+) -> tuple[list[LabelledVolume], list[HeldOut]]:
     size, fraction = section.dataloader.patch_size, section.val_fraction
     parts = [hold_back(volume, size, fraction) for volume in volumes]
     held = [HeldOut(part, whole) for (_, part), whole in zip(parts, volumes, strict=True)]

@@ -21,6 +21,7 @@ from connectomics.checkpoints import find_checkpoint
 from connectomics.config.schema import (
     ChannelActivationSection,
     ImageTransformSection,
+    InferenceSection,
     ModelSection,
     NamedSection,
 )
@@ -57,6 +58,9 @@ class CheckpointFacts(BaseModel):
         step: How far training was.
         metrics: How good.
         random_state: Of PyTorch's generators.
+        inference: The `inference` section: how the network is to slide. None where an earlier
+            version wrote the checkpoint.
+        precision: In which it was trained; None likewise.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -72,6 +76,8 @@ class CheckpointFacts(BaseModel):
     step: Annotated[StrictInt, Field(ge=0)]
     metrics: dict[str, float]
     random_state: dict[str, Any]
+    inference: InferenceSection | None = None
+    precision: StrictStr | None = None
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,16 @@ Where it is surely wrong it is an error, and where it may be meant a warning.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from connectomics.config.schema import DataSection
-from connectomics.data.build import open_split
+from connectomics.data.build import Given, open_split
 from connectomics.data.checks import split_faults
 from connectomics.data.processing.marks import CREMI_BACKGROUND
 from connectomics.data.survey import LabelSurvey, evenness, sample, survey_labels
-from connectomics.data.volumes import Volume
+from connectomics.data.volumes import LabelledVolume, Volume
 from connectomics.errors import DataError, Fault, warn
 from connectomics.evaluation.encoding import likely_encoding
 
@@ -55,15 +55,47 @@ def require_labels(section: DataSection, *splits: Split, learns: bool = False) -
         split, where = getattr(section, name), f"data.{name}"
         if split is None or split.label is None or split_faults(split, where):
             continue
-        surveys = []
-        for volume in open_split(split, where):
-            assert volume.label is not None
-            surveys.append(survey_labels(volume.label))
-            faults += label_faults(surveys[-1])
-            doubts += _image_doubts(volume.image)
-            doubts += _label_doubts(surveys[-1], sided=sided and name != "test")
+        found = _looked_at(open_split(split, where), sided=sided and name != "test")
+        faults += found.faults
+        doubts += found.doubts
         if learns and name == "train":
-            faults += _learning_faults(surveys, f"{where}.label", sided=sided)
+            faults += _learning_faults(found.surveys, f"{where}.label", sided=sided)
+    _say(faults, doubts)
+
+
+def require_labels_of(given: Given, section: DataSection) -> None:
+    """Look at the labels and images of volumes that are there already; see `require_labels`.
+
+    Raises:
+        DataError: Everything that is surely wrong.
+    """
+    sided = any(target.name == "polarity" for target in section.label_transform.targets)
+    train, val = (_looked_at(volumes, sided=sided) for volumes in given)
+    faults = [*train.faults, *_learning_faults(train.surveys, "label", sided=sided), *val.faults]
+    _say(faults, [*train.doubts, *val.doubts])
+
+
+class _Looked(NamedTuple):
+    """What was seen of some volumes."""
+
+    surveys: list[LabelSurvey]
+    faults: list[Fault]
+    doubts: list[Fault]
+
+
+def _looked_at(volumes: Sequence[LabelledVolume], *, sided: bool) -> _Looked:
+    looked = _Looked([], [], [])
+    for volume in volumes:
+        assert volume.label is not None
+        survey = survey_labels(volume.label)
+        looked.surveys.append(survey)
+        looked.faults.extend(label_faults(survey))
+        looked.doubts.extend(_image_doubts(volume.image))
+        looked.doubts.extend(_label_doubts(survey, sided=sided))
+    return looked
+
+
+def _say(faults: Sequence[Fault], doubts: Sequence[Fault]) -> None:
     if faults:
         raise DataError.of(faults)
     for doubt in doubts:

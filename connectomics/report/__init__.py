@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from connectomics.report.background import Background, background_of
+from connectomics.report.background import Background, background_of, training_curves
 from connectomics.report.curves import precision_recall_figure
 from connectomics.report.figures import busiest_view, comparison_figure, side_overlay
 from connectomics.report.page import write_page
@@ -20,5 +20,6 @@ __all__ = [
     "scored_scene",
     "search_figure",
     "side_overlay",
+    "training_curves",
     "write_page",
 ]

@@ -163,6 +163,8 @@ def checkpoint_facts(config: Config, data: PatchDataModule) -> dict[str, Any]:
         "channels": channel_names(config.data.label_transform.targets),
         "channel_activations": [activation.model_dump(mode="json") for activation in activations],
         "resolution": list(first.volume.resolution) if first.volume.resolution else None,
+        "inference": config.inference.model_dump(mode="json"),
+        "precision": config.optimization.precision,
     }
 
 

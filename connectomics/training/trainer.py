@@ -14,7 +14,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from connectomics.checkpoints import LAST
 from connectomics.config.checks.training import watched_scores
 from connectomics.config.schema import Config
-from connectomics.data.build import build_datamodule
+from connectomics.data.build import Given, build_datamodule
 from connectomics.data.counting import Counted, lack_of, what_counts
 from connectomics.data.datamodule import PatchDataModule
 from connectomics.errors import CheckpointError, ConfigError, ConnectomicsError, DataError
@@ -57,6 +57,11 @@ class FitResult:
     best: Path | None
     step: int
     metrics: dict[str, float]
+
+    @property
+    def run(self) -> Path:
+        """The run folder."""
+        return self.last.parents[1]
 
 
 @dataclass(frozen=True)
@@ -118,11 +123,14 @@ class Training:
             ) from error
 
 
-def prepare(config: Config, *, resume_from: Path | None = None) -> Training:
+def prepare(
+    config: Config, *, resume_from: Path | None = None, given: Given | None = None
+) -> Training:
     """Get everything ready for training, and find whatever would prevent it.
 
     Args:
         config: The whole config, with derived values.
+        given: Volumes to take in place of those that the config names.
         resume_from: A checkpoint to go on from: weights, optimizer, schedule, moving average,
             random state and the place in the sequence of patches. Settings come from the
             config. Started from the same config, a run that was interrupted ends with the
@@ -142,7 +150,7 @@ def prepare(config: Config, *, resume_from: Path | None = None) -> Training:
         use_threads(config.system.num_threads)
     torch.set_num_threads(threads_of_torch(config.system))
     pl.seed_everything(config.system.seed, verbose=False)
-    data = build_datamodule(config.data, seed=config.system.seed)
+    data = build_datamodule(config.data, seed=config.system.seed, given=given)
     module = build_module(config, data)
     initial = config.model.initial_weights if resume_from is None else None
     taken = take_weights(module.network, initial) if initial else None
