@@ -266,7 +266,7 @@ def test_too_small_a_volume_for_a_gap_is_warned_about():
     assert build_datamodule(section(train=train), seed=0).warnings == []
     tight = section(train=train, dataloader={"patch_size": (5, 16, 16)})
     (warning,) = build_datamodule(tight, seed=0).warnings
-    assert "a is too small to keep a patch between" in warning
+    assert "a.h5 is too small to keep a patch between" in warning
     val = {"image": "a.h5", "label": "la.h5"}
     apart = section(train=train, val=val, dataloader={"patch_size": (5, 16, 16)})
     assert build_datamodule(apart, seed=0).warnings == []
