@@ -91,6 +91,11 @@ def test_a_dataset_is_downloaded_and_made(run, here, archive, server):  # noqa: 
     assert len(file.asked) == 1
 
 
+def test_a_tutorial_without_its_data_says_how_to_get_them(here, capsys):
+    assert main(["--config", str(TUTORIALS / "syn_vnc.yaml")]) == 2
+    assert "python scripts/download_data.py NAME" in capsys.readouterr().err
+
+
 def test_the_licence_is_shown_and_has_to_be_accepted(run, here, archive):
     status, out, err = run("em_r50", "--from", archive)
     assert status == 2

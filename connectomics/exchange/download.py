@@ -24,6 +24,7 @@ from connectomics.errors import ConfigError, DataError
 from connectomics.exchange.records import ANOTHER_FOLDER, Bounds, RemoteFile
 from connectomics.exchange.unpack import size_text
 from connectomics.files import writing_to
+from connectomics.process.signals import Stopped
 
 CHUNK = 2**14
 TRIES = 4
@@ -52,6 +53,7 @@ def download(remote: RemoteFile, folder: Path, bounds: Bounds) -> Path:
         DataError: The server does not have it or cannot be reached, it breaks off too often, or it
             is too large.
         MachineError: Another command is downloading it.
+        Stopped: A signal came; what is here of it stays.
     """
     retrieve = _pooch()
     target = folder / remote.name
@@ -61,8 +63,12 @@ def download(remote: RemoteFile, folder: Path, bounds: Bounds) -> Path:
     print(f"download: {remote.url}", flush=True)
     part = target.with_name(f"{target.name}.part")
     fetch = partial(_fetch, part=part, most=bounds.file)
-    with working_on(folder), writing_to(target, ANOTHER_FOLDER):
-        retrieve(remote.url, None, remote.name, folder, downloader=fetch)
+    try:
+        with working_on(folder), writing_to(target, ANOTHER_FOLDER):
+            retrieve(remote.url, None, remote.name, folder, downloader=fetch)
+    except Stopped as stopped:
+        stopped.note = GOES_ON
+        raise
     print(f"download: {size_text(target.stat().st_size)} → {target}", flush=True)
     return target
 

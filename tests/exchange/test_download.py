@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 
 import numpy as np
 import pytest
 
 from connectomics.errors import ConfigError, DataError
+from connectomics.exchange import download as downloads
 from connectomics.exchange.download import TRIES, download
 from connectomics.exchange.records import Bounds, RemoteFile
+from connectomics.process.signals import Stopped
 
 pytest.importorskip("pooch")
 BOUNDS = Bounds(file=10**6, unpacked=10**6, members=10)
@@ -53,6 +56,23 @@ def test_a_later_command_goes_on_where_an_earlier_one_stood(server, remote, tmp_
     assert file.asked[-1] == "bytes=250000-"
     assert "going on at 250 kB" in capsys.readouterr().out
     assert left(tmp_path) == ["a.zip"]
+
+
+def test_a_signal_leaves_what_is_here(server, remote, tmp_path, monkeypatch):
+    write = downloads._write
+
+    def stopped(response, url, state, most):
+        write(response, url, state, most)
+        raise Stopped(signal.SIGTERM)
+
+    file = server.add("a.zip", CONTENT)
+    monkeypatch.setattr(downloads, "_write", stopped)
+    with pytest.raises(Stopped, match="The same command goes on where it stands"):
+        download(remote, tmp_path, BOUNDS)
+    assert left(tmp_path) == ["a.zip.part", "a.zip.part.json"]
+    monkeypatch.undo()
+    assert download(remote, tmp_path, BOUNDS).read_bytes() == CONTENT
+    assert file.asked == [None]
 
 
 def broken_off(server, remote, tmp_path, **how):

@@ -12,6 +12,8 @@ from urllib.parse import unquote
 from connectomics.errors import DataError
 from connectomics.naming import at_home
 
+DATASETS = "datasets"
+PUBLIC = "For the public datasets: python scripts/download_data.py NAME (datasets/README.md)."
 SEPARATOR = "::"
 WILDCARDS = "*?["
 
@@ -274,15 +276,17 @@ def _check_exists(location: Location) -> None:
     path = location.path
     if path.exists():
         return
+    public = f" {PUBLIC}" if path.parts[0] == DATASETS else ""
     if path.parent.is_dir():
-        raise DataError(location.source, "no such file.", _near_names(path))
+        raise DataError(location.source, "no such file.", f"{_near_names(path)}{public}")
     while not path.parent.exists():
         path = path.parent
     if path.parent.is_file():
         inside = location.path.relative_to(path.parent)
         remedy = f"To name an array inside it write {path.parent}{SEPARATOR}{inside}."
         raise DataError(location.source, f"{str(path.parent)!r} is a file, not a folder.", remedy)
-    raise DataError(location.source, f"no folder {str(path)!r}.", _near_names(path))
+    problem = f"no folder {str(path)!r}."
+    raise DataError(location.source, problem, f"{_near_names(path)}{public}")
 
 
 def _near_names(path: Path, at_most: int = 6) -> str:
