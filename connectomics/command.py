@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 import traceback
 import warnings
@@ -23,16 +24,24 @@ from connectomics.process.launchers import without_launchers
 from connectomics.process.signals import Stopped, stopping
 
 USAGE = """\
-main.py --config FILE [--mode MODE] [--checkpoint CKPT] [key=value ...]
+main.py --init FILE ... [output=my.yaml] [key=value ...]
+       main.py --config FILE --check [key=value ...]
+       main.py --config FILE [--mode MODE] [--checkpoint CKPT] [key=value ...]
        main.py --mode evaluate truth=FILE prediction=FILE [key=value ...]
        main.py --mode decode labels=FILE output=FOLDER [key=value ...]"""
 USAGE_INSTALLED = """\
-connectomics MODE --config FILE [--checkpoint CKPT] [key=value ...]
+connectomics init FILE ... [output=my.yaml] [key=value ...]
+       connectomics check --config FILE [key=value ...]
+       connectomics MODE --config FILE [--checkpoint CKPT] [key=value ...]
        connectomics evaluate truth=FILE prediction=FILE [key=value ...]
        connectomics decode labels=FILE output=FOLDER [key=value ...]
        connectomics download DATASET [--to FOLDER] [--from FILE ...]"""
 DESCRIPTION = """\
 Find synapses and their direction in electron-microscopy volumes.
+
+first:
+  --init     look at files of EM and labels, and write a config for them
+  --check    show what a config trains and tests on, how long that takes, and what is odd
 
 modes:
   train      train a network (the default); with --checkpoint, go on with an earlier training
@@ -47,6 +56,8 @@ any two label volumes, decode lists the synapses of one. --print-config shows wh
 """
 EXAMPLES = """\
 examples:
+  python scripts/main.py --init raw.h5 syn.h5 'resolution=[30,8,8]' output=my.yaml
+  python scripts/main.py --config my.yaml --check
   python scripts/main.py --config tutorials/syn_em_r50.yaml
   python scripts/main.py --config tutorials/syn_em_r50.yaml --mode test \\
       --checkpoint outputs/syn_em_r50/<timestamp>/checkpoints/last.ckpt
@@ -55,6 +66,8 @@ examples:
 """
 EXAMPLES_INSTALLED = """\
 examples:
+  connectomics init raw.h5 syn.h5 'resolution=[30,8,8]' output=my.yaml
+  connectomics check --config my.yaml
   connectomics train --config my.yaml
   connectomics test --config my.yaml \\
       --checkpoint outputs/mine/<timestamp>/checkpoints/last.ckpt
@@ -79,6 +92,7 @@ FAULT = """\
 This is a fault of connectomics and not yours. Please report the lines above, with the command and
 the config. Files that were complete are as they were."""
 DOWNLOAD = "download"
+FIRST = ("init", "check")
 WITHOUT_CONFIG = ("decode", "evaluate")
 
 
@@ -91,6 +105,8 @@ def _path(text: str) -> Path:
 
 OPTIONS = {
     "--config": {"type": _path, "metavar": "FILE", "help": "the YAML file"},
+    "--init": {"nargs": "+", "metavar": "FILE", "help": "write a config for these files"},
+    "--check": {"action": "store_true", "help": "look at a config's volumes before training"},
     "--mode": {"default": "train", "metavar": "MODE", "help": "one of the modes above"},
     "--checkpoint": {
         "type": _path,
@@ -206,7 +222,7 @@ def in_process(program: Callable[[], int]) -> int:
 def _parse(given: Sequence[str], installed: bool) -> tuple[argparse.Namespace, list[str]]:
     """Read options and overrides, in whatever order they stand."""
     if installed and given and _is_word(given[0]):
-        given = ["--mode", *given]
+        given = [f"--{given[0]}", *given[1:]] if given[0] in FIRST else ["--mode", *given]
     parser = argparse.ArgumentParser(
         usage=USAGE_INSTALLED if installed else USAGE,
         description=DESCRIPTION,
@@ -221,10 +237,19 @@ def _parse(given: Sequence[str], installed: bool) -> tuple[argparse.Namespace, l
         if sum(word == option or word.startswith(f"{option}=") for word in given) > 1:
             raise ConfigError(option, "is given twice.", "Keep one of them.")
     options, rest = parser.parse_known_args(given)
+    options.program = _program(installed)
     for argument in rest:
         if argument.startswith("-"):
             raise _no_such_option(argument)
     return options, [*options.overrides, *rest]
+
+
+def _program(installed: bool) -> str:
+    """How the program was called, for commands to type next."""
+    if installed:
+        return "connectomics"
+    called = sys.argv[0] if Path(sys.argv[0]).name == "main.py" else "scripts/main.py"
+    return f"python {shlex.quote(called)}"
 
 
 def _is_word(argument: str) -> bool:
@@ -246,6 +271,9 @@ def _run(options: argparse.Namespace, overrides: Sequence[str]) -> None:
     if options.json_schema:
         _write_json_schema(options.json_schema)
         return
+    if options.init:
+        _write_config(options, overrides)
+        return
     if options.config is None:
         _run_on_files(options, overrides)
         return
@@ -254,6 +282,12 @@ def _run(options: argparse.Namespace, overrides: Sequence[str]) -> None:
     from connectomics.pipeline import stages
     from connectomics.process.cpus import use_threads
 
+    if options.check:
+        from connectomics.pipeline.checking import check
+
+        _refuse(options, "--check", ("checkpoint", "print_config"))
+        check(options.config, overrides, program=options.program)
+        return
     checkpoint = options.checkpoint and find_checkpoint(options.checkpoint)
     if checkpoint != options.checkpoint:
         print(f"checkpoint: {checkpoint}", file=sys.stderr)
@@ -275,6 +309,21 @@ def _run(options: argparse.Namespace, overrides: Sequence[str]) -> None:
         use_threads(resolved.config.system.num_threads)
         with resolved.naming_places():
             stages.STAGES[options.mode](resolved, checkpoint)
+
+
+def _write_config(options: argparse.Namespace, words: Sequence[str]) -> None:
+    """Write the config of a user's files."""
+    from connectomics.pipeline.init import init
+
+    _refuse(options, "--init", ("config", "check", "checkpoint", "print_config"))
+    init([*options.init, *words], program=options.program)
+
+
+def _refuse(options: argparse.Namespace, option: str, others: Sequence[str]) -> None:
+    for other in (name for name in others if getattr(options, name)):
+        raise ConfigError(
+            f"--{other.replace('_', '-')}", f"does not go with {option}.", "Take it out."
+        )
 
 
 def _run_on_files(options: argparse.Namespace, overrides: Sequence[str]) -> None:

@@ -181,6 +181,12 @@ class PatchDataModule(pl.LightningDataModule):
         assert self._datasets is not None
         return self._datasets[0].sources
 
+    @property
+    def patches(self) -> PatchDataset:
+        """The training patches in the order in which they are used; to be asked after `setup`."""
+        assert self._datasets is not None
+        return self._datasets[0]
+
     def release(self) -> None:
         """Forget what `setup` read."""
         self._datasets = None

@@ -9,7 +9,7 @@ voxel is read for a rejected patch.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -72,6 +72,16 @@ class PatchSampler:
             start = int(z), int(y), int(x)
             if self._accepts(volume, start, rng):
                 return volume, start
+
+    def acceptance(self, rng: np.random.Generator, draws: int = 1000) -> float:
+        """Estimate which share of patches drawn by rejection is accepted, 0 to 1."""
+        if self.tables is None or self.size_thres <= 0:
+            return 1.0
+        anywhere = replace(self, tables=None, foreground_fraction=0.0)
+        places = [anywhere.draw(rng) for _ in range(draws)]
+        held = [self.tables[volume].count(start, self.patch_size) for volume, start in places]
+        enough = float(np.mean(np.array(held) >= self.size_thres))
+        return enough + (1 - enough) * (1 - self.p)
 
     def draw_on_foreground(self, rng: np.random.Generator) -> tuple[int, Size3] | None:
         """Draw a patch that holds a foreground voxel, chosen evenly among all of them.

@@ -71,19 +71,30 @@ class VolumeSynapses:
         before = np.concatenate(([0], np.cumsum(self.lengths)))
         return np.diff(before[self.first])
 
+    def bounds(self) -> tuple[Ints, Ints]:
+        """The first voxel `(z, y, x)` of each synapse's box, and one past its last: (n, 3) each."""
+        if len(self.first) < 2:
+            return np.zeros((0, 3), dtype=np.int64), np.zeros((0, 3), dtype=np.int64)
+        low, high = self._ends()
+        first = self.first[:-1]
+        return np.minimum.reduceat(low, first), np.maximum.reduceat(high, first)
+
     def seen_by(self, patch_size: Size3) -> Ints:
         """How many voxels of each synapse lie in a patch that is centred on it."""
         if len(self.first) < 2:
             return np.zeros(0, dtype=np.int64)
-        low = np.column_stack([self.rows, self.starts])
-        high = np.column_stack([self.rows + 1, self.starts + self.lengths])
-        middle = np.minimum.reduceat(low, self.first[:-1])
-        middle = (middle + np.maximum.reduceat(high, self.first[:-1])) // 2
+        low, high = self._ends()
+        middle = np.add(*self.bounds()) // 2
         size = np.asarray(patch_size)
         start = np.clip(middle - size // 2, 0, np.asarray(self.shape) - size)
         start = np.repeat(start, np.diff(self.first), axis=0)
         inside = np.minimum(high, start + size) - np.maximum(low, start)
         return np.add.reduceat(inside.clip(min=0).prod(axis=1), self.first[:-1])
+
+    def _ends(self) -> tuple[Ints, Ints]:
+        """The first voxel of every run, and one past its last along each axis."""
+        low = np.column_stack([self.rows, self.starts])
+        return low, np.column_stack([self.rows + 1, self.starts + self.lengths])
 
     def voxel(self, synapse: int, rank: int) -> Size3:
         """The `rank`-th voxel of a synapse, in scan order."""

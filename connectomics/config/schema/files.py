@@ -1,8 +1,10 @@
-"""What `--mode evaluate` and `--mode decode` take without a config: files, and how to read them."""
+"""What `--mode evaluate`, `decode` and `--init` take without a config, and how it is read."""
 
 from __future__ import annotations
 
-from connectomics.config.schema.base import EncodingName, File, Resolution, Section
+from typing import Literal
+
+from connectomics.config.schema.base import EncodingName, File, Paths, Resolution, Section
 from connectomics.config.schema.testing import ScoringSection
 
 
@@ -36,3 +38,23 @@ class DecodeFiles(Section):
     encoding: EncodingName = "auto"
     exports: tuple[str, ...] = ()
     output: File | None = None
+
+
+class InitFiles(Section):
+    """Files of EM and labels of which `--init` makes a config.
+
+    `image` and `label` say which is which, in pairs, where that cannot be told from the files
+    (`files` are those whose part is to be found out). `resolution` is nm per voxel (z, y, x),
+    where the files do not say. `encoding` says how labels are stored, where that cannot be told.
+    `joined` names label files to write, one per volume, where the two sides of the synapses are
+    masks of their own. `machine` is the preset to train with.
+    """
+
+    files: tuple[File, ...] = ()
+    image: Paths | None = None
+    label: Paths | None = None
+    resolution: Resolution | None = None
+    encoding: EncodingName = "auto"
+    joined: Paths | None = None
+    machine: Literal["auto", "cpu", "small_gpu", "gpu"] = "auto"
+    output: File = "my.yaml"

@@ -1,0 +1,241 @@
+"""The YAML file that `--init` writes: short, and each choice with its reason."""
+
+from __future__ import annotations
+
+import shlex
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from connectomics.config.yaml_text import write_yaml
+from connectomics.data.io import LazyVolume
+from connectomics.pipeline.division import Division
+from connectomics.pipeline.inspection import Labels
+from connectomics.pipeline.recipe import Recipe
+
+WIDTH = 98
+STORED = {
+    "polarity": "2n-1 on the pre side of synapse n and 2n on its post side",
+    "semantic": "1 on pre sides and 2 on post sides",
+    "instance": "a number of its own for each synapse, and no sides",
+    "binary": "one value for all synapses, and no sides",
+}
+
+
+@dataclass(frozen=True)
+class Choices:
+    """All that the file says.
+
+    Attributes:
+        name: Of the experiment.
+        labels: Of each volume.
+        division: Which of them are for what.
+        recipe: Network and patches.
+        resolution: nm (z, y, x) where one holds for all; None where each file says its own.
+        why_resolution: Who says so.
+        unlabelled: Images without labels.
+    """
+
+    name: str
+    labels: Sequence[Labels]
+    division: Division
+    recipe: Recipe
+    resolution: tuple[float, float, float] | None
+    why_resolution: str
+    unlabelled: Sequence[LazyVolume] = ()
+
+    @property
+    def sided(self) -> bool:
+        """Whether sides are learned."""
+        return self.labels[0].sided
+
+    @property
+    def base(self) -> str:
+        """The tutorial that the file starts from."""
+        return "syn_em_r50" if self.sided else "syn_cremi"
+
+
+def config_text(choices: Choices, output: str, program: str) -> str:
+    """Write the file, as text."""
+    return (
+        "\n".join(
+            [
+                *_top(choices, commands(output, choices.name, program)),
+                *_data(choices),
+                *_rest(choices),
+            ]
+        )
+        + "\n"
+    )
+
+
+def commands(output: str, name: str, program: str) -> list[str]:
+    """What to type next, in order."""
+    start = f"{program} --config {shlex.quote(output)}"
+    return [f"{start} --check", start, f"{start} --mode test --checkpoint outputs/{name}/TIMESTAMP"]
+
+
+def _top(choices: Choices, next_commands: Sequence[str]) -> Iterator[str]:
+    encodings = sorted({labels.encoding for labels in choices.labels})
+    stored = "; or ".join(STORED[encoding] for encoding in encodings)
+    learns = "pre, post and their union are learned" if choices.sided else "synapses are learned"
+    yield from _comment("Written by --init, and yours to change. Next:", 0)
+    yield "#"
+    yield from (f"#   {command}" for command in next_commands)
+    yield "#"
+    yield from _comment(
+        "Paths are seen from the folder in which these are typed. What does not stand here is as "
+        f"in tutorials/{choices.base}.yaml; --print-config shows all of it.",
+        0,
+    )
+    yield ""
+    yield from _comment(f"Labels hold {stored}: {learns}.", 0)
+    yield "defaults:"
+    yield f"  - {choices.base}"
+    yield f"  - machine: {choices.recipe.machine}  # {choices.recipe.why_machine}"
+    yield "  - _self_"
+    yield ""
+    yield f"experiment_name: {_scalar(choices.name)}"
+    yield f"description: {_scalar(f'Synapses of {choices.labels[0].volume.name}')}"
+    yield ""
+
+
+def _data(choices: Choices) -> Iterator[str]:
+    division, recipe = choices.division, choices.recipe
+    yield "data:"
+    yield from _comment(division.why, 2)
+    yield from _comment(choices.why_resolution, 2)
+    yield from _split("train", choices, division.train, division.learned)
+    if division.val:
+        yield from _split("val", choices, division.val, None)
+    else:
+        text = "To validate on, a part of what is learned from is held back, and a patch before it."
+        yield from _comment(text, 2)
+        yield "  val_fraction: 0.15"
+    yield from _split("test", choices, division.test, division.tested)
+    for image in choices.unlabelled:
+        yield from _comment(
+            f"{image.source} has no labels and is left out. To find its synapses: --mode test "
+            f"--checkpoint ... data.test.image={image.source} data.test.label=null "
+            "data.test.z_range=null evaluation.enabled=false",
+            2,
+        )
+    yield "  dataloader:"
+    yield from _comment(f"{recipe.why_patch}.", 4)
+    yield f"    patch_size: {_flow(recipe.patch_size)}"
+    yield from _comment(
+        "A patch that is not centred on a synapse is mostly drawn again if it holds less than a "
+        "small whole one; auto measures that in the labels.",
+        4,
+    )
+    yield "    reject_sampling: {size_thres: auto, p: 0.95}"
+    yield ""
+
+
+def _split(
+    name: str, choices: Choices, numbers: Sequence[int], sections: tuple[int, int] | None
+) -> Iterator[str]:
+    chosen = [choices.labels[number].volume for number in numbers]
+    count = sum(
+        labels.between(*sections) if sections else len(labels.sizes)
+        for labels in (choices.labels[number] for number in numbers)
+    )
+    yield f"  {name}:  # {count} synapses"
+    for part in ("image", "label", "mask", "neurons"):
+        volumes = [getattr(volume, part) for volume in chosen]
+        if part == "neurons" and (name != "test" or not choices.sided):
+            continue
+        if all(volume is not None for volume in volumes):
+            yield from _files(part, [volume.source for volume in volumes])
+    if choices.resolution is not None:
+        yield f"    resolution: {_flow(choices.resolution)}  # nm, (z, y, x)"
+    if sections is not None:
+        yield f"    z_range: {_flow(sections)}  # the first, and one past the last, from 0"
+
+
+def _files(part: str, sources: Sequence[str]) -> Iterator[str]:
+    if len(sources) == 1:
+        yield f"    {part}: {_scalar(sources[0])}"
+        return
+    yield f"    {part}:"
+    yield from (f"      - {_scalar(source)}" for source in sources)
+
+
+def _rest(choices: Choices) -> Iterator[str]:
+    recipe = choices.recipe
+    if recipe.network:
+        yield from _comment(recipe.why_network, 0)
+        yield "model:"
+        yield f"  rsunet: {_flow(recipe.network)}"
+        yield ""
+    yield "inference:"
+    yield f"  window: {{window_size: {_flow(recipe.window_size)}}}"
+    yield ""
+    if choices.sided:
+        yield from _comment(
+            "Splits what touches, pairs sides and says how sure it is; polarity2instance is the "
+            "published rule (docs/decoding.md).",
+            0,
+        )
+        yield "decoding:"
+        yield "  steps: [{name: synapses}]"
+    else:
+        sizes = np.concatenate([labels.sizes for labels in choices.labels])
+        small = int(np.percentile(sizes, 5))
+        yield from _comment(
+            f"Small labelled synapses have {small:,} voxels (5 % have fewer); what is found and "
+            "has less than a third of that is dropped.",
+            0,
+        )
+        yield "decoding:"
+        settings = _flow({"thres_small": max(16, small // 3)})
+        yield f"  steps: [{{name: binary2instance, kwargs: {settings}}}]"
+    yield ""
+    yield "evaluation:"
+    yield f"  metrics: {_flow(_metrics(choices))}"
+    encodings = {labels.encoding for labels in choices.labels}
+    if len(encodings) == 1:
+        yield f"  truth_encoding: {encodings.pop()}"
+
+
+def _metrics(choices: Choices) -> list[str]:
+    if choices.sided:
+        return ["polarity"]
+    marked = any(labels.marks.background is not None for labels in choices.labels)
+    return ["jaccard", "detection", *(["cremi_clefts"] if marked else [])]
+
+
+def _comment(text: str, indent: int) -> Iterator[str]:
+    start = f"{' ' * indent}# "
+    yield from textwrap.wrap(
+        text, WIDTH, initial_indent=start, subsequent_indent=start, break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip
+
+
+def _scalar(text: str) -> str:
+    return write_yaml({"key": text}).removeprefix("key: ").rstrip("\n")
+
+
+def _flow(value: Any) -> str:
+    """Numbers, lists and maps in one line."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_flow(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, str):
+        return _scalar(value)
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_flow, value)) + "]"
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
+
+
+def experiment_of(output: str) -> str:
+    """The name of the experiment: that of the file.
+
+    >>> experiment_of("configs/my.yaml")
+    'my'
+    """
+    return Path(output).stem

@@ -1,0 +1,123 @@
+"""What the labels of a volume hold: how they are stored, and their synapses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from connectomics.data.counting import label_slabs, read_label
+from connectomics.data.processing import Marks
+from connectomics.data.survey import marks_of
+from connectomics.data.synapse_table import SynapseTable, VolumeSynapses
+from connectomics.data.volumes import LabelledVolume
+from connectomics.evaluation import Encoding
+from connectomics.evaluation.encoding import SIDED
+from connectomics.geometry import Box
+from connectomics.pipeline.scoring import stored_as
+
+MOST_VOXELS = 2**28
+"""How many are read at once to tell how labels are stored: of larger volumes the middle."""
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """What was found.
+
+    Attributes:
+        volume: Whose labels.
+        encoding: How they are stored; `auto` where nothing can be told.
+        marks: Values that are no ids.
+        sizes: Voxels of each synapse, the specks of a label left out.
+        low: First voxel (z, y, x) of the box around each, (n, 3).
+        high: One past its last, (n, 3).
+        counted: Voxels that count.
+        odd: Of them, those with an odd number: pre, where there are sides.
+        even: Those with an even number, 0 apart.
+    """
+
+    volume: LabelledVolume
+    encoding: Encoding
+    marks: Marks
+    sizes: Ints
+    low: Ints
+    high: Ints
+    counted: int
+    odd: int
+    even: int
+
+    @property
+    def sided(self) -> bool:
+        """Whether they tell pre from post."""
+        return self.encoding in SIDED
+
+    @property
+    def filled(self) -> float:
+        """The share of voxels that are labelled, of those that count."""
+        return (self.odd + self.even) / max(1, self.counted)
+
+    def between(self, first: int, stop: int) -> int:
+        """How many synapses have their middle in sections `first` to `stop - 1`."""
+        middle = (self.low[:, 0] + self.high[:, 0]) // 2
+        return int(np.count_nonzero((first <= middle) & (middle < stop)))
+
+
+def inspect_labels(volume: LabelledVolume, encoding: Encoding = "auto") -> Labels:
+    """Read the labels of a volume and find its synapses.
+
+    Args:
+        volume: With labels.
+        encoding: How they are stored, if the user says.
+
+    Raises:
+        DataError: They cannot be read, or are no labels.
+    """
+    assert volume.label is not None
+    marks = marks_of(volume.label)
+    stored = _encoding(volume, encoding, marks)
+    counts = np.zeros((volume.shape[0], 3), dtype=np.int64)
+
+    def sections():
+        z = 0
+        for slab in label_slabs(volume):
+            for label, counted in _each(volume, slab, marks):
+                odd = int(np.count_nonzero(label % 2))
+                counts[z] = counted, odd, np.count_nonzero(label) - odd
+                yield _numbers(label, stored)
+                z += 1
+
+    found = VolumeSynapses.of(sections(), volume.shape)
+    kept = found.voxels >= SynapseTable([found], volume.shape).small
+    low, high = (ends[kept] for ends in found.bounds())
+    totals = (int(total) for total in counts.sum(axis=0))
+    return Labels(volume, stored, marks, found.voxels[kept], low, high, *totals)
+
+
+def _each(volume: LabelledVolume, slab: Box, marks: Marks):
+    """The sections of a slab, 0 where nothing counts, each with how many voxels do."""
+    labels, counts = read_label(volume, slab, marks=marks)
+    for z, label in enumerate(labels):
+        if counts is None:
+            yield label, label.size
+        else:
+            yield label * counts[z], int(np.count_nonzero(counts[z]))
+
+
+def _numbers(label: np.ndarray, encoding: Encoding) -> np.ndarray:
+    """The number of the synapse at each voxel; one for all where labels have no numbers."""
+    if encoding == "polarity":
+        return label // 2 + label % 2
+    return label if encoding == "instance" else (label > 0).astype(np.uint8)
+
+
+def _encoding(volume: LabelledVolume, given: Encoding, marks: Marks) -> Encoding:
+    assert volume.label is not None
+    depth, height, width = volume.shape
+    sections = max(1, min(depth, MOST_VOXELS // (height * width)))
+    first = (depth - sections) // 2
+    box = Box((first, 0, 0), (first + sections, height, width))
+    labels = read_label(volume, box, marks=marks).label
+    return stored_as(volume.label, given, labels=labels).encoding

@@ -1,0 +1,46 @@
+"""Patches and networks by machine, voxel size and room."""
+
+from __future__ import annotations
+
+import pytest
+
+from connectomics.errors import DataError
+from connectomics.pipeline.recipe import Machine, choose_recipe
+
+ROOMY = [(200, 2000, 2000)]
+
+
+@pytest.mark.parametrize(
+    ("machine", "resolution", "patch"),
+    [
+        ("cpu", (30, 8, 8), (16, 160, 160)),
+        ("cpu", (50, 4.6, 4.6), (8, 256, 256)),
+        ("small_gpu", (30, 8, 8), (18, 192, 192)),
+        ("gpu", (40, 4, 4), (18, 256, 256)),
+        ("cpu", (8, 8, 8), (64, 64, 64)),
+    ],
+)
+def test_patches(machine: Machine, resolution, patch) -> None:
+    recipe = choose_recipe((machine, "asked"), resolution, ROOMY, val_fraction=0.15)
+    assert recipe.patch_size == patch
+
+
+def test_patches_leave_room_to_hold_back() -> None:
+    recipe = choose_recipe(("cpu", ""), (30, 8, 8), [(20, 300, 300)], val_fraction=0.15)
+    assert recipe.patch_size == (16, 96, 96)
+    assert "16 x 160 x 160 would leave no room" in recipe.why_patch
+    alone = choose_recipe(("cpu", ""), (30, 8, 8), [(20, 300, 300)], val_fraction=None)
+    assert alone.patch_size == (16, 160, 160)
+
+
+def test_networks_follow_from_voxels() -> None:
+    cubic = choose_recipe(("gpu", ""), (8, 8, 8), ROOMY, val_fraction=0.15)
+    assert cubic.network == {"down_factors": [[2, 2, 2]] * 4, "depth_2d": 0}
+    coarse = choose_recipe(("cpu", ""), (50, 16, 16), ROOMY, val_fraction=0.15)
+    assert coarse.network == {"stem": "none"}
+    assert choose_recipe(("cpu", ""), (30, 8, 8), ROOMY, val_fraction=0.15).network == {}
+
+
+def test_too_little_room_is_said() -> None:
+    with pytest.raises(DataError, match="have no room"):
+        choose_recipe(("cpu", ""), (30, 8, 8), [(20, 30, 30)], val_fraction=0.15)
