@@ -47,10 +47,16 @@ def check(file: Path, overrides: Sequence[str], *, program: str = "connectomics"
         ConfigError: The config cannot be trained or tested.
         DataError: Its volumes cannot.
     """
+    train = _load(file, "train", overrides)
+    with train.naming_places():
+        _check(train, overrides, program)
+
+
+def _check(train: Resolved, overrides: Sequence[str], program: str) -> None:
     from connectomics.training import prepare
     from connectomics.training.timing import time_steps
 
-    train = _load(file, "train", overrides)
+    file = train.file
     config = train.config
     tested = config.data.test and _load(file, "test", overrides).config
     use_threads(config.system.num_threads)
@@ -239,16 +245,16 @@ def _shown(sample: Sample, names: Sequence[str]):
 
 
 def _draw_test(volume: LabelledVolume, folder: Path, *, sided: bool) -> Path:
-    """Draw the first test section that has labels, or the first."""
-    from connectomics.report.figures import comparison_figure
+    """Draw the busiest part of the first test section that has labels, or the first."""
+    from connectomics.report.figures import busiest_view, comparison_figure
 
     z, labels = _first_labelled(volume)
-    section = Box((z, 0, 0), (z + 1, *volume.shape[1:]))
+    _, y, x = busiest_view(labels[None]).slices
+    section = Box((z, y.start, x.start), (z + 1, y.stop, x.stop))
     first = getattr(volume.image, "origin", (0, 0, 0))
-    panels = {} if labels is None else {"labels": labels}
     return comparison_figure(
         folder / "test.png",
-        panels,
+        {} if volume.label is None else {"labels": labels[y, x]},
         volume.image.read(section)[0],
         title=f"{volume.name}, section {z + first[0]} (section {z} of what is tested on)",
         sides=sided,
@@ -256,9 +262,10 @@ def _draw_test(volume: LabelledVolume, folder: Path, *, sided: bool) -> Path:
     )
 
 
-def _first_labelled(volume: LabelledVolume) -> tuple[int, np.ndarray | None]:
+def _first_labelled(volume: LabelledVolume) -> tuple[int, np.ndarray]:
+    labels = np.zeros(volume.shape[1:], np.uint8)
     if volume.label is None:
-        return 0, None
+        return 0, labels
     marks = marks_of(volume.label)
     for z in range(volume.shape[0]):
         section = Box((z, 0, 0), (z + 1, *volume.shape[1:]))

@@ -17,9 +17,6 @@ from connectomics.evaluation.encoding import SIDED
 from connectomics.geometry import Box
 from connectomics.pipeline.scoring import stored_as
 
-MOST_VOXELS = 2**28
-"""How many are read at once to tell how labels are stored: of larger volumes the middle."""
-
 Ints = NDArray[np.int64]
 
 
@@ -77,7 +74,7 @@ def inspect_labels(volume: LabelledVolume, encoding: Encoding = "auto") -> Label
     """
     assert volume.label is not None
     marks = marks_of(volume.label)
-    stored = _encoding(volume, encoding, marks)
+    stored = stored_as(volume.label, encoding).encoding
     counts = np.zeros((volume.shape[0], 3), dtype=np.int64)
 
     def sections():
@@ -111,13 +108,3 @@ def _numbers(label: np.ndarray, encoding: Encoding) -> np.ndarray:
     if encoding == "polarity":
         return label // 2 + label % 2
     return label if encoding == "instance" else (label > 0).astype(np.uint8)
-
-
-def _encoding(volume: LabelledVolume, given: Encoding, marks: Marks) -> Encoding:
-    assert volume.label is not None
-    depth, height, width = volume.shape
-    sections = max(1, min(depth, MOST_VOXELS // (height * width)))
-    first = (depth - sections) // 2
-    box = Box((first, 0, 0), (first + sections, height, width))
-    labels = read_label(volume, box, marks=marks).label
-    return stored_as(volume.label, given, labels=labels).encoding

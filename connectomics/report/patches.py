@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from connectomics.files import atomic_path
-from connectomics.report.figures import NO_SIDE, POST, PRE, busiest_section, side_overlay
+from connectomics.report.figures import NO_SIDE, POST, PRE, busiest_view, side_overlay
 
 COLUMNS = 4
 IGNORED = 0.45
@@ -58,7 +58,7 @@ def patch_figure(
         axis.set_axis_off()
     for number, patch in enumerate(patches):
         row, column = 2 * (number // COLUMNS), number % COLUMNS
-        z = busiest_section(patch.labels)
+        z = busiest_view(patch.labels).start[0]
         image, labels = patch.image[z], patch.labels[z]
         for axis, drawn in zip(
             axes[row : row + 2, column], (np.zeros_like(labels), labels), strict=True
