@@ -61,7 +61,7 @@ def dilate_in_plane(mask: BitMask, size: int) -> None:
         size: Edge of the square, in voxels; 0 and 1 change nothing. An even square reaches one
             voxel further towards lower y and x than towards higher ones.
     """
-    _, height, width = mask.shape
+    depth, height, width = mask.shape
     steps = min(max(0, int(size) - 1), 2 * max(height, width))  # more reach no further voxel
     after = steps // 2
     before = steps - after
@@ -69,4 +69,4 @@ def dilate_in_plane(mask: BitMask, size: int) -> None:
     def dilate(begin: int, end: int) -> None:
         kernels.bits.dilate_bits(mask.bits[begin:end], width, before, after)
 
-    map_sections(mask.shape[0], dilate)
+    map_sections(depth, dilate, area=height * width)

@@ -213,7 +213,7 @@ def gather(probabilities: Probabilities, index: np.ndarray) -> np.ndarray:
         for channel in range(probabilities.channels):
             found[channel, places] = probabilities.read(channel, begin, end).ravel()[local]
 
-    map_sections(depth, read, thickness=1)
+    map_sections(depth, read, thickness=probabilities.thickness)
     return found
 
 

@@ -96,7 +96,8 @@ def count_values(probabilities: Probabilities, *, exclusive: bool) -> np.ndarray
         kernels.voxels.count_levels(sections, counts)
         return counts
 
-    return np.sum(map_sections(probabilities.shape[0], count, thickness=1), axis=0)
+    counts = map_sections(probabilities.shape[0], count, thickness=probabilities.thickness)
+    return np.sum(counts, axis=0)
 
 
 def levels_of(

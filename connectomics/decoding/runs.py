@@ -53,6 +53,7 @@ def find_runs(mask: BitMask) -> Runs:
     map_sections(
         depth,
         lambda begin, end: kernels.runs.count_runs(rows, begin * height, end * height, first),
+        area=height * width,
     )
     np.cumsum(first, out=first)
     start = np.empty(first[-1], np.int32)
@@ -60,13 +61,14 @@ def find_runs(mask: BitMask) -> Runs:
     map_sections(
         depth,
         lambda begin, end: kernels.runs.fill_runs(rows, width, begin * height, end * height, runs),
+        area=height * width,
     )
     return runs
 
 
 def label_components(mask: BitMask) -> Components:
     """Find the 6-connected components of a mask."""
-    depth, height, _ = mask.shape
+    depth, height, width = mask.shape
     runs = find_runs(mask)
     parent = np.arange(len(runs.start), dtype=_index_type(len(runs.start)))
 
@@ -74,7 +76,7 @@ def label_components(mask: BitMask) -> Components:
         kernels.runs.join_block(runs, height, begin, end, parent)
         return begin
 
-    for z in map_sections(depth, join)[1:]:
+    for z in map_sections(depth, join, area=height * width)[1:]:
         kernels.runs.join_sections(runs, height, z, parent)
     return Components(runs, parent, int(kernels.runs.number_components(parent)))
 
@@ -103,13 +105,13 @@ def remove_small(mask: BitMask, min_size: int) -> None:
     keep = count_voxels(*pieces) >= min_size
     if keep.all():
         return
-    height, rows = mask.shape[1], mask.rows
+    (depth, height, width), rows = mask.shape, mask.rows
 
     def clear(begin: int, end: int) -> None:
         begin, end = begin * height, end * height
         kernels.runs.clear_runs(rows, pieces.runs, pieces.of_run, keep, begin, end)
 
-    map_sections(mask.shape[0], clear)
+    map_sections(depth, clear, area=height * width)
 
 
 def find_owners(inner: Runs, outer: Components, shape: tuple[int, int, int]) -> np.ndarray:
@@ -123,14 +125,14 @@ def find_owners(inner: Runs, outer: Components, shape: tuple[int, int, int]) -> 
     Returns:
         (R,) component numbers; -1 for a run that does not lie within a run of `outer`.
     """
-    depth, height, _ = shape
+    depth, height, width = shape
     owner = np.empty(len(inner.start), outer.of_run.dtype)
 
     def find(begin: int, end: int) -> None:
         begin, end = begin * height, end * height
         kernels.runs.find_owners(inner, outer.runs, outer.of_run, begin, end, owner)
 
-    map_sections(depth, find)
+    map_sections(depth, find, area=height * width)
     return owner
 
 
@@ -149,7 +151,7 @@ def paint(labels: np.ndarray, runs: Runs, component: np.ndarray, values: np.ndar
     def write(begin: int, end: int) -> None:
         kernels.runs.paint_runs(rows, runs, component, values, begin * height, end * height)
 
-    map_sections(depth, write)
+    map_sections(depth, write, area=height * width)
 
 
 def _index_type(count: int) -> type[np.signedinteger]:

@@ -10,9 +10,16 @@ from connectomics.process.cpus import available_cpus
 
 Result = TypeVar("Result")
 
+FEW = 2**21
+"""Voxels of a mask that one thread works through as fast as several."""
+
 
 def map_sections(
-    depth: int, task: Callable[[int, int], Result], *, thickness: int | None = None
+    depth: int,
+    task: Callable[[int, int], Result],
+    *,
+    thickness: int | None = None,
+    area: int | None = None,
 ) -> list[Result]:
     """Call `task(begin, end)` for ranges of sections that cover [0, depth), on every CPU.
 
@@ -23,6 +30,8 @@ def map_sections(
         depth: Number of sections.
         task: What to do with the sections begin <= z < end. Ranges do not overlap.
         thickness: The most sections of one range. Default: four ranges for each thread.
+        area: Voxels of a section of a mask. One of few voxels is one range, without threads: they
+            would take longer to start than it takes.
 
     Returns:
         What the tasks returned, in the order of their ranges.
@@ -30,8 +39,8 @@ def map_sections(
     >>> map_sections(5, lambda begin, end: (begin, end), thickness=2)
     [(0, 2), (2, 4), (4, 5)]
     """
-    if depth == 1:
-        return [task(0, 1)]
+    if depth == 1 or (area is not None and depth * area < FEW):
+        return [task(0, depth)]
     threads = available_cpus()
     if thickness is None:
         thickness = -(-depth // (4 * threads))

@@ -30,3 +30,9 @@ def test_errors_come_through(monkeypatch):
     monkeypatch.setattr(sections, "available_cpus", lambda: 2)
     with pytest.raises(ZeroDivisionError):
         map_sections(4, lambda begin, end: 1 // (begin - 2), thickness=1)
+
+
+def test_few_voxels_are_left_to_one_thread(monkeypatch):
+    monkeypatch.setattr(sections, "available_cpus", lambda: 2)
+    for area, ranges in ((10, 1), (sections.FEW // 4, 4)):
+        assert len(map_sections(4, lambda begin, end: None, thickness=1, area=area)) == ranges

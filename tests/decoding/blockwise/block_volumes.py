@@ -12,30 +12,31 @@ SMALL = {
     "min_synapse_nm3": 8e3,
     "split_sigma_nm": 12.0,
     "split_radius_nm": 20.0,
+    "pair_evidence": 0.02,
 }
 """Settings of `synapses` for synapses of some ten voxels."""
 
 
-def crowd(seed, shape, *, synapses=25, lost=0.1):
+def crowd(seed, shape, *, synapses=20, lost=0.1):
     """(3, Z, Y, X) float64: slabs of pre and post, sides alone, strays, damaged sections, noise."""
     rng = np.random.default_rng(seed)
     volume = np.zeros((3, *shape))
     for _ in range(synapses):
-        extent = rng.integers((1, 3, 3), (5, 9, 12))
-        begin = [int(rng.integers(-1, n)) for n in shape]
-        z, y, x = (slice(max(b, 0), b + int(e)) for b, e in zip(begin, extent, strict=True))
-        middle = max(begin[1], 0) + int(extent[1]) // 2
-        p, order = rng.uniform(0.3, 1.0), rng.permutation(2)
-        sides = rng.choice([0, 1, 2], p=[0.7, 0.15, 0.15])
-        for channel, rows in zip(
-            order, (slice(y.start, middle), slice(middle, y.stop)), strict=True
-        ):
-            if sides in (0, channel + 1):
-                volume[channel, z, rows, x] = p
-                volume[2, z, rows, x] = np.maximum(volume[2, z, rows, x], p)
-    volume = gaussian_filter(volume, (0, 0, 0.6, 0.6))
+        depth, height, width = (int(n) for n in rng.integers((1, 2, 3), (5, 5, 12)))
+        z, y, x = (int(rng.integers(-1, n)) for n in shape)
+        kind, p = rng.choice(["both", "pre", "post"], p=[0.7, 0.15, 0.15]), rng.uniform(0.3, 1.0)
+        gap = int(rng.choice([0, 0, 2, 3]))  # what lies between its sides
+        starts = rng.permutation([y, y + height + gap])
+        for channel, (side, row) in enumerate(zip(("pre", "post"), starts, strict=True)):
+            if kind in ("both", side):
+                begin = [max(n, 0) for n in (z, row, x)]
+                end = (z + depth, row + height, x + width)
+                box = tuple(slice(a, max(b, a)) for a, b in zip(begin, end, strict=True))
+                volume[(channel, *box)] = p
+                volume[(2, *box)] = np.maximum(volume[(2, *box)], p)
+    volume = gaussian_filter(volume, (0, 0, 0.4, 0.4))
     volume[:, rng.random(shape[0]) < lost] *= 0.2
-    volume += rng.normal(0, 0.04, volume.shape)
+    volume += rng.normal(0, 0.03, volume.shape)
     return np.clip(volume, 0, 1)
 
 

@@ -18,7 +18,9 @@ from connectomics.decoding.evidence import TooMuchForegroundError
 from connectomics.errors import DataError
 
 SHAPES = st.tuples(
-    st.sampled_from([1, 3, 8, 12]), st.sampled_from([5, 16, 30]), st.sampled_from([3, 31, 65, 90])
+    st.sampled_from([1, 3, 8, 12]),
+    st.sampled_from([5, 16, 30, 30]),
+    st.sampled_from([3, 31, 65, 90, 90]),
 )
 BLOCKS = st.tuples(
     st.sampled_from([1, 2, 3, 8]), st.sampled_from([1, 3, 8]), st.sampled_from([1, 7, 40, 64])
@@ -37,7 +39,7 @@ SETTINGS = st.fixed_dictionaries(
         "polyadic": st.booleans(),
         "duplicate_nm": st.sampled_from([0.0, 100.0, 600.0]),
         "min_confidence": st.sampled_from([0.0, 0.1]),
-        "bridge_nm": st.sampled_from([0.0, 40.0, 100.0]),
+        "bridge_nm": st.sampled_from([0.0, 16.0, 40.0]),
     }
 )
 

@@ -1,0 +1,118 @@
+"""What decoding by block costs beside decoding the whole, in time and in memory.
+
+    python benchmarks/decoding_by_block.py
+    python benchmarks/decoding_by_block.py --shape 64 512 512 --block 32 128 128
+
+The volume is that of `benchmarks/decoding.py`: synapses as a network sees them, 0.6 per cubic
+micrometre. For each decoder and dtype it decodes the volume whole, then block by block in the same
+process, parts as .npz files in a temporary folder, and prints the seconds of each, their ratio, the
+memory beyond the probabilities (the labels, of the whole volume, included), the bytes of the parts
+on disk, and whether labels and tables are the same to the last bit.
+
+Runs on Linux with the `dev` extra.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import runpy
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from connectomics.decoding import Decoded, decode
+from connectomics.decoding.blockwise import Part, State, label_dtype, passes, tables_of
+from connectomics.geometry import Box
+
+TOOLS = runpy.run_path(str(Path(__file__).with_name("decoding.py")))
+DECODERS = ("polarity2instance", "synapses")
+NM = (30.0, 8.0, 8.0)
+
+
+def main() -> None:
+    """Measure every decoder and dtype asked for, and print a row for each."""
+    parser = argparse.ArgumentParser(description="Time decoding by block against the whole.")
+    parser.add_argument("--shape", type=int, nargs=3, default=(64, 1024, 1024), metavar="N")
+    parser.add_argument("--block", type=int, nargs=3, default=(32, 256, 256), metavar="N")
+    parser.add_argument("--dtypes", nargs="+", default=["uint8", "float16"])
+    parser.add_argument("--decoders", nargs="+", default=list(DECODERS), choices=DECODERS)
+    parser.add_argument("--repeats", type=int, default=2, help="of each; the best counts")
+    options = parser.parse_args()
+    logging.disable(logging.WARNING)
+
+    print(f"(3, {', '.join(map(str, options.shape))}) in blocks of {tuple(options.block)}")
+    print(
+        "decoder            dtype    whole s  blocks s  ratio  whole B/voxel  blocks B/voxel  "
+        "parts B/voxel  same"
+    )
+    probabilities = TOOLS["synapse_probabilities"](tuple(options.shape), "default")
+    for decoder in options.decoders:
+        for dtype in options.dtypes:
+            volume = TOOLS["as_dtype"](probabilities, np.dtype(dtype))
+            row = measure(volume, decoder, options.block, options.repeats)
+            print(f"{decoder:18} {dtype:8}", row, flush=True)
+
+
+def measure(volume: np.ndarray, decoder: str, block: list[int], repeats: int) -> str:
+    """Decode whole and by block, and say how they compare."""
+    steps = [SimpleNamespace(name=decoder, kwargs={})]
+    sizes: list[int] = []
+
+    def whole() -> Decoded:
+        return decode(volume, steps, resolution=NM)
+
+    def by_block() -> Decoded:
+        with tempfile.TemporaryDirectory() as folder:
+            found = decode_on_disk(volume, steps, block, Path(folder))
+            sizes.append(sum(file.stat().st_size for file in Path(folder).iterdir()))
+        return found
+
+    whole(), by_block()  # compile or load the compiled code
+    whole_s, whole_bytes, expected = best(whole, repeats)
+    block_s, block_bytes, found = best(by_block, repeats)
+    same = np.array_equal(found.labels, expected.labels) and expected.table.equals(found.table)
+    voxels = volume[0].size
+    return (
+        f"{whole_s:8.2f} {block_s:9.2f} {block_s / whole_s:6.2f} {whole_bytes / voxels:14.2f} "
+        f"{block_bytes / voxels:15.2f} {sizes[-1] / voxels:14.2f}  {'yes' if same else 'NO'}"
+    )
+
+
+def best(call: Callable[[], Decoded], repeats: int) -> tuple[float, int, Any]:
+    """Seconds of the fastest call, bytes by which the process grew at most, and a result."""
+    return TOOLS["best"](call, repeats)
+
+
+def decode_on_disk(
+    volume: np.ndarray, steps: list[SimpleNamespace], block: list[int], folder: Path
+) -> Decoded:
+    """Decode by block in this process, with parts in a folder."""
+
+    def read(box: Box) -> np.ndarray:
+        return volume[(slice(None), *box.slices)]
+
+    def parts(step: str, task: str) -> Part:
+        return np.load(folder / f"{step}.{task}.npz")
+
+    plan = passes(steps, shape=volume.shape[1:], block_size=block, resolution=NM)
+    state: State = {}
+    for step in plan[:-1]:
+        done = []
+        for task in step.tasks(state):
+            np.savez(folder / f"{step.name}.{task.name}.npz", **step.run(task, read, parts))
+            done.append(task)
+        state = step.combine(state, ((task, parts(step.name, task.name)) for task in done))
+    labels = np.zeros(volume.shape[1:], label_dtype(state))
+    for task in plan[-1].tasks(state):
+        assert task.box is not None
+        labels[task.box.slices] = plan[-1].run(task, read, parts)["labels"]
+    return Decoded(labels, *tables_of(state))
+
+
+if __name__ == "__main__":
+    main()
