@@ -19,9 +19,6 @@ INSTALL = "pip install 'connectomics[dask]'"
 IN_HAND = 2
 """Tasks at the scheduler for each worker: one that is worked on, one that waits."""
 
-SECONDS_TO_FIND_A_WORKER = 24 * 3600
-"""Jobs of a cluster may wait in a queue."""
-
 
 @dataclass(frozen=True)
 class Job:
@@ -56,12 +53,14 @@ class DaskCluster:
         cluster: What starts them: this program itself, or SLURM, LSF or PBS.
         scheduler: The address of one that is there already, such as tcp://10.0.0.1:8786.
         job: What one job asks for.
+        seconds_to_answer: How long to wait for the scheduler at an address.
     """
 
     workers: int = 1
     cluster: Literal["local", "slurm", "lsf", "pbs"] = "local"
     scheduler: str | None = None
     job: Job = Job()
+    seconds_to_answer: float = 30
 
     def map(self, work: Work, tasks: Iterable[Task]) -> Iterator[Outcome]:
         """See `Executor`."""
@@ -96,7 +95,7 @@ class DaskCluster:
     def _client(self, distributed: Any) -> Iterator[Any]:
         if self.scheduler is not None:
             try:
-                client = distributed.Client(self.scheduler, timeout=30)
+                client = distributed.Client(self.scheduler, timeout=self.seconds_to_answer)
             except (OSError, TimeoutError) as error:
                 problem = f"no Dask scheduler answers there ({error})."
                 remedy = "Start one with `dask scheduler`, and workers with `dask worker ADDRESS`."
@@ -124,15 +123,16 @@ class DaskCluster:
         named = {"queue": job.queue, "walltime": job.walltime}
         # LSF calls what pays a project.
         named["project" if self.cluster == "lsf" else "account"] = job.account
-        cluster = {
-            "slurm": jobqueue.SLURMCluster,
-            "lsf": jobqueue.LSFCluster,
-            "pbs": jobqueue.PBSCluster,
+        select = f"select=1:ncpus={job.cores}:mem={job.memory.replace(' ', '')}"
+        cluster, cores = {
+            "slurm": (jobqueue.SLURMCluster, {"job_cpu": job.cores}),
+            "lsf": (jobqueue.LSFCluster, {"ncpus": job.cores}),
+            "pbs": (jobqueue.PBSCluster, {"resource_spec": select}),
         }[self.cluster]
         return cluster(
-            cores=1,
-            job_cpu=job.cores,
+            cores=1,  # a worker does one block at a time
             processes=1,
+            **cores,
             memory=job.memory,
             job_extra_directives=list(job.directives),
             scheduler_options={"dashboard_address": None},
