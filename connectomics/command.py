@@ -113,6 +113,7 @@ OPTIONS = {
         "metavar": "CKPT",
         "help": "one to use, or its run folder",
     },
+    "--plan": {"action": "store_true", "help": "say what infer or test would take, and stop"},
     "--print-config": {"action": "store_true", "help": "print all of the config, and stop"},
     "--json-schema": {
         "nargs": "?",
@@ -308,7 +309,12 @@ def _run(options: argparse.Namespace, overrides: Sequence[str]) -> None:
     else:
         use_threads(resolved.config.system.num_threads)
         with resolved.naming_places():
-            stages.STAGES[options.mode](resolved, checkpoint)
+            if options.plan:
+                from connectomics.pipeline.planning import plan
+
+                plan(resolved, checkpoint)
+            else:
+                stages.STAGES[options.mode](resolved, checkpoint)
 
 
 def _write_config(options: argparse.Namespace, words: Sequence[str]) -> None:
@@ -333,6 +339,8 @@ def _run_on_files(options: argparse.Namespace, overrides: Sequence[str]) -> None
         start = "Start from one in tutorials/: --config tutorials/syn_em_r50.yaml"
         remedy = f"Did you mean --config {named[0]}?" if named else start
         raise ConfigError("--config", "names no file.", remedy)
+    if options.plan:
+        raise ConfigError("--plan", "is of use with a --config only.", "Take it out.")
     if options.checkpoint is not None:
         raise ConfigError("--checkpoint", "is of use with a --config only.", "Take it out.")
     from connectomics.pipeline.standalone import FILE_MODES, read_file_settings

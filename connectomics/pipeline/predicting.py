@@ -54,7 +54,7 @@ def predict_volumes(
     whole = True
     for held, results in volumes:
         made = origin_of(results.probabilities)
-        block = _block(predictor, held.volume, results)
+        block = block_of(predictor, held.volume, results)
         # Of what is there, any size of blocks will do unless one is given.
         there = block if predictor.config.system.block_size else made and block_in(made.parts)
         known = made.volumes if made else known_volumes(results.begun(PROBABILITIES))
@@ -71,7 +71,8 @@ def predict_volumes(
     return whole
 
 
-def _block(predictor: Predictor, volume: LabelledVolume, results: VolumeResults) -> Triple | None:
+def block_of(predictor: Predictor, volume: LabelledVolume, results: VolumeResults) -> Triple | None:
+    """The size of the blocks in which a volume is predicted; None for all at once."""
     return choose_block(
         predictor.config.system,
         volume.shape,

@@ -283,3 +283,32 @@ def test_a_damaged_part_is_not_taken(run):
 
 def test_shards_are_not_for_scores(run):
     assert "only infer and decode are shared out" in run("evaluate", "system.shard=0/2", code=2)
+
+
+def test_a_plan_says_what_it_takes_and_starts_nothing(run):
+    before = sorted(Path().rglob("*"))
+    said = run("test", BLOCKS, "--plan")
+    assert "18 blocks of 8 x 20 x 16" in said
+    assert "times those of the whole" in said
+    assert "takes" in said
+    assert "are free" in said
+    assert "at once" in run("infer", "--plan")
+    assert sorted(Path().rglob("*")) == before
+    assert "--plan: is for the modes infer and test" in run("decode", "--plan", code=2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["processes", "dask"])
+def test_other_processes_give_the_same(run, name):
+    if name == "dask":
+        pytest.importorskip("distributed")
+    run("infer", BLOCKS)
+    predicted = run.probabilities()
+    run("decode", BLOCKS)
+    labels = read_volume(run.results / "labels.zarr")
+    shutil.rmtree(run.results)
+    executor = [f"system.executor.name={name}", "system.executor.workers=2"]
+    run("infer", BLOCKS, *executor)
+    run("decode", BLOCKS, *executor)
+    np.testing.assert_allclose(run.probabilities(), predicted, atol=1e-6)
+    assert np.array_equal(read_volume(run.results / "labels.zarr"), labels)
