@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from connectomics.decoding.columns import column, neurons, points
+from connectomics.decoding.lines import write_neuroglancer
 from connectomics.decoding.table import COLUMN_TYPES, TABLE_COLUMNS
 from connectomics.errors import DataError, Fault, did_you_mean
 from connectomics.files import atomic_path, write_hdf5
@@ -40,7 +42,7 @@ class Grid(NamedTuple):
 
 
 class Export(NamedTuple):
-    """A form that other programs take in: what its file is called, and what writes it."""
+    """A form that other programs take in: what its file or folder is called, what writes it."""
 
     file_name: str
     write: Callable[[pd.DataFrame, str | Path, Grid], object]
@@ -56,6 +58,12 @@ EXPORTS: dict[str, Export] = {
     "cremi": Export(
         "synapses_cremi.h5",
         lambda table, path, grid: write_cremi(table, path, offset_nm=grid.offset_nm),
+    ),
+    "neuroglancer": Export(
+        "neuroglancer",
+        lambda table, path, grid: write_neuroglancer(
+            table, Path(path) / "synapses", resolution=grid.resolution, offset_nm=grid.offset_nm
+        ),
     ),
 }
 """The exports a config may name."""
@@ -171,8 +179,8 @@ def write_cave(
     """
     import pandas as pd
 
-    paired = _column(table, "side") == "paired"
-    pre, post = _neurons(table, "pre"), _neurons(table, "post")
+    paired = column(table, "side") == "paired"
+    pre, post = neurons(table, "pre"), neurons(table, "post")
     autapse = paired & (pre == post) & (pre > 0)
     rows = table.take(np.flatnonzero(paired & ~autapse))
     if len(rows) < len(table):
@@ -180,11 +188,11 @@ def write_cave(
             "CAVE takes %d of %d synapses: %d have one side only, %d connect a neuron with itself.",
             *(len(rows), len(table), np.count_nonzero(~paired), np.count_nonzero(autapse)),
         )
-    columns: dict[str, Any] = {"id": _column(rows, "synapse_id")}
+    columns: dict[str, Any] = {"id": column(rows, "synapse_id")}
     for name, point in (("pre", "pre"), ("post", "post"), ("ctr", "centre")):
-        places = np.ceil(nm_to_voxel(_points(rows, point), voxel_size) - ROUNDING)[:, ::-1]
+        places = np.ceil(nm_to_voxel(points(rows, point), voxel_size) - ROUNDING)[:, ::-1]
         columns[f"{name}_pt_position"] = list(map(json.dumps, places.astype(np.int64).tolist()))
-    columns["size"] = _column(rows, "size_nm3")
+    columns["size"] = column(rows, "size_nm3")
     with atomic_path(path) as temporary:
         pd.DataFrame(columns).to_csv(temporary, index=False)
     return len(rows)
@@ -210,11 +218,11 @@ def write_neuprint(table: pd.DataFrame, path: str | Path, *, voxel_size: Sequenc
     parts = []
     for side in ("pre", "post"):
         rows = _with_side(table, side)
-        places = np.floor(nm_to_voxel(_points(rows, side), voxel_size) + ROUNDING)
+        places = np.floor(nm_to_voxel(points(rows, side), voxel_size) + ROUNDING)
         places = places.astype(np.int32)
-        columns: dict[str, Any] = {"bodyId": _neurons(rows, side), "type": side}
+        columns: dict[str, Any] = {"bodyId": neurons(rows, side), "type": side}
         columns |= {axis: places[:, 2 - k] for k, axis in enumerate("xyz")}
-        parts.append(pd.DataFrame({**columns, "confidence": _column(rows, "confidence")}))
+        parts.append(pd.DataFrame({**columns, "confidence": column(rows, "confidence")}))
     sites = pd.concat(parts, ignore_index=True).sort_values("confidence", ascending=False)
     sites = sites.drop_duplicates(["bodyId", "type", "x", "y", "z"]).sort_index()
     with atomic_path(path) as temporary:
@@ -244,10 +252,10 @@ def write_cremi(
     ids, types, locations = [], [], []
     for side, before in (("pre", 1), ("post", 0)):
         rows = _with_side(table, side)
-        ids.append(2 * _column(rows, "synapse_id").astype(np.uint64) - np.uint64(before))
+        ids.append(2 * column(rows, "synapse_id").astype(np.uint64) - np.uint64(before))
         types += [f"{side}synaptic_site"] * len(rows)
-        locations.append(_points(rows, side) - np.asarray(offset_nm, float))
-    paired = _column(table, "synapse_id")[_column(table, "side") == "paired"].astype(np.uint64)
+        locations.append(points(rows, side) - np.asarray(offset_nm, float))
+    paired = column(table, "synapse_id")[column(table, "side") == "paired"].astype(np.uint64)
     partners = np.stack([2 * paired - np.uint64(1), 2 * paired], axis=1)
     with atomic_path(path) as temporary, write_hdf5(temporary) as (file, _):
         file.attrs["file_format"] = "0.2"
@@ -260,20 +268,6 @@ def write_cremi(
     return len(partners)
 
 
-def _points(table: pd.DataFrame, point: str) -> np.ndarray:
-    """(N, 3) positions in nm (z, y, x)."""
-    return np.stack([_column(table, f"{point}_{axis}_nm") for axis in "zyx"], axis=1)
-
-
-def _neurons(table: pd.DataFrame, side: str) -> np.ndarray:
-    """(N,) uint64 neurons of a side, 0 for none."""
-    return np.asarray(table[f"{side}_neuron"].fillna(0), np.uint64)
-
-
 def _with_side(table: pd.DataFrame, side: str) -> pd.DataFrame:
     """The synapses that have a side."""
-    return table.take(np.flatnonzero(_column(table, f"{side}_voxels") > 0))
-
-
-def _column(table: pd.DataFrame, name: str) -> np.ndarray:
-    return np.asarray(table[name])
+    return table.take(np.flatnonzero(column(table, f"{side}_voxels") > 0))

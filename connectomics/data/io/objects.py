@@ -176,14 +176,18 @@ def reaching(source: str) -> Iterator[None]:
 def _fault(source: str, error: BaseException) -> tuple[str, str] | None:
     text = f"{error}"
     cause = error.__cause__ or error.__context__
-    if type(error).__module__.partition(".")[0] != "obstore":
+    # It raises errors of its own and Python's, with what it calls the source of either.
+    if type(error).__module__.partition(".")[0] != "obstore" and "Debug source" not in text:
         return _fault(source, cause) if cause is not None else None
     scheme = source.partition("://")[0] if "://" in source else ""
     name = type(error).__name__
     for sign, (problem, remedy) in _SIGNS.items():
         if sign in text or sign == name:
             return problem, remedy
-    if name in ("PermissionDeniedError", "UnauthenticatedError"):
+    if isinstance(error, PermissionError) or name in (
+        "PermissionDeniedError",
+        "UnauthenticatedError",
+    ):
         return _denied(source, scheme)
     if isinstance(error, FileNotFoundError):
         return "there is nothing.", "Check the address."

@@ -1,0 +1,108 @@
+"""Writing labels as a precomputed volume, chunk by chunk."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from connectomics.data.io.header import Resolution
+from connectomics.data.io.volume import open_volume
+from connectomics.errors import DataError, warn
+from connectomics.geometry import Box, Triple
+from connectomics.neuroglancer.volume import Scale, describe, encode, first_voxel, label_type
+
+COARSEST = 256
+"""Voxels across, from which on no coarser scale is made."""
+
+
+def write_labels(
+    folder: Path,
+    read: Callable[[Box], NDArray[Any]],
+    shape: Triple,
+    dtype: np.dtype[Any],
+    *,
+    resolution: Resolution,
+    offset_nm: Resolution = (0.0, 0.0, 0.0),
+) -> None:
+    """Write labels, each chunk once for each of several scales; never more than some in memory.
+
+    Coarser scales take the largest id of 2 × 2 (× 2) voxels, so that thin objects stay visible.
+
+    Args:
+        folder: To be made.
+        read: Gives the ids in a box.
+        shape: (Z, Y, X).
+        dtype: Of the ids.
+        resolution: nm per voxel (z, y, x).
+        offset_nm: Position of voxel (0, 0, 0) in nm (z, y, x); the format knows whole voxels.
+
+    Raises:
+        DataError: There is a negative id.
+        OSError: The disk is full.
+    """
+    first = first_voxel(offset_nm, resolution)
+    apart = [abs(o / r - f) for o, r, f in zip(offset_nm, resolution, first, strict=True)]
+    if max(apart) > 0.01:
+        problem = f"begins {max(apart):.2g} voxels away from where its offset says."
+        warn(str(folder), problem, "A precomputed volume begins at a whole voxel.")
+    scales = list(_scales(Scale(shape, first, resolution)))
+    folder.mkdir(parents=True)
+    described = describe(scales, label_type(np.dtype(dtype)), labels=True)
+    (folder / "info").write_text(json.dumps(described, indent=1))
+    for i, scale in enumerate(scales):
+        (folder / scale.key).mkdir()
+        finer = read if i == 0 else _halved(folder, scales[i - 1], scale)
+        for box in _chunks(scale):
+            values = finer(box)
+            if values.dtype.kind == "i" and values.min(initial=0) < 0:
+                raise DataError(str(folder), "a label is negative.", "Ids are 0 and above.")
+            (folder / scale.key / scale.file_name(box)).write_bytes(encode(values, labels=True))
+
+
+def _scales(finest: Scale) -> Iterator[Scale]:
+    """Each half as fine as the one before along those axes that are finest."""
+    scale = finest
+    while True:
+        yield scale
+        if max(scale.shape) <= COARSEST:
+            return
+        factors = [2 if n < 1.5 * min(scale.resolution) else 1 for n in scale.resolution]
+        shape, first, resolution = (
+            tuple(per(n, f) for n, f in zip(values, factors, strict=True))
+            for values, per in (
+                (scale.shape, lambda n, f: -(-n // f)),
+                (scale.first, lambda n, f: n // f),
+                (scale.resolution, lambda n, f: n * f),
+            )
+        )
+        scale = Scale(shape, first, resolution, scale.chunk)  # pyright: ignore
+
+
+def _halved(folder: Path, finer: Scale, scale: Scale) -> Callable[[Box], NDArray[Any]]:
+    volume = open_volume(f"{folder}::{finer.key}")
+    factors = [round(b / a) for a, b in zip(finer.resolution, scale.resolution, strict=True)]
+
+    def read(box: Box) -> NDArray[Any]:
+        start = [a * f for a, f in zip(box.start, factors, strict=True)]
+        ends = zip(box.stop, factors, finer.shape, strict=True)
+        stop = [min(b * f, n) for b, f, n in ends]
+        values = volume.read(Box(tuple(start), tuple(stop)))  # pyright: ignore
+        missing = [(0, -n % f) for n, f in zip(values.shape, factors, strict=True)]
+        z, y, x = (n for n in box.shape)
+        a, b, c = factors
+        return np.pad(values, missing).reshape(z, a, y, b, x, c).max(axis=(1, 3, 5))
+
+    return read
+
+
+def _chunks(scale: Scale) -> Iterator[Box]:
+    starts = (range(0, n, c) for n, c in zip(scale.shape, scale.chunk, strict=True))
+    for start in itertools.product(*starts):
+        ends = zip(start, scale.chunk, scale.shape, strict=True)
+        yield Box(start, tuple(min(a + c, n) for a, c, n in ends))  # pyright: ignore
