@@ -77,9 +77,15 @@ def _exchange(final: Sequence[Path], new: Sequence[Path], stale: Sequence[Path])
 
 
 def _same(paths: Sequence[Path], new: Sequence[Path]) -> bool:
-    return all(
-        path.is_file() and filecmp.cmp(path, one, shallow=False)
-        for path, one in zip(paths, new, strict=False)
+    return all(_same_files(path, one) for path, one in zip(paths, new, strict=False))
+
+
+def _same_files(path: Path, new: Path) -> bool:
+    if not new.is_dir():
+        return path.is_file() and filecmp.cmp(path, new, shallow=False)
+    names = {file.relative_to(new) for file in new.rglob("*")}
+    return names == {file.relative_to(path) for file in path.rglob("*")} and all(
+        _same_files(path / name, new / name) for name in names if (new / name).is_file()
     )
 
 

@@ -21,4 +21,5 @@ def neurons(table: pd.DataFrame, side: str) -> np.ndarray:
 
 
 def column(table: pd.DataFrame, name: str) -> np.ndarray:
+    """(N,) values of a column."""
     return np.asarray(table[name])

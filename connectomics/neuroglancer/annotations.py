@@ -90,7 +90,7 @@ def write_lines(folder: Path, lines: Lines) -> None:
     lower, upper = lines.bounds
     info = {
         "@type": "neuroglancer_annotations_v1",
-        "dimensions": {axis: [n * 1e-9, "m"] for axis, n in zip("xyz", (x, y, z), strict=True)},
+        "dimensions": {axis: [n / 1e9, "m"] for axis, n in zip("xyz", (x, y, z), strict=True)},
         "lower_bound": lower.tolist(),
         "upper_bound": upper.tolist(),
         "annotation_type": "LINE",
@@ -158,46 +158,42 @@ def _spatial(folder: Path, lines: Lines, encoded: NDArray[np.void]) -> list[dict
     grid: Triple = (1, 1, 1)
     levels = []
     while len(left) or not levels:
-        cells = dict(_cells(lines, left, lower, size / grid, grid))
-        share = LIMIT / max(LIMIT, *map(len, cells.values()), 1)
-        kept = left[: max(1, int(share * len(left)))]
-        here = np.zeros(len(lines.ids), bool)
-        here[kept] = True
+        cells, left = _fill(lines, left, size / grid, grid)
         objects = (
-            (morton(cell, grid), _several(lines, encoded, within[here[within]]))
-            for cell, within in cells.items()
-            if here[within].any()
+            (morton(cell, grid), _several(lines, encoded, np.array(members)))
+            for cell, members in cells.items()
         )
         described = _index(folder, f"spatial{len(levels)}", objects)
         described |= {"grid_shape": list(grid), "chunk_size": (size / grid).tolist()}
         levels.append({**described, "limit": LIMIT})
-        left = left[len(kept) :]
         # The longest sides of the cells are halved.
         nm = size / grid * np.array(lines.resolution[::-1])
-        x, y, z = (
-            n * (2 if side > 0.6 * nm.max() else 1) for n, side in zip(grid, nm, strict=True)
-        )
-        grid = (x, y, z)
+        x, y, z = np.array(grid) * np.where(nm > 0.6 * nm.max(), 2, 1)
+        grid = (int(x), int(y), int(z))
     return levels
 
 
-def _cells(
-    lines: Lines,
-    chosen: NDArray[np.intp],
-    lower: NDArray[np.float64],
-    side: NDArray[np.float64],
-    grid: Triple,
-) -> Iterator[tuple[Triple, NDArray[np.intp]]]:
-    """The cells of a grid, and the lines that the box around touches them."""
-    ends = np.stack([lines.starts[chosen], lines.stops[chosen]])
+def _fill(
+    lines: Lines, chosen: NDArray[np.intp], side: NDArray[np.float64], grid: Triple
+) -> tuple[dict[tuple[int, ...], list[int]], NDArray[np.intp]]:
+    """The lines in the cells that the boxes around them touch, and those that find no room."""
+    ends = np.stack([lines.starts[chosen], lines.stops[chosen]]) - lines.bounds[0]
     last = np.array(grid) - 1
     first, final = (
-        np.clip(np.floor((corner - lower) / side), 0, last).astype(int)
+        np.clip(np.floor(corner / side), 0, last).astype(int).tolist()
         for corner in (ends.min(0), ends.max(0))
     )
-    found: dict[Triple, list[int]] = {}
-    for line, a, b in zip(chosen.tolist(), first.tolist(), final.tolist(), strict=True):
-        for cell in itertools.product(*(range(i, j + 1) for i, j in zip(a, b, strict=True))):
-            found.setdefault(cell, []).append(line)  # pyright: ignore
-    for cell, members in found.items():
-        yield cell, np.array(members)
+    most = LIMIT if side.max() > 1 else len(chosen)  # lines at one voxel cannot be told apart
+    cells: dict[tuple[int, ...], list[int]] = {}
+    left = []
+    for line, a, b in zip(chosen.tolist(), first, final, strict=True):
+        touched = [
+            cells.setdefault(cell, [])
+            for cell in itertools.product(*(range(i, j + 1) for i, j in zip(a, b, strict=True)))
+        ]
+        if all(len(members) < most for members in touched):
+            for members in touched:
+                members.append(line)
+        else:
+            left.append(line)
+    return {cell: members for cell, members in cells.items() if members}, np.array(left, np.intp)

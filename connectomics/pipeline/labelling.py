@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from connectomics.data.alignment import require_alignment
 from connectomics.data.identity import Identity, identify
 from connectomics.data.io import LazyVolume, open_volume, save_volume
 from connectomics.data.io.header import Resolution
+from connectomics.data.io.precomputed_write import write_labels
 from connectomics.data.origin import Origin, origin_of, reading_result
 from connectomics.data.processing import clean_neurons
 from connectomics.decoding import (
@@ -44,6 +45,9 @@ from connectomics.pipeline.by_block import (
 )
 from connectomics.pipeline.results import LABELS, Asked, VolumeResults, image_of
 from connectomics.runs import Provenance
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RESOLUTION_REMEDY = "Set data.test.resolution to [z, y, x] in nm."
 CHECKPOINT = ("checkpoint", "checkpoint_sha256")
@@ -340,13 +344,13 @@ def write_decoded(
         )
     earlier = [at_once, by_block] if about is not None else []
     if decoded.table is not None and nm is not None:
-        grid = Grid(nm, volume.offset_nm)
         writers[results.table] = partial(write_table, decoded.table)
         if decoded.partners is not None:
             writers[results.partners] = partial(write_table, decoded.partners)
         for name in exports:
-            export = partial(write_export, name, decoded.table, grid=grid)
-            writers[results.export(name)] = export
+            writers[results.export(name)] = partial(
+                _export, name, decoded.table, decoded.labels, volume
+            )
     tables = [results.table, results.partners, *map(results.export, EXPORTS)]
     with replacing(*writers, stale=[*earlier, *tables, *stale], about=config) as new:
         for path, write in zip(new, writers.values(), strict=True):
@@ -365,7 +369,7 @@ def read_neurons(neurons: LazyVolume) -> np.ndarray:
 
 def _export_again(results: VolumeResults, exports: Sequence[str], volume: LazyVolume) -> None:
     """Write the exports that are not there yet from the table that is."""
-    missing = [name for name in dict.fromkeys(exports) if not results.export(name).is_file()]
+    missing = [name for name in dict.fromkeys(exports) if not results.export(name).exists()]
     if not missing or volume.resolution is None:
         print(f"decode: {results.labels} is up to date")
         return
@@ -373,7 +377,32 @@ def _export_again(results: VolumeResults, exports: Sequence[str], volume: LazyVo
     with replacing(*map(results.export, missing)) as new:
         for name, path in zip(missing, new, strict=True):
             print(f"decode: {results.table} → {results.export(name)}")
-            write_export(name, table, path, grid=Grid(volume.resolution, volume.offset_nm))
+            with open_volume(results.labels) as labels:
+                _export(name, table, labels, volume, path)
+
+
+def _export(
+    name: str,
+    table: pd.DataFrame,
+    labels: np.ndarray | LazyVolume,
+    volume: LazyVolume,
+    path: Path,
+) -> None:
+    """Write another program's form of the table, and of the labels where that shows them, too."""
+    nm = volume.resolution
+    assert nm is not None
+    write_export(name, table, path, grid=Grid(nm, volume.offset_nm))
+    if name != "neuroglancer":
+        return
+    z, y, x = steps.resized_resolution(nm, volume.shape[-3:], labels.shape)
+    write_labels(
+        path / "labels",
+        labels.read if isinstance(labels, LazyVolume) else lambda box: labels[box.slices],
+        (labels.shape[0], labels.shape[1], labels.shape[2]),
+        labels.dtype,
+        resolution=(z, y, x),
+        offset_nm=volume.offset_nm,
+    )
 
 
 def _has_table(section: DecodingSection, volume: LazyVolume) -> bool:

@@ -16,6 +16,7 @@ from connectomics.decoding import (
     EXPORTS,
     Grid,
     check_exports,
+    lines,
     read_table,
     synapse_table,
     write_cave,
@@ -267,3 +268,30 @@ def test_cremi_on_a_full_disk(tmp_path, table):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_neuroglancer_shows_synapses_as_lines(tmp_path):
+    labels = np.zeros((3, 8, 12), np.uint8)
+    labels[1, 2:4, 1:4] = 1
+    labels[1, 2:4, 5:9] = 2
+    labels[2, 6, 2:5] = 5  # has no post side
+    place = {"resolution": (30, 8, 8), "offset_nm": (60, 0, 16)}
+    table = synapse_table(labels, **place)
+    seen = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lines, "write_lines", lambda folder, found: seen.update({folder: found}))
+        write_export("neuroglancer", table, tmp_path / "n", grid=Grid(**place))
+    found = seen[tmp_path / "n" / "synapses"]
+    assert found.ids.tolist() == [1, 3]
+    assert found.relationships["pre_segment"].tolist() == [1, 5]
+    assert found.relationships["post_segment"].tolist() == [2, 0]
+    assert found.relationships.keys() == {"pre_segment", "post_segment"}
+    # The voxels they end in, beside the two and two that the offset is worth.
+    starts = np.floor(found.starts).astype(int) - (2, 0, 2)
+    stops = np.floor(found.stops).astype(int) - (2, 0, 2)
+    assert [labels[z, y, x] for x, y, z in starts] == [1, 5]
+    assert [labels[z, y, x] for x, y, z in stops] == [2, 5]
+    values = {one.name: one.values.tolist() for one in found.properties}
+    assert (values["side"], values["pre_voxels"], values["post_voxels"]) == ([0, 1], [6, 3], [8, 0])
+    write_export("neuroglancer", table, tmp_path / "n", grid=Grid(**place))
+    assert (tmp_path / "n" / "synapses" / "info").is_file()

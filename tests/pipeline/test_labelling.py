@@ -130,8 +130,12 @@ def test_exports_are_added_without_decoding_again(run):
         assert file["annotations"].attrs["offset"].tolist() == [300, 0, 0]
         assert file["annotations/locations"][0, 0] == 90
     assert "up to date" in run("decoding.exports=[cave,cremi]")
-    run("decoding.exports=[cave,cremi,neuprint,parquet]")
-    assert run.made() >= {"synapses_neuprint.csv", "synapses.parquet"}
+    exports = "decoding.exports=[cave,cremi,neuprint,parquet,neuroglancer]"
+    run(exports)
+    assert run.made() >= {"synapses_neuprint.csv", "synapses.parquet", "neuroglancer"}
+    with open_volume(run.results / "neuroglancer" / "labels") as shown:
+        assert shown.offset_nm == (300, 0, 0)
+    assert "up to date" in run(exports)
     assert not (run.results / "earlier").exists()
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from main import main
 
-from connectomics.data.io import open_volume, save_volume
+from connectomics.data.io import open_volume, read_volume, save_volume
 from connectomics.decoding import read_table, synapse_table, write_table
 
 ROOT = Path(__file__).parents[2]
@@ -396,13 +396,17 @@ def test_exports_and_partners(run):
     save_volume("neurons.h5", segmentation)
     out = run(
         "decode", "labels=truth.h5", "neurons=neurons.h5", "resolution=[30,8,8]", "output=made",
-        "exports=[parquet,cave,neuprint,cremi]",
+        "exports=[parquet,cave,neuprint,cremi,neuroglancer]",
     )  # fmt: skip
     assert "decode: 1 with both sides in one neuron" in out
     assert files("made") == {
         "synapses.csv", "synapses.parquet", "synapses_cave.csv", "synapses_neuprint.csv",
         "synapses_cremi.h5", "partners.csv",
     }  # fmt: skip
+    np.testing.assert_array_equal(read_volume("made/neuroglancer/labels"), TRUTH)
+    info = json.loads(Path("made/neuroglancer/synapses/info").read_text())
+    related = [one["id"] for one in info["relationships"]]
+    assert related == ["pre_segment", "post_segment", "pre_neuron", "post_neuron"]
     assert read_table("made/synapses.csv").post_neuron.tolist() == [2**60, 2**60, 9]
     assert pd.read_csv("made/partners.csv").autapse.tolist() == [False, False, True]
     assert len(pd.read_csv("made/synapses_cave.csv")) == 2  # CAVE takes no autapse
@@ -414,7 +418,7 @@ def test_no_synapse_at_all(run):
     save_volume("none.h5", np.zeros(SHAPE, np.uint8))
     out = run(
         "decode", "labels=none.h5", "resolution=[30,8,8]", "output=made",
-        "exports=[parquet,cave,neuprint,cremi]",
+        "exports=[parquet,cave,neuprint,cremi,neuroglancer]",
     )  # fmt: skip
     assert "decode: 0 synapses\n" in out
     assert len(read_table("made/synapses.parquet")) == 0
@@ -445,7 +449,8 @@ def test_labels_that_lie_in_the_output_folder_stay(run):
         (["labels=truth.h5", "output=made", "resolution=[30,8,8]", "encoding=semantic"],
          ["a semantic volume holds 0, 1 and 2; this one holds 6"]),
         (["labels=truth.h5", "output=made", "exports=[csv]", "neuron=x"],
-         ["exports[0]: there is no export 'csv'.\n  Choices: cave, cremi, neuprint, parquet.",
+         ["exports[0]: there is no export 'csv'.\n"
+          "  Choices: cave, cremi, neuprint, neuroglancer, parquet.",
           "neuron: no such key.\n  Did you mean 'neurons'?"]),
         (["labels=truth.h5", "neurons=small.h5", "output=pred.h5"],
          ["small.h5: has shape (5, 24, 60), its labels truth.h5 (6, 24, 60).",

@@ -214,7 +214,8 @@ def _offer(node: Node, location: Location) -> str:
 def _open_array(
     location: Location, name: str, order: tuple[int, ...]
 ) -> tuple[ArrayLike, Callable[[], None]]:
-    array = zarr.open_array(_store_of(location), path=name, mode="r")
+    with reaching(location.source):
+        array = zarr.open_array(_store_of(location), path=name, mode="r")
     reader = Reaching(array, location.source) if location.url else array
     return ordered(reader, order, array.ndim), _nothing_to_close
 
