@@ -37,6 +37,7 @@ FLOORS = {
     "connectomics.exchange": 4,
     "connectomics.report": 4,
     "connectomics.tuning": 4,
+    "connectomics.viewer": 4,
     "connectomics.pipeline": 5,
     "connectomics.arrays": 6,
     "connectomics.command": 6,

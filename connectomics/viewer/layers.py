@@ -1,0 +1,158 @@
+"""What a run folder holds that can be looked at, volume by volume."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from connectomics.data.identity import Identity
+from connectomics.data.io import LazyVolume, open_volume
+from connectomics.data.io.location import parse_location
+from connectomics.data.origin import origin_of
+from connectomics.errors import DataError, did_you_mean
+from connectomics.geometry import Box
+from connectomics.neuroglancer.volume import first_voxel
+
+RESULTS = "results"
+SUFFIXES = (".h5", ".zarr")
+UNKNOWN = (1.0, 1.0, 1.0)
+
+SIDES = """\
+#uicontrol float threshold slider(min=0, max=1, default=0.2)
+void main() {
+  float pre = toNormalized(getDataValue(0)), post = toNormalized(getDataValue(1));
+  float most = max(pre, post);
+  emitRGBA(vec4(pre, 0.5 * pre + 0.4 * post, post, most < threshold ? 0.0 : most));
+}
+"""
+LINES = """\
+void main() {
+  setColor(mix(vec3(1.0, 0.2, 0.1), vec3(0.2, 1.0, 0.3), prop_confidence()));
+  setEndpointMarkerColor(vec3(1.0, 0.55, 0.0), vec3(0.1, 0.45, 1.0));
+}
+"""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A volume of a run, as it is served.
+
+    Attributes:
+        name: Of its folder in the results.
+        volumes: "em", "probabilities" and "labels", those that are there.
+        table: Of its synapses, or None.
+        notes: What is not shown, and why.
+    """
+
+    name: str
+    volumes: dict[str, LazyVolume]
+    table: Path | None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def place(self) -> LazyVolume:
+        """The volume whose voxels are those of the view."""
+        return next(iter(self.volumes.values()))
+
+    def state(self, address: str) -> dict[str, Any]:
+        """What the viewer is to show.
+
+        Args:
+            address: Below which the layers are served.
+        """
+        nm = self.place.resolution or UNKNOWN
+        first = first_voxel(self.place.offset_nm, nm)
+        middle = [a + n / 2 for a, n in zip(first, self.place.shape[-3:], strict=True)]
+        return {
+            "dimensions": {a: [n / 1e9, "m"] for a, n in zip("xyz", reversed(nm), strict=True)},
+            "position": middle[::-1],
+            "crossSectionScale": 1,
+            "layers": list(self._layers(f"precomputed://{address}/{quote(self.name)}")),
+            "layout": "xy",
+        }
+
+    def _layers(self, address: str) -> Iterator[dict[str, Any]]:
+        for name, volume in self.volumes.items():
+            layer = {"name": name, "source": f"{address}/{name}"}
+            if name == "labels":
+                yield {**layer, "type": "segmentation"}
+            elif name == "probabilities" and volume.shape[0] > 1 and len(volume.shape) == 4:
+                yield {**layer, "type": "image", "shader": SIDES, "opacity": 0.5, "visible": False}
+            else:
+                yield {**layer, "type": "image"}
+        if self.table is not None:
+            sides = {f"{side}_segment": "labels" for side in ("pre", "post")}
+            linked = {"linkedSegmentationLayer": sides} if "labels" in self.volumes else {}
+            layer = {"name": "synapses", "source": f"{address}/synapses", **linked}
+            yield {**layer, "type": "annotation", "shader": LINES}
+
+
+def find_volumes(run: Path, name: str | None = None) -> list[Shown]:
+    """Find what a run folder holds of its volumes.
+
+    Args:
+        run: The folder.
+        name: Of one volume; all unless given.
+
+    Raises:
+        DataError: It is no run folder, it holds no results, or none of that name.
+    """
+    if not run.is_dir():
+        raise DataError(
+            str(run), "no such folder.", "Name a run, such as outputs/mine/<timestamp>."
+        )
+    results = run if (run / "labels.h5").exists() else run / RESULTS
+    folders = {
+        folder.name: folder
+        for folder in ([run] if results == run else sorted(results.glob("*/")))
+        if any(_result(folder, kind) for kind in ("labels", "probabilities"))
+    }
+    if not folders:
+        remedy = "Make them with --mode test --checkpoint RUN_FOLDER."
+        raise DataError(str(run), "holds no probabilities or labels to look at.", remedy)
+    if name is None:
+        return [_shown(folder) for folder in folders.values()]
+    if name not in folders:
+        raise DataError(
+            f"volume={name}", "the run has no such volume.", did_you_mean(name, folders)
+        )
+    return [_shown(folders[name])]
+
+
+def _result(folder: Path, name: str) -> Path | None:
+    paths = (folder / f"{name}{suffix}" for suffix in SUFFIXES)
+    return next((path for path in paths if path.exists()), None)
+
+
+def _shown(folder: Path) -> Shown:
+    volumes, notes = {}, []
+    made = {
+        name: path
+        for name in ("probabilities", "labels")
+        if (path := _result(folder, name)) is not None
+    }
+    origin = origin_of(next(iter(made.values())))
+    if origin is None or origin.image is None:
+        notes.append("the results do not say which EM they are of")
+    else:
+        try:
+            volumes["em"] = _source(origin.image)
+        except DataError as error:
+            notes.append(f"the EM is not shown: {error.faults[0]}")
+    volumes |= {name: open_volume(path) for name, path in made.items()}
+    table = folder / "synapses.csv"
+    return Shown(folder.name, volumes, table if table.is_file() else None, notes)
+
+
+def _source(image: Identity) -> LazyVolume:
+    """The EM that results were made from, or the part of it."""
+    if parse_location(image.source).url:
+        volume = open_volume(image.source)
+    else:
+        volume = open_volume(f"{image.path}::{image.dataset}" if image.dataset else image.path)
+    begin = tuple(int(n) for n in image.origin)
+    stop = tuple(a + n for a, n in zip(begin, image.shape[-3:], strict=True))
+    return volume.crop(Box(begin, stop))  # pyright: ignore

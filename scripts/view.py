@@ -1,0 +1,83 @@
+"""Look at a run in Neuroglancer: `python scripts/view.py RUN_FOLDER [volume=NAME] [port=N]`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from threading import Event
+
+from connectomics.command import guarded
+from connectomics.errors import ConfigError, did_you_mean
+from connectomics.neuroglancer.link import VIEWER, link
+from connectomics.process.signals import Stopped
+
+SETTINGS = ("volume", "port", "viewer")
+USAGE = f"""\
+usage: python scripts/view.py RUN_FOLDER [volume=NAME] [port=NUMBER] [viewer=ADDRESS]
+
+Serves EM, probabilities, labels and synapses of a run to this machine, read-only, and prints the
+address at which Neuroglancer shows them. The viewer's page comes from the web ({VIEWER}
+unless viewer=ADDRESS names another); the data do not leave this machine. Ctrl-C ends it.
+
+  volume=NAME   one volume of the run, by its folder in results/; all of them unless given
+  port=NUMBER   of this machine; any that is free unless given"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line, see `USAGE`; the exit status is that of `guarded`."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given or {"-h", "--help"} & {*given}:
+        print(USAGE)
+        return 0 if given else 2
+    return guarded(lambda: view(given))
+
+
+def view(arguments: Sequence[str], stop: Event | None = None) -> None:
+    """Serve a run until it is stopped.
+
+    Args:
+        arguments: As on the command line.
+        stop: Set it to stop; Ctrl-C does, too.
+
+    Raises:
+        ConfigError: A setting is misspelt or makes no sense.
+        DataError, MachineError: There is nothing to show, or the port is taken.
+    """
+    from connectomics.viewer import find_volumes, serve
+
+    run, settings = _settings(arguments)
+    shown = find_volumes(run, settings.get("volume"))
+    with serve(shown, int(settings.get("port", "0"))) as server:
+        for one in shown:
+            layers = [*one.volumes, *(["synapses"] if one.table else [])]
+            print(f"{one.name}: {', '.join(layers)}")
+            for note in one.notes:
+                print(f"  {note}")
+            print(f"  {link(settings.get('viewer', VIEWER), one.state(server.address))}")
+        print("The page of the viewer comes from the web; the data stay on this machine.")
+        print("Ctrl-C ends it.", flush=True)
+        with suppress(KeyboardInterrupt, Stopped):
+            (stop or Event()).wait()
+
+
+def _settings(arguments: Sequence[str]) -> tuple[Path, dict[str, str]]:
+    folders = [one for one in arguments if "=" not in one]
+    settings = dict(one.split("=", 1) for one in arguments if "=" in one)
+    for name in settings:
+        if name not in SETTINGS:
+            raise ConfigError(name, "there is no such setting.", did_you_mean(name, SETTINGS))
+    port = settings.get("port", "0")
+    if not port.isdecimal() or int(port) > 65535:
+        raise ConfigError(f"port={port}", "is no port.", "Give a number from 1024 to 65535.")
+    viewer = settings.get("viewer", VIEWER)
+    if not viewer.startswith(("https://", "http://")):
+        raise ConfigError(f"viewer={viewer}", "is no address.", f"Such as {VIEWER}.")
+    if len(folders) != 1:
+        raise ConfigError("command line", f"names {len(folders)} run folders.", "Name one.")
+    return Path(folders[0]).expanduser(), settings
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,201 @@
+"""A run as Neuroglancer asks for it: over HTTP, from the address that is printed."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from view import main, view
+
+from connectomics.data.identity import identify
+from connectomics.data.io import open_volume, save_volume
+from connectomics.data.origin import Origin
+from connectomics.decoding import synapse_table, write_table
+from connectomics.errors import DataError, MachineError
+from connectomics.neuroglancer.link import link_at, state_of
+from connectomics.viewer import find_volumes, serve
+
+NM = (30.0, 8.0, 8.0)
+SHAPE = (6, 70, 90)
+PLACE = {"resolution": NM, "offset_nm": (60.0, 0.0, 16.0)}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A run of one volume, sections 2 to 7 of ten."""
+    image = np.random.default_rng(0).integers(0, 255, (10, 70, 90), np.uint8)
+    save_volume(tmp_path / "em.h5", image, resolution=NM)
+    labels = np.zeros(SHAPE, np.uint16)
+    labels[2, 10:14, 10:20], labels[2, 14:18, 10:20] = 1, 2
+    labels[4:, 60:64, 70:80] = 3
+    from connectomics.geometry import Box
+
+    with open_volume(tmp_path / "em.h5") as volume:
+        part = volume.crop(Box((2, 0, 0), (8, 70, 90)))
+        about = Origin(volumes={"image": identify(part)}).attributes()
+    folder = tmp_path / "run" / "results" / "em"
+    place = {"resolution": NM, "offset_nm": (60.0, 0.0, 0.0)}
+    folder.mkdir(parents=True)
+    save_volume(folder / "labels.h5", labels, attributes=about, **place)
+    probabilities = np.random.default_rng(1).random((3, *SHAPE)).astype(np.float16)
+    save_volume(folder / "probabilities.h5", probabilities, attributes=about, **place)
+    write_table(synapse_table(labels, **place), folder / "synapses.csv")
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def address(run: Path) -> Iterator[str]:
+    with serve(find_volumes(run)) as server:
+        yield server.address
+
+
+def get(url: str, **headers: str) -> tuple[int, bytes, dict[str, str]]:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers)) as answer:
+            return answer.status, answer.read(), dict(answer.headers)
+    except urllib.error.HTTPError as error:
+        return error.code, error.read(), dict(error.headers)
+
+
+def test_every_layer_is_what_the_run_holds(run: Path, address: str, tmp_path: Path) -> None:
+    pytest.importorskip("obstore")
+    folder = run / "results" / "em"
+    with open_volume(f"{address}/em/em") as em, open_volume(tmp_path / "em.h5") as image:
+        assert (em.resolution, em.offset_nm) == (NM, (60, 0, 0))
+        np.testing.assert_array_equal(em.read(), image.read()[2:8])
+    for name in ("labels", "probabilities"):
+        with (
+            open_volume(f"{address}/em/{name}") as seen,
+            open_volume(folder / f"{name}.h5") as made,
+        ):
+            np.testing.assert_array_equal(seen.read(), made.read())
+            assert (seen.resolution, seen.offset_nm) == (NM, (60, 0, 0))
+
+
+def test_a_page_from_the_web_may_ask_and_for_parts(address: str) -> None:
+    status, whole, headers = get(f"{address}/em/synapses/info")
+    assert status == 200
+    assert json.loads(whole)["@type"] == "neuroglancer_annotations_v1"
+    assert headers["Access-Control-Allow-Origin"] == "*"
+    shard = f"{address}/em/synapses/by_id/0.shard"
+    content = get(shard)[1]
+    status, part, headers = get(shard, Range="bytes=4-19")
+    assert (status, part) == (206, content[4:20])
+    assert headers["Content-Range"] == f"bytes 4-19/{len(content)}"
+    assert get(shard, Range=f"bytes={len(content)}-")[0] == 416
+    asked = urllib.request.Request(shard, method="OPTIONS", headers={"Origin": "https://h.org"})
+    with urllib.request.urlopen(asked) as answer:
+        assert answer.headers["Access-Control-Allow-Private-Network"] == "true"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "em/labels/../../../em.h5",
+        "..%2F..%2Fetc/passwd",
+        "em/synapses/%2e%2e/%2e%2e/%2e%2e/etc/passwd",
+        "/etc/passwd",
+        "em/labels/8_8_30/0-64_0-64_2-9",
+        "em/labels/8_8_30/1-65_0-64_2-8",
+        "em/labels/8_8_30/nonsense",
+        "em/nothing",
+        "",
+    ],
+)
+def test_nothing_else_is_served(address: str, path: str) -> None:
+    assert get(f"{address}/{path}")[0] == 404
+
+
+def test_only_who_knows_the_address_is_served(address: str) -> None:
+    root = address.rpartition("/")[0]
+    assert root.startswith("http://127.0.0.1:")
+    for guess in ("", "em/em/info", "wrong/em/em/info"):
+        assert get(f"{root}/{guess}")[0] == 404
+
+
+def test_the_link_shows_all_layers_at_the_middle(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stop = threading.Event()
+    stop.set()
+    view([str(run), "viewer=https://viewer.example/", "volume=em"], stop)
+    said = capsys.readouterr().out
+    assert "em: em, probabilities, labels, synapses\n" in said
+    assert "the data stay on this machine" in said
+    (url,) = (line.strip() for line in said.splitlines() if "viewer.example" in line)
+    state = state_of(url)
+    assert state["dimensions"] == {"x": [8e-9, "m"], "y": [8e-9, "m"], "z": [3e-8, "m"]}
+    assert state["position"] == [45, 35, 5]
+    layers = {layer["name"]: layer for layer in state["layers"]}
+    kinds = {name: layer["type"] for name, layer in layers.items()}
+    assert kinds == {
+        "em": "image",
+        "probabilities": "image",
+        "labels": "segmentation",
+        "synapses": "annotation",
+    }
+    assert layers["em"]["source"].startswith("precomputed://http://127.0.0.1:")
+    assert layers["synapses"]["linkedSegmentationLayer"]["pre_segment"] == "labels"
+    assert state_of(link_at(url, (60.0, 8.0, 80.0)))["position"] == [10.5, 1.5, 2.5]
+
+
+def test_an_em_that_is_gone_is_said(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "em.h5").unlink()
+    stop = threading.Event()
+    stop.set()
+    view([str(run)], stop)
+    said = capsys.readouterr().out
+    assert "em: probabilities, labels, synapses\n" in said
+    assert "the EM is not shown" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nothing"], "nothing: no such folder."),
+        (["."], "holds no probabilities or labels"),
+        (["run", "volume=en"], "Choices: em."),
+        (["run", "prot=3"], "Did you mean 'port'?"),
+        (["run", "port=http"], "port=http: is no port."),
+        (["run", "viewer=x"], "viewer=x: is no address."),
+        (["run", "run"], "names 2 run folders."),
+    ],
+)
+def test_what_can_be_put_right(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments, said
+) -> None:
+    monkeypatch.chdir(run.parent)
+    assert main(arguments) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken(run: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(MachineError, match="cannot be used"), serve(find_volumes(run), port):
+            pass
+
+
+def test_a_damaged_result_is_an_error_of_that_chunk(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serve(find_volumes(run)) as server:
+
+        def fail(box: object) -> None:
+            raise DataError("labels.h5", "is damaged.")
+
+        server.layers["em/labels"].volume.read = fail  # pyright: ignore
+        status, content, _ = get(f"{server.address}/em/labels/8_8_30/0-64_0-64_2-8")
+    assert (status, b"is damaged" in content) == (500, True)
+    assert "labels.h5: is damaged." in capsys.readouterr().out
