@@ -22,6 +22,7 @@ from connectomics.models import build_loss, build_model
 from connectomics.process.cpus import available_cpus
 from connectomics.training.checkpoint import AtomicCheckpointIO
 from connectomics.training.compiled_network import CompileNetwork, compiles
+from connectomics.training.curves import LogCurves
 from connectomics.training.ema import AverageWeights
 from connectomics.training.images import LogImages
 from connectomics.training.keeping import KeepCheckpoints
@@ -206,6 +207,24 @@ def build_trainer(
     )
 
 
+def hyperparameters(config: Config) -> dict[str, Any]:
+    """What runs are compared by, as plain values."""
+    optimization, loader = config.optimization, config.data.dataloader
+    rejection = loader.reject_sampling
+    return {
+        "lr": optimization.optimizer.lr,
+        "max_steps": optimization.max_steps,
+        "precision": optimization.precision,
+        "batch_size": loader.batch_size,
+        "patch_size": str(list(loader.patch_size)),
+        "size_thres": str(rejection.size_thres if rejection else None),
+        "foreground_fraction": loader.foreground_fraction,
+        "filters": str(list(config.model.rsunet.filters)),
+        "losses": ", ".join(term.function for term in config.model.loss.losses),
+        "seed": config.system.seed,
+    }
+
+
 def build_callbacks(
     config: Config, module: SynapseModule, folder: Path, devices: tuple[str, int]
 ) -> list[pl.Callback]:
@@ -229,6 +248,7 @@ def build_callbacks(
                 num_slices=images.num_slices,
             )
         )
+    callbacks.append(LogCurves(module.channels, hyperparameters(config)))
     loader = config.data.dataloader
     accumulate, steps = optimization.accumulate_grad_batches, optimization.n_steps_per_epoch
     callbacks.append(

@@ -1,17 +1,18 @@
-"""Pictures of the validation: EM, target, prediction, and the two sides in colour."""
+"""Pictures of the validation: EM, with target and prediction outlined by side."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 from PIL import Image, ImageDraw
+from scipy.ndimage import binary_dilation, generate_binary_structure
 from torch import Tensor
 
-from connectomics.training.scores import ScoredChannels, foreground_of
+from connectomics.training.scores import ScoredChannels, dice, dice_counts, foreground_of
 from connectomics.training.tensorboard import RunLogger
 
 COLOURS = ((255, 82, 60), (40, 170, 255), (90, 220, 90), (240, 200, 40))
@@ -26,8 +27,9 @@ def image_grid(
 ) -> np.ndarray:
     """Arrange some sections of a patch as a grid.
 
-    One column per section, evenly spaced, captioned with its number. Rows: EM; target over EM;
-    prediction over EM, as strong as it is probable.
+    One column per section, captioned with its number: evenly spaced among those that hold
+    something in the target, or among all where none does. Rows: EM; the target outlined on it;
+    the prediction outlined on it, where it is above one half.
 
     Args:
         image: (Z, Y, X), any range; the darkest voxel is drawn black, the brightest white.
@@ -39,14 +41,14 @@ def image_grid(
     Returns:
         (height, width, 3) uint8.
     """
-    sections = np.unique(np.linspace(0, len(image) - 1, num_slices + 2)[1:-1].round().astype(int))
+    sections = _sections(target, num_slices)
     low, high = float(image.min()), float(image.max())
     grey = (image[sections] - low) / max(high - low, 1e-6) * 255
     em = np.repeat(grey[..., None], 3, axis=-1)
     rows = (
         ("EM", em),
-        ("target", _tint(em, target[:, sections])),
-        ("prediction", _tint(em, probability[:, sections])),
+        ("target", _outlined(em, target[:, sections])),
+        ("prediction", _outlined(em, probability[:, sections])),
     )
     return np.vstack(
         [
@@ -61,13 +63,20 @@ def image_grid(
     )
 
 
-def _tint(em: np.ndarray, strength: np.ndarray) -> np.ndarray:
-    """Lay colours over (n, Y, X, 3) EM, as strongly as (C, n, Y, X) says."""
-    picture = em.copy()
+def _sections(target: np.ndarray, most: int) -> np.ndarray:
+    held = np.flatnonzero(target.any(axis=(0, 2, 3)))
+    among = held if len(held) else np.arange(target.shape[1])
+    spread = np.linspace(0, len(among) - 1, min(most, len(among)) + 2)[1:-1]
+    return np.unique(among[spread.round().astype(int)])
+
+
+def _outlined(em: np.ndarray, strength: np.ndarray) -> np.ndarray:
+    """Draw a line around what is above one half in (C, n, Y, X), on (n, Y, X, 3) EM."""
+    picture, in_plane = em.copy(), generate_binary_structure(2, 1)[None]
     sides = strength[:2] if len(strength) >= 2 else strength
     for colour, channel in zip(COLOURS, sides, strict=False):
-        alpha = 0.6 * channel[..., None]
-        picture = (1 - alpha) * picture + alpha * np.asarray(colour)
+        inside = channel > 0.5
+        picture[binary_dilation(inside, in_plane) & ~inside] = colour
     return picture
 
 
@@ -79,8 +88,19 @@ def _captioned(picture: np.ndarray, caption: str) -> np.ndarray:
     return np.asarray(canvas)
 
 
+class _Patch(NamedTuple):
+    """A validation patch as it is to be drawn."""
+
+    number: int
+    dice: float
+    picture: np.ndarray
+
+
 class LogImages(pl.Callback):
-    """Puts an `image_grid` of the first validation patches into TensorBoard.
+    """Puts an `image_grid` of some validation patches into TensorBoard, the worst first.
+
+    They are the same each time: the first that hold foreground, and others where these are too
+    few. Each is named after its rank among them by Dice.
 
     Args:
         channels: Which channels are what.
@@ -102,11 +122,13 @@ class LogImages(pl.Callback):
         self.max_images = max_images
         self.num_slices = num_slices
         self._validations = 0
-        self._drawn = 0
+        self._seen = 0
+        self._labelled: list[_Patch] = []
+        self._empty: list[_Patch] = []
 
     def on_validation_start(self, *_: Any) -> None:
         """Begin anew."""
-        self._drawn = 0
+        self._seen, self._labelled, self._empty = 0, [], []
         self._validations += 1
 
     def on_validation_batch_end(
@@ -114,22 +136,33 @@ class LogImages(pl.Callback):
     ) -> None:
         """Draw the patches of this batch, until there are enough."""
         due = (self._validations - 1) % self.every_n_validations == 0
-        if not due or not trainer.is_global_zero or self._drawn >= self.max_images:
+        if not due or not trainer.is_global_zero or len(self._labelled) >= self.max_images:
             return
         probability, truth = foreground_of(self.channels, outputs, batch["label"])
         for image, target, predicted in zip(batch["image"], truth, probability, strict=True):
-            if self._drawn < self.max_images:
-                grid = image_grid(
-                    _array(image[0]),
-                    _array(target),
-                    _array(predicted),
-                    num_slices=self.num_slices,
-                )
-                for logger in trainer.loggers:
-                    if isinstance(logger, RunLogger):
-                        name = f"validation/{self._drawn}"
-                        logger.log_picture(name, grid, trainer.global_step)
-                self._drawn += 1
+            self._draw(image, target, predicted)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Log what was drawn."""
+        patches = [*self._labelled, *self._empty][: self.max_images]
+        patches.sort(key=lambda patch: (np.isnan(patch.dice), patch.dice))
+        for rank, patch in enumerate(patches, start=1):
+            said = "nothing labelled" if np.isnan(patch.dice) else f"Dice {patch.dice:.2f}"
+            picture = _captioned(patch.picture, f"patch {patch.number}, {said}")
+            name = f"validation/{rank}{' (worst)' if rank == 1 and len(patches) > 1 else ''}"
+            for logger in trainer.loggers:
+                if isinstance(logger, RunLogger):
+                    logger.log_picture(name, picture, trainer.global_step)
+
+    def _draw(self, image: Tensor, target: Tensor, predicted: Tensor) -> None:
+        into = self._labelled if bool(target.any()) else self._empty
+        self._seen += 1
+        if len(into) < self.max_images:
+            grid = image_grid(
+                _array(image[0]), _array(target), _array(predicted), num_slices=self.num_slices
+            )
+            score = float(dice(dice_counts(predicted[None], target[None])))
+            into.append(_Patch(self._seen, score, grid))
 
 
 def _array(tensor: Tensor) -> np.ndarray:

@@ -44,6 +44,8 @@ class ShowProgress(pl.Callback):
         self.line_every = max(1, steps_per_epoch // LINES_PER_EPOCH)
         self.visible = visible
         self._bar: tqdm[Any] | None = None
+        self._dice = ""
+        self._left = TimeLeft()
         self._since = time.perf_counter()
         self._since_step = 0
         self._last_step = 0
@@ -57,6 +59,7 @@ class ShowProgress(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the bar, if there is a terminal to draw it in."""
         self._last_step = trainer.global_step
+        self._left = TimeLeft(trainer.global_step)
         self._restart_clock(trainer)
         if self.visible and trainer.is_global_zero and sys.stderr.isatty():
             self._bar = tqdm(
@@ -65,6 +68,7 @@ class ShowProgress(pl.Callback):
                 desc="training",
                 unit="step",
                 dynamic_ncols=True,
+                bar_format="{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {postfix}",
             )
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
@@ -84,6 +88,7 @@ class ShowProgress(pl.Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Show the scores; validation does not count as training time."""
         scores = _scores(trainer.callback_metrics)
+        self._dice = _dice(trainer.callback_metrics)
         if self.visible and trainer.is_global_zero:
             text = f"validation at step {trainer.global_step}: {scores}"
             tqdm.write(text, file=sys.stderr) if self._bar is not None else _print(text)
@@ -104,7 +109,8 @@ class ShowProgress(pl.Callback):
             return
         steps = trainer.global_step - self._since_step
         speed = steps * self.patches_per_step / max(time.perf_counter() - self._since, 1e-9)
-        text = f"{loss}, {speed:.3g} patches/s"
+        left = self._left.after(trainer.global_step, trainer.max_steps)
+        text = ", ".join(filter(None, (loss, self._dice, f"{speed:.3g} patches/s", left)))
         if self._bar is not None:
             self._bar.set_postfix_str(text)
         elif line:
@@ -119,6 +125,54 @@ class ShowProgress(pl.Callback):
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+class TimeLeft:
+    """How long a training still takes, by how long it has taken so far, validations included.
+
+    Args:
+        step: Where it begins.
+    """
+
+    def __init__(self, step: int = 0) -> None:
+        self._first_step = step
+        self._began = time.perf_counter()
+
+    def after(self, step: int, steps: int) -> str:
+        """In words; nothing where it cannot be told, or nothing is left."""
+        done = step - self._first_step
+        if done <= 0 or steps <= step:
+            return ""
+        return f"{in_words((time.perf_counter() - self._began) / done * (steps - step))} left"
+
+
+def in_words(seconds: float) -> str:
+    """A time to the precision in which it matters.
+
+    >>> in_words(42), in_words(200), in_words(9000), in_words(200_000)
+    ('42 s', '3 min', '2 h 30 min', '2 d 8 h')
+    """
+    minutes, hours = round(seconds / 60), round(seconds / 3600)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if minutes < 90:
+        return f"{minutes} min"
+    if hours < 48:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{hours // 24} d {hours % 24} h"
+
+
+def _dice(metrics: Mapping[str, Any]) -> str:
+    """The last Dice of each channel, or of all together."""
+    of_channels = {
+        name.removeprefix("val_dice_"): float(value)
+        for name, value in metrics.items()
+        if name.startswith("val_dice_")
+    }
+    if not of_channels and "val_dice" in metrics:
+        of_channels = {"": float(metrics["val_dice"])}
+    text = " ".join(f"{name} {value:.2f}".strip() for name, value in of_channels.items())
+    return f"Dice {text}" if text else ""
 
 
 def _scores(metrics: Mapping[str, Any]) -> str:

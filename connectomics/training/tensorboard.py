@@ -45,6 +45,35 @@ class RunLogger(TensorBoardLogger):
         """Write a (height, width, 3) uint8 picture; in processes but the first, do nothing."""
         self._try(lambda: self.experiment.add_image(name, picture, step, dataformats="HWC"))
 
+    def log_curve(self, name: str, counts: np.ndarray, step: int) -> None:
+        """Write a precision-recall curve.
+
+        Args:
+            name: Its name.
+            counts: (4, thresholds): true and false positives, true and false negatives.
+            step: Where training stands.
+        """
+        true_positives, false_positives, true_negatives, false_negatives = counts
+        precision = true_positives / np.maximum(true_positives + false_positives, 1)
+        recall = true_positives / np.maximum(true_positives + false_negatives, 1)
+        self._try(
+            lambda: self.experiment.add_pr_curve_raw(
+                name,
+                true_positives,
+                false_positives,
+                true_negatives,
+                false_negatives,
+                precision,
+                recall,
+                global_step=step,
+                num_thresholds=counts.shape[1],
+            )
+        )
+
+    def log_outcome(self, settings: Mapping[str, Any], scores: Mapping[str, float]) -> None:
+        """Write what a run was made of beside what came of it."""
+        self._try(lambda: super(RunLogger, self).log_hyperparams(dict(settings), dict(scores)))
+
     def save(self) -> None:
         """Bring everything to the disk; the run folder holds the config already."""
         self._try(lambda: self.experiment.flush())

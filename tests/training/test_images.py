@@ -24,18 +24,18 @@ def pixel(grid: np.ndarray, row: int, column: int, y: int, x: int) -> list[int]:
 
 def test_layout_and_colours():
     target = np.zeros((3, 6, 20, 30), np.float32)
-    target[0, 2, 5, 5] = target[2, 2, 5, 5] = 1
-    target[1, 2, 6, 6] = target[2, 2, 6, 6] = 1
-    grid = grid_of(target, 0.5 * target)
+    target[0, 2, 5:9, 5:9] = target[2, 2, 5:9, 5:9] = 1
+    target[1, 4, 5:9, 15:19] = target[2, 4, 5:9, 15:19] = 1
+    grid = grid_of(target, 0.4 * target)
     assert grid.shape == (3 * HEIGHT, 2 * WIDTH, 3)
     assert grid.dtype == np.uint8
-    pre, post = (np.array(colour) for colour in COLOURS[:2])
-    # sections 2 and 3 of six: evenly spaced, ends left out
-    assert pixel(grid, 0, 0, 5, 5) == [0, 0, 0]
-    assert pixel(grid, 1, 0, 5, 5) == (0.6 * pre).astype(int).tolist()
-    assert pixel(grid, 1, 0, 6, 6) == (0.6 * post).astype(int).tolist()
-    assert pixel(grid, 2, 0, 5, 5) == (0.3 * pre).astype(int).tolist()
-    assert pixel(grid, 1, 1, 5, 5) == [0, 0, 0]
+    pre, post = (list(colour) for colour in COLOURS[:2])
+    # the two sections with something in them: the line lies around it, in the colour of its side
+    assert pixel(grid, 0, 0, 4, 6) == [0, 0, 0]
+    assert pixel(grid, 1, 0, 4, 6) == pre
+    assert pixel(grid, 1, 0, 6, 6) == [0, 0, 0]
+    assert pixel(grid, 1, 1, 9, 16) == post
+    assert pixel(grid, 2, 0, 4, 6) == [0, 0, 0]  # predicted, but below one half
 
 
 @pytest.mark.parametrize(("depth", "columns"), [(1, 1), (3, 3), (40, 4)])
@@ -51,8 +51,8 @@ def test_validation_pictures_are_logged(make_config, tmp_path):
     )
     fit(config, tmp_path)
     events = EventAccumulator(str(tmp_path / "tensorboard"), size_guidance={"images": 0}).Reload()
-    assert events.Tags()["images"] == ["validation/0", "validation/1"]
-    assert [event.step for event in events.Images("validation/0")] == [1, 3]
+    assert events.Tags()["images"] == ["validation/1 (worst)", "validation/2"]
+    assert [event.step for event in events.Images("validation/2")] == [1, 3]
     assert {"train_loss", "val_loss", "val_dice", "lr"} <= set(events.Tags()["scalars"])
     assert "epoch" not in events.Tags()["scalars"]
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import sys
 
 import pytest
@@ -24,6 +25,7 @@ def test_a_terminal_gets_a_bar(make_config, tmp_path, monkeypatch):
     assert "10/10" in shown
     assert "patches/s" in shown
     assert "validation at step 8: val_loss" in shown
+    assert re.search(r"loss [\d.]+, Dice pre [\d.n]+a?n? .*, .* patches/s, \d+ s left", shown)
 
 
 def test_it_can_be_switched_off(make_config, tmp_path, capsys):
