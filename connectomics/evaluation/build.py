@@ -16,6 +16,7 @@ from connectomics.evaluation.sites import Sites, partner_score, point_score
 from connectomics.evaluation.summary import EvaluationReport, VolumeScores
 from connectomics.evaluation.sweep import ThresholdSweep, detection_sweep, polarity_sweep
 from connectomics.evaluation.volumes import Labels
+from connectomics.neuroglancer.link import check_viewer
 
 if TYPE_CHECKING:
     from connectomics.config.schema import ScoringSection
@@ -115,9 +116,10 @@ def check_evaluation(
 
     Returns:
         A fault for each unknown metric, metric or threshold named twice, unknown or unfit
-        kwarg, and metric that needs sides where the labels have none.
+        kwarg, and metric that needs sides where the labels have none; and for a viewer whose
+        address shows nothing.
     """
-    faults = []
+    faults = check_viewer(section.viewer, "evaluation.viewer")
     for i, threshold in enumerate(section.iou_thresholds):
         if threshold in section.iou_thresholds[:i]:
             problem = f"{threshold:g} is named twice."

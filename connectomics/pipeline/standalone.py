@@ -116,7 +116,7 @@ def _write_page(
     (scores,) = report.volumes
     scene = scored_scene(shown.volume, pair, scores, image=shown.image, dilate_sz=dilate_sz)
     title = f"{section.prediction} against {section.truth}"
-    write_page(path, [scene], report, Background(title))
+    write_page(path, [scene], report, Background(title, viewer=section.viewer))
 
 
 def decode(section: DecodeFiles) -> None:

@@ -33,6 +33,7 @@ class Background:
         tutorial: The tutorial that the config goes back to, if it does to one.
         changes: What was set otherwise than there: key, there, here.
         provenance: How the results came about.
+        viewer: Address of a Neuroglancer that shows the volume; empty for none.
     """
 
     title: str
@@ -41,6 +42,7 @@ class Background:
     tutorial: str = ""
     changes: Sequence[tuple[str, str, str]] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    viewer: str = ""
 
 
 def background_of(resolved: Resolved, run: RunFolder) -> Background:
@@ -61,6 +63,7 @@ def background_of(resolved: Resolved, run: RunFolder) -> Background:
         tutorial=tutorial.name if tutorial else "",
         changes=changes,
         provenance=_provenance(run),
+        viewer=resolved.config.evaluation.viewer,
     )
 
 

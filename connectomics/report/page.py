@@ -25,6 +25,7 @@ from connectomics.evaluation import (
 )
 from connectomics.evaluation.summary import LEGENDS
 from connectomics.files import atomic_path
+from connectomics.neuroglancer.link import GAP, link_with_gap, position_at
 from connectomics.report import charts
 from connectomics.report.background import Background, Curve
 from connectomics.report.gallery import KINDS, Card, Scene, as_json, list_cards
@@ -77,6 +78,7 @@ def write_page(
         "style": _asset("page.css"),
         "script": _asset("page.js"),
         "cards": _embedded(as_json(cards)),
+        "viewer": _embedded(_viewer(told.viewer, cards)),
         "pictures": _embedded([card.picture._asdict() for card in cards if card.picture]),
         "count": f"{len(cards):,}",
         "version": __version__,
@@ -288,6 +290,14 @@ def _number(value: Any) -> str:
     if not isinstance(value, float):
         return str(value)
     return "-" if math.isnan(value) else f"{value:.3f}"
+
+
+def _viewer(address: str, cards: Sequence[Card]) -> dict[str, Any] | None:
+    """A link with a gap for the position, and the position of each card; None without a viewer."""
+    if not address:
+        return None
+    places = [None if card.nm is None else position_at(address, card.nm) for card in cards]
+    return {"link": link_with_gap(address), "gap": GAP, "places": places}
 
 
 def _embedded(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from connectomics.config.schema import ScoringSection
 from connectomics.data.volumes import MemoryVolume
 from connectomics.evaluation import LabelPair, evaluate_volumes
+from connectomics.neuroglancer.link import link, state_of
 from connectomics.report.gallery import Scene
 from connectomics.report.page import Background, write_page
 
@@ -159,3 +161,32 @@ def test_filters_in_a_browser(page, tmp_path, width):
         "wide": 0,
         "broken": 0,
     }
+
+
+DIMENSIONS = {"x": [8e-9, "m"], "y": [8e-9, "m"], "z": [3e-8, "m"]}
+VIEW = link("https://viewer.example/", {"dimensions": DIMENSIONS})
+
+
+def test_cards_link_to_a_viewer_where_one_is_named(tmp_path: Path) -> None:
+    scenes, report = scored()
+    write_page(tmp_path / "plain.html", scenes, report, Background("plain"))
+    assert 'id="data-viewer">null<' in (tmp_path / "plain.html").read_text()
+    page = write_page(tmp_path / "page.html", scenes, report, Background("seen", viewer=VIEW))
+    raw = page.read_text().partition('id="data-viewer">')[2].partition("<")[0]
+    viewer = json.loads(raw)
+    assert viewer["link"].count(viewer["gap"]) == 1
+    assert viewer["places"][0] == [9.5, 20.5, 2.5]  # x, y, z of the middle of the first synapse
+    state = state_of(viewer["link"].replace(viewer["gap"], "9.5,20.5,2.5"))
+    assert state["position"] == [9.5, 20.5, 2.5]
+    assert state["dimensions"] == DIMENSIONS
+
+
+@needs_browser
+def test_a_link_to_the_viewer_in_a_browser(tmp_path: Path) -> None:
+    scenes, report = scored()
+    page = write_page(tmp_path / "page.html", scenes, report, Background("seen", viewer=VIEW))
+    script = "return [...document.querySelectorAll('.card a')].map((link) => link.href);"
+    links, faults = ask(page, script, tmp_path=tmp_path)
+    assert not faults
+    assert len(links) == 4
+    assert [9.5, 20.5, 2.5] in [state_of(link)["position"] for link in links]

@@ -19,7 +19,7 @@ from connectomics.data.io import open_volume, save_volume
 from connectomics.data.origin import Origin
 from connectomics.decoding import synapse_table, write_table
 from connectomics.errors import DataError, MachineError
-from connectomics.neuroglancer.link import link_at, state_of
+from connectomics.neuroglancer.link import position_at, state_of
 from connectomics.viewer import find_volumes, serve
 
 NM = (30.0, 8.0, 8.0)
@@ -143,7 +143,7 @@ def test_the_link_shows_all_layers_at_the_middle(
     }
     assert layers["em"]["source"].startswith("precomputed://http://127.0.0.1:")
     assert layers["synapses"]["linkedSegmentationLayer"]["pre_segment"] == "labels"
-    assert state_of(link_at(url, (60.0, 8.0, 80.0)))["position"] == [10.5, 1.5, 2.5]
+    assert position_at(url, (60.0, 8.0, 80.0)) == [10.5, 1.5, 2.5]
 
 
 def test_an_em_that_is_gone_is_said(

@@ -74,7 +74,11 @@ class DecodingSection(Section):
 
 
 class ScoringSection(Section):
-    """Which scores, and how the truth is stored. Without `metrics` they suit the labels."""
+    """Which scores, and how the truth is stored. Without `metrics` they suit the labels.
+
+    `viewer` is the address of a Neuroglancer that shows the volume, as it stands in a browser; the
+    report then links each synapse to its place there.
+    """
 
     metrics: tuple[NameOrSection, ...] = ()
     iou_thresholds: Annotated[
@@ -82,6 +86,7 @@ class ScoringSection(Section):
     ] = (0.3, 0.5, 0.75)
     truth_encoding: EncodingName = "auto"
     ignore_border: bool = False
+    viewer: str = ""
 
 
 class EvaluationSection(ScoringSection):

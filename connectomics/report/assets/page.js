@@ -4,6 +4,8 @@
   const KINDS = read("data-kinds");
   const cards = read("data-cards");
   const pictures = read("data-pictures");
+  const viewer = read("data-viewer");
+  if (viewer) cards.forEach((card, i) => (card.view = viewer.places[i]));
   const PAGE = 24;
   const severity = ["flipped", "one_sided", "loose", "missed", "false", "true", "found", "ignored"];
   const byId = (id) => document.getElementById(id);
@@ -105,6 +107,14 @@
     if (card.nm) {
       const nm = card.nm.map((value) => Math.round(value * 10) / 10).join(", ");
       say("nm (z, y, x)", nm, nm);
+    }
+    if (card.view) {
+      const link = element("a", "open in Neuroglancer");
+      link.href = viewer.link.replace(viewer.gap, card.view.join(","));
+      link.target = "_blank";
+      link.rel = "noopener";
+      say("view", "");
+      list.lastChild.append(link);
     }
     if (card.iou[0] !== null) {
       const sides = card.iou[1] === null && card.iou[2] === null ? "" : ` (pre ${rounded(card.iou[1])}, post ${rounded(card.iou[2])})`;
