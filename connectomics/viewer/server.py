@@ -107,9 +107,8 @@ class ViewServer(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers the viewer."""
+    """Answers the viewer, each request on a connection of its own, so that no thread is left over."""
 
-    protocol_version = "HTTP/1.1"
     server: ViewServer  # pyright: ignore
 
     def do_OPTIONS(self) -> None:
