@@ -107,7 +107,7 @@ class ViewServer(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers the viewer, each request on a connection of its own, so that no thread is left over."""
+    """Answers the viewer, each time on a new connection, so that no thread is left over."""
 
     server: ViewServer  # pyright: ignore
 
