@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -75,19 +75,21 @@ class Tally:
 
 
 class Worker:
-    """The reading process, started anew when a file has ended it."""
+    """The reading process, started anew when a file has ended it.
 
-    def __init__(self, folder: Path, *kinds: str) -> None:
+    It begins with a whole file of each kind: what it then loads and compiles is no fault of a
+    damaged one, and takes longer than a file may.
+    """
+
+    def __init__(self, folder: Path, whole: Mapping[str, str]) -> None:
         self.folder = folder
-        self.kinds = kinds
+        self.whole = whole
         self._process: subprocess.Popen[str] | None = None
 
     def use(self, kind: str, source: str) -> tuple[str, str]:
         """Put a file to use: "read", "refused", "fault", "hung" or "crashed", and more about it."""
         process = self._running()
-        assert process.stdin is not None
-        process.stdin.write(json.dumps([kind, source]) + "\n")
-        process.stdin.flush()
+        self._send(process, kind, source)
         began, computed = time.perf_counter(), _computed(process.pid)
         while True:
             reply = self._reply(process, 1.0)
@@ -114,7 +116,7 @@ class Worker:
     def _running(self) -> subprocess.Popen[str]:
         if self._process is None or self._process.poll() is not None:
             self.stop()
-            command = [sys.executable, str(HERE / "worker.py"), str(self.folder), *self.kinds]
+            command = [sys.executable, str(HERE / "worker.py"), str(self.folder), *self.whole]
             with (self.folder / "worker.log").open("w") as log:
                 self._process = subprocess.Popen(
                     command,
@@ -127,7 +129,15 @@ class Worker:
                 )
             if self._reply(self._process, SECONDS_TO_START) is None:
                 raise RuntimeError(f"the reading process does not start: {self._log()}")
+            for kind, source in self.whole.items():
+                self._send(self._process, kind, source)
+                self._reply(self._process, SECONDS_TO_START)
         return self._process
+
+    def _send(self, process: subprocess.Popen[str], kind: str, source: str) -> None:
+        assert process.stdin is not None
+        process.stdin.write(json.dumps([kind, source]) + "\n")
+        process.stdin.flush()
 
     def _reply(self, process: subprocess.Popen[str], seconds: float) -> tuple[str, str] | None:
         assert process.stdout is not None
@@ -178,7 +188,7 @@ def run_campaign(
     """
     tally = Tally()
     whole = {name: _make(name, folder / "whole") for name in names}
-    with Worker(folder, *{SEEDS[name].kind for name in names}) as worker:
+    with Worker(folder, {SEEDS[name].kind: source for name, source in whole.items()}) as worker:
         undamaged = {}
         for name, source in whole.items():
             outcome = worker.use(SEEDS[name].kind, source)

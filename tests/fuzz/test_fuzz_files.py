@@ -39,7 +39,7 @@ def test_many_damaged_files(kind, tmp_path):
 
 @pytest.mark.slow
 def test_a_worker_outlives_what_it_is_given(tmp_path):
-    with Worker(tmp_path) as worker:
+    with Worker(tmp_path, {}) as worker:
         missing = str(tmp_path / "missing.h5")
         assert worker.use("volume", missing)[0] == "refused"
         assert worker.use("no such kind", missing)[0] == "fault"
