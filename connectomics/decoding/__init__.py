@@ -19,6 +19,7 @@ from connectomics.decoding.export import (
     write_neuprint,
     write_table,
 )
+from connectomics.decoding.foreground import foreground_doubt
 from connectomics.decoding.polarity import polarity2instance
 from connectomics.decoding.resize import resize_nearest
 from connectomics.decoding.steps import (
@@ -54,6 +55,7 @@ __all__ = [
     "decode",
     "decode_synapses",
     "fit_calibration",
+    "foreground_doubt",
     "list_synapses",
     "output_encoding",
     "polarity2instance",

@@ -10,18 +10,13 @@ import numpy as np
 
 from connectomics.decoding.bits import BitMask, dilate_in_plane
 from connectomics.decoding.candidates import NONE, POST, PRE, Candidates, is_set, list_voxels
+from connectomics.decoding.foreground import LARGE_NM3, MOST_BRIDGED, MOST_UNION, what_to_do
 from connectomics.decoding.levels import AS_THEY_ARE, Levels
 from connectomics.decoding.polarity import polarity_masks
 from connectomics.decoding.probabilities import Probabilities, argmax_masks, as_p, threshold_masks
 from connectomics.decoding.runs import label_components, remove_small
 from connectomics.decoding.sections import map_sections
 from connectomics.errors import DataError
-
-MOST_UNION, MOST_BRIDGED = 0.2, 0.5
-"""Shares of a volume that synapses do not fill, by far."""
-
-LARGE_NM3 = 1e9
-"""Volume that a crop around a few synapses has, of which they may fill most."""
 
 
 class TooMuchForegroundError(DataError):
@@ -187,10 +182,8 @@ def too_much_foreground(
         f"{filled[0] / voxels:.0%} of the volume would be synapse ({filled[1] / voxels:.0%} with "
         f"the gaps that are bridged), and its mean probability is "
         f"{1 - mean if exclusive else mean:.2f}; synapses fill about one voxel in a hundred.",
-        "The network says yes, or the same, everywhere: look at its probabilities and train it "
-        "longer; check that the image is as in training, and the order of the channels "
-        f"({'background, pre, post' if exclusive else 'pre, post, union'}); or raise thres and "
-        "hysteresis.",
+        f"{what_to_do('background, pre, post' if exclusive else 'pre, post, union')} Or raise "
+        "thres and hysteresis.",
     )
 
 

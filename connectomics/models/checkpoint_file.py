@@ -91,6 +91,8 @@ def _require_whole(path: Path) -> None:
         raise CheckpointError(where, "is a folder.", USE_OURS)
     if not path.exists():
         raise CheckpointError(where, "no such file.", "Check the path given to --checkpoint.")
+    if not path.is_file():  # of a pipe or a device nothing may ever come
+        raise CheckpointError(where, "is no ordinary file, but a pipe or a device.", USE_OURS)
     try:
         size = path.stat().st_size
         if not zipfile.is_zipfile(path):
@@ -101,6 +103,8 @@ def _require_whole(path: Path) -> None:
             if packed or sum(part.file_size for part in parts) > size:
                 raise CheckpointError(where, "is a zip file, but not of PyTorch's.", USE_OURS)
             names = [part.filename for part in parts]
+            if len(set(names)) < len(names):  # of two parts of one name, which is read?
+                raise CheckpointError(where, "is damaged: parts of it are there twice.", DAMAGED)
             script = any(name.endswith("/constants.pkl") or "/code/" in name for name in names)
             if script or not any(name.endswith("/data.pkl") for name in names):
                 kind = "a network saved as TorchScript" if script else "a zip file"

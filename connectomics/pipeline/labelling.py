@@ -26,13 +26,14 @@ from connectomics.decoding import (
     EXPORTS,
     Decoded,
     Grid,
+    foreground_doubt,
     read_table,
     steps,
     write_export,
     write_table,
 )
 from connectomics.digests import code_digest
-from connectomics.errors import DataError, Fault, naming
+from connectomics.errors import DataError, Fault, naming, warn
 from connectomics.geometry import Triple
 from connectomics.keeping import replacing
 from connectomics.pipeline.block_labelling import LabelsByBlock, decode_by_block
@@ -143,13 +144,18 @@ def _decode_at_once(
     with reading_result(Path(volume.source), "infer"):
         probabilities = volume.read()
     with naming(volume.source):
-        return steps.decode(
+        decoded = steps.decode(
             probabilities,
             section.steps,
             resolution=volume.resolution,
             offset_nm=volume.offset_nm,
             neurons=None if neurons is None else read_neurons(neurons),
         )
+    exclusive = bool(section.steps[0].kwargs.get("exclusive", False))
+    doubt = foreground_doubt(probabilities, exclusive=exclusive, resolution=volume.resolution)
+    if doubt is not None:
+        warn(volume.source, *doubt)
+    return decoded
 
 
 def _block(system: SystemSection, volume: LazyVolume, begun: Path) -> Triple | None:

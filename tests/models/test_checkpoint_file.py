@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
 import resource
 import zipfile
@@ -56,6 +57,15 @@ def packed(path: Path) -> None:
         archive.writestr("a/data.pkl", bytes(10**7))
 
 
+def doubled(path: Path) -> None:
+    """A whole checkpoint, and another part of a name that it has already."""
+    saved(path, SMALL)
+    with zipfile.ZipFile(path, "a") as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith("data/0"))
+        with pytest.warns(UserWarning, match="Duplicate"):
+            archive.writestr(name, bytes(24))
+
+
 def script(path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         for name in ("data.pkl", "constants.pkl", "code/__torch__.py"):
@@ -67,6 +77,9 @@ def script(path: Path) -> None:
     [
         (lambda path: path.write_bytes(b""), "is empty"),
         (lambda path: path.mkdir(), "is a folder"),
+        (os.mkfifo, "is no ordinary file"),
+        (lambda path: path.symlink_to(path), "no such file"),
+        (lambda path: path.symlink_to("/dev/zero"), "is no ordinary file"),
         (lambda path: None, "no such file"),
         (lambda path: path.write_text("weights: 1"), "is not a checkpoint"),
         (lambda path: path.write_bytes(bytes(range(256)) * 9), "is not a checkpoint"),
@@ -78,6 +91,7 @@ def script(path: Path) -> None:
         (lambda path: torch.save(SMALL, path, _use_new_zipfile_serialization=False), "bare pickle"),
         (zip_of_nothing, "a zip file"),
         (packed, "not of PyTorch's"),
+        (doubled, "parts of it are there twice"),
         (script, "TorchScript"),
         (lambda path: saved(path, [1, 2]), "holds a list"),
         (lambda path: saved(path, nn.Linear(1, 1)), r"torch\.nn\.modules\.linear\.Linear"),

@@ -49,7 +49,7 @@ class Run:
     """A folder with a volume, and a run in it that has probabilities."""
 
     def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self.folder, self.capsys = folder, capsys
+        self.folder, self.capsys, self.err = folder, capsys, ""
         self.results = folder / "outputs" / "e" / "run" / "results" / "vol"
         save_volume("vol.h5", np.zeros(SHAPE, np.uint8))
         save_volume("syn.h5", truth())
@@ -73,6 +73,7 @@ class Run:
         self.capsys.readouterr()
         assert main(["--config", "my.yaml", "--mode", mode, *arguments]) == code
         captured = self.capsys.readouterr()
+        self.err = captured.err
         assert "Traceback" not in captured.err
         return captured.err if code else captured.out
 
@@ -115,6 +116,17 @@ def test_probabilities_of_another_program(run):
     assert "up to date" in run()
     save_volume(run.results / "probabilities.h5", np.ones((3, *SHAPE), "f4"), overwrite=True)
     assert "labels.h5 is of other probabilities" in run("data.test.resolution=[30,8,8]")
+
+
+def test_a_network_that_says_yes_everywhere_is_told(run):
+    run()
+    assert run.err == ""
+    yes = np.full((3, *SHAPE), 0.97, np.float32)
+    save_volume(run.results / "probabilities.h5", yes, resolution=NM, overwrite=True)
+    run()
+    said = "results/vol/probabilities.h5: the network takes 100% of the volume for synapse"
+    assert said in run.err
+    assert "(pre, post, union)" in run.err
 
 
 def test_exports_are_added_without_decoding_again(run):

@@ -41,8 +41,6 @@ from connectomics.decoding.blockwise.listing import (
 from connectomics.decoding.blockwise.results import Results
 from connectomics.decoding.candidates import Candidates, is_set
 from connectomics.decoding.evidence import (
-    MOST_BRIDGED,
-    MOST_UNION,
     bridge_voxels,
     candidate_masks,
     gather,
@@ -54,6 +52,7 @@ from connectomics.decoding.evidence import (
     weigh,
 )
 from connectomics.decoding.finishing import finish, reach_of
+from connectomics.decoding.foreground import MOST_BRIDGED, MOST_UNION
 from connectomics.decoding.levels import AS_THEY_ARE, Levels, count_values, levels_of
 from connectomics.decoding.probabilities import Probabilities, as_p, check_block, warn_of_mask
 from connectomics.decoding.sizes import scale_of

@@ -1,0 +1,71 @@
+"""How much of a volume a network takes for synapse, where synapses fill about one voxel in 100."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from connectomics.decoding.probabilities import check_block
+from connectomics.decoding.sections import map_sections
+
+MOST_UNION, MOST_BRIDGED = 0.2, 0.5
+"""Shares of a volume that synapses do not fill, by far."""
+
+LARGE_NM3 = 1e9
+"""Volume that a crop around a few synapses has, of which they may fill most."""
+
+MOST_OF_CROP = 0.5
+"""The share of such a crop from which on it is told, though it may be right."""
+
+
+def foreground_doubt(
+    volume: Any, *, exclusive: bool, resolution: Sequence[float] | None = None
+) -> tuple[str, str] | None:
+    """Doubt a network that says yes, or the same, everywhere.
+
+    Args:
+        volume: (C, Z, Y, X) probabilities of a decoder: pre, post and union, or one channel.
+        exclusive: Whether the channels are background, pre and post.
+        resolution: nm per voxel (z, y, x), where it is known.
+
+    Returns:
+        What is wrong and what to do, or None for what may be synapses.
+
+    >>> problem, _ = foreground_doubt(np.ones((3, 4, 8, 8), bool), exclusive=False)
+    >>> problem
+    'the network takes 100% of the volume for synapse, where about one voxel in a hundred is.'
+    >>> foreground_doubt(np.zeros((3, 4, 8, 8), bool), exclusive=False)
+    """
+    channels = volume.shape[0] if len(volume.shape) == 4 else 1
+    probabilities = check_block(volume, channels=channels, where="foreground_doubt")
+    channel = 2 if channels == 3 and not exclusive else 0
+
+    def count(begin: int, end: int) -> int:
+        p = probabilities.read_p(channel, begin, end)
+        return int(np.count_nonzero(p <= 0.5 if exclusive else p >= 0.5))
+
+    found = map_sections(probabilities.shape[0], count, thickness=probabilities.thickness)
+    voxels = math.prod(probabilities.shape)
+    share = sum(found) / voxels
+    large = resolution is not None and voxels * math.prod(resolution) > LARGE_NM3
+    if share <= (MOST_UNION if large else MOST_OF_CROP):
+        return None
+    problem = f"the network takes {share:.0%} of the volume for synapse, where about one voxel in "
+    order = "background, pre, post" if exclusive else "pre, post, union"
+    return f"{problem}a hundred is.", what_to_do(order if channels == 3 else "")
+
+
+def what_to_do(order: str) -> str:
+    """Say what to do about a network that says yes everywhere.
+
+    Args:
+        order: The order that the channels have to have, if there are several.
+    """
+    channels = f", and the order of the channels ({order})" if order else ""
+    return (
+        "The network says yes, or the same, everywhere: look at its probabilities and train it "
+        f"longer; check that the image is as in training{channels}."
+    )
