@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -39,11 +39,22 @@ def build_sliding(section: InferenceSection, precision: str, device: torch.devic
         padding_mode=window.padding_mode,
         flip_axes=augmentation.flip_axes if augmentation.enabled else None,
         ensemble_mode=augmentation.ensemble_mode,
-        batch_size=window.batch_size,
+        batch_size=batch_size(window.batch_size, device),
         activation=build_activation(section.model.channel_activations),
         device=device,
         precision=dtypes.get(precision),
     )
+
+
+def batch_size(wanted: int | Literal["auto"], device: torch.device) -> int:
+    """How many windows are predicted at a time: those asked for, else four on a GPU.
+
+    >>> batch_size("auto", torch.device("cpu")), batch_size(3, torch.device("cuda"))
+    (1, 3)
+    """
+    if wanted != "auto":
+        return wanted
+    return 4 if device.type == "cuda" else 1
 
 
 def to_stored(probabilities: np.ndarray, dtype: str) -> np.ndarray:

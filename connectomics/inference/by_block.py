@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from torch import Tensor
 
 from connectomics.geometry import Box, Triple
 from connectomics.inference.blending import AxisWindows, axis_windows
@@ -106,15 +107,16 @@ def predict_block(
     inside = box.shift([-n for n in hull.start])
     rows, columns = inside.slices[1:]
     predict = Windows(network, sliding)
-    block: np.ndarray | None = None
+    sums: Tensor | None = None
     with evaluating(network):
         for start, weights in zip(z.starts, z.weights, strict=True):
             added = predict(image[start : start + z.size], weights, y, x)[:, :, rows, columns]
-            if block is None:
-                block = np.zeros((len(added), *box.shape), np.float32)
+            if sums is None:
+                sums = added.new_zeros((len(added), *box.shape))
             first, stop = max(start, inside.start[0]), min(start + z.size, inside.stop[0])
-            own = block[:, first - inside.start[0] : stop - inside.start[0]]
+            own = sums[:, first - inside.start[0] : stop - inside.start[0]]
             own += added[:, first - start : stop - start]
-    assert block is not None  # a window touches every voxel
+    assert sums is not None  # a window touches every voxel
+    block = sums.cpu().numpy()
     require(np.isfinite(block), block, box.start, where, NETWORK)
     return block

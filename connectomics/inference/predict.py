@@ -6,6 +6,8 @@ are finished and leave; so the memory needed is that of one slab, whatever the v
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +21,8 @@ from tqdm import tqdm
 
 from connectomics.errors import DataError
 from connectomics.inference.blending import AxisWindows, axis_windows, flip_combinations
+
+logger = logging.getLogger(__name__)
 
 Network = Callable[[Tensor], Tensor]
 PADDING: dict[str, Literal["reflect", "edge", "constant"]] = {
@@ -142,15 +146,15 @@ def predict_slabs(
     bar = tqdm(total=voxels, unit="voxel", unit_scale=True, disable=None if progress else True)
     predict = Windows(network, sliding)
     ends = (*z_windows.starts[1:], padded[0])
-    buffer: np.ndarray | None = None  # (C, window z, Y, X): sections still being added to
+    buffer: Tensor | None = None  # (C, window z, Y, X): sections still being added to
     with bar, evaluating(network):
         for start, end, z_weights in zip(z_windows.starts, ends, z_windows.weights, strict=True):
             image = _read_padded(read, start, shape, sliding)
             require(np.isfinite(image), image, (start, 0, 0), where, IMAGE)
             added = predict(image, z_weights, y_windows, x_windows)
-            buffer = added if buffer is None else buffer + added
+            buffer = added if buffer is None else buffer.add_(added)
             sections = min(end, shape[0]) - start
-            slab = np.ascontiguousarray(buffer[:, :sections, : shape[1], : shape[2]])
+            slab = buffer[:, :sections, : shape[1], : shape[2]].contiguous().cpu().numpy()
             require(np.isfinite(slab), slab, (start, 0, 0), where, NETWORK)
             yield start, slab
             bar.update(sections * shape[1] * shape[2])
@@ -221,8 +225,8 @@ def _read_padded(
     return np.pad(image, [(0, n) for n in missing], mode=PADDING[sliding.padding_mode])
 
 
-def _advance(buffer: np.ndarray, sections: int) -> np.ndarray:
-    moved = np.zeros_like(buffer)
+def _advance(buffer: Tensor, sections: int) -> Tensor:
+    moved = torch.zeros_like(buffer)
     moved[:, : buffer.shape[1] - sections] = buffer[:, sections:]
     return moved
 
@@ -236,31 +240,35 @@ class Windows:
         self.flips = flip_combinations(sliding.flip_axes)
         self.device = torch.device(sliding.device or _device_of(network))
 
+    @torch.inference_mode()
     def __call__(
         self, image: np.ndarray, z_weights: np.ndarray, y: AxisWindows, x: AxisWindows
-    ) -> np.ndarray:
-        """(z, Y, X) image → (C, z, Y, X) weighted sum."""
+    ) -> Tensor:
+        """(z, Y, X) image → (C, z, Y, X) weighted sum, on the device where it has the room."""
         places = list(product(range(len(y.starts)), range(len(x.starts))))
-        total: np.ndarray | None = None
+        voxels = torch.from_numpy(np.ascontiguousarray(image)).to(self.device)
+        total: Tensor | None = None
+        weights = (torch.empty(0),) * 3
         for first in range(0, len(places), self.sliding.batch_size):
             batch = places[first : first + self.sliding.batch_size]
             boxes = [
                 np.s_[y.starts[j] : y.starts[j] + y.size, x.starts[i] : x.starts[i] + x.size]
                 for j, i in batch
             ]
-            predicted = self.predict(np.stack([image[:, *box] for box in boxes]))
+            predicted = self.predict(torch.stack([voxels[:, *box] for box in boxes])[:, None])
             if total is None:
-                total = np.zeros((predicted.shape[1], *image.shape), dtype=np.float32)
+                size = (predicted.shape[1], *image.shape)
+                total = torch.zeros(size, device=_with_room(self.device, 4 * math.prod(size)))
+                axes = (z_weights, y.weights, x.weights)
+                weights = tuple(torch.from_numpy(axis).to(total.device) for axis in axes)
             for window, box, (j, i) in zip(predicted, boxes, batch, strict=True):
-                weights = z_weights[:, None, None] * y.weights[j][:, None] * x.weights[i]
-                total[:, :, *box] += window * weights
+                weight = (weights[0][:, None, None] * weights[1][j][:, None]) * weights[2][i]
+                total[:, :, *box].addcmul_(window.to(total.device), weight)
         assert total is not None
         return total
 
-    @torch.inference_mode()
-    def predict(self, windows: np.ndarray) -> np.ndarray:
-        """(B, z, y, x) → (B, C, z, y, x): the running mean, or maximum, over flips."""
-        inputs = torch.from_numpy(windows[:, None]).to(self.device)  # (B, 1, z, y, x)
+    def predict(self, inputs: Tensor) -> Tensor:
+        """(B, 1, z, y, x) → (B, C, z, y, x): the running mean, or maximum, over flips."""
         result: Tensor | None = None
         for count, axes in enumerate(self.flips, start=1):
             dims = [axis + 2 for axis in axes]
@@ -272,7 +280,7 @@ class Windows:
             else:
                 result = result + (output - result) / count
         assert result is not None
-        return result.cpu().numpy()
+        return result
 
     def run(self, inputs: Tensor) -> Tensor:
         """(B, 1, z, y, x) → (B, C, z, y, x): what the network gives, activated."""
@@ -287,6 +295,18 @@ class Windows:
                 "A network for predict_volume keeps the size of its input.",
             )
         return self.sliding.activation(output) if self.sliding.activation else output
+
+
+def _with_room(device: torch.device, nbytes: int) -> torch.device:
+    """Where sums are added up: on the device, unless three of their size do not fit there."""
+    if device.type != "cuda" or 3 * nbytes <= torch.cuda.mem_get_info(device)[0]:
+        return device
+    logger.warning(
+        "The sums of a slab (%.1f GiB) do not fit on the GPU beside the network and are added up "
+        "in the memory of the machine; system.block_size makes them smaller.",
+        nbytes / 2**30,
+    )
+    return torch.device("cpu")
 
 
 def _device_of(network: Network) -> torch.device:

@@ -45,7 +45,7 @@ SIMPLE: list[tuple[str, Any, str]] = [
     ("model.rsunet.kernel_2d", [1, 3, 10**9 + 1], "32 or less"),
     ("inference.window.overlap", 1.0, "0.9 or less"),
     ("inference.window.overlap", 0.999999, "0.9 or less"),
-    ("inference.window.batch_size", 10**9, "4096 or less"),
+    ("inference.window.batch_size", 10**9, "'auto' or 4096 or less"),
     ("tune.trials", 10**12, "100000 or less"),
     ("monitor.logging.images.num_slices", 10**9, "64 or less"),
     ("monitor.checkpoint.save_top_k", 10**12, "10000 or less"),

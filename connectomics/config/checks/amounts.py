@@ -20,7 +20,10 @@ def check_amounts(config: Config) -> Iterator[Fault]:
     loader, window = config.data.dataloader, config.inference.window
     sizes = {
         "data.dataloader.patch_size": (loader.patch_size, loader.batch_size),
-        "inference.window.window_size": (window.window_size, window.batch_size),
+        "inference.window.window_size": (
+            window.window_size,
+            1 if window.batch_size == "auto" else window.batch_size,
+        ),
     }
     filters = config.model.rsunet.filters[0]
     for where, (size, batch) in sizes.items():

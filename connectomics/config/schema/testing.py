@@ -22,7 +22,7 @@ class WindowSection(Section):
     overlap: Annotated[float, Field(ge=0, le=0.9)] = 0.5
     blending: Literal["bump", "gaussian", "constant"] = "bump"
     padding_mode: Literal["reflect", "replicate", "constant"] = "reflect"
-    batch_size: Annotated[int, Field(gt=0, le=4096)] = 1
+    batch_size: Literal["auto"] | Annotated[int, Field(gt=0, le=4096)] = "auto"
 
 
 Flip = Annotated[tuple[Annotated[int, Field(ge=0, le=2)], ...], Field(max_length=3)]
