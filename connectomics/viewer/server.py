@@ -58,6 +58,11 @@ class Layer:
         box = self.scale.box_of(name) if key == self.scale.key else None
         return None if box is None else encode(self._values(box), labels=self.labels)
 
+    def close(self) -> None:
+        """Close the file, when nobody reads it."""
+        with self._lock:
+            self.volume.close()
+
     def _values(self, box: Box) -> NDArray[Any]:
         with self._lock:
             values = self.volume.read(box)
@@ -71,7 +76,7 @@ class ViewServer(ThreadingHTTPServer):
         address: Below which the layers are.
     """
 
-    daemon_threads = True
+    daemon_threads = False  # closing waits for who still reads a file
     allow_reuse_address = False
 
     def __init__(self, shown: Sequence[Shown], lines: Path, port: int = 0) -> None:
@@ -188,3 +193,5 @@ def serve(shown: Sequence[Shown], port: int = 0) -> Iterator[ViewServer]:
             finally:
                 server.shutdown()
                 thread.join()
+                for layer in server.layers.values():
+                    layer.close()
