@@ -48,7 +48,7 @@ CONFIG: dict[str, Any] = {
     },
     "optimization": {"max_steps": 1, "n_steps_per_epoch": 1},
     "inference": {
-        "window": {"window_size": [32, 256, 256], "overlap": 0.25},
+        "window": {"window_size": [32, 128, 128], "overlap": 0.0},
         "save_dtype": "uint8",
     },
     "decoding": {"steps": ["synapses"]},

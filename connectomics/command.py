@@ -85,6 +85,7 @@ where to read on:
   datasets/README.md       how to get the data they name
   docs/decoding.md         from probabilities to synapses: the decoders and their settings
   docs/scores.md           what each score means
+  docs/scale.md            volumes larger than memory, several processes and machines
   docs/tuning.md           better settings for the decoder, and how to use them
   docs/architecture.md     how the program is built
 """

@@ -130,9 +130,14 @@ def parts_begun(folder: Path) -> dict[str, Any] | None:
 
 
 def discard(folder: Path) -> None:
-    """Remove a ledger and what lies with it; the key goes first, so that none is half a ledger."""
+    """Remove a ledger and what lies with it, and the folder around it if that is empty then.
+
+    The key goes first, so that what a killed program leaves is no ledger.
+    """
     (folder / KEY).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):  # others may lie beside it
+        folder.parent.rmdir()
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -12,6 +12,7 @@ from connectomics.blocks.ledger import Facts, Ledger
 from connectomics.blocks.lock import Shard
 from connectomics.blocks.progress import Progress
 from connectomics.errors import DataError, Fault
+from connectomics.process.signals import Stopped
 
 AT_MOST_LISTED = 20
 HOPELESS = 50
@@ -96,25 +97,33 @@ def run_tasks(
             if tally.done or len(tally.failed) < HOPELESS:
                 yield task
 
-    todo: Iterable[Task] = pending()
-    for _ in range(retries + 1):
-        tally.failed = []
-        for outcome in executor.map(Marked(work, ledger), todo):
-            if outcome.fault is not None:
-                tally.failed.append(outcome)
-                continue
-            tally.done += 1
-            for name, value in (outcome.facts or {}).items():
-                if value is True:
-                    tally.counts[name] = tally.counts.get(name, 0) + 1
-            progress.add(outcome.task.box.size if outcome.task.box else 0)
-        if not tally.failed or (not tally.done and len(tally.failed) >= HOPELESS):
-            break
-        todo = [outcome.task for outcome in tally.failed]
+    marked, todo = Marked(work, ledger), pending()
+    try:
+        for _ in range(retries + 1):
+            tally.failed = []
+            for outcome in executor.map(marked, todo):
+                _count(outcome, tally, progress)
+            if not tally.failed or (not tally.done and len(tally.failed) >= HOPELESS):
+                break
+            todo = iter([outcome.task for outcome in tally.failed])
+    except Stopped as stopped:
+        note = f"{progress.done} of {tally.total} blocks are done; the same command goes on."
+        raise Stopped(stopped.signal, note) from stopped
     progress.end()
     if tally.failed:
         raise DataError.of([_failure(tally, ledger, what)])
     return tally
+
+
+def _count(outcome: Outcome, tally: Tally, progress: Progress) -> None:
+    if outcome.fault is not None:
+        tally.failed.append(outcome)
+        return
+    tally.done += 1
+    for name, value in (outcome.facts or {}).items():
+        if value is True:
+            tally.counts[name] = tally.counts.get(name, 0) + 1
+    progress.add(outcome.task.box.size if outcome.task.box else 0)
 
 
 def _share(tasks: Iterable[Task], shard: Shard | None) -> Iterator[Task]:

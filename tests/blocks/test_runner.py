@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass, field
 
 import pytest
 
 from connectomics.blocks import BlockGrid, Ledger, Shard, ThisProcess, open_ledger, run_tasks
 from connectomics.errors import DataError
+from connectomics.process.signals import Stopped
 
 GRID = BlockGrid((2, 4, 4), (1, 2, 2))  # eight blocks
 
@@ -78,6 +80,16 @@ def test_where_nothing_works_the_rest_is_not_tried(ledger):
     with pytest.raises(DataError, match=r"50 of 500 blocks failed; 450 were not tried"):
         run_tasks(lambda: grid, work, ledger, what="infer")
     assert len(work.did) == 50
+
+
+def test_whoever_stops_it_is_told_that_it_goes_on(ledger):
+    def stopped(task):
+        if task.name == "0001_0000_0000":
+            raise Stopped(signal.SIGTERM)
+        return {}
+
+    with pytest.raises(Stopped, match="4 of 8 blocks are done; the same command goes on"):
+        run(stopped, ledger)
 
 
 def test_shards_do_all_between_them(ledger):

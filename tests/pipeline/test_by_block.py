@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pandas as pd
 import pytest
 from main import main
 
-from connectomics.blocks import BlockGrid
+from connectomics.blocks import BlockGrid, working_on
 from connectomics.data.io import open_volume, read_volume, save_volume
 from connectomics.inference.by_block import windows_of
 from connectomics.inference.predict import Sliding
@@ -279,6 +281,25 @@ def test_a_damaged_part_is_not_taken(run):
     second.write_bytes(second.read_bytes()[:-3])  # of a pass that is not through
     assert "1 made again, whose files were not whole" in run("decode", steps, BLOCKS)
     assert (run.results / "labels.zarr").exists()
+
+
+def test_a_second_command_is_told_who_works(run):
+    with working_on(run.begun / "probabilities"):
+        said = run("infer", BLOCKS, code=2)
+    assert f"another command works on it: process {os.getpid()} on" in said
+    assert "give the command again" in said
+
+
+def test_a_full_disk_is_listed_by_block(run, monkeypatch):
+    from connectomics.pipeline import block_predicting
+
+    def full(self, box, values):
+        raise OSError(errno.ENOSPC, "No space left on device", str(self.path))
+
+    monkeypatch.setattr(block_predicting.ShardedStore, "write", full)
+    said = run("infer", BLOCKS, code=2)
+    assert "18 of 18 blocks failed" in said
+    assert "No space left on device." in said
 
 
 def test_shards_are_not_for_scores(run):

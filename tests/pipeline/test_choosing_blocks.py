@@ -1,0 +1,70 @@
+"""Whether a volume is cut into blocks, and into which."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from connectomics.blocks import ThisProcess, open_ledger
+from connectomics.blocks.processes import LocalProcesses
+from connectomics.config.schema import SystemSection
+from connectomics.pipeline import by_block
+from connectomics.pipeline.by_block import choose_block, executor_of, workers_of
+
+SHAPE = (100, 3000, 2000)
+
+
+@pytest.fixture(autouse=True)
+def _a_machine(monkeypatch):
+    monkeypatch.setattr(by_block, "available_memory", lambda: 2**30)
+    monkeypatch.setattr(by_block, "available_cpus", lambda: 8)
+
+
+def choose(tmp_path, *, at_once=2**40, shape=SHAPE, **system):
+    section = SystemSection.model_validate(system)
+    of_block = lambda block: 16 * math.prod(block)  # noqa: E731
+    return choose_block(section, shape, begun=tmp_path, at_once=at_once, of_block=of_block)
+
+
+def test_what_fits_is_not_cut_and_what_does_not_is_cut_to_fit(tmp_path):
+    assert choose(tmp_path, at_once=2**28) is None
+    block = choose(tmp_path)
+    assert block is not None
+    assert 2**27 < 16 * math.prod(block) <= 2**29  # half of the memory, or a quarter
+    assert all(n % 16 == 0 or n == s for n, s in zip(block, SHAPE, strict=True))
+
+
+def test_what_is_given_counts_whatever_the_memory(tmp_path):
+    assert choose(tmp_path, at_once=1, block_size=[50, 500, 500]) == (50, 500, 500)
+    assert choose(tmp_path, at_once=1, block_size=[50, 5000, 5000]) == (50, 3000, 2000)
+    assert choose(tmp_path, block_size=[100, 5000, 5000]) is None  # one block
+
+
+def test_shards_and_other_processes_always_work_in_blocks(tmp_path):
+    assert choose(tmp_path, at_once=1, shape=(8, 64, 64), shard="0/2") == (8, 64, 64)
+    executor = {"name": "processes", "workers": 4}
+    one, four = choose(tmp_path), choose(tmp_path, at_once=1, executor=executor)
+    assert one is not None
+    assert four is not None
+    assert math.prod(four) <= math.prod(one) / 2  # four of them have to fit
+
+
+def test_what_was_begun_is_gone_on_with(tmp_path):
+    open_ledger(tmp_path, {"block size": [7, 70, 70]}, "labels")
+    assert choose(tmp_path, at_once=1) == (7, 70, 70)
+    assert choose(tmp_path, block_size=[9, 90, 90]) == (9, 90, 90)
+
+
+def test_processes_are_as_many_as_gpus_or_cpus():
+    def system(**executor):
+        return SystemSection.model_validate({"executor": {"name": "processes", **executor}})
+
+    assert isinstance(executor_of(SystemSection()), ThisProcess)
+    assert [workers_of(system(), gpus) for gpus in (0, 2)] == [8, 2]
+    assert [workers_of(system(workers=3), gpus) for gpus in (0, 2, 4)] == [3, 2, 3]
+    executor = executor_of(system(workers=3))
+    assert isinstance(executor, LocalProcesses)
+    assert (executor.workers, executor.threads, executor.gpus) == (3, 2, 0)
+    threads = SystemSection.model_validate({"num_threads": 4, "executor": {"name": "processes"}})
+    assert workers_of(threads) == 2
