@@ -23,7 +23,7 @@ from connectomics.blocks import (
 from connectomics.compiling import announced_compilation
 from connectomics.config import Config
 from connectomics.config.schema import SystemSection
-from connectomics.data.io import LazyVolume
+from connectomics.data.io import LazyVolume, open_volume
 from connectomics.data.io.sharded import ShardedStore, create_sharded
 from connectomics.data.origin import Origin
 from connectomics.data.processing import clean_neurons
@@ -127,6 +127,11 @@ class LabelsByBlock:
     store: ShardedStore
     table: pd.DataFrame | None
     partners: pd.DataFrame | None
+
+    @property
+    def labels(self) -> LazyVolume:
+        """The labels, to be read."""
+        return open_volume(self.store.path)
 
 
 def decode_by_block(

@@ -359,7 +359,8 @@ def write_decoded(
             )
     tables = [results.table, results.partners, *map(results.export, EXPORTS)]
     with replacing(*writers, stale=[*earlier, *tables, *stale], about=config) as new:
-        for path, write in zip(new, writers.values(), strict=True):
+        # Labels come last: those of blocks are moved there, and are read where they are till then.
+        for path, write in reversed(list(zip(new, writers.values(), strict=True))):
             write(path)
     return list(writers)
 

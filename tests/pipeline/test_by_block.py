@@ -17,6 +17,7 @@ from connectomics.blocks import BlockGrid, working_on
 from connectomics.data.io import open_volume, read_volume, save_volume
 from connectomics.inference.by_block import windows_of
 from connectomics.inference.predict import Sliding
+from connectomics.pipeline.results import VolumeResults
 
 BLOCKS = "system.block_size=[8,20,16]"
 
@@ -209,7 +210,7 @@ def test_labels_table_and_scores_are_those_of_the_whole(run, decoder):
 
     predict_well(run)
     steps = f"decoding.steps={DECODERS[decoder]}"
-    exports = "decoding.exports=[cremi]"
+    exports = "decoding.exports=[cremi,neuroglancer]"
     run("evaluate", steps)
     labels, table = read_volume(run.results / "labels.h5"), read_table(run.results / "synapses.csv")
     scores = json.loads((run.results.parent / "scores.json").read_text())
@@ -219,7 +220,9 @@ def test_labels_table_and_scores_are_those_of_the_whole(run, decoder):
     assert "18 blocks done now" in said
     assert not (run.results / "labels.h5").exists()
     assert (run.results / "synapses_cremi.h5").is_file()
-    assert not (run.begun / "labels").exists()
+    assert not run.begun.exists()
+    shown = read_volume(run.results / VolumeResults(Path()).export("neuroglancer") / "labels")
+    assert np.array_equal(shown, read_volume(run.results / "labels.zarr"))
     numbers = same_synapses(labels, read_volume(run.results / "labels.zarr"))
     found = read_table(run.results / "synapses.csv").set_index("synapse_id")
     expected = table.assign(synapse_id=table["synapse_id"].map(numbers)).set_index("synapse_id")
