@@ -10,17 +10,13 @@ import numpy as np
 
 from connectomics.decoding.bits import BitMask, dilate_in_plane
 from connectomics.decoding.candidates import NONE, POST, PRE, Candidates, is_set, list_voxels
-from connectomics.decoding.foreground import LARGE_NM3, MOST_BRIDGED, MOST_UNION, what_to_do
+from connectomics.decoding.foreground import is_sparse, sum_of_union, too_much_foreground
 from connectomics.decoding.levels import AS_THEY_ARE, Levels
 from connectomics.decoding.polarity import polarity_masks
 from connectomics.decoding.probabilities import Probabilities, argmax_masks, as_p, threshold_masks
 from connectomics.decoding.runs import label_components, remove_small
 from connectomics.decoding.sections import map_sections
 from connectomics.errors import DataError
-
-
-class TooMuchForegroundError(DataError):
-    """Probabilities that would make synapse of much of a volume."""
 
 
 def find_candidates(
@@ -139,52 +135,6 @@ def _likeliest_sides(probabilities: Probabilities, levels: Levels) -> tuple[BitM
 
     map_sections(probabilities.shape[0], compare, thickness=probabilities.thickness)
     return pre, post
-
-
-def is_sparse(filled: np.ndarray, voxels: int, resolution: tuple[float, float, float]) -> bool:
-    """Whether the foreground may be synapses, so that its voxels can be listed.
-
-    Args:
-        filled: Voxels of the union, and of its bridged components.
-        voxels: Of the volume.
-        resolution: nm per voxel (z, y, x).
-    """
-    few = bool(filled[0] <= MOST_UNION * voxels and filled[1] <= MOST_BRIDGED * voxels)
-    return few or float(filled[1]) * float(np.prod(resolution)) <= LARGE_NM3
-
-
-def sum_of_union(probabilities: Probabilities, exclusive: bool) -> float:
-    """The sum of the probability of the union, or of the background, over a volume or block."""
-    channel = 0 if exclusive else 2
-    sums = map_sections(
-        probabilities.shape[0],
-        lambda begin, end: float(probabilities.read_p(channel, begin, end).sum(dtype=np.float64)),
-        thickness=probabilities.thickness,
-    )
-    return sum(sums)
-
-
-def too_much_foreground(
-    where: str, filled: np.ndarray, total: float, voxels: int, *, exclusive: bool
-) -> TooMuchForegroundError:
-    """Refuse what cannot be synapses before its voxels are listed, at 150 bytes each.
-
-    Args:
-        where: The function the probabilities were given to.
-        filled: Voxels of the union, and of its bridged components.
-        total: What `sum_of_union` gives.
-        voxels: Of the volume.
-        exclusive: Whether the channels are background, pre and post.
-    """
-    mean = total / voxels
-    return TooMuchForegroundError(
-        where,
-        f"{filled[0] / voxels:.0%} of the volume would be synapse ({filled[1] / voxels:.0%} with "
-        f"the gaps that are bridged), and its mean probability is "
-        f"{1 - mean if exclusive else mean:.2f}; synapses fill about one voxel in a hundred.",
-        f"{what_to_do('background, pre, post' if exclusive else 'pre, post, union')} Or raise "
-        "thres and hysteresis.",
-    )
 
 
 def gather(probabilities: Probabilities, index: np.ndarray) -> np.ndarray:

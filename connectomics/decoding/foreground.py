@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from connectomics.decoding.probabilities import check_block
+from connectomics.decoding.probabilities import Probabilities, check_block
 from connectomics.decoding.sections import map_sections
+from connectomics.errors import DataError
 
 MOST_UNION, MOST_BRIDGED = 0.2, 0.5
 """Shares of a volume that synapses do not fill, by far."""
@@ -19,6 +20,10 @@ LARGE_NM3 = 1e9
 
 MOST_OF_CROP = 0.5
 """The share of such a crop from which on it is told, though it may be right."""
+
+
+class TooMuchForegroundError(DataError):
+    """Probabilities that would make synapse of much of a volume."""
 
 
 def foreground_doubt(
@@ -68,4 +73,50 @@ def what_to_do(order: str) -> str:
     return (
         "The network says yes, or the same, everywhere: look at its probabilities and train it "
         f"longer; check that the image is as in training{channels}."
+    )
+
+
+def is_sparse(filled: np.ndarray, voxels: int, resolution: tuple[float, float, float]) -> bool:
+    """Whether the foreground may be synapses, so that its voxels can be listed.
+
+    Args:
+        filled: Voxels of the union, and of its bridged components.
+        voxels: Of the volume.
+        resolution: nm per voxel (z, y, x).
+    """
+    few = bool(filled[0] <= MOST_UNION * voxels and filled[1] <= MOST_BRIDGED * voxels)
+    return few or float(filled[1]) * float(np.prod(resolution)) <= LARGE_NM3
+
+
+def sum_of_union(probabilities: Probabilities, exclusive: bool) -> float:
+    """The sum of the probability of the union, or of the background, over a volume or block."""
+    channel = 0 if exclusive else 2
+    sums = map_sections(
+        probabilities.shape[0],
+        lambda begin, end: float(probabilities.read_p(channel, begin, end).sum(dtype=np.float64)),
+        thickness=probabilities.thickness,
+    )
+    return sum(sums)
+
+
+def too_much_foreground(
+    where: str, filled: np.ndarray, total: float, voxels: int, *, exclusive: bool
+) -> TooMuchForegroundError:
+    """Refuse what cannot be synapses before its voxels are listed, at 150 bytes each.
+
+    Args:
+        where: The function the probabilities were given to.
+        filled: Voxels of the union, and of its bridged components.
+        total: What `sum_of_union` gives.
+        voxels: Of the volume.
+        exclusive: Whether the channels are background, pre and post.
+    """
+    mean = total / voxels
+    return TooMuchForegroundError(
+        where,
+        f"{filled[0] / voxels:.0%} of the volume would be synapse ({filled[1] / voxels:.0%} with "
+        f"the gaps that are bridged), and its mean probability is "
+        f"{1 - mean if exclusive else mean:.2f}; synapses fill about one voxel in a hundred.",
+        f"{what_to_do('background, pre, post' if exclusive else 'pre, post, union')} Or raise "
+        "thres and hysteresis.",
     )

@@ -10,7 +10,7 @@ from connectomics.process.cpus import available_cpus
 
 Result = TypeVar("Result")
 
-FEW = 2**21
+FEW = 2**23
 """Voxels of a mask that one thread works through as fast as several."""
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from connectomics.decoding.evidence import TooMuchForegroundError
+from connectomics.decoding.foreground import TooMuchForegroundError
 from connectomics.errors import naming
 from connectomics.evaluation import Encoding, Score, ThresholdSweep
 

@@ -7,7 +7,7 @@ import pytest
 from synapse_volumes import NM, draw, empty
 
 from connectomics.decoding import decode_synapses
-from connectomics.decoding.evidence import TooMuchForegroundError
+from connectomics.decoding.foreground import TooMuchForegroundError
 
 LARGE = (24, 192, 192)  # 1.7e9 nm³
 

@@ -12,7 +12,7 @@ from connectomics.decoding.blockwise.contract import Parts, Read, Task
 from connectomics.decoding.blockwise.grid import Blocks
 from connectomics.decoding.blockwise.listing import listed, sides_of
 from connectomics.decoding.candidates import Candidates
-from connectomics.decoding.evidence import TooMuchForegroundError
+from connectomics.decoding.foreground import TooMuchForegroundError
 from connectomics.errors import DataError
 from connectomics.geometry import Box
 

@@ -22,48 +22,24 @@ from typing import Any
 
 import numpy as np
 
-from connectomics.decoding.bits import BitMask
 from connectomics.decoding.blockwise import batches, stitching
-from connectomics.decoding.blockwise.baseline import decide_sides, largest_value, side_tasks
+from connectomics.decoding.blockwise.baseline import decide_sides, side_tasks
+from connectomics.decoding.blockwise.candidates import (
+    CROWD,
+    WHERE,
+    CandidateLists,
+    levels_at,
+)
 from connectomics.decoding.blockwise.contract import Part, Parts, Pass, Read, State, Task
 from connectomics.decoding.blockwise.grid import Blocks
 from connectomics.decoding.blockwise.groups import group_near
-from connectomics.decoding.blockwise.listing import (
-    core,
-    count_sides,
-    crop,
-    dilated,
-    list_pieces,
-    list_sides,
-    list_union,
-    read_block,
-)
 from connectomics.decoding.blockwise.results import Results
-from connectomics.decoding.candidates import Candidates, is_set
-from connectomics.decoding.evidence import (
-    bridge_voxels,
-    candidate_masks,
-    gather,
-    is_sparse,
-    mean_between,
-    sum_of_union,
-    too_much_foreground,
-    voxels_of,
-    weigh,
-)
+from connectomics.decoding.candidates import Candidates
+from connectomics.decoding.evidence import mean_between, voxels_of, weigh
 from connectomics.decoding.finishing import finish, reach_of
-from connectomics.decoding.foreground import MOST_BRIDGED, MOST_UNION
-from connectomics.decoding.levels import AS_THEY_ARE, Levels, count_values, levels_of
-from connectomics.decoding.probabilities import Probabilities, as_p, check_block, warn_of_mask
+from connectomics.decoding.probabilities import as_p
 from connectomics.decoding.sizes import scale_of
 from connectomics.geometry import Box
-
-WHERE = "decode_synapses"
-
-CROWD = 2**20
-"""Voxels of foreground that a block may hold whatever share of it they are."""
-
-STATS = ("union.voxels", "union.first", "union.strong", "union.votes", "union.box")
 
 
 @dataclass(frozen=True)
@@ -77,7 +53,7 @@ class Synapses:
         offset_nm: Position of voxel (0, 0, 0) in nm (z, y, x).
         neurons: Reads the neurons, where there are any.
         batch: Voxels to decide on at once.
-        crowd: See `CROWD`.
+        crowd: Voxels of foreground that a block may hold whatever share of it they are.
     """
 
     settings: Mapping[str, Any]
@@ -89,24 +65,19 @@ class Synapses:
     crowd: int = CROWD
 
     @property
-    def drops(self) -> bool:
-        """Whether small pieces of a side are dropped first."""
-        return voxels_of(self.settings["min_piece_nm3"], self.resolution) > 1
+    def exclusive(self) -> bool:
+        """Whether the channels are background, pre and post."""
+        return self.settings["exclusive"]
+
+    @property
+    def lists(self) -> CandidateLists:
+        """The passes that list the candidates."""
+        return CandidateLists(self.settings, self.blocks, self.resolution, self.crowd)
 
     @property
     def joins(self) -> bool:
         """Whether duplicates are joined."""
         return self.neurons is not None and self.settings["duplicate_nm"] > 0
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """What is labelled by components."""
-        return ("union",) + ("pre", "post") * self.drops
-
-    @property
-    def exclusive(self) -> bool:
-        """Whether the channels are background, pre and post."""
-        return self.settings["exclusive"]
 
     @property
     def results(self) -> Results:
@@ -116,15 +87,9 @@ class Synapses:
 
     def passes(self) -> list[Pass]:
         """The passes in order."""
-        found = []
-        if self.settings["adapt"]:
-            found.append(Pass("levels", self.all_blocks, self.count, self.after_counting))
-        found += [
-            Pass("candidates", self.all_blocks, self.list_block, self.after_listing),
-            Pass("crowded", self.crowded_tasks, self.list_crowded, self.after_crowded),
-            Pass("faces", self.face_tasks, self.match_faces, self.after_faces),
-        ]
-        if self.drops:
+        found = self.lists.passes()
+        found.append(Pass("faces", self.face_tasks, self.match_faces, self.after_faces))
+        if self.lists.drops:
             found.append(Pass("sides", self.side_tasks, self.decide_sides, self.after_sides))
         results = self.results
         found.append(Pass("synapses", self.synapse_tasks, self.decide, results.after_synapses))
@@ -133,86 +98,18 @@ class Synapses:
             found.append(Pass("duplicates", again, self.decide, results.after_duplicates))
         return [*found, Pass("labels", results.label_tasks, results.paint, lambda state, _: state)]
 
-    def all_blocks(self, state: State) -> Iterator[Task]:
-        """A task for every block, with the levels."""
-        work = {"levels": state["levels"]} if "levels" in state else {}
-        return (self.blocks.task(number, work) for number in range(len(self.blocks)))
-
-    def count(self, task: Task, read: Read, parts: Parts) -> Part:
-        """Count the values of a block."""
-        assert task.box is not None
-        block = check_block(read(task.box), channels=3, where=WHERE, start=task.box.start)
-        return {"counts": count_values(block, exclusive=self.exclusive)}
-
-    def after_counting(self, state: State, done: Iterable[tuple[Task, Part]]) -> State:
-        """The levels of the volume."""
-        counts = np.zeros(256, np.int64)
-        for _, part in done:
-            counts += part["counts"]
-        return {"levels": np.array(levels_of(counts, self.resolution, self.exclusive))}
-
-    def list_block(self, task: Task, read: Read, parts: Parts) -> Part:
-        """List the candidates of a block, unless it is crowded."""
-        probabilities, inner, masks = self._masks(task, read)
-        _, _, union, bridged = masks
-        filled, voxels = np.array([union.count(), bridged.count()]), inner.size
-        mine = core(probabilities, inner)
-        crowded = filled[0] > MOST_UNION * voxels or filled[1] > MOST_BRIDGED * voxels
-        crowded &= filled[1] > self.crowd
-        part = {
-            "largest": largest_value(mine),
-            "filled": filled[None],
-            "sum": np.array([sum_of_union(mine, self.exclusive)]),
-            "crowded": np.array([crowded]),
-        }
-        if not crowded:
-            return part | self._list(task, mine, masks)
-        nothing = BitMask.empty(inner.shape)
-        return part | self._list(task, mine, (nothing,) * 4)
-
-    def after_listing(self, state: State, done: Iterable[tuple[Task, Part]]) -> State:
-        """What each block has; grows with blocks and components.
-
-        Raises:
-            TooMuchForegroundError: Most of the volume would be synapse.
-        """
-        whole = ("largest", "filled", "sum", "crowded")
-        found = stitching.in_order(done, [*whole, *self._stats], self.blocks)
-        largest, filled, total, crowded = (found.pop(name) for name in whole)
-        if largest.max() == 1:
-            warn_of_mask(WHERE)
-        voxels, filled = Box((0, 0, 0), self.blocks.shape).size, filled.sum(axis=0)
-        if not is_sparse(filled, voxels, self.resolution):
-            mean = float(total.sum())
-            raise too_much_foreground(WHERE, filled, mean, voxels, exclusive=self.exclusive)
-        return {**state, **found, "crowded": np.flatnonzero(crowded)}
-
-    def crowded_tasks(self, state: State) -> Iterator[Task]:
-        """A task for each block that was not listed."""
-        work = {"levels": state["levels"]} if "levels" in state else {}
-        return (self.blocks.task(int(number), work) for number in state["crowded"])
-
-    def list_crowded(self, task: Task, read: Read, parts: Parts) -> Part:
-        """List the candidates of a crowded block."""
-        probabilities, inner, masks = self._masks(task, read)
-        return self._list(task, core(probabilities, inner), masks)
-
-    def after_crowded(self, state: State, done: Iterable[tuple[Task, Part]]) -> State:
-        """What all blocks have."""
-        return stitching.inserted(state, done, self._stats, self.blocks)
-
     def face_tasks(self, state: State) -> Iterator[Task]:
         """A task for each block that has something to match."""
-        return stitching.face_tasks(state, blocks=self.blocks, kinds=self.kinds)
+        return stitching.face_tasks(state, blocks=self.blocks, kinds=self.lists.kinds)
 
     def match_faces(self, task: Task, read: Read, parts: Parts) -> Part:
         """Match the faces of a block."""
-        return stitching.match_faces(task, parts, blocks=self.blocks, kinds=self.kinds)
+        return stitching.match_faces(task, parts, blocks=self.blocks, kinds=self.lists.kinds)
 
     def after_faces(self, state: State, done: Iterable[tuple[Task, Part]]) -> State:
         """What is one component; grows with the components."""
-        new = {**state, **stitching.stitch(state, done, blocks=self.blocks, kinds=self.kinds)}
-        if not self.drops:
+        new = {**state, **stitching.stitch(state, done, blocks=self.blocks, kinds=self.lists.kinds)}
+        if not self.lists.drops:
             return self._grouped(new, new.pop("union.sides"))
         least = voxels_of(self.settings["min_piece_nm3"], self.resolution)
         for kind in ("pre", "post"):
@@ -222,7 +119,7 @@ class Synapses:
 
     def side_tasks(self, state: State) -> Iterator[Task]:
         """A task for each block that has components."""
-        return side_tasks(state, self.blocks, self.kinds)
+        return side_tasks(state, self.blocks, self.lists.kinds)
 
     def decide_sides(self, task: Task, read: Read, parts: Parts) -> Part:
         """Which side the listed voxels of a block have, without the small pieces."""
@@ -246,8 +143,8 @@ class Synapses:
 
     def decide(self, task: Task, read: Read, parts: Parts) -> Part:
         """Make synapses of components."""
-        found = batches.gather_list(task, parts, self.blocks, dropped=self.drops)
-        levels = _levels(task)
+        found = batches.gather_list(task, parts, self.blocks, dropped=self.lists.drops)
+        levels = levels_at(task)
         p = weigh(found["values"], levels, self.exclusive)
         candidates = Candidates(
             shape=self.blocks.shape,
@@ -270,56 +167,6 @@ class Synapses:
             offset_nm=self.offset_nm,
         )
         return self.results.part(task, candidates, done)
-
-    @property
-    def _stats(self) -> list[str]:
-        sides = ["pre.voxels", "post.voxels"] if self.drops else ["union.sides"]
-        return [*STATS, *sides]
-
-    def _masks(
-        self, task: Task, read: Read
-    ) -> tuple[Probabilities, Box, tuple[BitMask, BitMask, BitMask, BitMask]]:
-        """The masks of pre, post, union and its bridged components in a block."""
-        chosen, number = self.settings, self.blocks.number(task.name)
-        edge = bridge_voxels(chosen["bridge_nm"], self.resolution)
-        probabilities, inner = read_block(
-            self.blocks, number, read, edge=edge, channels=3, where=WHERE
-        )
-        low = None if chosen["hysteresis"] is None else chosen["hysteresis"][0]
-        pre, post, union = candidate_masks(
-            probabilities, _levels(task), chosen["thres"], low, self.exclusive
-        )
-        bridged = crop(dilated(union, edge), inner)
-        return (
-            probabilities,
-            inner,
-            (crop(pre, inner), crop(post, inner), crop(union, inner), bridged),
-        )
-
-    def _list(
-        self, task: Task, mine: Probabilities, masks: tuple[BitMask, ...]
-    ) -> dict[str, np.ndarray]:
-        """List the candidates of a block, and measure its components."""
-        pre, post, union, bridged = masks
-        part = list_union(self.blocks, self.blocks.number(task.name), bridged, bridged)
-        at, component = part["at"].astype(np.int64), part["component"]
-        count = len(part["union.voxels"])
-        part["inside"] = inside = is_set(union, at)
-        part["values"] = gather(mine, at)
-        if self.drops:
-            part |= list_pieces(part["at"], pre, post)
-        else:
-            part["side"] = list_sides(part["at"], pre, post)
-            part["union.sides"] = count_sides(part["side"], component, count)
-        p_pre, p_post, p_union = weigh(part["values"], _levels(task), self.exclusive)
-        high = (self.settings["hysteresis"] or (0.0, 0.0))[1]
-        part["union.strong"] = np.bincount(component[inside & (p_union > high)], minlength=count)
-        votes = [component[inside & mask] for mask in (p_pre > p_post, ~(p_pre > p_post))]
-        part["union.votes"] = np.stack([np.bincount(v, minlength=count) for v in votes], axis=1)
-        places = np.stack(np.unravel_index(at, mine.shape), axis=1) + mine.start
-        low, last = (f(places, component) for f in (stitching.smallest, stitching.largest))
-        part["union.box"] = np.stack([low, last + 1], axis=1).astype(np.int32)
-        return part
 
     def _grouped(self, state: State, sides: np.ndarray) -> State:
         """Keep the components that are strong enough, and cut them into batches."""
@@ -366,8 +213,3 @@ class Synapses:
             return as_p(np.asarray(values)[z, y, x])
 
         return at
-
-
-def _levels(task: Task) -> Levels:
-    """The levels of the volume."""
-    return Levels(*map(float, task.work["levels"])) if "levels" in task.work else AS_THEY_ARE

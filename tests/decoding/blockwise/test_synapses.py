@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from synapse_volumes import draw, empty
 
 from connectomics.decoding import BASELINE, decode_synapses
-from connectomics.decoding.blockwise import Blocks, decode_blocks, passes, steps, synapses
+from connectomics.decoding.blockwise import Blocks, candidates, decode_blocks, passes, steps
 from connectomics.decoding.blockwise.synapses import Synapses
-from connectomics.decoding.evidence import TooMuchForegroundError
+from connectomics.decoding.foreground import TooMuchForegroundError
 from connectomics.errors import DataError
 
 SHAPES = st.tuples(
@@ -207,7 +207,7 @@ def test_states_do_not_grow_with_voxels():
 def test_crowded_blocks_are_listed_once_it_is_known_that_the_volume_is_not(monkeypatch):
     volume = as_dtype(crowd(5, (8, 30, 60)), np.uint8)
     volume[:, :4, :10, :20] = 230
-    monkeypatch.setattr(synapses, "MOST_UNION", 0.5)
+    monkeypatch.setattr(candidates, "MOST_UNION", 0.5)
     few = lambda **known: Synapses(**known, crowd=20)  # noqa: E731
     monkeypatch.setattr(steps, "Synapses", few)
     plan = plan_for(volume, block_size=(4, 10, 20), **SMALL)
