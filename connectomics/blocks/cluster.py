@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import pickle
 from collections.abc import Iterable, Iterator, Sequence
@@ -65,6 +66,9 @@ class DaskCluster:
     def map(self, work: Work, tasks: Iterable[Task]) -> Iterator[Outcome]:
         """See `Executor`."""
         distributed = _require("distributed")
+        # What it says of lost connections, with lines of Python, is said here in words.
+        for name in [name for name in logging.root.manager.loggerDict if "distributed" in name]:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         payload, folder = pickle.dumps(work), str(Path.cwd())
         with self._client(distributed) as client:
             pending, running = iter(tasks), distributed.as_completed()

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import importlib
 import os
+import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
-from connectomics.blocks import BlockGrid, open_ledger, run_tasks
+from connectomics.blocks import BlockGrid, Ledger, open_ledger, run_tasks
 from connectomics.blocks.cluster import DaskCluster, Job
 from connectomics.errors import MachineError
 
@@ -53,6 +56,45 @@ def test_workers_share_the_blocks_and_one_that_is_killed_costs_its_own(works, tm
     pids = {(ledger.facts(block.name) or {})["pid"] for block in GRID}
     assert os.getpid() not in pids
     assert len(pids) >= 2
+
+
+@pytest.fixture
+def started():
+    """Starts parts of Dask, and ends them."""
+    processes = []
+
+    def start(part: str, *arguments: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", f"distributed.cli.dask_{part}", *arguments]
+        processes.append(subprocess.Popen([*command, "--no-dashboard"], stderr=subprocess.DEVNULL))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.slow
+def test_a_lost_scheduler_costs_nothing_that_is_marked(works, tmp_path, started, capfd):
+    port = "18797"
+    ledger = open_ledger(tmp_path / "ledger", {}, "blocks")
+    executor = DaskCluster(scheduler=f"tcp://127.0.0.1:{port}")
+    scheduler = started("scheduler", "--host", "127.0.0.1", "--port", port)
+    started("worker", f"tcp://127.0.0.1:{port}", "--nthreads", "1")
+    many = BlockGrid((400, 1, 1), (1, 1, 1))
+
+    def kill_when_some_are_done():
+        while len(list((ledger.folder / "done").rglob("*_0000"))) < 9:
+            time.sleep(0.05)
+        scheduler.kill()
+
+    threading.Thread(target=kill_when_some_are_done, daemon=True).start()
+    with pytest.raises(MachineError, match="the Dask scheduler was lost"):
+        run_tasks(lambda: many, works.Work(), ledger, what="infer", executor=executor)
+    assert "Traceback" not in capfd.readouterr().err
+    tally = run_tasks(lambda: many, works.Work(), Ledger(ledger.folder), what="infer")
+    assert tally.earlier >= 9
+    assert tally.earlier + tally.done == 400
 
 
 def test_a_scheduler_that_is_not_there_is_said(works, tmp_path):
