@@ -1,4 +1,4 @@
-"""The benchmark runs, and its decoder agrees with the plain one."""
+"""The benchmarks run, and what they compare agrees."""
 
 from __future__ import annotations
 
@@ -25,6 +25,21 @@ def test_the_benchmark_of_decoding():
     )
     rows = [line for line in done.stdout.splitlines() if line.startswith(("uint8", "float16"))]
     assert len(rows) == 6
+    assert all(row.endswith("yes") for row in rows)
+
+
+def test_the_benchmark_of_decoding_by_block():
+    command = [sys.executable, "benchmarks/decoding_by_block.py", "--shape", "6", "128", "200"]
+    done = subprocess.run(
+        [*command, "--block", "4", "64", "120", "--dtypes", "uint8", "--repeats", "1"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    rows = done.stdout.splitlines()[2:]
+    assert [row.split()[0] for row in rows] == ["polarity2instance", "synapses"]
     assert all(row.endswith("yes") for row in rows)
 
 
