@@ -61,7 +61,7 @@ def main() -> None:
 
 def measure(volume: np.ndarray, decoder: str, block: list[int], repeats: int) -> str:
     """Decode whole and by block, and say how they compare."""
-    steps = [SimpleNamespace(name=decoder, kwargs={})]
+    steps: list[Any] = [SimpleNamespace(name=decoder, kwargs={})]
     sizes: list[int] = []
 
     def whole() -> Decoded:
@@ -73,7 +73,8 @@ def measure(volume: np.ndarray, decoder: str, block: list[int], repeats: int) ->
             sizes.append(sum(file.stat().st_size for file in Path(folder).iterdir()))
         return found
 
-    whole(), by_block()  # compile or load the compiled code
+    whole()  # compile or load the compiled code
+    by_block()
     whole_s, whole_bytes, expected = best(whole, repeats)
     block_s, block_bytes, found = best(by_block, repeats)
     same = np.array_equal(found.labels, expected.labels) and expected.table.equals(found.table)
@@ -97,9 +98,7 @@ def best(call: Callable[[], Decoded], repeats: int) -> tuple[float, int, Any]:
     return min(seconds), grown, result
 
 
-def decode_on_disk(
-    volume: np.ndarray, steps: list[SimpleNamespace], block: list[int], folder: Path
-) -> Decoded:
+def decode_on_disk(volume: np.ndarray, steps: list[Any], block: list[int], folder: Path) -> Decoded:
     """Decode by block in this process, with parts in a folder."""
 
     def read(box: Box) -> np.ndarray:
@@ -113,7 +112,8 @@ def decode_on_disk(
     for step in plan[:-1]:
         done = []
         for task in step.tasks(state):
-            np.savez(folder / f"{step.name}.{task.name}.npz", **step.run(task, read, parts))
+            arrays: dict[str, Any] = dict(step.run(task, read, parts))
+            np.savez(folder / f"{step.name}.{task.name}.npz", **arrays)
             done.append(task)
         state = step.combine(state, ((task, parts(step.name, task.name)) for task in done))
     labels = np.zeros(volume.shape[1:], label_dtype(state))

@@ -134,9 +134,9 @@ def make(shape: tuple[int, int, int]) -> None:
     from connectomics.blocks import BlockGrid
     from connectomics.data.io.sharded import create_sharded
 
-    place = {"resolution": (30, 8, 8)}
-    em = create_sharded(Path("em.zarr"), shape, np.uint8, BLOCK, **place)
-    truth = create_sharded(Path("truth.zarr"), shape, np.uint32, BLOCK, **place)
+    nm = (30, 8, 8)
+    em = create_sharded(Path("em.zarr"), shape, np.uint8, BLOCK, resolution=nm)
+    truth = create_sharded(Path("truth.zarr"), shape, np.uint32, BLOCK, resolution=nm)
     cells = tuple(n // c for n, c in zip(shape, CELL, strict=True))
     for number, block in enumerate(BlockGrid(shape, BLOCK)):
         random = np.random.default_rng(number)

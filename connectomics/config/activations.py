@@ -45,7 +45,9 @@ def channels_read(given: Iterable[ChannelActivationSection], channels: int) -> d
             start, stop = channel_range(item.channels, channels)
         except ConfigError:
             continue
-        for channel in range(start, stop) if item.activation != "none" else ():
+        if item.activation == "none":
+            continue
+        for channel in range(start, stop):
             alone = item.activation == "sigmoid"
             one = (channel, channel + 1) if alone else (start, stop)
             found[channel] = Activated(*one, item.activation)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from numcodecs import blosc, lz4, zstd
+from numcodecs import blosc, lz4, zstd  # pyright: ignore[reportAttributeAccessIssue]
 from numpy.typing import NDArray
 
 # The frames that Java's LZ4BlockOutputStream writes.

@@ -232,9 +232,10 @@ def _level(source: str, info: Mapping[str, Any], scale: Mapping[str, Any]) -> Le
         raise ValueError(f"three numbers are expected: {sizes}")
     if min(n for name, triple in triples.items() if name != "first" for n in triple) < 1:
         raise ValueError(f"sizes are positive: {sizes}")
+    x, y, z = voxel_size(source, "resolution", scale["resolution"])
     return Level(
         key=str(scale["key"]),
-        resolution=voxel_size(source, "resolution", scale["resolution"])[::-1],
+        resolution=(z, y, x),
         channels=int(info["num_channels"]),
         dtype=np.dtype(dtype),
         encoding=encoding,
