@@ -132,7 +132,8 @@ def test_the_installed_command_takes_its_mode_first(installed, started, mode: st
 def test_the_installed_command_shows_how_it_is_called(installed):
     code, out, _ = installed("--help")
     assert code == 0
-    assert out.startswith("usage: connectomics MODE --config FILE")
+    assert out.startswith("usage: connectomics init FILE")
+    assert "connectomics MODE --config FILE" in out
     assert "main.py" not in out
 
 

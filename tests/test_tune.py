@@ -222,7 +222,10 @@ def test_volumes_that_are_tested_on(work):
 
 def test_volumes_that_the_network_learned_from(work):
     err = refused(work, "data.val.image=train.h5", "data.val.label=train_label.h5")
-    assert "ConfigError: data.val: 12 sections (0 to 11) of train.h5 are also learned from." in err
+    said = (
+        "ConfigError: my.yaml: data.val: 12 sections (0 to 11) of train.h5 are also learned from."
+    )
+    assert said in err
     assert "Name other volumes" in err
 
 

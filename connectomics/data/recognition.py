@@ -75,7 +75,7 @@ def words_of(source: str) -> set[str]:
     """The words and numbers in a file's name, its dataset, and the folder it is in.
 
     >>> sorted(words_of("vol3/syn_Yx2.h5::labels/preSyn"))
-    ['2', '3', 'h', 'labels', 'pre', 'syn', 'vol', 'yx']
+    ['2', '3', '5', 'h', 'labels', 'pre', 'syn', 'vol', 'yx']
     """
     path, _, dataset = source.partition(SEPARATOR)
     text = "/".join([*Path(path).parts[-2:], dataset])

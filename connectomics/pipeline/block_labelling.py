@@ -20,7 +20,6 @@ from connectomics.blocks import (
     run_tasks,
     write_arrays,
 )
-from connectomics.compiling import announced_compilation
 from connectomics.config import Config
 from connectomics.config.schema import SystemSection
 from connectomics.data.io import LazyVolume, open_volume
@@ -107,6 +106,8 @@ class RunTask:
 
     def __call__(self, task: Any) -> Facts:
         """Do it."""
+        from connectomics.compiling import announced_compilation
+
         with naming(self.probabilities.source), announced_compilation():
             part = self.run(task, self.probabilities.read, self.parts)
         if self.store is None:

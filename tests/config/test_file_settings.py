@@ -47,7 +47,7 @@ def test_every_fault_at_once():
         "truht: no such key.\n  Did you mean 'truth'?",
         "zebra: no such key.\n  Choices: annotations, ignore_border, image, iou_thresholds, mask, "
         "metrics, neurons, output, prediction, prediction_encoding, resolution, table, truth, "
-        "truth_encoding.",
+        "truth_encoding, viewer.",
     ]
 
 
