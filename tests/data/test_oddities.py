@@ -12,7 +12,7 @@ from connectomics.data.oddities import look, oddities
 from connectomics.data.volumes import LabelledVolume, MemoryVolume
 from connectomics.phantom import make_phantom
 
-VNC = Path("/work/shared/data/vnc/vnc_stack1.h5")
+VNC = Path(__file__).parents[3] / "shared" / "data" / "vnc" / "vnc_stack1.h5"
 
 
 @pytest.fixture(scope="module")
