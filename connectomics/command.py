@@ -21,7 +21,7 @@ from connectomics import __version__
 from connectomics.errors import ConfigError, ConnectomicsError, DataWarning, did_you_mean
 from connectomics.naming import at_home
 from connectomics.process.launchers import without_launchers
-from connectomics.process.signals import Stopped, stopping
+from connectomics.process.signals import Stopped, end_with_the_first, stopping
 
 USAGE = """\
 main.py --init FILE ... [output=my.yaml] [key=value ...]
@@ -213,6 +213,7 @@ def in_process(program: Callable[[], int]) -> int:
     from connectomics.process.output import lost_output, prepare_output
 
     prepare_output()
+    end_with_the_first()
     status = program()
     lost = lost_output()
     if lost is None:

@@ -82,12 +82,14 @@ class DaskCluster:
                 if not in_hand:
                     return
                 future = next(running)
-                yield self._outcome(future, in_hand.pop(future))
+                yield self._outcome(future, in_hand.pop(future), client.status == "running")
 
-    def _outcome(self, future: Any, task: Task) -> Outcome:
+    def _outcome(self, future: Any, task: Task, connected: bool) -> Outcome:
         if future.status == "finished":
             return future.result()
         if future.status in ("cancelled", "lost"):
+            if connected:
+                return Outcome(task, fault=Fault("worker", "that did this block was lost."))
             raise _lost(self.scheduler or f"of this program ({self.cluster})")
         error = future.exception()
         if type(error).__name__ == "KilledWorker":

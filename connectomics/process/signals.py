@@ -67,14 +67,27 @@ def stopping() -> Iterator[None]:
             raise Stopped(number)
 
     ignored = {n for n in STOPPING if signal.getsignal(n) is signal.SIG_IGN}
-    with listening(stop, [number for number in STOPPING if number not in ignored]):
-        try:
-            yield
-            waiting = [number for number, timer in postponed if timer.is_alive()]
-        finally:
-            _cancel(postponed)
+    previous = listen(stop, [number for number in STOPPING if number not in ignored])
+    try:
+        yield
+        waiting = [number for number, timer in postponed if timer.is_alive()]
+    except Stopped:
+        if _ending:  # the exit status is decided
+            previous = dict.fromkeys(previous, signal.SIG_IGN)
+        raise
+    finally:
+        _cancel(postponed)
+        restore(previous)
     if waiting:
         raise Stopped(waiting[0])
+
+
+_ending: list[bool] = []
+
+
+def end_with_the_first() -> None:
+    """Let the process end with what has stopped it, whatever arrives after that."""
+    _ending.append(True)
 
 
 def _cancel(postponed: list[tuple[int, threading.Timer]]) -> None:
