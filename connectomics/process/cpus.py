@@ -7,8 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-CGROUPS = Path("/sys/fs/cgroup")
-MEMBERSHIP = Path("/proc/self/cgroup")
+from connectomics.process.cgroups import folders_of
 
 _told: int | None = None
 
@@ -40,20 +39,10 @@ def available_cpus() -> int:
 
 def _quotas() -> Iterator[float]:
     """CPUs that each cgroup of this process allows, those without a limit left out."""
-    try:
-        lines = MEMBERSHIP.read_text().splitlines()
-    except OSError:
-        return
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers and "cpu" not in controllers.split(","):
-            continue
-        tops = [CGROUPS / name for name in ("cpu", controllers)] if controllers else [CGROUPS]
-        for top in tops:
-            for part in (path, *map(str, Path(path).parents)):
-                quota = _quota(top / part.strip("/"))
-                if quota is not None:
-                    yield quota
+    for folder, _ in folders_of("cpu"):
+        quota = _quota(folder)
+        if quota is not None:
+            yield quota
 
 
 def _quota(folder: Path) -> float | None:

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from connectomics.process.cgroups import folders_of
+
 MEMINFO = Path("/proc/meminfo")
-CGROUPS = Path("/sys/fs/cgroup")
-MEMBERSHIP = Path("/proc/self/cgroup")
 WHERE_NOBODY_SAYS = 8 * 2**30
 
 
@@ -34,18 +34,9 @@ def _free() -> int:
 
 
 def _left_by_cgroups() -> Iterator[int]:
-    try:
-        lines = MEMBERSHIP.read_text().splitlines()
-    except OSError:
-        return
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers and "memory" not in controllers.split(","):
-            continue
-        top = CGROUPS / "memory" if controllers else CGROUPS
-        names = "memory.limit_in_bytes memory.usage_in_bytes" if controllers else ""
-        for part in (path, *map(str, Path(path).parents)):
-            yield from _left(top / part.strip("/"), names or "memory.max memory.current")
+    for folder, second in folders_of("memory"):
+        names = "memory.max memory.current"
+        yield from _left(folder, names if second else "memory.limit_in_bytes memory.usage_in_bytes")
 
 
 def _left(folder: Path, names: str) -> Iterator[int]:

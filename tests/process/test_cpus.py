@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from connectomics.process import cpus
+from connectomics.process import cgroups, cpus
 from connectomics.process.cpus import available_cpus, use_threads
 
 
@@ -22,8 +22,8 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., in
         (tmp_path / "membership").write_text(membership)
         return available_cpus()
 
-    monkeypatch.setattr(cpus, "CGROUPS", tmp_path / "cgroup")
-    monkeypatch.setattr(cpus, "MEMBERSHIP", tmp_path / "membership")
+    monkeypatch.setattr(cgroups, "CGROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(cgroups, "MEMBERSHIP", tmp_path / "membership")
     monkeypatch.setattr(cpus, "_told", None)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     return count

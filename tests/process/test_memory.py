@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from connectomics.process import memory
+from connectomics.process import cgroups, memory
 
 
 @pytest.fixture
@@ -11,7 +11,7 @@ def machine(tmp_path, monkeypatch):
     (tmp_path / "cgroup").write_text("0::/jobs/mine\n")
     for name in ("MEMINFO", "MEMBERSHIP", "CGROUPS"):
         file = {"MEMINFO": "meminfo", "MEMBERSHIP": "cgroup", "CGROUPS": "fs"}[name]
-        monkeypatch.setattr(memory, name, tmp_path / file)
+        monkeypatch.setattr(memory if name == "MEMINFO" else cgroups, name, tmp_path / file)
     folder = tmp_path / "fs" / "jobs" / "mine"
     folder.mkdir(parents=True)
     return folder
