@@ -19,7 +19,7 @@ from connectomics.decoding.export import (
     write_neuprint,
     write_table,
 )
-from connectomics.decoding.foreground import foreground_doubt
+from connectomics.decoding.foreground import doubt_of_count, foreground_doubt
 from connectomics.decoding.polarity import polarity2instance
 from connectomics.decoding.resize import resize_nearest
 from connectomics.decoding.steps import (
@@ -54,6 +54,7 @@ __all__ = [
     "check_exports",
     "decode",
     "decode_synapses",
+    "doubt_of_count",
     "fit_calibration",
     "foreground_doubt",
     "list_synapses",

@@ -46,21 +46,50 @@ def foreground_doubt(
     """
     channels = volume.shape[0] if len(volume.shape) == 4 else 1
     probabilities = check_block(volume, channels=channels, where="foreground_doubt")
+    filled = count_foreground(probabilities, exclusive=exclusive)
+    return doubt_of_count(filled, volume.shape, exclusive=exclusive, resolution=resolution)
+
+
+def count_foreground(probabilities: Probabilities, *, exclusive: bool) -> int:
+    """Count the voxels of a volume or block that are likelier synapse than not.
+
+    Args:
+        probabilities: Of pre, post and union, or of one channel.
+        exclusive: Whether the channels are background, pre and post.
+    """
+    channels = len(probabilities.volume) if len(probabilities.volume.shape) == 4 else 1
     channel = 2 if channels == 3 and not exclusive else 0
 
     def count(begin: int, end: int) -> int:
         p = probabilities.read_p(channel, begin, end)
         return int(np.count_nonzero(p <= 0.5 if exclusive else p >= 0.5))
 
-    found = map_sections(probabilities.shape[0], count, thickness=probabilities.thickness)
-    voxels = math.prod(probabilities.shape)
-    share = sum(found) / voxels
+    return sum(map_sections(probabilities.shape[0], count, thickness=probabilities.thickness))
+
+
+def doubt_of_count(
+    filled: int,
+    shape: tuple[int, ...],
+    *,
+    exclusive: bool,
+    resolution: Sequence[float] | None = None,
+) -> tuple[str, str] | None:
+    """What `foreground_doubt` gives, from what `count_foreground` gave for a volume.
+
+    Args:
+        filled: The sum over all blocks.
+        shape: (C, Z, Y, X) of the volume, or (Z, Y, X).
+        exclusive: Whether the channels are background, pre and post.
+        resolution: nm per voxel (z, y, x), where it is known.
+    """
+    voxels = math.prod(shape[-3:])
+    share = filled / voxels
     large = resolution is not None and voxels * math.prod(resolution) > LARGE_NM3
     if share <= (MOST_UNION if large else MOST_OF_CROP):
         return None
     problem = f"the network takes {share:.0%} of the volume for synapse, where about one voxel in "
     order = "background, pre, post" if exclusive else "pre, post, union"
-    return f"{problem}a hundred is.", what_to_do(order if channels == 3 else "")
+    return f"{problem}a hundred is.", what_to_do(order if shape[:-3] == (3,) else "")
 
 
 def what_to_do(order: str) -> str:

@@ -123,11 +123,13 @@ class LabelsByBlock:
         store: Of the labels.
         table: See `Decoded`.
         partners: See `Decoded`.
+        foreground: Voxels that are likelier synapse than not.
     """
 
     store: ShardedStore
     table: pd.DataFrame | None
     partners: pd.DataFrame | None
+    foreground: int
 
     @property
     def labels(self) -> LazyVolume:
@@ -175,17 +177,19 @@ def decode_by_block(
         neurons=None if neurons is None else ReadNeurons(neurons),
     )
     state: blockwise.State = {}
+    foreground = 0
     for step in steps[:-1]:
         known = ledger.of(STATES).facts(step.name)
         if known is not None:
             state = parts(STATES, step.name)
-            continue
-        work = RunTask(step.name, step.run, probabilities, parts)
-        intact = partial(parts.is_intact, step.name)
-        if not _run(partial(step.tasks, state), work, ledger.of(step.name), system, intact):
-            return None
-        state = step.combine(state, _parts_of(step, state, parts))
-        ledger.of(STATES).mark(step.name, parts.write(STATES, step.name, state))
+        else:
+            work = RunTask(step.name, step.run, probabilities, parts)
+            intact = partial(parts.is_intact, step.name)
+            if not _run(partial(step.tasks, state), work, ledger.of(step.name), system, intact):
+                return None
+            state = step.combine(state, _parts_of(step, state, parts))
+            ledger.of(STATES).mark(step.name, parts.write(STATES, step.name, state))
+        foreground = int(state.get("foreground", foreground))  # later passes need not hand it on
     store = create_sharded(
         folder / f"{LABELS}.zarr",
         shape,
@@ -201,7 +205,7 @@ def decode_by_block(
     if not _run(partial(last.tasks, state), work, ledger.of(last.name), system, intact, last=True):
         return None
     store.finish()
-    return LabelsByBlock(store, *blockwise.tables_of(state))
+    return LabelsByBlock(store, *blockwise.tables_of(state), foreground)
 
 
 def _parts_of(

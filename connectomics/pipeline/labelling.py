@@ -26,6 +26,7 @@ from connectomics.decoding import (
     EXPORTS,
     Decoded,
     Grid,
+    doubt_of_count,
     foreground_doubt,
     read_table,
     steps,
@@ -129,6 +130,8 @@ def decode_volume(
                 )
             if decoded is None:
                 return None
+            if isinstance(decoded, LabelsByBlock):
+                _doubt_blocks(decoded, volume, section)
             written = {results.config(at_once): provenance.one_text()}
             exports = section.exports
             write_decoded(results, decoded, volume, about=about, exports=exports, config=written)
@@ -151,11 +154,28 @@ def _decode_at_once(
             offset_nm=volume.offset_nm,
             neurons=None if neurons is None else read_neurons(neurons),
         )
-    exclusive = bool(section.steps[0].kwargs.get("exclusive", False))
+    exclusive = _is_exclusive(section)
     doubt = foreground_doubt(probabilities, exclusive=exclusive, resolution=volume.resolution)
     if doubt is not None:
         warn(volume.source, *doubt)
     return decoded
+
+
+def _is_exclusive(section: DecodingSection) -> bool:
+    """Whether the channels are background, pre and post."""
+    return bool(section.steps[0].kwargs.get("exclusive", False))
+
+
+def _doubt_blocks(decoded: LabelsByBlock, volume: LazyVolume, section: DecodingSection) -> None:
+    """Warn of a network that says yes everywhere, as where all is decoded at once."""
+    doubt = doubt_of_count(
+        decoded.foreground,
+        volume.shape,
+        exclusive=_is_exclusive(section),
+        resolution=volume.resolution,
+    )
+    if doubt is not None:
+        warn(volume.source, *doubt)
 
 
 def _block(system: SystemSection, volume: LazyVolume, begun: Path) -> Triple | None:

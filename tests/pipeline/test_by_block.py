@@ -236,6 +236,33 @@ def test_labels_table_and_scores_are_those_of_the_whole(run, decoder):
     assert again["pooled"] == scores["pooled"]
 
 
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_a_network_that_says_yes_everywhere_is_told_as_by_the_whole(run, monkeypatch, decoder):
+    from connectomics.pipeline import block_labelling
+
+    predict_well(run)
+    place = run.results / "probabilities.h5"
+    yes = np.full((3, 14, 50, 46), 0.9, np.float32)
+    yes[:, 12:] = 0.1
+    save_volume(place, yes, resolution=(30, 8, 8), overwrite=True)
+    steps = f"decoding.steps={DECODERS[decoder]}"
+
+    def told(said: str) -> list[str]:
+        return [line for line in said.splitlines() if line.startswith("warning:")]
+
+    (expected,) = told(run("decode", steps))
+    assert "the network takes 86% of the volume for synapse" in expected
+    (run.results / "labels.h5").unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(block_labelling, "create_sharded", interrupt)
+        run("decode", steps, BLOCKS, code=130)
+    assert told(run("decode", steps, BLOCKS)) == [expected]
+
+
+def interrupt(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_decoding_goes_on_after_each_pass(run, monkeypatch):
     from connectomics.pipeline import block_labelling
 

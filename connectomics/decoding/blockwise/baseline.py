@@ -34,6 +34,7 @@ from connectomics.decoding.blockwise.listing import (
 from connectomics.decoding.blockwise.tables import as_arrays, gathered
 from connectomics.decoding.candidates import NONE, POST, PRE, Candidates
 from connectomics.decoding.evidence import gather, weigh
+from connectomics.decoding.foreground import count_foreground
 from connectomics.decoding.levels import AS_THEY_ARE
 from connectomics.decoding.polarity import polarity_masks, report_one_sided
 from connectomics.decoding.probabilities import threshold_masks, warn_of_mask
@@ -116,13 +117,14 @@ class Baseline:
             where=self.decoder,
         )
         mine = core(probabilities, inner)
-        part: dict[str, np.ndarray] = {"largest": largest_value(mine)}
+        exclusive = self.settings.get("exclusive", False)
+        filled = count_foreground(mine, exclusive=exclusive)
+        part = {"largest": largest_value(mine), "foreground": np.array([filled])}
         if not self.polarity:
             (union,) = threshold_masks(probabilities, self.settings["thres"])
             wanted = crop(union, inner)
             return part | list_union(self.blocks, number, crop(dilated(union, edge), inner), wanted)
-        thres, exclusive = self.settings["thres"], self.settings["exclusive"]
-        pre, post, union = polarity_masks(probabilities, thres, exclusive)
+        pre, post, union = polarity_masks(probabilities, self.settings["thres"], exclusive)
         pre, post = crop(pre, inner), crop(post, inner)
         either = BitMask(pre.bits | post.bits, pre.shape)
         if self.semantic:
@@ -145,11 +147,11 @@ class Baseline:
         names = [f"{kind}.voxels" for kind in self.kinds]
         if "union" in self.kinds:
             names += ["union.first"] + ["union.sides"] * (self.polarity and not self.drops)
-        found = stitching.in_order(done, ["largest", *names], self.blocks)
-        if found["largest"].max() == 1:
+        found = stitching.in_order(done, ["largest", "foreground", *names], self.blocks)
+        if found.pop("largest").max() == 1:
             warn_of_mask(self.decoder)
-        del found["largest"]
-        return found if self.kinds else {"highest": np.array(2)}
+        found["foreground"] = found["foreground"].sum()
+        return found if self.kinds else {**found, "highest": np.array(2)}
 
     def face_tasks(self, state: State) -> Iterator[Task]:
         """A task for each block that has something to match."""

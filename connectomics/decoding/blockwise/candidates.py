@@ -6,8 +6,9 @@ The part of a block holds, beside what `listing` says,
     union.strong  (N,) int64, voxels of each component above the high threshold
     union.votes   (N, 2) int64, its voxels that are likelier pre, and likelier post
     union.box     (N, 2, 3) int32, its first voxel (z, y, x) and one past its last, in the volume
-    largest, filled, sum, crowded   what is asked of the volume: its greatest value, its foreground,
-                  the sum of its union, and whether this block was left to the pass "crowded"
+    largest, foreground, filled, sum, crowded   what is asked of the volume: its greatest value, the
+                  voxels that are likelier synapse than not, its foreground, the sum of its union,
+                  and whether this block was left to the pass "crowded"
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ from connectomics.decoding.evidence import (
 from connectomics.decoding.foreground import (
     MOST_BRIDGED,
     MOST_UNION,
+    count_foreground,
     is_sparse,
     sum_of_union,
     too_much_foreground,
@@ -130,6 +132,7 @@ class CandidateLists:
         crowded &= filled[1] > self.crowd
         part = {
             "largest": largest_value(mine),
+            "foreground": np.array([count_foreground(mine, exclusive=self.exclusive)]),
             "filled": filled[None],
             "sum": np.array([sum_of_union(mine, self.exclusive)]),
             "crowded": np.array([crowded]),
@@ -145,16 +148,17 @@ class CandidateLists:
         Raises:
             TooMuchForegroundError: Most of the volume would be synapse.
         """
-        whole = ("largest", "filled", "sum", "crowded")
+        whole = ("largest", "foreground", "filled", "sum", "crowded")
         found = stitching.in_order(done, [*whole, *self._measures], self.blocks)
-        largest, filled, total, crowded = (found.pop(name) for name in whole)
+        largest, foreground, filled, total, crowded = (found.pop(name) for name in whole)
         if largest.max() == 1:
             warn_of_mask(WHERE)
         voxels, filled = Box((0, 0, 0), self.blocks.shape).size, filled.sum(axis=0)
         if not is_sparse(filled, voxels, self.resolution):
             mean = float(total.sum())
             raise too_much_foreground(WHERE, filled, mean, voxels, exclusive=self.exclusive)
-        return {**state, **found, "crowded": np.flatnonzero(crowded)}
+        asked = {"foreground": foreground.sum(), "crowded": np.flatnonzero(crowded)}
+        return {**state, **found, **asked}
 
     def crowded_tasks(self, state: State) -> Iterator[Task]:
         """A task for each block that was not listed."""
