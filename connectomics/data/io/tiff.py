@@ -29,6 +29,7 @@ from connectomics.data.io.location import Location
 from connectomics.data.io.pictures import Picture, decode_page, of_page
 from connectomics.data.io.sections import SectionStack
 from connectomics.data.io.spacing import in_nm, one_size
+from connectomics.data.io.uncompressed import UncompressedStack
 from connectomics.errors import DataError, warn
 
 # The key under which `tiff_write` keeps what TIFF has no place for.
@@ -207,12 +208,13 @@ def _open_stack(
         tiff = tifffile.TiffFile(location.path)
         series = tiff.series[0]
         if series.dataoffset is not None and series.dtype.kind != "b":
+            tiff.close()
             stored = np.dtype(series.dtype).newbyteorder(tiff.byteorder)
-            mapped = np.memmap(
-                location.path, stored, "r", series.dataoffset, (numbers.size, *shape)
-            )
-            read: Callable[[int], NDArray[Any]] = mapped.__getitem__
-        elif len(series.pages) == numbers.size:
+            file = location.path.open("rb")
+            plain = UncompressedStack(file, series.dataoffset, stored, numbers, shape, picture)
+            return ordered(plain, order, numbers.ndim + 2), plain.close
+        read: Callable[[int], NDArray[Any]]
+        if len(series.pages) == numbers.size:
             read = partial(_read_page, location.source, series)
         else:  # several sections share a page: there is no reading them one by one
             read = series.asarray().reshape(numbers.size, *shape).__getitem__

@@ -95,7 +95,7 @@ class LazyVolume:
         problem = f"cannot be read from {box.start} to {box.stop}"
         with reading(self.source, DAMAGED, problem):
             try:
-                self._require_whole()  # before: reading past the end of a mapped file kills
+                self._require_whole()  # before: what is cut short fails in words of its own
                 values = np.ascontiguousarray(self._array()[index], self.dtype)
                 self._require_whole()  # and after: past the end of its file HDF5 reads zeros
                 return values

@@ -305,12 +305,24 @@ def test_a_part_knows_where_it_begins_and_in_which_dataset(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("name", ["em.h5", "em.tif"])
 def test_a_file_that_is_cut_short_while_it_is_read(sources: dict[str, Path], name: str) -> None:
-    """HDF5 would read zeros there, and a mapped file take the process down."""
+    """HDF5 would read zeros there."""
     with open_volume(sources[name]) as volume:
         volume.read()
         os.truncate(sources[name], sources[name].stat().st_size - 500)
         with pytest.raises(DataError, match="bytes when it was opened, and has"):
             volume.read(Box((6, 0, 0), (7, 2, 2)))
+
+
+def test_a_file_that_is_cut_short_in_the_middle_of_a_read_kills_nobody(tmp_path: Path) -> None:
+    """As it would if it was mapped."""
+    file = tmp_path / "em.tif"
+    save_volume(file, np.ones((4, 64, 64), np.uint16))
+    with open_volume(file) as volume:
+        array = volume._array()
+        os.truncate(file, file.stat().st_size - 3 * 64 * 64 * 2)
+        assert array[0:1, 0:2, 0:2].tolist() == [[[1, 1], [1, 1]]]
+        with pytest.raises(OSError, match="the file ends before the voxels do"):
+            array[0:4, 0:64, 0:64]
 
 
 @pytest.mark.parametrize(
