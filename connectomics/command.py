@@ -214,7 +214,10 @@ def in_process(program: Callable[[], int]) -> int:
 
     prepare_output()
     end_with_the_first()
-    status = program()
+    try:
+        status = program()
+    except SystemExit as end:  # argparse has printed its help, or what is wrong
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
     lost = lost_output()
     if lost is None:
         return status

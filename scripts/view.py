@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Event
 
-from connectomics.command import guarded
+from connectomics.command import guarded, in_process
 from connectomics.errors import ConfigError, did_you_mean
 from connectomics.neuroglancer.link import VIEWER, link
 from connectomics.process.signals import Stopped
@@ -80,4 +80,4 @@ def _settings(arguments: Sequence[str]) -> tuple[Path, dict[str, str]]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(in_process(main))

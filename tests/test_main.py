@@ -90,6 +90,17 @@ def test_output_may_be_cut_short():
     assert process.returncode == 0
 
 
+@pytest.mark.parametrize("script", ["main.py", "view.py", "download_data.py"])
+def test_output_that_is_lost_is_a_status(script: str):
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full")
+    command = [sys.executable, str(SCRIPT.with_name(script)), "--help"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    lost = "standard output: No space left on device. Some of what was printed is lost.\n"
+    assert (done.returncode, done.stderr) == (2, lost)
+
+
 def test_help_lists_modes_and_where_to_read_on(run):
     code, out, _ = run("--help")
     assert code == 0
