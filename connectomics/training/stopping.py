@@ -87,8 +87,9 @@ class StopOnSignal(pl.Callback):
             self._stop()
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Stop if asked to; `KeepCheckpoints` has just saved."""
-        if self._asked(trainer):
+        """Stop if asked to; `KeepCheckpoints` has just saved. What is at its end just ends."""
+        ends = trainer.should_stop or 0 <= trainer.max_steps <= trainer.global_step
+        if not ends and self._asked(trainer):
             self._stop()
 
     def on_train_end(self, *_: Any) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -82,7 +83,9 @@ class SlowTrainer(SimpleNamespace):
 
 def stopped_while_saving(first: signal.Signals, *then: signal.Signals) -> tuple[Stopped, bool]:
     """What ends a training that got one signal, and others during the save; and if it saved."""
-    trainer = SlowTrainer(global_step=0, world_size=1, should_stop=False, signals=then, saved=None)
+    trainer = SlowTrainer(
+        global_step=0, max_steps=9, world_size=1, should_stop=False, signals=then, saved=None
+    )
     before = {number: signal.getsignal(number) for number in STOPPING}
     callback = StopOnSignal(Path("last.ckpt"), steps_per_epoch=100)
     try:
@@ -109,6 +112,15 @@ def test_a_second_interrupt_does_not_wait_for_the_save():
     stopped, saved = stopped_while_saving(signal.SIGINT, signal.SIGTERM, signal.SIGINT)
     assert not saved
     assert "At the second one nothing was saved" in str(stopped)
+
+
+@pytest.mark.parametrize(("step", "stops"), [(4, True), (8, False)])
+def test_what_is_at_its_end_has_nothing_to_go_on_with(step, stops):
+    trainer = SlowTrainer(global_step=step, max_steps=8, world_size=1, should_stop=False)
+    callback = StopOnSignal(Path("last.ckpt"), steps_per_epoch=4)
+    callback.received = signal.SIGTERM
+    with pytest.raises(TrainingStopped) if stops else nullcontext():
+        callback.on_validation_end(cast(Any, trainer), cast(Any, None))
 
 
 def test_a_process_that_dies_by_itself_is_no_stop():
