@@ -409,14 +409,45 @@ def digests(work: Path) -> dict[str, str]:
 def _digest(path: Path) -> str:
     if path.suffix == ".ckpt":
         return _digest_of_checkpoint(path)
+    if path.suffix == ".h5":
+        return _digest_of_hdf5(path)
     data = path.read_bytes()
-    if path.name == "zarr.json":  # what it was made from has times in it
+    if path.name == "zarr.json":
         about = json.loads(data)
-        about.get("attributes", {}).get("made_from", {}).pop("volumes", None)
+        about["attributes"] = _without_times(about.get("attributes", {}))
         data = json.dumps(about).encode()
     if path.name == "trials.csv":  # its last column, seconds, is another every time
         data = b"\n".join(line.rpartition(b",")[0] for line in data.splitlines())
     return hashlib.sha256(data).hexdigest()
+
+
+def _digest_of_hdf5(path: Path) -> str:
+    text = hashlib.sha256()
+
+    def visit(name: str, node: h5py.Group | h5py.Dataset) -> None:
+        about = dict(node.attrs)
+        if "made_from" in about:
+            made_from = json.loads(str(about["made_from"]).removeprefix("json:"))
+            about = _without_times({**about, "made_from": made_from})
+        _sum_up([name, about], text)
+        if isinstance(node, h5py.Dataset):
+            values = np.asarray(node[()])
+            whole = values.dtype != object
+            text.update(values.tobytes() if whole else repr(values.tolist()).encode())
+
+    try:
+        with h5py.File(path, "r") as file:
+            visit("/", file)
+            file.visititems(visit)
+    except OSError:
+        return DAMAGED
+    return text.hexdigest()
+
+
+def _without_times(attributes: dict[str, Any]) -> dict[str, Any]:
+    """Attributes of a volume without times and places of the files that it was made from."""
+    about = {k: v for k, v in attributes.get("made_from", {}).items() if k != "volumes"}
+    return {**attributes, "made_from": about}
 
 
 def _digest_of_checkpoint(path: Path) -> str:

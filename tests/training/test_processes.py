@@ -71,7 +71,10 @@ def test_two_processes_stop_together_and_go_on_as_if_nothing_happened(
 def test_an_error_in_another_process_is_reported_as_here(make_config, tmp_path):
     config = make_config(
         system={"num_cpu_processes": 2},
-        optimization={"optimizer": {"name": "SGD", "lr": 1e30}, "gradient_clip_val": 0},
+        optimization={"optimizer": {"name": "SGD", "lr": 1}, "gradient_clip_val": 0},
     )
+    steep = config.optimization.optimizer.model_copy(update={"lr": 1e30})  # no config may have that
+    optimization = config.optimization.model_copy(update={"optimizer": steep})
+    config = config.model_copy(update={"optimization": optimization})
     with pytest.raises(DataError, match="the loss is not a number"):
         fit(config, tmp_path)
