@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from connectomics.errors import CheckpointError
+from connectomics.models.pickle_scan import outgrown
 
 USE_OURS = "Give a .ckpt file that training wrote, such as checkpoints/last.ckpt."
 DAMAGED = "Copy it again from where it came from, or use another checkpoint of the same run."
@@ -110,6 +111,8 @@ def _require_whole(path: Path) -> None:
                 kind = "a network saved as TorchScript" if script else "a zip file"
                 raise CheckpointError(where, f"is {kind}, not a checkpoint.", USE_OURS)
             broken = archive.testzip()
+            pickles = [] if broken else [name for name in names if name.endswith("/data.pkl")]
+            grown = next(filter(None, (outgrown(archive.read(name)) for name in pickles)), None)
     except PermissionError as error:
         raise CheckpointError(where, "may not be read.", "Check its permissions.") from error
     except CheckpointError:
@@ -118,6 +121,9 @@ def _require_whole(path: Path) -> None:
         raise CheckpointError(where, f"is damaged ({_brief(error)}).", DAMAGED) from error
     if broken is not None:
         raise CheckpointError(where, f"is damaged: the checksum of {broken} is wrong.", DAMAGED)
+    if grown is not None:
+        problem = f"was refused: it holds {grown}, which may fill the memory or never end."
+        raise CheckpointError(where, problem, USE_OURS)
 
 
 def _not_an_archive(path: Path) -> CheckpointError:

@@ -197,6 +197,41 @@ def test_impossible_sizes(tmp_path, offset, size, stride, numel):
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 * 1024  # KiB
 
 
+def pickled(path: Path, opcodes: bytes) -> Path:
+    """A file whose pickle holds {a: what the opcodes make}, or {what they make: a}."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a/data.pkl", b"\x80\x02" + opcodes + b".")
+        archive.writestr("a/byteorder", b"little")
+        archive.writestr("a/version", b"3\n")
+    return path
+
+
+BYTES = b"c__builtin__\nbytearray\n\x8a\x05\x00\x5e\xd0\xb2\x00\x85R"  # bytearray(3e9)
+DOUBLED = b"K\x01K\x01\x86q\x00" + b"".join(b"h%ch%c\x86q%c" % (i, i, i + 1) for i in range(60))
+
+
+@pytest.mark.parametrize(
+    ("opcodes", "said"),
+    [
+        (b"}K\x01" + BYTES + b"s", "holds a bytearray"),
+        (b"}K\x01ctorch\nSize\n" + BYTES + b"\x85Rs", "holds a bytearray"),
+        (b"}K\x01ccollections\nCounter\n" + BYTES + b"\x85Rs", "holds a bytearray"),
+        (b"}" + DOUBLED + b"K\x01s", "holds 120 tuples within tuples"),
+    ],
+    ids=["bytearray", "size of bytearray", "counted bytearray", "doubled tuple as a key"],
+)
+def test_a_few_bytes_that_would_fill_memory_or_never_end(tmp_path, opcodes, said):
+    path = pickled(tmp_path / "a.ckpt", opcodes)
+    with pytest.raises(CheckpointError, match=said):
+        read_checkpoint_file(path)
+
+
+def test_tuples_may_be_shared(tmp_path):
+    betas = (0.9, 0.999)
+    path = saved(tmp_path / "a.ckpt", {"groups": [{"betas": betas} for _ in range(30)]})
+    assert read_checkpoint_file(path)["groups"][29]["betas"] == betas
+
+
 def test_a_forged_file_that_claims_what_it_has_is_read(tmp_path):
     path = forged(tmp_path / "a.ckpt", "_rebuild_tensor_v2", (0, (2, 2), (2, 1), False, {}), 4)
     assert read_checkpoint_file(path)["state_dict"]["a"].tolist() == [[0, 1], [2, 3]]
