@@ -9,7 +9,12 @@ scores.f1_pol, scores.polarity.precision
 from __future__ import annotations
 
 from connectomics.evaluation.bootstrap import bootstrap_intervals
-from connectomics.evaluation.breakdown import Share, scores_by_border, scores_by_size
+from connectomics.evaluation.breakdown import (
+    Share,
+    scores_by_border,
+    scores_by_distance,
+    scores_by_size,
+)
 from connectomics.evaluation.build import (
     METRICS,
     SITE_METRICS,
@@ -125,6 +130,7 @@ __all__ = [
     "score_detection",
     "score_polarity",
     "scores_by_border",
+    "scores_by_distance",
     "scores_by_size",
     "write_report",
 ]

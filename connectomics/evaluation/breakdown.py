@@ -1,7 +1,8 @@
-"""Where the errors are: scores by synapse size and by border."""
+"""Where the errors are: scores by synapse size, by border, and by distance to it."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -47,20 +48,15 @@ def scores_by_size(matches: Matches, edges: Sequence[float] | None = None) -> tu
         DataError: The edges do not ascend.
     """
     cuts = _quartiles(matches) if edges is None else list(edges)
-    if cuts != sorted(cuts):
-        raise DataError("evaluation: edges", f"{cuts} do not ascend.", "Sort them.")
     size = np.where(matches.truth_id > 0, matches.truth_voxels, matches.prediction_voxels)
-    part = np.searchsorted(np.asarray(cuts, float), size, side="right")
-    marks = ["0", *(f"{cut:g}" for cut in cuts), "inf"]
-    return tuple(
-        _share(f"{marks[i]} <= voxels < {marks[i + 1]}", matches, part == i)
-        for i in range(len(marks) - 1)
-    )
+    part = _ranges(size, cuts)
+    names = _range_names(cuts, "voxels")
+    return tuple(_share(name, matches, part == i) for i, name in enumerate(names))
 
 
 def _quartiles(matches: Matches) -> list[float]:
     sizes = matches.truth_voxels[matches.truth_id > 0]
-    return np.quantile(sizes, (0.25, 0.5, 0.75)).tolist() if sizes.size else []
+    return _quantiles(sizes, (0.25, 0.5, 0.75))
 
 
 def scores_by_border(matches: Matches) -> tuple[Share, Share]:
@@ -68,10 +64,54 @@ def scores_by_border(matches: Matches) -> tuple[Share, Share]:
 
     A row belongs where its truth synapse lies, a spurious prediction where it lies itself.
     """
-    cut = np.where(
+    cut = _cut(matches)
+    return _share("inside", matches, ~cut), _share("border", matches, cut)
+
+
+def scores_by_distance(
+    matches: Matches, distance: np.ndarray, edges: Sequence[float] | None = None
+) -> tuple[Share, ...]:
+    """Scores of synapses that the border cuts, and of the others by how far from it they lie.
+
+    Args:
+        matches: As for `scores_by_size`.
+        distance: (k,) from each row's synapse to the nearest face of its volume.
+        edges: Distances that part the ranges, ascending; thirds of the true synapses that are
+            not cut unless given.
+
+    Raises:
+        DataError: The edges do not ascend.
+    """
+    cut = _cut(matches)
+    away = distance[(matches.truth_id > 0) & ~cut]
+    cuts = _quantiles(away, (1 / 3, 2 / 3)) if edges is None else edges
+    part = _ranges(distance, cuts)
+    names = _range_names(cuts, "distance")
+    parts = [_share(name, matches, ~cut & (part == i)) for i, name in enumerate(names)]
+    return _share("cut", matches, cut), *parts
+
+
+def _quantiles(values: np.ndarray, shares: Sequence[float]) -> list[float]:
+    """Where to part values; fewer than asked for where many are equal."""
+    return np.unique(np.quantile(values, shares)).tolist() if values.size else []
+
+
+def _cut(matches: Matches) -> np.ndarray:
+    return np.where(
         matches.truth_id > 0, matches.truth_touches_border, matches.prediction_touches_border
     )
-    return _share("inside", matches, ~cut), _share("border", matches, cut)
+
+
+def _ranges(values: np.ndarray, edges: Sequence[float]) -> np.ndarray:
+    """(k,) the range that each value lies in; one equal to an edge lies above it."""
+    if list(edges) != sorted(edges):
+        raise DataError("evaluation: edges", f"{list(edges)} do not ascend.", "Sort them.")
+    return np.searchsorted(np.asarray(edges, float), values, side="right")
+
+
+def _range_names(edges: Sequence[float], what: str) -> list[str]:
+    marks = ["0", *(f"{edge:g}" for edge in edges), "inf"]
+    return [f"{low} <= {what} < {high}" for low, high in itertools.pairwise(marks)]
 
 
 def _share(name: str, matches: Matches, rows: np.ndarray) -> Share:

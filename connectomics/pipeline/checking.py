@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -31,8 +32,13 @@ from connectomics.pipeline.label_checks import require_labels
 from connectomics.pipeline.stages import check_losses, check_names
 from connectomics.process.cpus import use_threads
 
+if TYPE_CHECKING:
+    from connectomics.training.timing import Timing
+
 PATCHES = 8
 COLUMN = 9
+BUSY = 1.5
+"""Programs that are running, or wait to, for each CPU."""
 
 
 def check(file: Path, overrides: Sequence[str], *, program: str = "connectomics") -> None:
@@ -80,7 +86,7 @@ def _check(train: Resolved, overrides: Sequence[str], program: str) -> None:
     _show("patches", _patches(patches, config.data))
     _show("network", [f"{network:,} weights, {timing.memory / 2**30:.1f} GiB of memory at most, on "
                       f"{_device(training.devices)}"])  # fmt: skip
-    _show("time", [_time(timing.step, timing.steps, config)])
+    _show("time", list(_time(timing, config)))
     for note in training.notes:
         _show("note", [note])
     if test:
@@ -137,7 +143,8 @@ def _synapses(labels: Labels) -> Iterator[str]:
     count = len(labels.sizes)
     share = f"{labels.filled:.2%} labelled"
     source = getattr(labels.volume.label, "source", labels.volume.name)
-    yield f"labels {source}: {labels.encoding}; {count} synapses, {share}"
+    specks = f" and {labels.specks} specks or scraps" if labels.specks else ""
+    yield f"labels {source}: {labels.encoding}; {count} synapses{specks}, {share}"
     if not count:
         return
     low, middle, high = (int(n) for n in np.percentile(labels.sizes, [5, 50, 95]))
@@ -186,12 +193,18 @@ def _device(devices: tuple[str, int]) -> str:
     return f"one {kind.upper()}" + (f" of {number}" if number > 1 else "")
 
 
-def _time(step: float, steps: int, config: Config) -> str:
-    total = step * config.optimization.max_steps
-    return (
-        f"1,000 steps take about {_duration(1000 * step)}, all {config.optimization.max_steps:,} "
-        f"about {_duration(total)} (from {steps} steps; validation comes on top)"
+def _time(timing: Timing, config: Config) -> Iterator[str]:
+    steps = config.optimization.max_steps
+    yield (
+        f"1,000 steps take about {_duration(1000 * timing.step)}, all {steps:,} "
+        f"about {_duration(timing.step * steps)} (the median of {timing.steps} steps; validation "
+        "comes on top)"
     )
+    if timing.load > BUSY:
+        yield (
+            f"other programs keep this machine busy ({timing.load:.1f} wait for each CPU): alone, "
+            "it takes less"
+        )
 
 
 def _duration(seconds: float) -> str:

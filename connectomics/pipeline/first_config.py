@@ -13,6 +13,7 @@ import numpy as np
 
 from connectomics.config.yaml_text import write_yaml
 from connectomics.data.io import LazyVolume
+from connectomics.data.io.header import size_text
 from connectomics.pipeline.division import Division
 from connectomics.pipeline.inspection import Labels
 from connectomics.pipeline.recipe import Recipe
@@ -125,7 +126,10 @@ def _data(choices: Choices) -> Iterator[str]:
             2,
         )
     yield "  dataloader:"
-    yield from _comment(f"{recipe.why_patch}.", 4)
+    extents = np.concatenate([labels.high - labels.low for labels in choices.labels])
+    spanned = size_text(np.median(extents, axis=0).astype(int))
+    text = f"{recipe.why_patch}. A synapse spans {spanned} voxels (median)."
+    yield from _comment(text, 4)
     yield f"    patch_size: {_flow(recipe.patch_size)}"
     yield from _comment(
         "A patch that is not centred on a synapse is mostly drawn again if it holds less than a "

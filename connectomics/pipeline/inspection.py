@@ -31,6 +31,7 @@ class Labels:
         sizes: Voxels of each synapse, the specks of a label left out.
         low: First voxel (z, y, x) of the box around each, (n, 3).
         high: One past its last, (n, 3).
+        specks: How many pieces are too small for a synapse, such as those that a border cuts off.
         counted: Voxels that count.
         odd: Of them, those with an odd number: pre, where there are sides.
         even: Those with an even number, 0 apart.
@@ -42,6 +43,7 @@ class Labels:
     sizes: Ints
     low: Ints
     high: Ints
+    specks: int
     counted: int
     odd: int
     even: int
@@ -90,7 +92,8 @@ def inspect_labels(volume: LabelledVolume, encoding: Encoding = "auto") -> Label
     kept = found.voxels >= SynapseTable([found], volume.shape).small
     low, high = (ends[kept] for ends in found.bounds())
     totals = (int(total) for total in counts.sum(axis=0))
-    return Labels(volume, stored, marks, found.voxels[kept], low, high, *totals)
+    specks = int(np.count_nonzero(~kept))
+    return Labels(volume, stored, marks, found.voxels[kept], low, high, specks, *totals)
 
 
 def _each(volume: LabelledVolume, slab: Box, marks: Marks):

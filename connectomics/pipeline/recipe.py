@@ -96,7 +96,7 @@ def choose_recipe(
     wanted = _wanted(name, resolution, cubic=cubic)
     patch = _fitting(wanted, shapes, val_fraction)
     view = " x ".join(f"{n * size:,.0f}" for n, size in zip(patch, resolution, strict=True))
-    why_patch = f"{view} nm: a whole synapse with what is around it"
+    why_patch = f"A patch shows {view} nm"
     if patch != wanted:
         z, y, x = wanted
         why_patch += f"; {z} x {y} x {x} would leave no room to hold back for validation"

@@ -80,12 +80,12 @@ def shares_chart(shares: Sequence[Share], *, sided: bool, label: str) -> str:
 
 
 def _short(name: str) -> str:
-    """A range of sizes as it fits below a bar.
+    """A range of sizes or distances as it fits below a bar.
 
     >>> _short("0 <= voxels < 3925.25"), _short("3925.25 <= voxels < inf"), _short("inside")
     ('< 3,925', '≥ 3,925', 'inside')
     """
-    found = re.fullmatch(r"(\S+) <= voxels < (\S+)", name)
+    found = re.fullmatch(r"(\S+) <= \w+ < (\S+)", name)
     if not found:
         return name
     low, high = (float(edge) for edge in found.groups())

@@ -29,7 +29,7 @@ KINDS = {
 """What can become of a synapse, and how the page calls it."""
 
 MOST_PICTURES = 1500
-"""Of a page; the errors come first, then an even choice of the rest."""
+"""Of a page; the errors come first, each kind with as many as the others if it has them."""
 
 SMALLEST_VIEW, LARGEST_VIEW = 64, 192
 
@@ -86,6 +86,8 @@ class Card:
         iou: Of both sides together, of the pre and of the post side; None where there is none.
         confidence: Of the prediction, or None.
         at_border: Whether the border of the volume cuts it.
+        to_border: How far it lies from the nearest face of the volume, that of the truth where
+            there is one; nm, or voxels where the voxel size is not known.
         picture: Its picture, or None.
     """
 
@@ -100,6 +102,7 @@ class Card:
     iou: tuple[float | None, float | None, float | None]
     confidence: float | None
     at_border: bool
+    to_border: float
     picture: Picture | None = None
 
 
@@ -134,7 +137,11 @@ def list_cards(scene: Scene, *, most_pictures: int = MOST_PICTURES) -> list[Card
         _taken(true.voxels, true.rows(rows.truth)),
         _taken(predicted.voxels, predicted.rows(rows.prediction)),
     )
-    cards = [_card(scene, rows, i, start[i], stop[i], int(voxels[i])) for i in range(len(rows))]
+    away = _to_border(scene, rows, true, predicted)
+    cards = [
+        _card(scene, rows, i, (start[i] + stop[i]) // 2, int(voxels[i]), float(away[i]))
+        for i in range(len(rows))
+    ]
     if scene.image is None:
         return cards
     chosen = _chosen([card.kind for card in cards], most_pictures)
@@ -196,6 +203,16 @@ def _extents(rows: _Rows, true: Extents, predicted: Extents) -> tuple[np.ndarray
     return start, stop
 
 
+def _to_border(scene: Scene, rows: _Rows, true: Extents, predicted: Extents) -> np.ndarray:
+    """(k,) from each truth, or else prediction, to the nearest face of the volume."""
+    truth = (rows.truth > 0)[:, None]
+    row, other = true.rows(rows.truth), predicted.rows(rows.prediction)
+    start = np.where(truth, _taken(true.start, row), _taken(predicted.start, other))
+    stop = np.where(truth, _taken(true.stop, row), _taken(predicted.stop, other))
+    faces = np.minimum(start, np.asarray(scene.prediction.shape) - stop)
+    return (faces * (scene.resolution or (1, 1, 1))).min(axis=1)
+
+
 def _taken(values: np.ndarray, rows: np.ndarray, otherwise: int = 0) -> np.ndarray:
     """The value at each row, and `otherwise` for row -1."""
     last = np.full((1, *values.shape[1:]), otherwise, np.int64)
@@ -203,18 +220,13 @@ def _taken(values: np.ndarray, rows: np.ndarray, otherwise: int = 0) -> np.ndarr
 
 
 def _card(
-    scene: Scene, rows: _Rows, i: int, start: np.ndarray, stop: np.ndarray, voxels: int
+    scene: Scene, rows: _Rows, i: int, middle: np.ndarray, voxels: int, to_border: float
 ) -> Card:
-    z, y, x = ((start + stop) // 2).tolist()
+    z, y, x = middle.tolist()
     nm = size = None
     if scene.resolution is not None:
         nm = tuple(voxel_to_nm((z, y, x), scene.resolution, scene.offset_nm).tolist())
         size = voxels * math.prod(scene.resolution) / 1e9
-    border = rows.at_border
-    if border is None:
-        at_border = bool(start.min() == 0 or np.any(stop == scene.prediction.shape))
-    else:
-        at_border = bool(border[i])
     union, pre, post = (None if math.isnan(value) else value for value in rows.iou[i].tolist())
     prediction = int(rows.prediction[i])
     return Card(
@@ -228,15 +240,26 @@ def _card(
         size_um3=size,
         iou=(union, pre, post),
         confidence=scene.confidence.get(prediction),
-        at_border=at_border,
+        at_border=to_border == 0 if rows.at_border is None else bool(rows.at_border[i]),
+        to_border=to_border,
     )
 
 
 def _chosen(kinds: Sequence[str], most: int) -> np.ndarray:
-    """Which cards get a picture: errors first, each group evenly if it is too large."""
-    good = np.isin(np.asarray(kinds, "U16"), ("true", "found", "ignored"))
-    errors, others = _evenly(np.flatnonzero(~good), most), np.flatnonzero(good)
-    return np.sort(np.concatenate([errors, _evenly(others, most - len(errors))]))
+    """Which cards get a picture: errors first, the rarer the kind the more of it."""
+    names = np.asarray(kinds, "U16")
+    good = np.isin(names, ("true", "found", "ignored"))
+    errors = _shared(np.where(good, "", names), most)
+    return np.sort(np.concatenate([errors, _evenly(np.flatnonzero(good), most - len(errors))]))
+
+
+def _shared(names: np.ndarray, most: int) -> np.ndarray:
+    """Rows of every name but the empty one, about as many of each where not all can be taken."""
+    groups = [np.flatnonzero(names == name) for name in np.unique(names[names != ""])]
+    taken = [np.zeros(0, np.int64)]
+    for left, group in zip(range(len(groups), 0, -1), sorted(groups, key=len), strict=True):
+        taken.append(_evenly(group, (most - sum(map(len, taken))) // left))
+    return np.concatenate(taken)
 
 
 def _evenly(rows: np.ndarray, most: int) -> np.ndarray:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
+import operator
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,16 +13,19 @@ from html import escape
 from importlib import resources
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from connectomics import __version__
 from connectomics.evaluation import (
     EvaluationReport,
+    Matches,
     PolarityScores,
     PolaritySweep,
     ThresholdSweep,
     bootstrap_intervals,
-    scores_by_border,
+    scores_by_distance,
     scores_by_size,
 )
 from connectomics.evaluation.summary import LEGENDS
@@ -29,9 +34,7 @@ from connectomics.neuroglancer.link import GAP, link_with_gap, position_at
 from connectomics.report import charts
 from connectomics.report.background import Background, Curve
 from connectomics.report.gallery import KINDS, Card, Scene, as_json, list_cards
-from connectomics.report.scenes import headline_threshold
-
-PARTS = {scores_by_size: "size in voxels", scores_by_border: "place in the volume"}
+from connectomics.report.scenes import MATCHED, headline_threshold
 
 
 def write_page(
@@ -57,9 +60,13 @@ def write_page(
     told = background or Background("synapses")
     cards: list[Card] = []
     volumes = []
+    places: list[Placed] = []
     for scene in scenes:
-        cards += list_cards(scene)
+        listed = list_cards(scene)
+        cards += listed
         volumes.append(scene_facts(scene))
+        if scene.matches is not None:
+            places.append(Placed(scene.matches, [card.to_border for card in listed]))
     sections = {
         "Training curves": _training(told),
         "Settings": _changes(told),
@@ -72,7 +79,9 @@ def write_page(
         "title": escape(told.title),
         "links": " ".join(f"<a href='#{place}'>{name}</a>" for name, place in names.items()),
         "lead": _lead(told, volumes),
-        "scores": _scores(report) if report else _found(cards, volumes),
+        "scores": _scores(report, _border_chart(places, volumes))
+        if report
+        else _found(cards, volumes),
         "gallery_kinds": json.dumps(KINDS),
         "background": "".join(sections.values()),
         "style": _asset("page.css"),
@@ -80,13 +89,20 @@ def write_page(
         "cards": _embedded(as_json(cards)),
         "viewer": _embedded(_viewer(told.viewer, cards)),
         "pictures": _embedded([card.picture._asdict() for card in cards if card.picture]),
-        "count": f"{len(cards):,}",
+        "count": _counted(cards),
         "version": __version__,
     }
     text = Template(_asset("page.html")).substitute(parts)
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return Path(path)
+
+
+class Placed(NamedTuple):
+    """Synapses of a volume, and how far each lies from its border."""
+
+    matches: Matches
+    to_border: list[float]
 
 
 @dataclass(frozen=True)
@@ -124,11 +140,14 @@ def _lead(told: Background, volumes: Sequence[VolumeFacts]) -> str:
     return "".join(f"<p>{line}</p>" for line in lines)
 
 
-def _scores(report: EvaluationReport) -> str:
+def _scores(report: EvaluationReport, by_border: str) -> str:
+    """Every metric; the chart of places stands with the one that the gallery is made from."""
     parts = []
+    carded = next((name for name in MATCHED if name in report.pooled), "")
     for metric, pooled in report.pooled.items():
         shown = pooled if isinstance(pooled, ThresholdSweep) else None
-        parts.append(_sweep(metric, shown) if shown is not None else "")
+        chart = by_border if metric == carded else ""
+        parts.append(_sweep(shown, chart) if shown is not None else "")
         legend = " ".join(LEGENDS.get(metric, "").split())
         rows = [
             {"volume": name, **row}
@@ -146,14 +165,14 @@ def _named(report: EvaluationReport, metric: str) -> list[tuple[str, Any]]:
     return [*named, ("pooled", report.pooled[metric])] if len(named) > 1 else named
 
 
-def _sweep(metric: str, sweep: ThresholdSweep[Any]) -> str:
+def _sweep(sweep: ThresholdSweep[Any], by_border: str) -> str:
     score = sweep.at(headline_threshold(sweep))
     sided = isinstance(score, PolarityScores)
     counts = score.polarity if sided else score.detection
     name = score.headings[score.headline]
     value = getattr(score, score.headline)
     low, high = bootstrap_intervals(score)[score.headline]
-    interval = "" if math.isnan(low) else f", 95 % interval {low:.2f} to {high:.2f}"
+    interval = "" if math.isnan(low) else f" (95 % interval of {name}: {low:.2f} to {high:.2f})"
     right = " with both sides in place" if sided else ""
     true, predicted = counts.tp + counts.fn, counts.tp + counts.fp
     sentence = (
@@ -169,14 +188,12 @@ def _sweep(metric: str, sweep: ThresholdSweep[Any]) -> str:
     shown = "".join(
         f"<div class='number'><b>{_number(v)}</b><span>{escape(n)}</span></div>" for n, v in boxes
     )
-    drawn = [
-        charts.shares_chart(shares(score.matches), sided=sided, label=label)
-        for shares, label in (
-            (scores_by_size, "size in voxels"),
-            (scores_by_border, "place in the volume"),
-        )
-        if len(score.matches)
-    ]
+    drawn = []
+    if len(score.matches):
+        sizes = scores_by_size(score.matches)
+        drawn.append(charts.shares_chart(sizes, sided=sided, label="size in voxels"))
+    if by_border:
+        drawn.append(by_border)
     if isinstance(sweep, PolaritySweep) and sweep.curves:
         drawn.insert(0, charts.precision_recall_chart(sweep.curves, score.iou_threshold))
     figures = "".join(f"<figure>{chart}</figure>" for chart in drawn)
@@ -184,6 +201,26 @@ def _sweep(metric: str, sweep: ThresholdSweep[Any]) -> str:
     return (
         f"<div class='numbers'>{shown}</div><p>{sentence}</p>{confusion}"
         f"<div class='charts'>{figures}</div>"
+    )
+
+
+def _counted(cards: Sequence[Card]) -> str:
+    pictures = sum(card.picture is not None for card in cards)
+    shown = f", {pictures:,} of them with a picture" if 0 < pictures < len(cards) else ""
+    return f"{len(cards):,} synapses{shown}"
+
+
+def _border_chart(places: Sequence[Placed], volumes: Sequence[VolumeFacts]) -> str:
+    """Scores by distance to the border; nothing where there is no synapse."""
+    if not any(len(place.matches) for place in places):
+        return ""
+    matches = functools.reduce(operator.add, (place.matches for place in places))
+    away = np.concatenate([place.to_border for place in places])
+    unit = "nm" if all(volume.resolution for volume in volumes) else "voxels"
+    return charts.shares_chart(
+        scores_by_distance(matches, away),
+        sided=bool(matches.polarity.any()),
+        label=f"{unit} to the border of the volume",
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 
@@ -19,19 +21,25 @@ from connectomics.training.trainer import Training
 FIRST = 2
 """Steps that do not count: kernels are chosen, and workers have patches in store."""
 
+LEAST = 3
+"""Steps that do count, however long they take."""
+
 
 class Timing(NamedTuple):
     """What was measured.
 
     Attributes:
-        step: Seconds per optimizer step.
+        step: Seconds per optimizer step, the median.
         steps: How many were timed.
         memory: Bytes at most: of the GPU, or of this process.
+        load: How many programs ran or waited to, before, for each CPU of this machine; 0 where
+            nobody says.
     """
 
     step: float
     steps: int
     memory: int
+    load: float
 
 
 def time_steps(training: Training, *, seconds: float = 20.0, most: int = 20) -> Timing:
@@ -39,7 +47,7 @@ def time_steps(training: Training, *, seconds: float = 20.0, most: int = 20) -> 
 
     Args:
         training: Not trained yet; of no use afterwards.
-        seconds: After which no further step is begun.
+        seconds: After which no further step is begun, once there are `LEAST`.
         most: Steps to time, at most.
     """
     config = training.config
@@ -48,6 +56,7 @@ def time_steps(training: Training, *, seconds: float = 20.0, most: int = 20) -> 
     monitor = config.monitor.model_copy(update={"logging": logging, "progress_bar": False})
     config = config.model_copy(update={"monitor": monitor})
     clock = _Clock(seconds, most)
+    load = _load()
     gpu = training.devices[0] == "gpu"
     if gpu:
         torch.cuda.reset_peak_memory_stats()
@@ -56,7 +65,7 @@ def time_steps(training: Training, *, seconds: float = 20.0, most: int = 20) -> 
         trainer.callbacks.insert(0, clock)  # pyright: ignore[reportAttributeAccessIssue]
         trainer.fit(training.module, training.data)
     memory = torch.cuda.max_memory_reserved() if gpu else _peak()
-    return Timing(*clock.measured(), memory)
+    return Timing(*clock.measured(), memory, load)
 
 
 class _Clock(pl.Callback):
@@ -79,15 +88,21 @@ class _Clock(pl.Callback):
         if trainer.strategy.root_device.type == "cuda":
             torch.cuda.synchronize()
         self.ends.append(time.perf_counter())
-        enough = self.ends[-1] > self.until and len(self.ends) > 1
+        enough = self.ends[-1] > self.until and len(self.ends) >= FIRST + LEAST
         trainer.should_stop |= enough or len(self.ends) >= self.most + FIRST
 
     def measured(self) -> tuple[float, int]:
         """Seconds per step, and of how many steps."""
-        times = [self.began, *self.ends]
-        first = min(FIRST, len(self.ends) - 1)
-        number = len(self.ends) - first
-        return (times[-1] - times[first]) / number, number
+        times = np.diff([self.began, *self.ends])
+        times = times[min(FIRST, len(times) - 1) :]
+        return float(np.median(times)), len(times)
+
+
+def _load() -> float:
+    try:
+        return os.getloadavg()[0] / (os.cpu_count() or 1)
+    except (AttributeError, OSError):  # Windows
+        return 0.0
 
 
 def _peak() -> int:

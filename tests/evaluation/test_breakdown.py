@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from connectomics.errors import DataError
-from connectomics.evaluation import Counts, polarity_scores, pool, scores_by_border, scores_by_size
+from connectomics.evaluation import (
+    Counts,
+    polarity_scores,
+    pool,
+    scores_by_border,
+    scores_by_distance,
+    scores_by_size,
+)
 
 
 def boxes(*synapses):
@@ -44,6 +51,32 @@ def test_border_and_inside():
     inside, border = scores_by_border(polarity_scores(truth, np.where(truth < 3, truth, 0)).matches)
     assert (inside.name, inside.polarity) == ("inside", Counts(0, 0, 1))
     assert (border.name, border.polarity) == ("border", Counts(1, 0, 0))
+
+
+def test_distances_to_the_border():
+    truth = boxes((0, 2), (6, 2), (14, 2), (24, 2))
+    prediction = np.where(truth == 3, 0, truth)  # the second lacks a side
+    prediction[prediction > 6] = 0  # and the last is missed
+    matches = polarity_scores(truth, prediction, iou_threshold=0.4).matches
+    away = np.array([0.0, 60.0, 140.0, 120.0])
+    cut, near, far = scores_by_distance(matches, away, (100,))
+    assert [part.name for part in (cut, near, far)] == [
+        "cut",
+        "0 <= distance < 100",
+        "100 <= distance < inf",
+    ]
+    assert cut.polarity == Counts(1, 0, 0)
+    assert near.detection == Counts(1, 0, 0)
+    assert near.polarity == Counts(0, 1, 1)
+    assert far.polarity == Counts(1, 0, 1)
+    parts = scores_by_distance(matches, away)
+    assert [part.detection.tp + part.detection.fn for part in parts] == [1, 1, 1, 1]
+
+
+def test_equal_sizes_are_parted_once():
+    truth = boxes((1, 2), (10, 2), (20, 2))
+    below, all_of_them = scores_by_size(polarity_scores(truth, truth).matches)
+    assert (below.detection.tp, all_of_them.detection.tp) == (0, 3)
 
 
 def test_no_truth_has_no_quartiles():

@@ -7,7 +7,7 @@ import pytest
 
 from connectomics.data.volumes import MemoryVolume
 from connectomics.evaluation import polarity_scores
-from connectomics.report.gallery import Scene, as_json, list_cards, list_objects
+from connectomics.report.gallery import Scene, _chosen, as_json, list_cards, list_objects
 
 
 def labels(*synapses: tuple[int, int, int]) -> np.ndarray:
@@ -50,6 +50,7 @@ def test_each_synapse_once_with_what_became_of_it():
     assert right.iou == (1, 1, 1)
     assert right.confidence == 0.75
     assert not right.at_border
+    assert right.to_border == 2 * 8  # x is nearer than z, 30 nm, and y
     (missed,) = [card for card in cards if card.kind == "missed"]
     assert missed.iou == (None, None, None)
     assert missed.confidence is None
@@ -87,6 +88,18 @@ def test_errors_get_their_pictures_first():
     assert [entry["picture"] for entry in listed] == [
         0 if card is cards[0] else None if card.picture is None else 1 for card in cards
     ]
+
+
+def test_rare_errors_all_get_a_picture():
+    kinds = ["missed"] * 10 + ["true"] * 5 + ["flipped"] * 3 + ["false"] * 10
+    chosen = [kinds[row] for row in _chosen(kinds, 9)]
+    assert {kind: chosen.count(kind) for kind in set(kinds)} == {
+        "flipped": 3,
+        "missed": 3,
+        "false": 3,
+        "true": 0,
+    }
+    assert len(_chosen(kinds, 25)) == 25
 
 
 def test_numbers_that_a_script_would_round_are_texts():
