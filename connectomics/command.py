@@ -152,6 +152,7 @@ def guarded(run: Callable[[], None]) -> int:
     show, warnings.showwarning = warnings.showwarning, _show_warning
     try:
         with stopping(), without_launchers():
+            _require_current_folder()
             run()
     except ConnectomicsError as error:
         print(error, file=sys.stderr)
@@ -167,6 +168,14 @@ def guarded(run: Callable[[], None]) -> int:
     finally:
         warnings.showwarning = show
     return 0
+
+
+def _require_current_folder() -> None:
+    try:
+        Path.cwd()
+    except OSError as error:
+        problem = "is not there any more, or may not be read."
+        raise ConfigError("current folder", problem, "Go to it anew: cd FOLDER") from error
 
 
 def _run_or_download(given: Sequence[str], installed: bool) -> None:

@@ -80,6 +80,19 @@ def test_looking_at_a_config_does_without_torch(arguments: tuple[str, ...]):
     assert not modules_after("--config", EM_R50, *arguments) & slow
 
 
+def test_a_current_folder_that_is_gone(run, tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    code, _, err = run("--config", "my.yaml")
+    assert (code, err) == (
+        2,
+        "ConfigError: current folder: is not there any more, or may not be read.\n"
+        "  Go to it anew: cd FOLDER\n",
+    )
+
+
 def test_output_may_be_cut_short():
     command = [sys.executable, str(SCRIPT), "--json-schema"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
