@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
+from signal import SIGINT
 from threading import Event
 
 from connectomics.command import guarded, in_process
@@ -58,8 +58,11 @@ def view(arguments: Sequence[str], stop: Event | None = None) -> None:
             print(f"  {link(settings.get('viewer', VIEWER), one.state(server.address))}")
         print("The page of the viewer comes from the web; the data stay on this machine.")
         print("Ctrl-C ends it.", flush=True)
-        with suppress(KeyboardInterrupt, Stopped):
+        try:
             (stop or Event()).wait()
+        except Stopped as stopped:
+            if stopped.signal != SIGINT:  # which is how it is meant to end
+                raise
 
 
 def _settings(arguments: Sequence[str]) -> tuple[Path, dict[str, str]]:

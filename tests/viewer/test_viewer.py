@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -199,3 +202,14 @@ def test_a_damaged_result_is_an_error_of_that_chunk(
         status, content, _ = get(f"{server.address}/em/labels/8_8_30/0-64_0-64_2-8")
     assert (status, b"is damaged" in content) == (500, True)
     assert "labels.h5: is damaged." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
+def test_ctrl_c_is_its_end_and_other_signals_stop_it(run: Path, monkeypatch, number, status):
+    class Signalled:
+        def wait(self) -> None:
+            os.kill(os.getpid(), number)
+            time.sleep(5)
+
+    monkeypatch.setattr("view.Event", Signalled)
+    assert main([str(run)]) == status
