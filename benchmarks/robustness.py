@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import csv
 import hashlib
 import io
 import json
@@ -416,8 +417,10 @@ def _digest(path: Path) -> str:
         about = json.loads(data)
         about["attributes"] = _without_times(about.get("attributes", {}))
         data = json.dumps(about).encode()
-    if path.name == "trials.csv":  # its last column, seconds, is another every time
-        data = b"\n".join(line.rpartition(b",")[0] for line in data.splitlines())
+    if path.name == "trials.csv":
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        data = json.dumps([{**row, "seconds": ""} for row in rows]).encode()
     return hashlib.sha256(data).hexdigest()
 
 
