@@ -128,6 +128,10 @@ def grammar_remedy(key: str, value: str) -> str:
         return ""
     if key != key.strip() or value != value.strip():
         return f"Write it without spaces around =: {key.strip()}={value.strip()}"
+    if value.startswith("="):
+        return f"Write one =: {key}={value.lstrip('=')}"
+    if re.search(r"\[\s*-", key):
+        return "Items count from 0, from the front."
     bare = _unquoted(value)
     if any(bare.count(left) != bare.count(right) for left, right in BRACKETS.items()):
         return f"Brackets come in pairs; put all of it in quotes: '{key}=[1,2]'"
@@ -135,7 +139,7 @@ def grammar_remedy(key: str, value: str) -> str:
         return f'Put the value in quotes: "{key}=\\"{value}\\""'
     if value.startswith("(") and value.endswith(")"):
         return f"A list stands in brackets: '{key}=[{value[1:-1]}]'"
-    if re.search(r"[^A-Za-z0-9_./*\[\]{}\"'-]", value):
+    if re.search(r"[^A-Za-z0-9_./*\[\]{}\"'-]|^[^\[{].*[\[{]", value):
         return f"Put the value in quotes: '{key}=\"{value}\"'"
     return ""
 
@@ -171,6 +175,8 @@ def likely_slip(path: DottedPath, value: Any, expected: str, schema: type[BaseMo
     if "number" in expected:
         if re.fullmatch(r"[1-9]\d{0,2}(,\d{3})+", value):
             return f"Write {value.replace(',', '')}."
+        if re.fullmatch(r"[1-9]\d{0,2}( \d{3})+", value) and not isinstance(path[-1], int):
+            return f"Write {value.replace(' ', '')}."
         if re.fullmatch(r"[\d.]+( +[\d.]+)+", value):
             return f"Put commas between numbers: {', '.join(value.split())}"
         if re.fullmatch(r"[-+]?\d*,\d+", value):

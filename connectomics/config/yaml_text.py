@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -120,6 +121,9 @@ def _key_problem(key: Any, value: Any) -> tuple[str, str]:
         comma = value is None and (numeric or isinstance(key, str))
         remedy = "Is it part of a number? Numbers have no commas: 20000." if comma else ""
         return f"{key!r} stands where a key should", remedy or "Keys are words."
+    if "=" in key and value is None:
+        name, _, rest = key.partition("=")
+        return f"{key!r} is no key", f"Write '{name.strip()}: {rest.strip()}'."
     if ":" in key:
         name, _, rest = key.partition(":")
         return f"{key!r} is no key", f"Write '{name}: {rest}...', with a space after the colon."
@@ -170,6 +174,8 @@ def syntax_fault(error: yaml.YAMLError, text: str, shown: str) -> Fault:
         mark = error.context_mark  # where the key stands; the problem shows a line later
     remedy = next((words for sign, words in REMEDIES.items() if sign in problem), "")
     lines = text.splitlines()
+    if mark.line < len(lines) and re.search(r"[^\"']\$\{", lines[mark.line]):
+        remedy = "${...} names a key of the config, not a variable; write the value, or quote it."
     line = lines[mark.line].strip() if mark.line < len(lines) else "the end of the file"
     line = line if len(line) <= 100 else f"{line[:97]}..."
     return Fault(shown, f"line {mark.line + 1}: {problem}.", f"{line}\n  {remedy}".rstrip())

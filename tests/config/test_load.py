@@ -508,6 +508,8 @@ class TestWhoIsAtFault:
         ("optimization: {optimizer: {name: adamw}}", "not 'adamw'.\n  Did you mean 'AdamW'?"),
         ("optimization: {max_steps: 20,000}", "Numbers have no commas: 20000."),
         ("optimization:\n  max_steps: 20,000", "not '20,000'.\n  Write 20000."),
+        ("optimization:\n  max_steps: 20 000", "not '20 000'.\n  Write 20000."),
+        ("data: {train: {resolution: [30 128 128]}}", "Put commas between numbers: 30, 128, 128"),
         ("data: {dataloader: {patch_size: 8x64x64}}", "Write it in brackets: [8, 64, 64]"),
         ("data: {test: {image: $DATA/a.h5}}", "data.test.image: names the variable $DATA"),
         ("data: {test: {image: '${DATA}/a.h5'}}", "Variables are not replaced in a config"),

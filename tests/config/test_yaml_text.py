@@ -101,6 +101,10 @@ def faults_of(tmp_path: Path, content: str | bytes) -> str:
          "  Is it part of a number? Numbers have no commas: 20000."),
         ("a: {steps: 20,500}", "a: 500 stands where a key should.\n"
          "  Is it part of a number? Numbers have no commas: 20000."),
+        ("a: {max_steps=6}", "a: 'max_steps=6' is no key.\n  Write 'max_steps: 6'."),
+        ("a: {image: ${HOME}/x.h5}", "line 1: expected ',' or '}', but got '{'.\n"
+         "  a: {image: ${HOME}/x.h5}\n  ${...} names a key of the config, not a variable; "
+         "write the value, or quote it."),
         ("model.loss: 1", "'model.loss' is no key.\n"
          "  Write 'model: {loss: ...}', one level at a time."),
         ("model:\n  channels:3: 1", "model: 'channels:3' is no key.\n"
