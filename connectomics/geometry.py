@@ -15,6 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 
 Triple = tuple[int, int, int]
 
+VOXEL_NM = (1e-3, 1e6)
+"""The smallest and the largest edge of a voxel. Beyond them the reach of a setting in nm is more
+voxels than any volume has, or none."""
+
 
 @dataclass(frozen=True)
 class Box:

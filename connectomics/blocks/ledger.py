@@ -107,7 +107,7 @@ def open_ledger(folder: Path, parts: Mapping[str, Any], what: str) -> Ledger:
         raise DataError(
             str(folder),
             f"holds {what} that were begun with other {', '.join(names)}: "
-            f"{'; '.join(_differences(names, begun, parts))}.",
+            f"{'; '.join(_differences(begun, dict(parts), ''))}.",
             "Finish them with what they were begun with, or delete that folder to begin anew.",
         )
     if begun is None:
@@ -157,11 +157,14 @@ def write_whole(path: Path, data: bytes) -> None:
         raise
 
 
-def _differences(
-    names: list[str], begun: Mapping[str, Any], parts: Mapping[str, Any]
-) -> Iterator[str]:
-    for name in names:
-        yield f"{name} was {_short(begun.get(name))} and is {_short(parts.get(name))}"
+def _differences(begun: Mapping[str, Any], parts: Mapping[str, Any], place: str) -> Iterator[str]:
+    """What differs, as deep as it lies; `place` stands before each name."""
+    for name in {**begun, **parts}:
+        was, now = begun.get(name), parts.get(name)
+        if isinstance(was, dict) and isinstance(now, dict):
+            yield from _differences(was, now, f"{place}{name}.")
+        elif digest(was) != digest(now):
+            yield f"{place}{name} was {_short(was)} and is {_short(now)}"
 
 
 def _short(value: Any, most: int = 60) -> str:

@@ -16,7 +16,7 @@ from connectomics.decoding.levels import AS_THEY_ARE
 from connectomics.decoding.partners import Partners, name_partners, partner_table
 from connectomics.decoding.probabilities import check_probabilities
 from connectomics.errors import DataError
-from connectomics.geometry import voxel_to_nm
+from connectomics.geometry import VOXEL_NM, voxel_to_nm
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -235,10 +235,10 @@ def check_resolution(where: str, resolution: Sequence[float] | None) -> tuple[fl
     """The resolution as three plain numbers.
 
     Raises:
-        DataError: It is not three positive numbers.
+        DataError: It is not three numbers that can be the edges of a voxel.
     """
     values = () if resolution is None else tuple(float(size) for size in resolution)
-    if len(values) != 3 or not all(0 < size < float("inf") for size in values):
+    if len(values) != 3 or not all(VOXEL_NM[0] <= size < float("inf") for size in values):
         raise DataError(
             where,
             f"the resolution is {resolution!r}.",

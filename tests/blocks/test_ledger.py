@@ -37,6 +37,16 @@ def test_another_key_is_refused_with_what_differs(tmp_path):
     open_ledger(tmp_path, {"voxels": "y"}, "labels")
 
 
+def test_what_differs_is_named_as_deep_as_it_lies(tmp_path):
+    window = {"window_size": [16, 256, 256], "overlap": 0.5, "blending": "gaussian", "flips": [0]}
+    inference = {"window": window, "save_dtype": "uint8"}
+    open_ledger(tmp_path, {"inference": inference}, "probabilities")
+    with pytest.raises(
+        DataError, match=r"other inference: inference\.save_dtype was \"uint8\" and"
+    ):
+        open_ledger(tmp_path, {"inference": inference | {"save_dtype": "float16"}}, "probabilities")
+
+
 def test_a_marker_that_is_half_written_does_not_count(tmp_path):
     ledger = open_ledger(tmp_path, {}, "labels")
     ledger.mark("0000_1", {"bytes": 3})

@@ -38,6 +38,7 @@ SIMPLE: list[tuple[str, Any, str]] = [
     ("data.dataloader.cache_limit_gib", 1e30, "1000000 or less"),
     ("data.num_val_patches", 10**12, "1000000 or less"),
     ("data.test.z_range", [-5, 3], "0 or more"),
+    ("data.test.resolution", [1e-30, 8, 8], "0.001 or more"),
     ("model.out_channels", 10**9, "1024 or less"),
     ("model.rsunet.filters", [10**9, 8], "4096 or less"),
     ("model.rsunet.filters", [8] * 11, "a list of 10 at most"),

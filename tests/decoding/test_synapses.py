@@ -276,6 +276,7 @@ def test_many_synapses_keep_their_numbers():
     [
         ({"resolution": None}, DataError, "the resolution is None"),
         ({"resolution": (30, 8)}, DataError, r"the resolution is \(30, 8\)"),
+        ({"resolution": (1e-7, 8, 8)}, DataError, r"the resolution is \(1e-07, 8, 8\)"),
         ({"neurons": np.ones((1, 2, 3), int)}, DataError, r"neurons have shape \(1, 2, 3\)"),
         ({"neurons": np.ones((2, 5, 7))}, DataError, "neurons are float64"),
         ({"hysteresis": (0.6, 0.4)}, ConfigError, r"hysteresis: \(0.6, 0.4\) is not"),

@@ -18,6 +18,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
+from connectomics.geometry import VOXEL_NM
 from connectomics.naming import at_home
 
 
@@ -97,7 +98,7 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Momentum = Annotated[float, Field(ge=0.0, lt=1.0)]
 """The share of the past in a moving average: with 1 it would never move."""
 Size3 = tuple[PositiveInt, PositiveInt, PositiveInt]
-Nanometres = Annotated[float, Field(gt=0, le=1e6)]
+Nanometres = Annotated[float, Field(ge=VOXEL_NM[0], le=VOXEL_NM[1])]
 Resolution = tuple[Nanometres, Nanometres, Nanometres]
 Paths = Annotated[
     tuple[File, ...],
