@@ -76,15 +76,17 @@ def scores_by_distance(
     Args:
         matches: As for `scores_by_size`.
         distance: (k,) from each row's synapse to the nearest face of its volume.
-        edges: Distances that part the ranges, ascending; thirds of the true synapses that are
-            not cut unless given.
+        edges: Distances that part the ranges, ascending; unless given, those that part the true
+            synapses that are not cut in three, or in fewer where there are less than six.
 
     Raises:
         DataError: The edges do not ascend.
     """
     cut = _cut(matches)
     away = distance[(matches.truth_id > 0) & ~cut]
-    cuts = _quantiles(away, (1 / 3, 2 / 3)) if edges is None else edges
+    number = min(3, max(1, away.size // 2))
+    shares = [part / number for part in range(1, number)]
+    cuts = _quantiles(away, shares) if edges is None else edges
     part = _ranges(distance, cuts)
     names = _range_names(cuts, "distance")
     parts = [_share(name, matches, ~cut & (part == i)) for i, name in enumerate(names)]

@@ -54,6 +54,7 @@ class Scene:
         offset_nm: Position of voxel (0, 0, 0) in nm (z, y, x).
         confidence: Of each predicted synapse by its number.
         synthetic: Whether it is a phantom.
+        origin: Voxel (z, y, x) of the file at which the volume begins, where it is a part of it.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Scene:
     offset_nm: tuple[float, float, float] = (0.0, 0.0, 0.0)
     confidence: Mapping[int, float] = field(default_factory=dict)
     synthetic: bool = False
+    origin: tuple[int, int, int] = (0, 0, 0)
 
 
 @dataclass(frozen=True)

@@ -111,6 +111,7 @@ class VolumeFacts:
 
     name: str
     shape: tuple[int, ...]
+    origin: tuple[int, int, int]
     resolution: tuple[float, float, float] | None
     synthetic: bool
 
@@ -124,7 +125,9 @@ class VolumeFacts:
 
 def scene_facts(scene: Scene) -> VolumeFacts:
     """What is left to say of a volume once its voxels are let go."""
-    return VolumeFacts(scene.name, scene.prediction.shape, scene.resolution, scene.synthetic)
+    return VolumeFacts(
+        scene.name, scene.prediction.shape, scene.origin, scene.resolution, scene.synthetic
+    )
 
 
 def _lead(told: Background, volumes: Sequence[VolumeFacts]) -> str:
@@ -135,6 +138,9 @@ def _lead(told: Background, volumes: Sequence[VolumeFacts]) -> str:
         if volume.resolution is not None:
             size = " &times; ".join(f"{size:g}" for size in volume.resolution)
             text += f" of {size} nm (z, y, x)"
+        if any(volume.origin):
+            first = ", ".join(map(str, volume.origin))
+            text += f", from voxel ({first}) of its file on; voxels below are counted from there"
         facts.append(text + (", <strong>synthetic EM, not real tissue</strong>" * volume.synthetic))
     lines = [escape(told.description)] * bool(told.description) + facts
     return "".join(f"<p>{line}</p>" for line in lines)
@@ -175,10 +181,11 @@ def _sweep(sweep: ThresholdSweep[Any], by_border: str) -> str:
     interval = "" if math.isnan(low) else f" (95 % interval of {name}: {low:.2f} to {high:.2f})"
     right = " with both sides in place" if sided else ""
     true, predicted = counts.tp + counts.fn, counts.tp + counts.fp
+    of_found = f"of {predicted} predicted, {counts.tp} are right"
     sentence = (
-        f"<strong>{counts.tp} of {true} true synapses were found{right}</strong>, and of "
-        f"{predicted} predicted, {counts.tp} are right. One counts as found where it overlaps "
-        f"the truth by an IoU of at least {score.iou_threshold:g}"
+        f"<strong>{counts.tp} of {true} true synapses were found{right}</strong>, and "
+        f"{of_found if predicted else 'nothing was predicted'}. One counts as found where it "
+        f"overlaps the truth by an IoU of at least {score.iou_threshold:g}"
         f"{' on the pre and on the post side' if sided else ''}{interval}."
     )
     boxes = [(f"{name} at IoU {score.iou_threshold:g}", value)]

@@ -70,7 +70,9 @@ def test_distances_to_the_border():
     assert near.polarity == Counts(0, 1, 1)
     assert far.polarity == Counts(1, 0, 1)
     parts = scores_by_distance(matches, away)
-    assert [part.detection.tp + part.detection.fn for part in parts] == [1, 1, 1, 1]
+    assert [part.detection.tp + part.detection.fn for part in parts] == [1, 3]
+    parts = scores_by_distance(matches + matches, np.tile(away, 2))
+    assert [part.detection.tp + part.detection.fn for part in parts] == [2, 2, 2, 2]
 
 
 def test_equal_sizes_are_parted_once():

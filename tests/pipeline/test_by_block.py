@@ -8,6 +8,7 @@ import os
 import shutil
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,6 +16,7 @@ from main import main
 
 from connectomics.blocks import BlockGrid, working_on
 from connectomics.data.io import open_volume, read_volume, save_volume
+from connectomics.decoding.lines import write_neuroglancer
 from connectomics.inference.by_block import windows_of
 from connectomics.inference.predict import Sliding
 from connectomics.pipeline.results import VolumeResults
@@ -204,33 +206,60 @@ def same_synapses(one: np.ndarray, other: np.ndarray) -> dict[int, int]:
     return dict(numbers)
 
 
+EXPORTS = "decoding.exports=[cave,neuprint,cremi,parquet,neuroglancer]"
+
+
+def exported(results: Path, numbers: dict[int, int] | None = None) -> list[pd.DataFrame]:
+    """The exports that are tables, sorted, with synapses numbered as `numbers` has them."""
+    cave = pd.read_csv(results / "synapses_cave.csv")
+    parquet = pd.read_parquet(results / "synapses.parquet")
+    with h5py.File(results / "synapses_cremi.h5") as file:
+        ids, places = file["annotations/ids"][:], file["annotations/locations"][:]
+        partners = file["annotations/presynaptic_site/partners"][:]
+    sites = pd.DataFrame(places, columns=list("zyx")).assign(synapse=(ids + 1) // 2, side=ids % 2)
+    pairs = pd.DataFrame((partners + 1) // 2, columns=["pre", "post"])
+    named = [(cave, ["id"]), (parquet, ["synapse_id"]), (sites, ["synapse"])]
+    for table, columns in [*named, (pairs, ["pre", "post"])]:
+        table[columns] = table[columns].astype(int).replace(numbers or {})
+    found = [cave, parquet, sites, pairs, pd.read_csv(results / "synapses_neuprint.csv")]
+    return [one.sort_values(list(one.columns)).reset_index(drop=True) for one in found]
+
+
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_labels_table_and_scores_are_those_of_the_whole(run, decoder):
     from connectomics.decoding import read_table
 
     predict_well(run)
     steps = f"decoding.steps={DECODERS[decoder]}"
-    exports = "decoding.exports=[cremi,neuroglancer]"
-    run("evaluate", steps)
+    run("evaluate", steps, EXPORTS)
+    whole = exported(run.results)
     labels, table = read_volume(run.results / "labels.h5"), read_table(run.results / "synapses.csv")
     scores = json.loads((run.results.parent / "scores.json").read_text())
     for done in ("labels.h5", "synapses.csv"):
         (run.results / done).unlink()
-    said = run("decode", steps, exports, BLOCKS)
+    said = run("decode", steps, EXPORTS, BLOCKS)
     assert "18 blocks done now" in said
     assert not (run.results / "labels.h5").exists()
-    assert (run.results / "synapses_cremi.h5").is_file()
     assert not run.begun.exists()
     shown = read_volume(run.results / VolumeResults(Path()).export("neuroglancer") / "labels")
     assert np.array_equal(shown, read_volume(run.results / "labels.zarr"))
     numbers = same_synapses(labels, read_volume(run.results / "labels.zarr"))
     found = read_table(run.results / "synapses.csv").set_index("synapse_id")
+    back = {there: here for here, there in numbers.items()}
+    for mine, other in zip(exported(run.results, back), whole, strict=True):
+        pd.testing.assert_frame_equal(mine, other, check_dtype=False)
+    lines = run.results / "neuroglancer" / "synapses"
+    place = {"resolution": (30, 8, 8), "offset_nm": (60, 0, 8)}
+    write_neuroglancer(read_table(run.results / "synapses.csv"), "lines", **place)
+    files = [path.relative_to("lines") for path in Path("lines").rglob("*") if path.is_file()]
+    assert len(files) > 3
+    assert all((lines / file).read_bytes() == Path("lines", file).read_bytes() for file in files)
     expected = table.assign(synapse_id=table["synapse_id"].map(numbers)).set_index("synapse_id")
     pd.testing.assert_frame_equal(found.sort_index(), expected.sort_index())
     with open_volume(run.results / "labels.zarr") as volume:
         assert (volume.resolution, volume.offset_nm) == ((30, 8, 8), (60, 0, 8))
         assert volume.attributes["encoding"] == "polarity"
-    assert "up to date" in run("decode", steps, exports, BLOCKS)
+    assert "up to date" in run("decode", steps, EXPORTS, BLOCKS)
     run("evaluate", steps)
     again = json.loads((run.results.parent / "scores.json").read_text())
     assert again["pooled"] == scores["pooled"]

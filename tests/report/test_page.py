@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -117,6 +118,18 @@ def test_a_name_cannot_break_out_of_the_page(tmp_path):
     reader.feed(text)
     assert reader.open == []
     assert "</script><b>" not in text
+
+
+def test_parts_of_a_file_are_said_and_nothing_predicted_too(tmp_path):
+    scenes, _ = scored()
+    part = replace(scenes[0], origin=(28, 0, 0))
+    text = write_page(tmp_path / "report.html", [part]).read_text(encoding="utf-8")
+    assert "from voxel (28, 0, 0) of its file on; voxels below are counted from there" in text
+    section = ScoringSection.model_validate({"metrics": [{"name": "polarity"}]})
+    pair = LabelPair("em", TRUTH, np.zeros_like(TRUTH), "polarity", (30, 8, 8))
+    report = evaluate_volumes([pair], section)
+    text = write_page(tmp_path / "report.html", [], report).read_text(encoding="utf-8")
+    assert "in place</strong>, and nothing was predicted." in text
 
 
 def test_empty_volumes(tmp_path):
