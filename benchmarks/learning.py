@@ -31,8 +31,7 @@ from connectomics.config import Config, load_config
 from connectomics.config.schema import SplitSection
 from connectomics.data.build import open_split
 from connectomics.data.processing.target import binary, seg_to_polarity
-from connectomics.decoding import polarity2instance
-from connectomics.decoding.steps import DECODERS
+from connectomics.decoding import binary2instance, polarity2instance
 from connectomics.evaluation import detection_scores, polarity_scores, pool
 from connectomics.inference import predict_volume
 from connectomics.models import load_model
@@ -278,7 +277,7 @@ def decode(volumes: Volumes, probabilities: np.ndarray) -> np.ndarray:
     """Labels, by the published rule."""
     if volumes.sided:
         return polarity2instance(probabilities)
-    return np.asarray(DECODERS["binary2instance"](probabilities))
+    return binary2instance(probabilities)
 
 
 def table(rows: Sequence[Row]) -> str:

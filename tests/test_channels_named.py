@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 import yaml
 from main import main
 
-from connectomics import tuning
+from connectomics.decoding import DECODERS
 
 POLARITY: dict[str, Any] = {
     "data": {
@@ -43,7 +44,8 @@ def tuned(capsys, **sections: Any) -> str:
 
 
 def test_a_decoder_without_a_space_to_search(monkeypatch, capsys):
-    monkeypatch.delitem(tuning.SPACES, "polarity2instance")
+    bare = replace(DECODERS["polarity2instance"], space={})
+    monkeypatch.setitem(DECODERS, "polarity2instance", bare)
     said = "my.yaml: tune.space: polarity2instance has no usual settings to search."
     assert said in tuned(capsys)
 

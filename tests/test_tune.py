@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -179,16 +180,16 @@ def test_no_such_preset(work):
 
 
 def test_ctrl_c_keeps_the_study_and_the_best_so_far(work, monkeypatch):
-    decode, calls = steps.polarity2instance, []
+    decoder, calls = steps.DECODERS["polarity2instance"], []
 
-    @functools.wraps(decode)
+    @functools.wraps(decoder.function)
     def interrupted(volume: np.ndarray, **settings: Any) -> np.ndarray:
         calls.append(settings)
         if len(calls) == 6:
             os.kill(os.getpid(), signal.SIGINT)
-        return decode(volume, **settings)
+        return decoder.function(volume, **settings)
 
-    monkeypatch.setitem(steps.DECODERS, "polarity2instance", interrupted)
+    monkeypatch.setitem(steps.DECODERS, "polarity2instance", replace(decoder, function=interrupted))
     code, out, err = work("tune", "tune.trials=9")
     assert code == 130
     assert "Stopped by SIGINT. The same command goes on." in err

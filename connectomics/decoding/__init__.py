@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from connectomics.decoding.calibration import calibrate, fit_calibration
 from connectomics.decoding.components import binary2instance
+from connectomics.decoding.decoder import Decoder
 from connectomics.decoding.export import (
     EXPORTS,
     Grid,
@@ -24,7 +25,6 @@ from connectomics.decoding.polarity import polarity2instance
 from connectomics.decoding.resize import resize_nearest
 from connectomics.decoding.steps import (
     DECODERS,
-    INPUT_CHANNELS,
     Decoded,
     check_decoding,
     decode,
@@ -42,9 +42,9 @@ __all__ = [
     "BASELINE",
     "DECODERS",
     "EXPORTS",
-    "INPUT_CHANNELS",
     "TABLE_COLUMNS",
     "Decoded",
+    "Decoder",
     "Grid",
     "SynapseList",
     "SynapseResult",

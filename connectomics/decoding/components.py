@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from connectomics.decoding.bits import dilate_in_plane
+from connectomics.decoding.decoder import Decoder
 from connectomics.decoding.probabilities import check_probabilities, threshold_masks
 from connectomics.decoding.runs import (
     count_voxels,
@@ -64,3 +65,11 @@ def binary2instance(
         labels = np.zeros(mask.shape, np.min_scalar_type(number.max(initial=0)))
         paint(labels, runs, owner, number.astype(labels.dtype))
     return labels
+
+
+BINARY2INSTANCE = Decoder(
+    binary2instance,
+    channels=1,
+    encoding="instance",
+    space={"thres": [0.1, 0.9], "thres_small": [16, 4096], "dilate_sz": [0, 15]},
+)

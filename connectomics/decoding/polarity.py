@@ -7,6 +7,7 @@ import logging
 import numpy as np
 
 from connectomics.decoding.bits import BitMask, dilate_in_plane
+from connectomics.decoding.decoder import Decoder
 from connectomics.decoding.probabilities import (
     Probabilities,
     argmax_masks,
@@ -106,6 +107,14 @@ def polarity2instance(
             _paint_sides(pre, post) if semantic else _paint_synapses(pre, post, union, dilate_sz)
         )
     return resize_nearest(labels, scale_factors)
+
+
+POLARITY2INSTANCE = Decoder(
+    polarity2instance,
+    channels=3,
+    encoding="polarity",
+    space={"thres": [0.1, 0.9], "thres_small": [16, 4096], "dilate_sz": [1, 15]},
+)
 
 
 def polarity_masks(

@@ -1,58 +1,41 @@
 """The decoders a config may name, and what becomes of `decoding.steps`.
 
-A new decoder is a function of a volume and settings, and its line in `DECODERS`,
-`INPUT_CHANNELS` and `OUTPUT_ENCODINGS`. Its settings are the keyword arguments it takes. It gives
-labels, or a `SynapseResult`; one that takes `SUPPLIED` arguments is given them.
+A new decoder is a function of a volume and settings, its record (`Decoder`) beside it, and a line
+in `DECODERS`. Its settings are the keyword arguments it takes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from inspect import signature
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from connectomics.decoding.components import binary2instance
-from connectomics.decoding.polarity import polarity2instance
+from connectomics.decoding.components import BINARY2INSTANCE
+from connectomics.decoding.decoder import Decoder, Encoding
+from connectomics.decoding.polarity import POLARITY2INSTANCE
 from connectomics.decoding.resize import resize_nearest
 from connectomics.decoding.settings import setting_faults
 from connectomics.decoding.sides import drop_one_sided
-from connectomics.decoding.synapses import SynapseResult, decode_synapses
+from connectomics.decoding.synapses import SYNAPSES, SynapseResult
 from connectomics.decoding.table import SynapseList, list_synapses
 from connectomics.errors import ConfigError, Fault, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Encoding = Literal["polarity", "semantic", "instance"]
-
-DECODERS: dict[str, Callable[..., np.ndarray | SynapseResult]] = {
-    "binary2instance": binary2instance,
-    "polarity2instance": polarity2instance,
-    "synapses": decode_synapses,
+DECODERS: dict[str, Decoder] = {
+    "binary2instance": BINARY2INSTANCE,
+    "polarity2instance": POLARITY2INSTANCE,
+    "synapses": SYNAPSES,
 }
-"""Functions from a probability volume and settings to labels, by their name in a config."""
+"""Decoders by their name in a config."""
 
 REFINERS: dict[str, Callable[..., np.ndarray]] = {"drop_one_sided": drop_one_sided}
 """Functions from polarity labels to polarity labels, which may follow `polarity2instance`."""
 
-INPUT_CHANNELS: dict[str, int] = {"binary2instance": 1, "polarity2instance": 3, "synapses": 3}
-"""How many channels the probability volume of a decoder has."""
-
-OUTPUT_ENCODINGS: dict[str, Encoding] = {
-    "binary2instance": "instance",
-    "polarity2instance": "polarity",
-    "synapses": "polarity",
-}
-"""What the labels of a decoder mean, unless its settings say otherwise (`output_encoding`)."""
-
-
 LABELS = ("labels",)
 REFINED = ("polarity2instance",)
-
-SUPPLIED = ("resolution", "offset_nm", "neurons")
-"""Arguments of decoders that come with the volume and are no settings."""
 
 
 class Decoded(NamedTuple):
@@ -114,7 +97,7 @@ def check_decoding(steps: Sequence[Step], *, channels: int | None = None) -> lis
             faults.append(Fault(f"{where}.name", f"there is no decoder {step.name!r}.", hint))
             continue
         faults += _setting_faults(f"{where}.kwargs", step)
-        wanted = INPUT_CHANNELS[step.name]
+        wanted = DECODERS[step.name].channels
         if i > 0:
             faults.append(
                 Fault(
@@ -124,7 +107,7 @@ def check_decoding(steps: Sequence[Step], *, channels: int | None = None) -> lis
                 )
             )
         elif channels not in (None, wanted):
-            others = [name for name, reads in INPUT_CHANNELS.items() if reads == channels]
+            others = [name for name, one in DECODERS.items() if one.channels == channels]
             faults.append(
                 Fault(
                     f"{where}.name",
@@ -173,10 +156,8 @@ def decode(
     step, *refiners = steps
     decoder = DECODERS[step.name]
     supplied = {"resolution": resolution, "offset_nm": offset_nm, "neurons": neurons}
-    taken = signature(decoder).parameters
-    result = decoder(
-        probabilities, **{k: v for k, v in supplied.items() if k in taken}, **step.kwargs
-    )
+    taken = {name: supplied[name] for name in decoder.supplied}
+    result = decoder.function(probabilities, **taken, **step.kwargs)
     if isinstance(result, SynapseResult):
         return Decoded(*result)
     for refiner in refiners:
@@ -225,15 +206,12 @@ def output_encoding(step: Step) -> Encoding:
         "polarity": 2n - 1 for the pre and 2n for the post side of synapse n. "semantic": 1 for
         pre, 2 for post. "instance": n.
     """
-    if step.name == "polarity2instance" and step.kwargs.get("semantic", False):
-        return "semantic"
-    return OUTPUT_ENCODINGS[step.name]
+    return "semantic" if step.kwargs.get("semantic") else DECODERS[step.name].encoding
 
 
 def needs_resolution(step: Step) -> bool:
     """Whether a decoder cannot do without the voxel size."""
-    resolution = signature(DECODERS[step.name]).parameters.get("resolution")
-    return resolution is not None and resolution.default is resolution.empty
+    return DECODERS[step.name].needs_resolution
 
 
 def _setting_faults(where: str, step: Step) -> list[Fault]:
@@ -241,6 +219,5 @@ def _setting_faults(where: str, step: Step) -> list[Fault]:
     from connectomics.config.signatures import check_kwargs
 
     decoder = DECODERS[step.name]
-    volume = next(iter(signature(decoder).parameters))
-    faults = check_kwargs(where, decoder, step.kwargs, skip=(volume, *SUPPLIED))
+    faults = check_kwargs(where, decoder.function, step.kwargs, skip=decoder.no_settings)
     return faults or setting_faults(where, **step.kwargs)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from connectomics.decoding.candidates import Candidates
+from connectomics.decoding.decoder import Decoder
 from connectomics.decoding.evidence import find_candidates, gather_neurons, union_between
 from connectomics.decoding.finishing import finish
 from connectomics.decoding.hysteresis import keep_strong
@@ -195,6 +196,24 @@ def decode_synapses(
             offset_nm=offset_nm,
         )
     return SynapseResult(_paint(done.candidates), done.table, done.partners)
+
+
+SYNAPSES = Decoder(
+    decode_synapses,
+    channels=3,
+    encoding="polarity",
+    space={
+        "hysteresis[0]": [0.1, 0.45],
+        "hysteresis[1]": [0.45, 0.85],
+        "trim": [0.0, 0.8],
+        "split_saddle": [0.4, 0.95],
+        "bridge_nm": [0.0, 100.0],
+        "polyadic": [True, False],
+        "min_confidence": [0.0, 0.7],
+        "min_side_nm3": [1e4, 3e6],
+        "min_synapse_nm3": [2e4, 6e6],
+    },
+)
 
 
 def _paint(found: Candidates) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Settings of the decoder, searched on the validation volumes.
 
-`SPACES` says what is searched for each decoder, `GOALS` which scores can be maximised.
+A decoder brings along what is searched (`Decoder.space`); `GOALS` are the scores to maximise.
 Optuna is imported when a search begins.
 """
 
@@ -11,7 +11,7 @@ from connectomics.tuning.checks import check_search, check_tuning
 from connectomics.tuning.objective import GOALS, Goal, Objective, ValidationVolume
 from connectomics.tuning.outcome import Outcome, command_to_test, write_outcome
 from connectomics.tuning.search import Search, open_search
-from connectomics.tuning.spaces import SPACES, Choices, Range, default_space
+from connectomics.tuning.spaces import Choices, Range, default_space
 from connectomics.tuning.study import (
     FIGURE_FILE,
     Trial,
@@ -24,7 +24,6 @@ from connectomics.tuning.study import (
 __all__ = [
     "FIGURE_FILE",
     "GOALS",
-    "SPACES",
     "Choices",
     "Goal",
     "Objective",

@@ -13,7 +13,6 @@ from connectomics.tuning.build import dimension_of, step_with
 from connectomics.tuning.objective import GOALS
 from connectomics.tuning.spaces import (
     FIXED,
-    SPACES,
     Choices,
     Dimension,
     is_number,
@@ -49,7 +48,7 @@ def check_search(config: Config) -> list[Fault]:
         A fault where the decoder has no usual settings, and the config names none to search.
     """
     name = config.decoding.steps[0].name if config.decoding.steps else ""
-    if config.tune.space is not None or name in SPACES or name not in DECODERS:
+    if config.tune.space is not None or name not in DECODERS or DECODERS[name].space:
         return []
     problem = f"{name} has no usual settings to search."
     return [Fault(PLACE, problem, "Name some, such as tune.space={thres: [0.1, 0.9]}.")]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import math
 import re
@@ -11,39 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from connectomics.decoding import DECODERS
-from connectomics.decoding.steps import SUPPLIED
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
-
-SPACES: dict[str, dict[str, Sequence[Any]]] = {
-    "binary2instance": {
-        "thres": [0.1, 0.9],
-        "thres_small": [16, 4096],
-        "dilate_sz": [0, 15],
-    },
-    "polarity2instance": {
-        "thres": [0.1, 0.9],
-        "thres_small": [16, 4096],
-        "dilate_sz": [1, 15],
-    },
-    "synapses": {
-        "hysteresis[0]": [0.1, 0.45],
-        "hysteresis[1]": [0.45, 0.85],
-        "trim": [0.0, 0.8],
-        "split_saddle": [0.4, 0.95],
-        "bridge_nm": [0.0, 100.0],
-        "polyadic": [True, False],
-        "min_confidence": [0.0, 0.7],
-        "min_side_nm3": [1e4, 3e6],
-        "min_synapse_nm3": [2e4, 6e6],
-    },
-}
-"""Where nothing else is said, by decoder: two numbers are a range, everything else choices.
-
-Volumes (`thres_small`, `..._nm3`) are searched by orders of magnitude. `name[0]` is the first item
-of a setting that is a list.
-"""
 
 FIXED = ("exclusive", "semantic", "scale_factors", "calibration")
 """Settings that say what the probabilities or the labels are, and cannot be better or worse."""
@@ -149,9 +118,8 @@ def settings_of(decoder: str, kwargs: Mapping[str, Any]) -> Settings:
     >>> settings_of("binary2instance", {"thres": 0.4})
     {'thres': 0.4, 'thres_small': 128, 'dilate_sz': 0}
     """
-    volume, *parameters = inspect.signature(DECODERS[decoder]).parameters.values()
-    del volume
-    return {p.name: kwargs.get(p.name, p.default) for p in parameters if p.name not in SUPPLIED}
+    defaults = DECODERS[decoder].settings
+    return {name: kwargs.get(name, default) for name, default in defaults.items()}
 
 
 def split_name(name: str) -> tuple[str, int | None]:
@@ -198,7 +166,7 @@ def changed(settings: Mapping[str, Any], values: Mapping[str, Any]) -> Settings:
 
 
 def default_space(decoder: str, configured: Mapping[str, Any]) -> dict[str, Dimension]:
-    """The space of a decoder in `SPACES`, without what is of no use with its other settings.
+    """The space that a decoder brings along, without what is of no use with its other settings.
 
     What is switched off (null) stays off, and classes that exclude each other need no threshold.
 
@@ -207,7 +175,7 @@ def default_space(decoder: str, configured: Mapping[str, Any]) -> dict[str, Dime
         configured: All of its settings.
     """
     space = {}
-    for name, values in SPACES[decoder].items():
+    for name, values in DECODERS[decoder].space.items():
         dimension = read_dimension(values, decoder, name)
         try:
             value = value_of(configured, name)
@@ -238,7 +206,7 @@ def read_dimension(values: Sequence[Any], decoder: str, name: str) -> Dimension:
 
 def is_whole(decoder: str, name: str) -> bool:
     """Whether a setting takes whole numbers only."""
-    return get_type_hints(DECODERS[decoder]).get(name) is int
+    return get_type_hints(DECODERS[decoder].function).get(name) is int
 
 
 def is_number(value: Any) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +13,6 @@ from synapse_volumes import NM, draw, empty
 from connectomics.decoding import (
     BASELINE,
     DECODERS,
-    INPUT_CHANNELS,
     binary2instance,
     check_decoding,
     decode,
@@ -22,7 +20,6 @@ from connectomics.decoding import (
     output_encoding,
     polarity2instance,
 )
-from connectomics.decoding.steps import OUTPUT_ENCODINGS
 from connectomics.errors import ConfigError, DataError
 
 
@@ -32,10 +29,9 @@ class Step(NamedTuple):
 
 
 def test_every_decoder_is_declared_in_full():
-    assert DECODERS.keys() == INPUT_CHANNELS.keys() == OUTPUT_ENCODINGS.keys()
-    for name, function in DECODERS.items():
-        assert function.__name__.endswith(name)
-        assert next(iter(inspect.signature(function).parameters)) in ("volume", "probabilities")
+    for name, decoder in DECODERS.items():
+        assert decoder.function.__name__.endswith(name)
+        assert decoder.no_settings[0] in ("volume", "probabilities")
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ class TuneSection(Section):
     `trials` counts those of earlier runs of the same search. The `metric` follows from the decoder
     unless given; it is averaged over `iou_thresholds`. `space` names exactly the settings to
     search, such as `{thres: [0.3, 0.7], vote: [true, false]}`; without it, those are searched
-    that `connectomics.tuning.SPACES` names for the decoder.
+    that the decoder brings along.
     """
 
     trials: Annotated[int, Field(gt=0, le=100_000)] = 100

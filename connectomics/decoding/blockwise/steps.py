@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,9 @@ from connectomics.decoding.steps import DECODERS, Decoded, Step, check_decoding
 from connectomics.decoding.table import check_resolution
 from connectomics.errors import ConfigError
 from connectomics.geometry import Box, Triple
+
+BY_BLOCK = ("binary2instance", "polarity2instance", "synapses")
+"""Decoders that have passes; any other decodes whole volumes."""
 
 
 def passes(
@@ -43,8 +45,8 @@ def passes(
         batch: Voxels of foreground that are decided on at once; any number gives the same.
 
     Raises:
-        ConfigError: There is no step, `check_decoding` finds a fault, or the labels would have
-            another size.
+        ConfigError: There is no step, `check_decoding` finds a fault, the decoder has no passes,
+            or the labels would have another size.
         DataError: The decoder lacks its resolution.
     """
     faults = check_decoding(steps)
@@ -52,11 +54,14 @@ def passes(
         where, problem = "decoding.steps", "there is no step to decode with."
         raise ConfigError.of(faults) if faults else ConfigError(where, problem)
     step = steps[0]
-    settings = {
-        name: parameter.default
-        for name, parameter in signature(DECODERS[step.name]).parameters.items()
-        if parameter.default is not parameter.empty
-    } | dict(step.kwargs)
+    if step.name not in BY_BLOCK:
+        raise ConfigError(
+            "decoding.steps[0].name",
+            f"{step.name} decodes whole volumes, not blocks.",
+            f"By block decode: {', '.join(BY_BLOCK)}. Or leave out system.block_size, executor and "
+            "shard, on a machine with memory for the volume.",
+        )
+    settings = DECODERS[step.name].settings | dict(step.kwargs)
     if any(factor != 1 for factor in settings.get("scale_factors", ())):
         raise ConfigError(
             "decoding.steps[0].kwargs.scale_factors",

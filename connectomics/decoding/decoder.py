@@ -1,0 +1,68 @@
+"""What the rest of the program needs to know of a decoder, in one record beside its function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from inspect import Parameter, signature
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from connectomics.decoding.synapses import SynapseResult
+
+Encoding = Literal["polarity", "semantic", "instance"]
+
+SUPPLIED = ("resolution", "offset_nm", "neurons")
+"""Arguments of decoders that come with the volume and are no settings."""
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """A decoder that a config may name.
+
+    Attributes:
+        function: From a probability volume, its first argument, and settings to labels or a
+            `SynapseResult`. It is given those of the `SUPPLIED` arguments that it takes.
+        channels: Of the probability volume.
+        encoding: What its labels mean; with a setting `semantic` that is on, they are semantic.
+        space: Where `tune` searches unless it is told: for each setting two numbers, the ends of
+            a range, or more values to choose from. `name[0]` is the first item of a setting that
+            is a list. Volumes (`thres_small`, `..._nm3`) are searched by orders of magnitude.
+
+    >>> from connectomics.decoding.components import BINARY2INSTANCE
+    >>> BINARY2INSTANCE.settings
+    {'thres': 0.5, 'thres_small': 128, 'dilate_sz': 0}
+    """
+
+    function: Callable[..., np.ndarray | SynapseResult]
+    channels: int
+    encoding: Encoding
+    space: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Its settings and their defaults."""
+        _, *parameters = self._parameters.values()
+        return {p.name: p.default for p in parameters if p.name not in SUPPLIED}
+
+    @property
+    def no_settings(self) -> tuple[str, ...]:
+        """Its other arguments: the volume, and what comes with it."""
+        return (next(iter(self._parameters)), *SUPPLIED)
+
+    @property
+    def supplied(self) -> tuple[str, ...]:
+        """The `SUPPLIED` arguments that it takes."""
+        return tuple(name for name in SUPPLIED if name in self._parameters)
+
+    @property
+    def needs_resolution(self) -> bool:
+        """Whether it cannot do without the voxel size."""
+        resolution = self._parameters.get("resolution")
+        return resolution is not None and resolution.default is resolution.empty
+
+    @property
+    def _parameters(self) -> Mapping[str, Parameter]:
+        return signature(self.function).parameters
