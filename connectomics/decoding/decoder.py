@@ -5,12 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import Parameter, signature
-from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
-
-if TYPE_CHECKING:
-    from connectomics.decoding.synapses import SynapseResult
+from typing import Any, Literal
 
 Encoding = Literal["polarity", "semantic", "instance"]
 
@@ -36,7 +31,7 @@ class Decoder:
     {'thres': 0.5, 'thres_small': 128, 'dilate_sz': 0}
     """
 
-    function: Callable[..., np.ndarray | SynapseResult]
+    function: Callable[..., Any]
     channels: int
     encoding: Encoding
     space: Mapping[str, Sequence[Any]] = field(default_factory=dict)

@@ -16,8 +16,6 @@ from connectomics.evaluation.breakdown import (
     scores_by_size,
 )
 from connectomics.evaluation.build import (
-    METRICS,
-    SITE_METRICS,
     LabelPair,
     check_evaluation,
     default_metrics,
@@ -51,6 +49,8 @@ from connectomics.evaluation.encoding import (
 from connectomics.evaluation.extents import Extents, list_extents
 from connectomics.evaluation.matches import Matches
 from connectomics.evaluation.matching import Matching, assign, match_objects
+from connectomics.evaluation.metric import Metric
+from connectomics.evaluation.metrics import METRICS, SITE_METRICS
 from connectomics.evaluation.overlap import MaskOverlap, mask_overlap
 from connectomics.evaluation.points import PointMatches, match_points
 from connectomics.evaluation.polarity import PolarityScores, polarity_scores, score_polarity
@@ -85,6 +85,7 @@ __all__ = [
     "MaskOverlap",
     "Matches",
     "Matching",
+    "Metric",
     "Objects",
     "PartnerMatches",
     "Partners",

@@ -2,64 +2,28 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from connectomics.errors import DataError, Fault, did_you_mean
 from connectomics.evaluation.counts import Score, pool
-from connectomics.evaluation.cremi import cremi_clefts
-from connectomics.evaluation.em_r50 import em_r50_pair, em_r50_union
 from connectomics.evaluation.encoding import SIDED, Encoding
-from connectomics.evaluation.overlap import mask_overlap
-from connectomics.evaluation.sites import Sites, partner_score, point_score
+from connectomics.evaluation.metric import GIVEN
+from connectomics.evaluation.metrics import METRICS
+from connectomics.evaluation.sites import Sites
 from connectomics.evaluation.summary import EvaluationReport, VolumeScores
-from connectomics.evaluation.sweep import ThresholdSweep, detection_sweep, polarity_sweep
+from connectomics.evaluation.sweep import ThresholdSweep
 from connectomics.evaluation.volumes import Labels
 from connectomics.neuroglancer.link import check_viewer
 
 if TYPE_CHECKING:
     from connectomics.config.schema import ScoringSection
 
-METRICS: dict[str, Callable[..., Score]] = {
-    "polarity": polarity_sweep,
-    "detection": detection_sweep,
-    "iou_f1": detection_sweep,  # as one-to-one matching is called with EM-R50
-    "jaccard": mask_overlap,
-    "cremi_clefts": cremi_clefts,
-    "em_r50_union": em_r50_union,
-    "em_r50_pair": em_r50_pair,
-    "points": point_score,
-    "cremi_partners": partner_score,
-}
-
-SITE_METRICS = ("points", "cremi_partners")
-"""Metrics that compare where synapses are, not their voxels."""
-
 RESOLUTION_REMEDY = (
     "Set data.test.resolution to [z, y, x] in nm; for two files without a config, resolution=[...]."
 )
 
 _BORDER_NOTE = "what the border or unlabelled voxels cut may match and counts for nothing"
-
-# Metrics that need a pre and a post side in the truth, and in the prediction.
-_SIDED_TRUTH = ("polarity", "em_r50_union", "em_r50_pair")
-_SIDED_PREDICTION = ("polarity", "em_r50_pair", *SITE_METRICS)
-
-# What the metrics get from the volumes and from the section's other keys.
-_GIVEN = (
-    "truth",
-    "prediction",
-    "mask",
-    "resolution",
-    "confidence",
-    "truth_encoding",
-    "prediction_encoding",
-    "iou_thresholds",
-    "ignore_border",
-    "truth_sites",
-    "prediction_sites",
-)
 
 
 class LabelPair(NamedTuple):
@@ -140,7 +104,7 @@ def check_evaluation(
 def _check_kwargs(where: str, name: str, kwargs: dict[str, Any]) -> list[Fault]:
     from connectomics.config.signatures import check_kwargs
 
-    faults = check_kwargs(where, METRICS[name], kwargs, skip=_GIVEN)
+    faults = check_kwargs(where, METRICS[name].function, kwargs, skip=GIVEN)
     for key, value in () if faults else kwargs.items():
         low, high = _BOUNDS.get(key, (None, None))
         if low is not None and high is not None and value is not None and not low <= value <= high:
@@ -167,10 +131,10 @@ def _check_sides(
 ) -> list[Fault]:
     remedy = "Use the metrics 'detection' and 'jaccard' for labels without sides."
     faults = []
-    if name in _SIDED_TRUTH and truth_encoding not in (*SIDED, "auto"):
+    if METRICS[name].sided_truth and truth_encoding not in (*SIDED, "auto"):
         problem = f"{name} needs pre and post sides, and truth_encoding is {truth_encoding!r}."
         faults.append(Fault(where, problem, remedy, ("evaluation.truth_encoding",)))
-    if name in _SIDED_PREDICTION and prediction_encoding not in (*SIDED, "auto"):
+    if METRICS[name].sided_prediction and prediction_encoding not in (*SIDED, "auto"):
         problem = (
             f"{name} needs pre and post sides, and the prediction has {prediction_encoding} labels."
         )
@@ -236,18 +200,17 @@ def _evaluate(volume: LabelPair, section: ScoringSection) -> VolumeScores:
 
 
 def _score(name: str, given: dict[str, Any], kwargs: dict[str, Any]) -> Score:
-    function = METRICS[name]
-    wanted = set(_GIVEN) & set(inspect.signature(function).parameters)
-    if "resolution" in wanted and given["resolution"] is None:
+    metric = METRICS[name]
+    if "resolution" in metric.given and given["resolution"] is None:
         raise DataError(
             f"evaluation: {name}",
             "the voxel size is not known.",
             RESOLUTION_REMEDY,
         )
-    if name in SITE_METRICS and None in (given["truth_sites"], given["prediction_sites"]):
+    if metric.of_sites and None in (given["truth_sites"], given["prediction_sites"]):
         raise DataError(
             f"evaluation: {name}",
             "where the synapses are is not known.",
             f"It takes labels with pre and post sides and the voxel size. {RESOLUTION_REMEDY}",
         )
-    return function(**{key: given[key] for key in wanted}, **kwargs)
+    return metric.function(**{key: given[key] for key in metric.given}, **kwargs)

@@ -13,6 +13,7 @@ from connectomics.evaluation.contingency import check_labels
 from connectomics.evaluation.counts import Counts, ratio
 from connectomics.evaluation.distances import BlockDistances, measure_apart
 from connectomics.evaluation.matching import assign
+from connectomics.evaluation.metric import Metric
 from connectomics.evaluation.points import as_points, near_pairs
 from connectomics.evaluation.volumes import Labels, blocks_of, check_shapes, read
 from connectomics.geometry import Box
@@ -234,3 +235,10 @@ def _checked(name: str, partners: Partners) -> Partners:
             "Give one of each per connection.",
         )
     return Partners(pre, post, neurons)
+
+
+CREMI_CLEFTS = Metric(
+    cremi_clefts,
+    """distances in nm, lower is better; adgt: of predicted voxels to truth; adf: of
+true voxels to prediction; score: mean of both; fp, fn: voxels beyond max_distance_nm (200)""",
+)

@@ -17,6 +17,7 @@ from connectomics.evaluation.contingency import check_labels, contingency_table
 from connectomics.evaluation.counts import ratio
 from connectomics.evaluation.derived import Derived
 from connectomics.evaluation.encoding import Encoding
+from connectomics.evaluation.metric import Metric
 from connectomics.evaluation.sides import (
     compare_sides,
     polarity_tables,
@@ -202,3 +203,15 @@ def em_r50_pair(
         fn=len(table.truth) - hit,
         notes=tables.notes,
     )
+
+
+EM_R50_UNION = Metric(
+    em_r50_union, "best IoU > iou_threshold (0.2) of unions, not one-to-one", sided_truth=True
+)
+
+EM_R50_PAIR = Metric(
+    em_r50_pair,
+    "IoU > iou_threshold (0.3) of both sides, not one-to-one; fp: touches no truth",
+    sided_truth=True,
+    sided_prediction=True,
+)

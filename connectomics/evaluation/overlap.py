@@ -9,6 +9,7 @@ import numpy as np
 
 from connectomics.evaluation.contingency import check_labels
 from connectomics.evaluation.counts import ratio
+from connectomics.evaluation.metric import Metric
 from connectomics.evaluation.volumes import Labels, compare_blocks
 
 
@@ -93,3 +94,6 @@ def mask_overlap(truth: Labels, prediction: Labels, *, mask: Labels | None = Non
             first, second = first & (labelled != 0), second & (labelled != 0)
         counts += [np.count_nonzero(one) for one in (first & second, first, second)]
     return MaskOverlap(*counts.tolist())
+
+
+JACCARD = Metric(mask_overlap, "voxels of the foreground")

@@ -11,6 +11,7 @@ import numpy as np
 from connectomics.errors import DataError
 from connectomics.evaluation.counts import Counts, ratio
 from connectomics.evaluation.cremi import Partners, cremi_partners
+from connectomics.evaluation.metric import Metric
 from connectomics.evaluation.points import match_points
 
 Site = Literal["pre", "post", "centre"]
@@ -161,3 +162,18 @@ def _connections(sites: Sites) -> tuple[Partners, int]:
     both = sites.selected(sites.paired & known)
     partners = Partners(both.pre_nm, both.post_nm, both.neurons)
     return partners, int(np.count_nonzero(sites.paired & ~known))
+
+
+POINTS = Metric(
+    point_score,
+    "one-to-one matching of points within radius_nm (400)",
+    sided_prediction=True,
+    of_sites=True,
+)
+
+CREMI_PARTNERS = Metric(
+    partner_score,
+    "one-to-one matching: same neurons, both ends within max_distance_nm (400)",
+    sided_prediction=True,
+    of_sites=True,
+)

@@ -13,28 +13,9 @@ from typing import Any
 from connectomics.evaluation.counts import Score
 from connectomics.evaluation.curve import PrecisionRecallCurve
 from connectomics.evaluation.matches import MATCH_COLUMNS
+from connectomics.evaluation.metrics import METRICS
 from connectomics.evaluation.sweep import PolaritySweep, ThresholdSweep
 from connectomics.files import atomic_path
-
-_SWEPT = "mean: over t = 0.50, 0.55, ..., 0.95"
-_INTERVAL = "95%: bootstrap over synapses, - if all fare alike"
-
-LEGENDS = {
-    "polarity": f"""one-to-one matching at IoU >= t; {_SWEPT}
-F1_pol, the headline: oriented correctly and IoU >= t on each side; P_pol, R_pol: its precision,
-recall; PQ: of F1_det; blind ignores which side is which, only for comparison; pol, det: TP/FP/FN;
-sides: correct/flipped/one-sided; AP_pol: over confidence; {_INTERVAL}""",
-    "detection": f"one-to-one matching at IoU >= t, sides aside; {_SWEPT}\n{_INTERVAL}",
-    "iou_f1": f"one-to-one matching at IoU >= t, sides aside; {_SWEPT}\n{_INTERVAL}",
-    "jaccard": "voxels of the foreground",
-    "cremi_clefts": """distances in nm, lower is better; adgt: of predicted voxels to truth; adf: of
-true voxels to prediction; score: mean of both; fp, fn: voxels beyond max_distance_nm (200)""",
-    "em_r50_union": "best IoU > iou_threshold (0.2) of unions, not one-to-one",
-    "em_r50_pair": "IoU > iou_threshold (0.3) of both sides, not one-to-one; fp: touches no truth",
-    "points": "one-to-one matching of points within radius_nm (400)",
-    "cremi_partners": "one-to-one matching: same neurons, both ends within max_distance_nm (400)",
-}
-"""What each block of the table shows, by the metric's name; defaults in brackets."""
 
 _MATCH_COLUMNS = ("volume", "metric", "iou_threshold", *MATCH_COLUMNS)
 _CURVE_COLUMNS = ("volume", "iou_threshold", "confidence", "precision", "recall")
@@ -126,8 +107,7 @@ class EvaluationReport:
         if len(named) > 1:
             named.append(("pooled", self.pooled[metric]))
         rows = [{"volume": name, **row} for name, score in named for row in score.rows()]
-        title = f"{metric}: {LEGENDS[metric]}" if metric in LEGENDS else metric
-        return f"{title}\n{format_rows(rows)}"
+        return f"{metric}: {METRICS[metric].legend}\n{format_rows(rows)}"
 
 
 def format_rows(rows: Sequence[Mapping[str, Any]]) -> str:

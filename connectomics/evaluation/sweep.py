@@ -14,6 +14,7 @@ from connectomics.evaluation.breakdown import scores_by_border, scores_by_size
 from connectomics.evaluation.curve import PrecisionRecallCurve, precision_recall_curve
 from connectomics.evaluation.detection import DetectionScores, detection_table, score_detection
 from connectomics.evaluation.encoding import Encoding
+from connectomics.evaluation.metric import INTERVAL, Metric
 from connectomics.evaluation.polarity import PolarityScores, polarity_tables, score_polarity
 from connectomics.evaluation.volumes import Labels
 
@@ -259,3 +260,20 @@ def _mean(values: Sequence[float]) -> float:
 
 def _add(first: tuple[Any, ...], second: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(a + b for a, b in zip(first, second, strict=True))
+
+
+_SWEPT = "mean: over t = 0.50, 0.55, ..., 0.95"
+
+POLARITY = Metric(
+    polarity_sweep,
+    f"""one-to-one matching at IoU >= t; {_SWEPT}
+F1_pol, the headline: oriented correctly and IoU >= t on each side; P_pol, R_pol: its precision,
+recall; PQ: of F1_det; blind ignores which side is which, only for comparison; pol, det: TP/FP/FN;
+sides: correct/flipped/one-sided; AP_pol: over confidence; {INTERVAL}""",
+    sided_truth=True,
+    sided_prediction=True,
+)
+
+DETECTION = Metric(
+    detection_sweep, f"one-to-one matching at IoU >= t, sides aside; {_SWEPT}\n{INTERVAL}"
+)

@@ -19,6 +19,7 @@ import numpy as np
 
 from connectomics import __version__
 from connectomics.evaluation import (
+    METRICS,
     EvaluationReport,
     Matches,
     PolarityScores,
@@ -28,7 +29,6 @@ from connectomics.evaluation import (
     scores_by_distance,
     scores_by_size,
 )
-from connectomics.evaluation.summary import LEGENDS
 from connectomics.files import atomic_path
 from connectomics.neuroglancer.link import GAP, link_with_gap, position_at
 from connectomics.report import charts
@@ -154,7 +154,7 @@ def _scores(report: EvaluationReport, by_border: str) -> str:
         shown = pooled if isinstance(pooled, ThresholdSweep) else None
         chart = by_border if metric == carded else ""
         parts.append(_sweep(shown, chart) if shown is not None else "")
-        legend = " ".join(LEGENDS.get(metric, "").split())
+        legend = " ".join(METRICS[metric].legend.split())
         rows = [
             {"volume": name, **row}
             for name, score in _named(report, metric)

@@ -10,19 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectomics.config.signatures import check_kwargs
-from connectomics.data.processing.target import binary, polarity
+from connectomics.data.processing.target import BINARY, POLARITY, Target
 from connectomics.errors import Fault, did_you_mean
 
-TARGETS: dict[str, Callable[..., NDArray[np.float32]]] = {
-    "polarity": polarity,
-    "binary": binary,
-}
-
-CHANNEL_NAMES = {
-    "polarity": ["pre", "post", "union"],
-    "exclusive polarity": ["background", "pre", "post"],
-    "binary": ["synapse"],
-}
+TARGETS: dict[str, Target] = {"polarity": POLARITY, "binary": BINARY}
+"""Targets by their name in a config."""
 
 PLACE = "data.label_transform.targets"
 
@@ -51,12 +43,8 @@ def check_targets(specs: Sequence[TargetSpec]) -> list[Fault]:
     for index, spec in enumerate(specs):
         where = f"{PLACE}[{index}]"
         if spec.name in TARGETS:
-            function = TARGETS[spec.name]
-            wrong = check_kwargs(f"{where}.kwargs", function, spec.kwargs, skip=("label",))
-            faults += wrong
-            if not wrong and _named_as(spec) not in CHANNEL_NAMES:
-                problem = f"the channels of {_named_as(spec)} have no names."
-                faults.append(Fault(where, problem, "Add them to CHANNEL_NAMES, beside TARGETS."))
+            function = TARGETS[spec.name].function
+            faults += check_kwargs(f"{where}.kwargs", function, spec.kwargs, skip=("label",))
         else:
             hint = did_you_mean(spec.name, TARGETS)
             faults.append(Fault(f"{where}.name", f"no target is called {spec.name!r}.", hint))
@@ -75,7 +63,7 @@ def build_targets(
         A function (Z, Y, X) labels → (C, Z, Y, X) float32, the targets' channels in the order of
         `specs`. It can be pickled, for worker processes.
     """
-    functions = [partial(TARGETS[spec.name], **spec.kwargs) for spec in specs]
+    functions = [partial(TARGETS[spec.name].function, **spec.kwargs) for spec in specs]
     return partial(_concatenate, functions)
 
 
@@ -88,12 +76,9 @@ def channel_names(specs: Sequence[TargetSpec]) -> list[str]:
     """Name the probability channels of a network trained on these targets, in their order."""
     names = []
     for spec in specs:
-        names += CHANNEL_NAMES[_named_as(spec)]
+        target = TARGETS[spec.name]
+        names += target.classes if spec.kwargs.get("exclusive", False) else target.channels
     return names
-
-
-def _named_as(spec: TargetSpec) -> str:
-    return f"exclusive {spec.name}" if spec.kwargs.get("exclusive", False) else spec.name
 
 
 def kinds_of_targets(specs: Sequence[TargetSpec]) -> list[tuple[str, ...]]:

@@ -5,6 +5,8 @@ A target is a function (Z, Y, X) labels → (C, Z, Y, X) float32 with plain keyw
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,21 @@ from numpy.typing import NDArray
 from connectomics.data.processing.labels import check_label
 from connectomics.data.processing.marks import CREMI_INVALID
 from connectomics.errors import DataError
+
+
+@dataclass(frozen=True)
+class Target:
+    """A target that a config may name.
+
+    Attributes:
+        function: From labels (Z, Y, X) and settings to channels (C, Z, Y, X).
+        channels: The names of the channels of a network that learns it.
+        classes: The same where its setting `exclusive` makes them classes of one softmax.
+    """
+
+    function: Callable[..., NDArray[np.float32]]
+    channels: tuple[str, ...]
+    classes: tuple[str, ...] = ()
 
 
 def seg_to_polarity(label: NDArray[Any], exclusive: bool = False) -> NDArray[Any]:
@@ -57,6 +74,9 @@ def polarity(label: NDArray[Any], exclusive: bool = False) -> NDArray[np.float32
     return (sides[np.newaxis] if exclusive else sides).astype(np.float32, copy=False)
 
 
+POLARITY = Target(polarity, ("pre", "post", "union"), classes=("background", "pre", "post"))
+
+
 def binary(label: NDArray[Any]) -> NDArray[np.float32]:
     """The target "binary": one channel, 1 wherever there is a label.
 
@@ -64,6 +84,9 @@ def binary(label: NDArray[Any]) -> NDArray[np.float32]:
     [[[[0.0, 1.0, 1.0]]]]
     """
     return (_checked("binary", label) > 0)[np.newaxis].astype(np.float32)
+
+
+BINARY = Target(binary, ("synapse",))
 
 
 def _checked(where: str, label: NDArray[Any]) -> NDArray[Any]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import pickle
 from typing import Any
 
@@ -92,9 +93,7 @@ def test_faults_name_place_and_remedy() -> None:
     assert "Did you mean 'exclusive'?" in faults[1].remedy
 
 
-def test_a_target_whose_channels_nobody_named_is_a_fault(monkeypatch):
-    monkeypatch.setitem(TARGETS, "new", TARGETS["binary"])
-    (fault,) = check_targets(specs(("binary", {}), ("new", {})))
-    assert (fault.where, fault.problem) == (
-        "data.label_transform.targets[1]", "the channels of new have no names."
-    )  # fmt: skip
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_target_that_can_be_classes_names_them(name: str) -> None:
+    exclusive = "exclusive" in inspect.signature(TARGETS[name].function).parameters
+    assert bool(TARGETS[name].classes) == exclusive

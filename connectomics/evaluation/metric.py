@@ -1,0 +1,52 @@
+"""What the rest of the program needs to know of a metric, in one record beside its function."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from connectomics.evaluation.counts import Score
+
+GIVEN = (
+    "truth",
+    "prediction",
+    "mask",
+    "resolution",
+    "confidence",
+    "truth_encoding",
+    "prediction_encoding",
+    "iou_thresholds",
+    "ignore_border",
+    "truth_sites",
+    "prediction_sites",
+)
+"""Arguments that come with the volumes and the section, and are no settings of a metric."""
+
+INTERVAL = "95%: bootstrap over synapses, - if all fare alike"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric that a config may name.
+
+    Attributes:
+        function: Takes those of the `GIVEN` arguments that it names, and settings.
+        legend: What its block of the table shows; defaults in brackets.
+        sided_truth: It needs pre and post sides in the truth.
+        sided_prediction: It needs them in the prediction.
+        of_sites: It compares where synapses are, not their voxels.
+    """
+
+    function: Callable[..., Score]
+    legend: str
+    sided_truth: bool = False
+    sided_prediction: bool = False
+    of_sites: bool = False
+
+    @property
+    def given(self) -> set[str]:
+        """The `GIVEN` arguments that it takes."""
+        return {name for name in inspect.signature(self.function).parameters if name in GIVEN}
