@@ -8,6 +8,7 @@ a mistake and stops nothing is a `DataWarning`.
 from __future__ import annotations
 
 import difflib
+import re
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -33,7 +34,16 @@ class Fault:
 
     def __str__(self) -> str:
         text = f"{self.where}: {self.problem}" if self.where else self.problem
-        return f"{text}\n  {self.remedy}" if self.remedy else text
+        return _cut(f"{text}\n  {self.remedy}" if self.remedy else text)
+
+
+def _cut(text: str, *, longest: int = 600) -> str:
+    """Spare the screen a word of the user's that would fill it; no name of a file is so long.
+
+    >>> _cut(f"there is no score '{'x' * 5000}'.", longest=20)
+    "there is no score 'xxxxxxxxxxxxxxxxxxx..."
+    """
+    return re.sub(rf"(\S{{{longest}}})\S+", r"\1...", text)
 
 
 class ConnectomicsError(Exception):

@@ -52,3 +52,9 @@ def test_errors_survive_the_way_between_processes() -> None:
 )
 def test_did_you_mean(word: str, choices: list[str], expected: str) -> None:
     assert did_you_mean(word, choices) == expected
+
+
+def test_a_word_that_would_fill_the_screen_is_cut():
+    text = str(Fault("tune.metric", f"there is no score {'x' * 5000!r}.", "Choices: dice."))
+    assert len(text) < 700
+    assert text.endswith("x...\n  Choices: dice.")

@@ -82,7 +82,7 @@ def _dotted(choice: str) -> str:
     above, _, last = key.lstrip("+~").replace("/", ".").rpartition(".")
     if above and last in keys_at(tuple(above.split("."))):
         return f"Keys are written with dots: {above}.{last}={value}"
-    if (PRESETS / key / f"{value}.yaml").is_file():
+    if is_file(PRESETS / key / f"{value}.yaml"):
         group, _, name = f"{key}/{value}".rpartition("/")
         return f"Did you mean {group}={name}?"
     return ""

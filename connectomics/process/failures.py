@@ -21,6 +21,7 @@ _REMEDIES = {
     errno.EROFS: "Choose a place that can be written (save_path=FOLDER; output=FOLDER).",
     errno.EACCES: "Check the permissions, or choose another place.",
     errno.EPERM: "Check the permissions, or choose another place.",
+    errno.ENAMETOOLONG: "No file can be called so: shorten the name.",
     errno.EMFILE: "Raise the number of files a program may open: ulimit -n 4096",
     errno.ENFILE: "Too many files are open on this machine: close other programs.",
     errno.ENOMEM: _MEMORY,

@@ -45,3 +45,10 @@ def test_what_the_machine_refused_is_said_with_its_remedy(error, where, problem,
 )
 def test_other_errors_are_left_to_whoever_knows_them(error):
     assert machine_error(error) is None
+
+
+def test_a_name_that_no_file_can_have():
+    error = machine_error(OSError(errno.ENAMETOOLONG, "File name too long", "x.h5"))
+    assert str(error) == (
+        "MachineError: x.h5: File name too long.\n  No file can be called so: shorten the name."
+    )
