@@ -398,6 +398,6 @@ def test_further_presets_come_after_the_own_folder_and_before_the_tutorials(writ
 
 def test_a_preset_with_a_name_that_no_file_has(tmp_path):
     file = tmp_path / "my.yaml"
-    file.write_text("{}")
+    file.write_text("model: {}")
     with pytest.raises(ConfigError, match="there are no presets 'tune'"):
         compose(file, ["tune=" + "x" * 5000])
