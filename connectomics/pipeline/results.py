@@ -44,6 +44,7 @@ from connectomics.decoding import EXPORTS
 from connectomics.digests import file_digest
 from connectomics.errors import CheckpointError, DataError
 from connectomics.naming import folder_names
+from connectomics.pipeline.by_block import known_volumes
 from connectomics.runs import RunFolder, run_of_checkpoint
 
 FILES_REMEDY = """\
@@ -208,13 +209,14 @@ def _folders(parent: Path, names: Sequence[str], taken: Sequence[str] = ()) -> l
 
 
 def _known_results(parent: Path) -> dict[VolumeResults, Identity]:
-    """The folders with results that say which volume they are of, and that volume."""
+    """The folders with results, or begun ones, that say of which volume, and that volume."""
     known = {}
     for folder in sorted(parent.glob("*/"), key=lambda path: (len(path.name), path.name)):
         results = VolumeResults(folder)
         origin = origin_of(results.first)
-        if origin and origin.image:
-            known[results] = origin.image
+        volumes = known_volumes(results.begun(PROBABILITIES)) if origin is None else origin.volumes
+        if "image" in volumes:
+            known[results] = volumes["image"]
     return known
 
 

@@ -139,6 +139,22 @@ def test_an_interrupted_run_goes_on(run, monkeypatch):
     assert np.array_equal(run.probabilities(), expected)
 
 
+def test_what_is_begun_is_of_its_volume_and_no_other_of_its_name(run, monkeypatch):
+    from connectomics.pipeline import block_predicting
+
+    Path("other").mkdir()
+    save_volume("other/vol.h5", read_volume("vol.h5")[:, ::-1], resolution=(30, 8, 8))
+    with monkeypatch.context() as patch:
+        patch.setattr(block_predicting, "run_tasks", interrupt)
+        run("infer", BLOCKS, code=130)
+    assert (run.begun / "probabilities").is_dir()
+    said = run("infer", BLOCKS, "data.test.image=other/vol.h5", "data.test.label=null")
+    assert "vol_2/probabilities.zarr" in said
+    run("infer", BLOCKS)
+    other = read_volume(run.results.with_name("vol_2") / "probabilities.zarr")
+    assert not np.array_equal(run.probabilities(), other)
+
+
 def test_shards_share_the_work(run):
     run("infer", BLOCKS)
     expected = run.probabilities()
