@@ -58,13 +58,18 @@ def origin_of(path: Path) -> Origin | None:
     Returns:
         An origin without parts where an earlier version made it, or it cannot be read; None where
         there is no such file, or another program made it.
+
+    Raises:
+        DataError: It may not be read.
     """
     if not path.exists():
         return None
     try:
         with open_volume(path) as volume:
             attributes = volume.attributes
-    except DataError:
+    except DataError as error:
+        if isinstance(error.__cause__, PermissionError):
+            raise
         return Origin()
     if KEY not in attributes:
         return None

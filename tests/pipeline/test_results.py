@@ -142,6 +142,21 @@ def test_a_damaged_result_is_made_anew_not_downloaded():
     assert "delete it and make it anew with --mode decode" in str(caught.value)
 
 
+def test_a_result_that_may_not_be_read_is_said_and_not_made_anew(monkeypatch):
+    from connectomics.data.io import hdf5_file
+
+    path = Path("results") / "raw" / "probabilities.h5"
+    path.parent.mkdir(parents=True)
+    save_volume(path, np.zeros((3, 4, 8, 8), np.float16))
+
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(hdf5_file.h5py, "File", refused)
+    with pytest.raises(DataError, match=r"probabilities\.h5: may not be read"):
+        origin_of(path)
+
+
 def test_what_others_wrote_has_no_origin():
     save_volume("labels.h5", np.ones(SHAPE, np.uint8))
     assert origin_of(Path("labels.h5")) is None
