@@ -13,6 +13,8 @@ from connectomics.errors import ConfigError, Fault
 LARGEST_EDGE = 1000
 LARGEST_DISTANCE = 20_000
 LARGEST_FACTOR = 32
+LARGEST_GAP = 250
+"""In nm, between pieces of one side. All voxels within it are looked at, so it costs its square."""
 
 
 def setting_faults(where: str, **settings: Any) -> list[Fault]:
@@ -68,6 +70,10 @@ def _is_flag(value: Any) -> bool:
 
 def _is_distance(value: Any) -> bool:
     return _is_number(value) and 0 <= value <= LARGEST_DISTANCE
+
+
+def _is_gap(value: Any) -> bool:
+    return _is_number(value) and 0 <= value <= LARGEST_GAP
 
 
 def _is_amount(value: Any) -> bool:
@@ -141,9 +147,10 @@ _RULES: dict[str, _Rule] = {
         ("pair_evidence", "min_confidence"), (_is_probability, "a number in [0, 1]", "")
     ),
     **dict.fromkeys(
-        ("bridge_nm", "split_sigma_nm", "split_radius_nm", "pair_nm", "apart_nm", "duplicate_nm"),
+        ("bridge_nm", "split_sigma_nm", "split_radius_nm", "pair_nm", "duplicate_nm"),
         (_is_distance, f"a distance in nm, 0 to {LARGEST_DISTANCE}", ""),
     ),
+    "apart_nm": (_is_gap, f"a distance in nm, 0 to {LARGEST_GAP}", ""),
     **dict.fromkeys(
         ("min_piece_nm3", "core_nm3", "part_nm3", "min_side_nm3", "min_synapse_nm3"),
         (_is_amount, "a volume in nm³, 0 or more", "A voxel of 30 by 8 by 8 nm has 1920 nm³."),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from synapse_volumes import listed_labels, spread
@@ -29,6 +31,22 @@ def test_three_partners_share_the_pre_side_by_distance():
 
 def test_pieces_that_are_near_each_other_are_one():
     assert split_partners(listed_labels(site(gap=2)), apart_nm=24.0, **ANY).count == 1
+
+
+def test_pieces_that_are_nowhere_near_are_partners_at_distance_0():
+    assert split_partners(listed_labels(site(gap=2)), apart_nm=0.0, **ANY).count == 3
+
+
+def test_thousands_of_pieces_of_one_synapse_take_seconds():
+    labels = np.zeros((8, 64, 65), int)
+    labels[:, ::2, ::2] = np.arange(8)[:, None, None] % 2 + 1
+    labels[:, 1::2, ::2] = 1
+    noise = np.random.default_rng(0).random(labels.shape) < 0.5
+    voxels = listed_labels(np.where(noise & (labels == 1), 2, np.maximum(labels, 1)))
+    start = time.process_time()
+    split = split_partners(voxels, apart_nm=0.0, share=0.2, part_nm3=1e9)
+    assert split.count == 1
+    assert time.process_time() - start < 10
 
 
 def test_a_lost_section_does_not_make_partners():
