@@ -13,6 +13,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -319,7 +320,10 @@ def _run(options: argparse.Namespace, overrides: Sequence[str]) -> None:
     for note in resolved.notes():
         print(f"config: {note}", file=sys.stderr)
     if options.print_config:
-        print(resolved.config_to_yaml(), end="")
+        from connectomics.pipeline.components import with_settings
+
+        complete = replace(resolved, config=with_settings(resolved.config))
+        print(complete.config_to_yaml(), end="")
     else:
         use_threads(resolved.config.system.num_threads)
         with resolved.naming_places():
@@ -369,10 +373,10 @@ def _run_on_files(options: argparse.Namespace, overrides: Sequence[str]) -> None
 
 
 def _write_json_schema(target: Path) -> None:
-    from connectomics.config import json_schema
     from connectomics.files import atomic_path
+    from connectomics.pipeline.components import config_schema
 
-    text = json.dumps(json_schema(), indent=2)
+    text = json.dumps(config_schema(), indent=2)
     if str(target) == "-":
         print(text)
         return

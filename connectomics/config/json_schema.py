@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from connectomics.config.levels import DEFAULT
 from connectomics.config.schema import Config
 
 
-def json_schema() -> dict[str, Any]:
+def json_schema(
+    components: Mapping[str, Mapping[str, dict[str, Any]]] | None = None,
+) -> dict[str, Any]:
     """Describe a config file: its defaults list, its sections, `default`, `train` and `test`.
+
+    Args:
+        components: For lists such as `decoding.steps`, what may be named in them, each with the
+            schema of its settings.
 
     >>> sorted(set(json_schema()["properties"]) - set(Config.model_fields))
     ['default', 'defaults', 'test', 'train']
     """
     schema = Config.model_json_schema()
     definitions = schema.pop("$defs")
+    for place, named in (components or {}).items():
+        _property(schema, definitions, place)["items"] = _any_of(named)
     definitions["Config"] = schema
     sections = {"$ref": "#/$defs/Config"}
     stages = {
@@ -38,3 +47,28 @@ def json_schema() -> dict[str, Any]:
             **schema["properties"],
         },
     }
+
+
+def _property(
+    section: dict[str, Any], definitions: Mapping[str, dict[str, Any]], place: str
+) -> dict[str, Any]:
+    """The schema of a key: `a.b` is `b` in the section that `a` refers to."""
+    name, _, below = place.partition(".")
+    found = section["properties"][name]
+    if not below:
+        return found
+    return _property(definitions[found["$ref"].rpartition("/")[2]], definitions, below)
+
+
+def _any_of(named: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """A name alone, or one with its settings."""
+    with_settings = [
+        {
+            "type": "object",
+            "properties": {"name": {"const": name}, "kwargs": settings},
+            "required": ["name"],
+            "additionalProperties": False,
+        }
+        for name, settings in named.items()
+    ]
+    return {"anyOf": [{"enum": list(named)}, *with_settings]}

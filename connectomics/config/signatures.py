@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, get_type_hints
 
@@ -38,14 +39,9 @@ def check_kwargs(
     kwargs.tres: decode has no such setting.
       Did you mean 'thres'? Settings: thres.
     """
-    settings = {
-        name: parameter
-        for name, parameter in inspect.signature(function).parameters.items()
-        if name not in skip and name != "self" and parameter.kind is not parameter.VAR_POSITIONAL
-    }
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in settings.values())
-    settings = {n: p for n, p in settings.items() if p.kind is not p.VAR_KEYWORD}
-    hints = _type_hints(function)
+    taken = inspect.signature(function).parameters.values()
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken)
+    settings, hints = _settings(function, skip), _type_hints(function)
     faults = []
     for name, value in kwargs.items():
         if name in settings:
@@ -61,6 +57,61 @@ def check_kwargs(
         if parameter.default is parameter.empty and name not in kwargs:
             faults.append(Fault(where, f"{function.__name__} needs {name!r}.", f"Add {name}: ..."))
     return faults
+
+
+def default_settings(function: Callable[..., Any], *, skip: Collection[str] = ()) -> dict[str, Any]:
+    """The settings of a function that have a default, with it.
+
+    >>> def decode(volume, *, thres: float = 0.5, edge: int): ...
+    >>> default_settings(decode, skip=("volume",))
+    {'thres': 0.5}
+    """
+    settings = _settings(function, skip).values()
+    return {p.name: p.default for p in settings if p.default is not p.empty}
+
+
+def settings_schema(function: Callable[..., Any], *, skip: Collection[str] = ()) -> dict[str, Any]:
+    """A JSON schema of the settings of a function, which its docstring describes."""
+    hints, texts = _type_hints(function), _descriptions(inspect.getdoc(function) or "")
+    properties, defaults = {}, default_settings(function, skip=skip)
+    for name in _settings(function, skip):
+        config = None if _has_config(hints[name]) else _ARBITRARY
+        properties[name] = TypeAdapter(hints[name], config=config).json_schema()
+        if name in texts:
+            properties[name]["description"] = texts[name]
+        if name in defaults:
+            properties[name]["default"] = defaults[name]
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _settings(function: Callable[..., Any], skip: Collection[str]) -> dict[str, inspect.Parameter]:
+    return {
+        name: parameter
+        for name, parameter in inspect.signature(function).parameters.items()
+        if name not in skip
+        and name != "self"
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    }
+
+
+def _descriptions(docstring: str) -> dict[str, str]:
+    """What the section `Args` of a docstring says of each argument.
+
+    >>> def cut(at: int, *, by: float):
+    ...     '''Cut.
+    ...
+    ...     Args:
+    ...         at: Where,
+    ...             in voxels.
+    ...         by: How.
+    ...     '''
+    >>> _descriptions(inspect.getdoc(cut))
+    {'at': 'Where, in voxels.', 'by': 'How.'}
+    """
+    _, _, rest = docstring.partition("Args:\n")
+    section = re.split(r"\n\s*\n", rest, maxsplit=1)[0]
+    found = re.findall(r"^    (\w+): (.*(?:\n     +.*)*)", section, re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in found}
 
 
 def _type_hints(function: Callable[..., Any]) -> dict[str, Any]:

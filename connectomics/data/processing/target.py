@@ -67,6 +67,10 @@ def seg_to_polarity(label: NDArray[Any], exclusive: bool = False) -> NDArray[Any
 def polarity(label: NDArray[Any], exclusive: bool = False) -> NDArray[np.float32]:
     """The target "polarity": three channels, or one of class ids with `exclusive`.
 
+    Args:
+        label: (Z, Y, X) integers, 0 = background.
+        exclusive: Give one class per voxel, for a softmax, instead of channels.
+
     >>> polarity(np.array([[[0, 1, 2]]]), exclusive=True).tolist()
     [[[[0.0, 1.0, 2.0]]]]
     """

@@ -1,0 +1,72 @@
+"""The settings of what a config names, as they are printed and as an editor completes them."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from typing import Any
+
+import pytest
+from main import main
+
+from connectomics.config import load_config
+from connectomics.config.defaults_list import TUTORIALS
+from connectomics.decoding import DECODERS, decode_synapses
+from connectomics.pipeline import stages
+from connectomics.pipeline.components import COMPONENTS, config_schema, with_settings
+
+GIVEN = {"probabilities", "resolution", "neurons", "offset_nm"}
+
+
+def entries(place: str) -> dict[str, Any]:
+    """The schemas of what a list may name, and of their settings."""
+    schema = config_schema()
+    section: Any = schema["$defs"]["Config"]
+    for name in place.split("."):
+        section = section["properties"][name]
+        if "$ref" in section:
+            section = schema["$defs"][section["$ref"].rpartition("/")[2]]
+    alone, *named = section["items"]["anyOf"]
+    found = {one["properties"]["name"]["const"]: one["properties"]["kwargs"] for one in named}
+    assert alone == {"enum": list(found)}
+    return found
+
+
+@pytest.mark.parametrize("place", COMPONENTS)
+def test_an_editor_knows_the_settings_of_all_that_can_be_named(place):
+    for name, schema in entries(place).items():
+        assert list(schema["properties"]) == list(COMPONENTS[place][name].defaults)
+        assert not schema["additionalProperties"]
+        for setting, described in schema["properties"].items():
+            assert described.get("description"), f"{name}.{setting}"
+
+
+def test_the_settings_of_synapses():
+    schema = entries("decoding.steps")["synapses"]["properties"]
+    assert schema.keys() == inspect.signature(decode_synapses).parameters.keys() - GIVEN
+    assert schema["vote"]["type"] == "boolean"
+    assert schema["vote"]["default"] is True
+    assert schema["hysteresis"]["default"] == (0.3, 0.5)
+    assert {"type": "null"} in schema["hysteresis"]["anyOf"]
+
+
+@pytest.mark.parametrize("tutorial", ["demo", "syn_em_r50", "syn_cremi"])
+def test_the_printed_config_shows_all_settings_and_means_the_same(tutorial, tmp_path, capsys):
+    file = TUTORIALS / f"{tutorial}.yaml"
+    assert main(["--config", str(file), "--mode", "test", "--print-config"]) == 0
+    printed = tmp_path / "printed.yaml"
+    printed.write_text(capsys.readouterr().out)
+    there = load_config(file, mode="test").config
+    again = load_config(printed, mode="test", checks=[stages.check_names]).config
+    assert (
+        again.decoding.steps[0].kwargs.keys()
+        >= DECODERS[again.decoding.steps[0].name].settings.keys()
+    )
+    assert with_settings(again) == again
+    assert with_settings(there).model_dump(mode="json") == again.model_dump(mode="json")
+
+
+def test_the_schema_can_be_written_and_read(tmp_path):
+    assert main(["--json-schema", str(tmp_path / "schema.json")]) == 0
+    schema = json.loads((tmp_path / "schema.json").read_text())
+    assert schema == json.loads(json.dumps(config_schema()))
