@@ -12,7 +12,7 @@ from typing import Any
 
 # A minus sign may be a dash: first it is a sign only where no letter or digit comes before it.
 READINGS = (
-    re.compile(r"((?:(?<![0-9A-Za-z])-)?[0-9]+(?:\.[0-9]+)?)"),
+    re.compile(r"((?:(?<![0-9A-Za-z])[-+])?[0-9]+(?:\.[0-9]+)?)"),
     re.compile(r"((?:(?<![0-9])-)?[0-9]+(?:\.[0-9]+)?)"),
     re.compile(r"([0-9]+)"),
 )
@@ -134,14 +134,15 @@ def _first_with(
 def _sign_or_hyphen(parts: Sequence[Sequence[str]], column: int) -> str:
     """Say how a - before every number is read, where it may be meant otherwise.
 
-    Zero has no sign, and numbers with leading zeros are seldom negative.
+    Zero has no sign, numbers with leading zeros are seldom negative, and a word as in `slice-1` has
+    a hyphen; after a single letter, as in `z-1`, it may be a coordinate.
     """
     texts = [part[column] for part in parts]
     if all(text[0] == "-" for text in texts):
         doubled = all(part[column - 1].endswith("-") for part in parts)
         return "- is taken for a minus sign, and may be a hyphen" if doubled else ""
     padded = any(text[:1] == "0" and text[1:2] != "." for text in texts)
-    if padded or not all(re.search(r"[^\W\d_]-$", part[column - 1]) for part in parts):
+    if padded or not all(re.search(r"(?<![^\W\d_])[^\W\d_]-$", part[column - 1]) for part in parts):
         return ""
     return "- is taken for a hyphen, and may be a minus sign"
 

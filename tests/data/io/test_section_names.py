@@ -69,7 +69,7 @@ def doubted(*names: str) -> list[str]:
     return [problem for problem, _ in doubts([Path("em") / name for name in names])]
 
 
-HYPHEN = "counts sec-1.png before sec-2.png: - is taken for a hyphen, and may be a minus sign."
+HYPHEN = "counts z-1.png before z-2.png: - is taken for a hyphen, and may be a minus sign."
 SIGN = "counts sec--2.png before sec--1.png: - is taken for a minus sign, and may be a hyphen."
 TURNED = "by one of the numbers in their names; by another it is the other way round."
 
@@ -77,7 +77,7 @@ TURNED = "by one of the numbers in their names; by another it is the other way r
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        (["sec-1.png", "sec-2.png", "sec-10.png"], HYPHEN),
+        (["z-1.png", "z-2.png", "z-10.png"], HYPHEN),
         (["sec--1.png", "sec--2.png"], SIGN),
         (["z1_raw.png", "z3_mask.png"], "counts z1_raw.png and z3_mask.png as sections of one"),
         (["z1.png", "z2.png", "z3_mask.png"], "counts z1.png and z3_mask.png as sections of one"),
@@ -100,6 +100,9 @@ def test_what_may_be_another_order_or_two_series_is_said(names: list[str], said:
         ["s0001.tif", "s0002.tif"],
         ["z0.png", "z1.png", "z10.png"],
         ["sec-0.png", "sec-1.png"],
+        [f"slice-{n}.png" for n in range(1, 13)],
+        ["fly em section-1.tif", "fly em section-2.tif"],
+        ["z_-1.png", "z_+0.png", "z_+1.png"],
         ["img-0001.tif", "img-0002.tif"],
         ["z-1.png", "z0.png", "z1.png"],
         ["sec_-2.png", "sec_-1.png"],
