@@ -76,14 +76,21 @@ def run(checkpoint, capsys, monkeypatch):
     return run
 
 
-SPLITS = {"train": "train", "infer": "test", "evaluate": "test", "test": "test", "tune": "val"}
+SPLITS = {
+    "train": "train",
+    "infer": "test",
+    "decode": "test",
+    "evaluate": "test",
+    "test": "test",
+    "tune": "val",
+}
 
 
 @pytest.mark.parametrize("mode", SPLITS)
 @pytest.mark.parametrize("change", ["mask=nowhere.h5", "label=invalid.h5"])
 def test_no_voxel_counts(run, mode, change):
     code, said = run(mode, f"data.{SPLITS[mode]}.{change}")
-    assert code == (0 if mode == "infer" else 2)
+    assert code == (0 if mode in ("infer", "decode") else 2)
     assert "no voxel counts" in said
     assert change.partition("=")[2] in said
     assert "probabilities" not in said

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from connectomics.data.augmentation import Augmenter
+from connectomics.data.counting import Counted, nothing_counts, what_counts
 from connectomics.data.dataset import (
     FixedPatchDataset,
     PatchDataset,
@@ -31,6 +32,7 @@ from connectomics.data.dataset import (
 )
 from connectomics.data.sampling import PatchSampler, explained, sliver_warning
 from connectomics.data.synapse_table import SynapseTable
+from connectomics.errors import DataError
 from connectomics.process.signals import ignore_group_signals
 
 LINUX = sys.platform == "linux"
@@ -152,7 +154,13 @@ class PatchDataModule(pl.LightningDataModule):
             return
         train, val = self._held(self.train), self._held(self.val)
         accept = self._sampler(train)
-        accept.require_acceptable("data.train.label")
+        try:
+            accept.require_acceptable("data.train.label")
+        except DataError:
+            volumes = [source.volume for source in train]
+            if what_counts(volumes) is Counted.NOTHING:
+                raise DataError.of([nothing_counts("data.train", volumes)]) from None
+            raise
         anywhere = PatchSampler(
             [source.shape for source in val],
             self.maker.patch_size,

@@ -21,7 +21,13 @@ from connectomics.config import Config, Resolved
 from connectomics.config.checks.channels import check_loss_channels
 from connectomics.config.schema import SplitSection
 from connectomics.data.build import HeldOut, open_split, open_validation
-from connectomics.data.checks import check_data, check_settings, names_neurons, unnamed_validation
+from connectomics.data.checks import (
+    check_data,
+    check_settings,
+    names_neurons,
+    split_faults,
+    unnamed_validation,
+)
 from connectomics.data.counting import Counted, lack_of, what_counts
 from connectomics.data.io import LazyVolume
 from connectomics.data.overlap import learned_faults
@@ -179,6 +185,9 @@ def decode(resolved: Resolved, checkpoint: Path | None) -> bool:
     config, split = resolved.config, resolved.config.data.test
     _require(check_data(config.data, "decode"))
     run = run_of(checkpoint, config.save_path)
+    labelled = split is not None and split.label is not None
+    if resolved.mode == "decode" and labelled and not split_faults(split, "data.test"):
+        _require_counting(open_split(split, "data.test"), refuses=False)
     resolution = split.resolution if split else None
     neurons = _neurons(split)
     found = existing_results(run.results, asked_of(split))
