@@ -184,6 +184,8 @@ def build_trainer(
         # Other processes start in Python, not as new runs of the command, which would each
         # make a run folder of their own.
         strategy="ddp_spawn" if number > 1 else "auto",
+        # Else each GPU would normalise by the few patches of its own; CPUs cannot, and warn.
+        sync_batchnorm=accelerator == "gpu" and number > 1,
         precision=choose_precision(optimization.precision, accelerator),
         max_steps=optimization.max_steps,
         max_epochs=-1,

@@ -41,6 +41,11 @@ SLOW = (
     "many times slower here than auto or 32-true."
 )
 
+APART = (
+    "each process normalises by its own patches alone (model.rsunet.norm=batch): with few patches "
+    "a process, use group or instance."
+)
+
 
 @dataclass(frozen=True)
 class FitResult:
@@ -161,7 +166,8 @@ def prepare(
     if wanted == "auto":
         notes.append(f"precision auto is {config.optimization.precision} on this {devices[0]}")
     slow = wanted == "bf16-mixed" and devices[0] == "cpu" and not computes_bfloat16()
-    warnings = [*data.warnings, *([SLOW] if slow else [])]
+    apart = devices[0] == "cpu" and devices[1] > 1 and config.model.rsunet.norm == "batch"
+    warnings = [*data.warnings, *([SLOW] if slow else []), *([APART] if apart else [])]
     if resume_from is None:
         notes += [taken.describe()] if taken else []
         notes += start_heads(module, config, data, taken)

@@ -12,7 +12,8 @@ import torch
 
 from connectomics.errors import DataError
 from connectomics.models import load_model, read_checkpoint
-from connectomics.training import TrainingStopped, fit
+from connectomics.training import TrainingStopped, build, fit
+from connectomics.training.trainer import APART, prepare
 
 
 def config_of(make_config, **system):
@@ -78,3 +79,18 @@ def test_an_error_in_another_process_is_reported_as_here(make_config, tmp_path):
     config = config.model_copy(update={"optimization": optimization})
     with pytest.raises(DataError, match="the loss is not a number"):
         fit(config, tmp_path)
+
+
+@pytest.mark.parametrize(("devices", "shared"), [("gpu", 2), ("gpu", 1), ("cpu", 2)])
+def test_gpus_normalise_by_the_patches_of_all(make_config, tmp_path, monkeypatch, devices, shared):
+    asked = {}
+    monkeypatch.setattr(build.pl, "Trainer", lambda **settings: asked.update(settings))
+    monkeypatch.setattr(build, "choose_precision", lambda *_: "32-true")
+    ready = prepare(make_config())
+    build.build_trainer(ready.config, ready.module, tmp_path, (devices, shared))
+    assert asked["sync_batchnorm"] == ((devices, shared) == ("gpu", 2))
+
+
+def test_processes_on_cpus_that_normalise_apart_are_warned_of(make_config):
+    assert APART not in prepare(make_config()).warnings
+    assert APART in prepare(make_config(system={"num_cpu_processes": 2})).warnings
