@@ -126,7 +126,7 @@ def predict(
         overlap: Of windows, in [0, 1); likewise.
         flips: Whether to average over flips; likewise.
         device: Such as "cpu"; unless given, a GPU where there is one.
-        progress: Show a bar on a terminal.
+        progress: Say how far it is.
 
     Returns:
         (C, Z, Y, X) float32, one channel for each of the network's: pre, post and union, say.

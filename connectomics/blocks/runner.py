@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from connectomics.blocks.executors import Executor, Outcome, Task, ThisProcess, Work
 from connectomics.blocks.ledger import Facts, Ledger
 from connectomics.blocks.lock import Shard
-from connectomics.blocks.progress import Progress
 from connectomics.errors import DataError, Fault
+from connectomics.process.progress import Progress
 from connectomics.process.signals import Stopped
 
 AT_MOST_LISTED = 20
@@ -82,7 +82,7 @@ def run_tasks(
     """
     executor = executor or ThisProcess()
     tally = Tally(total=sum(1 for _ in _share(tasks(), shard)))
-    progress = Progress(what, tally.total)
+    progress = Progress(what, tally.total, rate="voxels")
 
     def pending() -> Iterator[Task]:
         for task in _share(tasks(), shard):
@@ -99,17 +99,17 @@ def run_tasks(
 
     marked, todo = Marked(work, ledger), pending()
     try:
-        for _ in range(retries + 1):
-            tally.failed = []
-            for outcome in executor.map(marked, todo):
-                _count(outcome, tally, progress)
-            if not tally.failed or (not tally.done and len(tally.failed) >= HOPELESS):
-                break
-            todo = iter([outcome.task for outcome in tally.failed])
+        with progress:
+            for _ in range(retries + 1):
+                tally.failed = []
+                for outcome in executor.map(marked, todo):
+                    _count(outcome, tally, progress)
+                if not tally.failed or (not tally.done and len(tally.failed) >= HOPELESS):
+                    break
+                todo = iter([outcome.task for outcome in tally.failed])
     except Stopped as stopped:
         note = f"{progress.done} of {tally.total} blocks are done; the same command goes on."
         raise Stopped(stopped.signal, note) from stopped
-    progress.end()
     if tally.failed:
         raise DataError.of([_failure(tally, ledger, what)])
     return tally
@@ -123,7 +123,7 @@ def _count(outcome: Outcome, tally: Tally, progress: Progress) -> None:
     for name, value in (outcome.facts or {}).items():
         if value is True:
             tally.counts[name] = tally.counts.get(name, 0) + 1
-    progress.add(outcome.task.box.size if outcome.task.box else 0)
+    progress.add(work=outcome.task.box.size if outcome.task.box else 0)
 
 
 def _share(tasks: Iterable[Task], shard: Shard | None) -> Iterator[Task]:

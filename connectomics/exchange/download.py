@@ -17,15 +17,15 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from connectomics.blocks.lock import working_on
 from connectomics.errors import ConfigError, DataError
 from connectomics.exchange.records import ANOTHER_FOLDER, Bounds, RemoteFile
 from connectomics.exchange.unpack import size_text
 from connectomics.files import writing_to
+from connectomics.process.progress import Progress
 from connectomics.process.signals import Stopped
 
+MB = 1e6
 CHUNK = 2**14
 TRIES = 4
 """How often in a row nothing may come before it is given up."""
@@ -205,14 +205,13 @@ def _continues(response: Any, have: int, total: int | None) -> bool:
 
 
 def _write(response: Any, url: str, state: _State, most: int) -> None:
-    bar = tqdm(
-        total=state.total, initial=state.have, unit="B", unit_scale=True, disable=None, leave=False
-    )
+    total = None if state.total is None else state.total / MB
+    progress = Progress("download", total, "MB", rate="MB", done=state.have / MB)
     too_large = state.total is not None and state.total > most
-    with bar, state.part.open("ab") as file:
+    with progress, state.part.open("ab") as file:
         for piece in () if too_large else response.iter_content(CHUNK):
             file.write(piece)
-            bar.update(len(piece))
+            progress.add(len(piece) / MB, work=len(piece) / MB)
             if file.tell() > (most if state.total is None else state.total):
                 too_large = True
                 break

@@ -76,6 +76,7 @@ def obtain(
         for number, material in enumerate(_materials(dataset, given, work, ours=not sources)):
             parts.append(work / f"made_{number}")
             parts[-1].mkdir()
+            print(f"convert: {material.source}", flush=True)
             _join(account, dataset.convert(material, parts[-1]))
         _move_into_place(dataset, parts, to)
     _forget_moved([to / DOWNLOADS / remote.name for remote in dataset.files], to)
@@ -195,7 +196,7 @@ def _materials(
         elif is_archive(path):
             folder = work / f"unpacked_{number}"
             folder.mkdir()
-            print(f"unpacking {path}", flush=True)
+            print(f"download: unpacking {path}", flush=True)
             materials.append(Material(str(path), unpack(path, folder, dataset.bounds), ours=True))
         elif path.suffix.lower() in HDF5:
             _require_hdf5(path)

@@ -97,7 +97,7 @@ def write_probabilities(
         resolution: nm per voxel (z, y, x).
         offset_nm: Position of voxel (0, 0, 0) in nm (z, y, x).
         attributes: What the file shall say of itself.
-        progress: Show a bar with voxels per second.
+        progress: Say how far it is.
 
     Raises:
         DataError: The file cannot be written, or exists already; or a prediction is NaN,

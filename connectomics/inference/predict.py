@@ -17,10 +17,10 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from connectomics.errors import DataError
 from connectomics.inference.blending import AxisWindows, axis_windows, flip_combinations
+from connectomics.process.progress import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -126,7 +126,7 @@ def predict_slabs(
         read: Gives the normalised sections z0 to z1 as (z1 - z0, Y, X).
         shape: (Z, Y, X) of the volume.
         sliding: How to slide.
-        progress: Show a bar with voxels per second.
+        progress: Say how far it is.
         where: The volume, for messages.
 
     Yields:
@@ -142,12 +142,11 @@ def predict_slabs(
         for length, size in zip(padded, sliding.window_size, strict=True)
     )
     voxels = int(np.prod(shape))
-    # disable=None shows the bar on a terminal only.
-    bar = tqdm(total=voxels, unit="voxel", unit_scale=True, disable=None if progress else True)
+    shown = Progress("infer", voxels, "voxels", rate="voxels", visible=progress)
     predict = Windows(network, sliding)
     ends = (*z_windows.starts[1:], padded[0])
     buffer: Tensor | None = None  # (C, window z, Y, X): sections still being added to
-    with bar, evaluating(network):
+    with shown, evaluating(network):
         for start, end, z_weights in zip(z_windows.starts, ends, z_windows.weights, strict=True):
             image = _read_padded(read, start, shape, sliding)
             require(np.isfinite(image), image, (start, 0, 0), where, IMAGE)
@@ -157,7 +156,7 @@ def predict_slabs(
             slab = buffer[:, :sections, : shape[1], : shape[2]].contiguous().cpu().numpy()
             require(np.isfinite(slab), slab, (start, 0, 0), where, NETWORK)
             yield start, slab
-            bar.update(sections * shape[1] * shape[2])
+            shown.add(slab[0].size, work=slab[0].size)
             buffer = _advance(buffer, end - start)
 
 

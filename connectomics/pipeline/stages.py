@@ -35,6 +35,7 @@ from connectomics.data.processing import channel_names
 from connectomics.data.volumes import LabelledVolume
 from connectomics.decoding import check_exports, steps
 from connectomics.errors import ConfigError, DataError, Fault
+from connectomics.evaluation import LabelPair
 from connectomics.evaluation.build import check_evaluation, evaluate_volumes
 from connectomics.keeping import replacing
 from connectomics.pipeline.evaluating import (
@@ -228,7 +229,8 @@ def evaluate(resolved: Resolved, checkpoint: Path | None) -> None:
     if resolved.mode == "evaluate":
         _require_counting([one.volume for one in volumes])
     seen = notes_on_training(config.data.test, run)
-    report = evaluate_volumes(label_pairs(volumes, seen, config.evaluation), config.evaluation)
+    pairs = map(_announced, label_pairs(volumes, seen, config.evaluation))
+    report = evaluate_volumes(pairs, config.evaluation)
     about = {run.results / name: text for name, text in provenance.texts().items()}
     synthetic = any(one.volume.synthetic for one in volumes)
     pictures: dict[Path, Callable[[Path], object]]
@@ -242,6 +244,11 @@ def evaluate(resolved: Resolved, checkpoint: Path | None) -> None:
     written = write_scores(report, run.results, synthetic=synthetic, pictures=pictures, about=about)
     print(f"\n{report.table()}")
     print("evaluate: " + "\n          ".join(map(str, written)))
+
+
+def _announced(pair: LabelPair) -> LabelPair:
+    print(f"evaluate: {pair.name} {tuple(pair.prediction.shape)}", flush=True)
+    return pair
 
 
 def test(resolved: Resolved, checkpoint: Path | None) -> None:

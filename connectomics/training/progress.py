@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -11,16 +10,16 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytorch_lightning as pl
-from tqdm import tqdm
 
 from connectomics.process.output import prepare_output
+from connectomics.process.progress import Progress, say
 from connectomics.training.keeping import require_finite
 
 LINES_PER_EPOCH = 5
 
 
 class ShowProgress(pl.Callback):
-    """A bar with loss and patches per second; in a log file, a line now and then.
+    """A line with loss, Dice and patches per second; in a log file, one now and then.
 
     Also watches that the loss is a number, since it looks at it anyway.
 
@@ -43,9 +42,8 @@ class ShowProgress(pl.Callback):
         self.every_n_steps = every_n_steps
         self.line_every = max(1, steps_per_epoch // LINES_PER_EPOCH)
         self.visible = visible
-        self._bar: tqdm[Any] | None = None
+        self._line: Progress | None = None
         self._dice = ""
-        self._left = TimeLeft()
         self._since = time.perf_counter()
         self._since_step = 0
         self._last_step = 0
@@ -57,28 +55,21 @@ class ShowProgress(pl.Callback):
         _silence()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw the bar, if there is a terminal to draw it in."""
+        """Begin to count."""
         self._last_step = trainer.global_step
-        self._left = TimeLeft(trainer.global_step)
         self._restart_clock(trainer)
-        if self.visible and trainer.is_global_zero and sys.stderr.isatty():
-            self._bar = tqdm(
-                total=trainer.max_steps,
-                initial=trainer.global_step,
-                desc="training",
-                unit="step",
-                dynamic_ncols=True,
-                bar_format="{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {postfix}",
-            )
+        if self.visible and trainer.is_global_zero:
+            done = trainer.global_step
+            self._line = Progress("train", trainer.max_steps, "steps", done=done)
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         """Look at the loss when it is due."""
         step = trainer.global_step
         if step == self._last_step:  # gradients are being accumulated
             return
+        if self._line is not None:
+            self._line.add(step - self._last_step)
         self._last_step = step
-        if self._bar is not None:
-            self._bar.update(step - self._bar.n)
         if step % self.every_n_steps and step % self.line_every:
             return
         loss = float(trainer.callback_metrics["train_loss"])
@@ -90,76 +81,36 @@ class ShowProgress(pl.Callback):
         scores = _scores(trainer.callback_metrics)
         self._dice = _dice(trainer.callback_metrics)
         if self.visible and trainer.is_global_zero:
-            text = f"validation at step {trainer.global_step}: {scores}"
-            tqdm.write(text, file=sys.stderr) if self._bar is not None else _print(text)
+            say(f"train: validation at step {trainer.global_step:,}: {scores}")
         self._restart_clock(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Leave the bar as it stands, and say so if it stands before its end."""
+        """Leave the line as it stands, and say so if it stands before its end."""
         self._close()
         if self.visible and trainer.is_global_zero and trainer.global_step < trainer.max_steps:
-            _print(f"stopped early, at step {trainer.global_step} of {trainer.max_steps}")
+            say(f"train: stopped early, at step {trainer.global_step:,} of {trainer.max_steps:,}")
 
     def on_exception(self, *_: Any) -> None:
-        """Leave the bar as it stands, so that the message begins on a line of its own."""
+        """Leave the line as it stands, so that the message begins on a line of its own."""
         self._close()
 
     def _show(self, trainer: pl.Trainer, loss: str, *, line: bool) -> None:
-        if not self.visible or not trainer.is_global_zero:
+        if self._line is None:
             return
         steps = trainer.global_step - self._since_step
         speed = steps * self.patches_per_step / max(time.perf_counter() - self._since, 1e-9)
-        left = self._left.after(trainer.global_step, trainer.max_steps)
-        text = ", ".join(filter(None, (loss, self._dice, f"{speed:.3g} patches/s", left)))
-        if self._bar is not None:
-            self._bar.set_postfix_str(text)
-        elif line:
-            _print(f"step {trainer.global_step} of {trainer.max_steps}: {text}")
-        if self._bar is not None or line:
+        self._line.note = ", ".join(filter(None, (loss, self._dice, f"{speed:.3g} patches/s")))
+        if self._line.on_terminal or line:
+            self._line.show()
             self._restart_clock(trainer)
 
     def _restart_clock(self, trainer: pl.Trainer) -> None:
         self._since, self._since_step = time.perf_counter(), trainer.global_step
 
     def _close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
-
-
-class TimeLeft:
-    """How long a training still takes, by how long it has taken so far, validations included.
-
-    Args:
-        step: Where it begins.
-    """
-
-    def __init__(self, step: int = 0) -> None:
-        self._first_step = step
-        self._began = time.perf_counter()
-
-    def after(self, step: int, steps: int) -> str:
-        """In words; nothing where it cannot be told, or nothing is left."""
-        done = step - self._first_step
-        if done <= 0 or steps <= step:
-            return ""
-        return f"{in_words((time.perf_counter() - self._began) / done * (steps - step))} left"
-
-
-def in_words(seconds: float) -> str:
-    """A time to the precision in which it matters.
-
-    >>> in_words(42), in_words(200), in_words(9000), in_words(200_000)
-    ('42 s', '3 min', '2 h 30 min', '2 d 8 h')
-    """
-    minutes, hours = round(seconds / 60), round(seconds / 3600)
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if minutes < 90:
-        return f"{minutes} min"
-    if hours < 48:
-        return f"{minutes // 60} h {minutes % 60} min"
-    return f"{hours // 24} d {hours % 24} h"
+        if self._line is not None:
+            self._line.end(keep=True)
+            self._line = None
 
 
 def _dice(metrics: Mapping[str, Any]) -> str:
@@ -178,10 +129,6 @@ def _dice(metrics: Mapping[str, Any]) -> str:
 def _scores(metrics: Mapping[str, Any]) -> str:
     values = {name: float(v) for name, v in metrics.items() if name.startswith("val_")}
     return ", ".join(f"{name} {value:.4f}" for name, value in values.items())
-
-
-def _print(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 @contextmanager

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import pytorch_lightning as pl
-from tqdm import tqdm
 
+from connectomics.process.progress import say
 from connectomics.training.module import SynapseModule
 from connectomics.training.scores import Sides
 
@@ -64,7 +63,7 @@ class WatchSides(pl.Callback):
         if problem and due and not self._warned and trainer.is_global_zero:
             self._warned = True
             text = f"train: warning: after {step:,} of {steps:,} steps {problem}. {REMEDY}"
-            tqdm.write(text, file=sys.stderr)
+            say(text)
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run has to know."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -15,11 +14,11 @@ from signal import Signals
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tqdm import tqdm
 
 from connectomics.errors import ConfigError
 from connectomics.files import writing_to
 from connectomics.keeping import keep_earlier
+from connectomics.process.progress import Progress
 from connectomics.tuning.objective import Objective
 from connectomics.tuning.spaces import Settings, Space
 from connectomics.tuning.stopping import Stop, TrialInterruptedError, listening_for_stop
@@ -90,8 +89,8 @@ class Search:
         Args:
             study: Gets the trials.
             trials: How many it shall have in the end.
-            progress: Show a bar with the best score; in a log file, a line for each better one, and
-                now and then one without.
+            progress: Say how far it is, with the best score; in a log file, at each better one,
+                and now and then.
 
         Returns:
             The signal that stopped it, if one did.
@@ -221,46 +220,29 @@ def _text(settings: Mapping[str, Any]) -> str:
 
 
 class _Progress:
-    """A bar, or lines where nobody watches a terminal."""
+    """How far the search is, and the best so far."""
 
     def __init__(self, before: list[Trial], trials: int, *, visible: bool) -> None:
-        self.trials = trials
-        self.visible = visible
         self.best = best_of(before) if before else None
-        self.bar = tqdm(
-            total=trials,
-            initial=len(before),
-            desc="tuning",
-            unit="trial",
-            dynamic_ncols=True,
-            disable=not (visible and sys.stderr.isatty()),
-        )
+        self.line = Progress("tune", trials, "trials", done=len(before), visible=visible)
 
     def __enter__(self) -> _Progress:
         self._note()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.bar.close()
+        self.line.end(keep=True)
 
     def show(self, trials: list[Trial]) -> None:
         """Show where the search stands."""
-        self.bar.update(len(trials) - self.bar.n)
         if not trials:
             return
-        best, before = best_of(trials), self.best
-        self.best = best
+        before, self.best = self.best, best_of(trials)
         self._note()
-        if not (self.visible and self.bar.disable):
-            return
-        if best != before:
-            text = f"trial {best.number} of {self.trials}: {best.score:.3f}, the best so far"
-        elif len(trials) % LINE_EVERY == 0:
-            text = f"{len(trials)} of {self.trials} trials done, best: {best.number}"
-        else:
-            return
-        print(f"tuning: {text}", file=sys.stderr, flush=True)
+        self.line.add(len(trials) - int(self.line.done))
+        if self.best != before or (len(trials) % LINE_EVERY == 0 and not self.line.on_terminal):
+            self.line.show()
 
     def _note(self) -> None:
         if self.best is not None:
-            self.bar.set_postfix_str(f"best {self.best.score:.3f} (trial {self.best.number})")
+            self.line.note = f"best {self.best.score:.3f} (trial {self.best.number})"

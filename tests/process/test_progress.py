@@ -1,0 +1,71 @@
+"""What a stage says of how far it is."""
+
+from __future__ import annotations
+
+import io
+import os
+
+import pytest
+
+from connectomics.process import progress
+from connectomics.process.progress import CLEAR, Progress, say
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Time that passes when it is told to."""
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_a_log_gets_whole_lines_now_and_then(clock):
+    log = io.StringIO()
+    with Progress("download", 10.0, "MB", rate="MB", done=2.5, stream=log) as shown:
+        for _ in range(5):
+            clock[0] += 25
+            shown.add(1.5, work=1.5)
+    assert log.getvalue().splitlines() == [
+        "download: 7.0 of 10.0 MB, 0.06 MB/s, 50 s left",
+    ]
+
+
+def test_a_long_stage_says_less(clock):
+    log = io.StringIO()
+    shown = Progress("train", 10**6, "steps", stream=log)
+    for _ in range(5000):
+        clock[0] += 60
+        shown.add()
+    assert 100 < len(log.getvalue().splitlines()) < 400  # in three and a half days
+
+
+def test_a_terminal_gets_one_line_that_fits(clock, monkeypatch):
+    monkeypatch.setattr(progress.shutil, "get_terminal_size", lambda: os.terminal_size((30, 24)))
+    terminal = Terminal()
+    shown = Progress("tune", 4, "trials", stream=terminal)
+    shown.note = "best 0.712 (trial 1)"
+    for _ in range(2):
+        clock[0] += 3
+        shown.add()
+    say("tune: a line between", terminal)
+    shown.end(keep=True)
+    shown.show()  # nothing comes after the end
+    first, second, between, last = terminal.getvalue().split(CLEAR)[1:]
+    assert first == "tune: 1 of 4 trials, best 0.7"
+    assert second == "tune: 2 of 4 trials, best 0.7"
+    assert between == "tune: a line between\n"
+    assert last == f"{second}\n"
+
+
+def test_what_nobody_is_to_see_is_counted(clock):
+    log = io.StringIO()
+    shown = Progress("infer", None, "voxels", visible=False, stream=log)
+    clock[0] += 100
+    shown.add(7)
+    assert shown.line(1.0) == "infer: 7 voxels"
+    assert log.getvalue() == ""
