@@ -213,13 +213,13 @@ def test_a_log_gets_a_line_for_each_better_trial(hill, make_search, tmp_path, ca
     assert len(every) < 18
 
 
-def test_a_terminal_gets_a_bar_with_the_best_score(
+def test_a_terminal_gets_a_line_with_the_best_score(
     hill, make_search, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     search = make_search(hill(0.7))
     search.run(open_search(tmp_path, search), 4)
     shown = capsys.readouterr().err
-    assert "4/4" in shown
+    assert "tune: 4 of 4 trials, best" in shown
     assert "best 0." in shown
     assert "the best so far" not in shown
