@@ -62,7 +62,7 @@ def test_the_tutorial_trains_and_tests(em_r50, variant):
     save_path = f"save_path=outputs/{'exclusive' if variant else 'independent'}"
     options = ["--config", str(TUTORIAL), *SMALL, *variant, save_path]
     trained = run(em_r50, *options)
-    assert "step 2 of 2" in trained.stdout + trained.stderr
+    assert "train: 2 of 2 steps" in trained.stdout + trained.stderr
     (checkpoint,) = em_r50.glob(f"{save_path.partition('=')[2]}/*/checkpoints/last.ckpt")
     folder = checkpoint.parent.parent
 

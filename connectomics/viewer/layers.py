@@ -134,25 +134,27 @@ def _shown(folder: Path) -> Shown:
         for name in ("probabilities", "labels")
         if (path := _result(folder, name)) is not None
     }
+    results = {name: open_volume(path) for name, path in made.items()}
     origin = origin_of(next(iter(made.values())))
     if origin is None or origin.image is None:
         notes.append("the results do not say which EM they are of")
     else:
         try:
-            volumes["em"] = _source(origin.image)
+            volumes["em"] = _source(origin.image, next(iter(results.values())))
         except DataError as error:
             notes.append(f"the EM is not shown: {error.faults[0]}")
-    volumes |= {name: open_volume(path) for name, path in made.items()}
+    volumes |= results
     table = folder / "synapses.csv"
     return Shown(folder.name, volumes, table if table.is_file() else None, notes)
 
 
-def _source(image: Identity) -> LazyVolume:
-    """The EM that results were made from, or the part of it."""
+def _source(image: Identity, result: LazyVolume) -> LazyVolume:
+    """The EM that a result was made from, or the part of it, with the voxel size it was given."""
+    place = f"{image.path}::{image.dataset}" if image.dataset else image.path
     if parse_location(image.source).url:
-        volume = open_volume(image.source)
-    else:
-        volume = open_volume(f"{image.path}::{image.dataset}" if image.dataset else image.path)
+        place = image.source
+    same = tuple(result.shape[-3:]) == tuple(image.shape[-3:])  # else labels were resized
+    volume = open_volume(place, resolution=result.resolution if same else None)
     begin = tuple(int(n) for n in image.origin)
     stop = tuple(a + n for a, n in zip(begin, image.shape[-3:], strict=True))
     return volume.crop(Box(begin, stop))  # pyright: ignore

@@ -18,7 +18,7 @@ import pytest
 from view import main, view
 
 from connectomics.data.identity import identify
-from connectomics.data.io import open_volume, save_volume
+from connectomics.data.io import open_volume, read_volume, save_volume
 from connectomics.data.origin import Origin
 from connectomics.decoding import synapse_table, write_table
 from connectomics.errors import DataError, MachineError
@@ -80,6 +80,17 @@ def test_every_layer_is_what_the_run_holds(run: Path, address: str, tmp_path: Pa
         ):
             np.testing.assert_array_equal(seen.read(), made.read())
             assert (seen.resolution, seen.offset_nm) == (NM, (60, 0, 0))
+
+
+def test_an_em_that_does_not_say_its_voxel_size_lies_where_its_results_do(
+    run: Path, tmp_path: Path
+) -> None:
+    image = read_volume(tmp_path / "em.h5")
+    save_volume(tmp_path / "em.h5", image, overwrite=True)
+    (shown,) = find_volumes(run)
+    for volume in shown.volumes.values():
+        assert (volume.resolution, volume.offset_nm) == (NM, (60, 0, 0))
+        volume.close()
 
 
 def test_a_page_from_the_web_may_ask_and_for_parts(address: str) -> None:
