@@ -113,6 +113,10 @@ def warn(where: str, problem: str, remedy: str = "") -> None:
     warnings.warn(str(Fault(where, problem, remedy)), DataWarning, stacklevel=3)
 
 
+MOST_CHOICES = 60
+"""Names that a message lists; a folder may hold thousands."""
+
+
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """Suggest the nearest legal word, or list them all.
 
@@ -123,7 +127,11 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """
     choices = sorted(choices)
     near = difflib.get_close_matches(word, choices, n=1, cutoff=0.7)
-    return f"Did you mean '{near[0]}'?" if near else f"Choices: {', '.join(choices)}."
+    if near:
+        return f"Did you mean '{near[0]}'?"
+    more = len(choices) - MOST_CHOICES
+    rest = f" and {more} more" if more > 0 else ""
+    return f"Choices: {', '.join(choices[:MOST_CHOICES])}{rest}."
 
 
 @contextmanager

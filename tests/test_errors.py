@@ -47,6 +47,11 @@ def test_errors_survive_the_way_between_processes() -> None:
     [
         ("patch_sise", ["patch_size", "batch_size"], "Did you mean 'patch_size'?"),
         ("zebra", ["pre", "post"], "Choices: post, pre."),
+        (
+            "zebra",
+            [f"c{n:03d}" for n in range(300)],
+            f"Choices: {', '.join(f'c{n:03d}' for n in range(60))} and 240 more.",
+        ),
         ("dice", {"DiceLoss": 1, "dice_loss": 2}, "Choices: DiceLoss, dice_loss."),
     ],
 )
