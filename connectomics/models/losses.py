@@ -22,6 +22,8 @@ MAX_POS_WEIGHT = 100.0
 
 _TINY = 1e-12
 
+LARGEST_WEIGHT = 1e6
+
 
 class WeightedBCEWithLogitsLoss(nn.Module):
     """Binary cross-entropy, each channel a yes-no question of its own.
@@ -49,6 +51,8 @@ class WeightedBCEWithLogitsLoss(nn.Module):
         reduction: Literal["mean", "sum"] = "mean",
     ) -> None:
         super().__init__()
+        if not isinstance(pos_weight, str):
+            _require_weights("WeightedBCEWithLogitsLoss.pos_weight", pos_weight, zero=False)
         self.pos_weight = pos_weight
         self.reduction = reduction
 
@@ -94,6 +98,7 @@ class WeightedCE(nn.Module):
 
     def __init__(self, class_weights: list[float] | None = None) -> None:
         super().__init__()
+        _require_weights("WeightedCE.class_weights", class_weights)
         self.class_weights = class_weights
 
     def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -161,6 +166,8 @@ class DiceLoss(nn.Module):
         self.first = 0 if include_background or not softmax else 1
         self.power = 2 if squared_pred else 1
         self.axes = (0, 2, 3, 4) if batch else (2, 3, 4)
+        _require_weights("DiceLoss.smooth_nr", smooth_nr)
+        _require_weights("DiceLoss.smooth_dr", smooth_dr)
         self.smooth_nr, self.smooth_dr = smooth_nr, smooth_dr
 
     def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -190,6 +197,15 @@ def _spread(weight: Tensor | None, logits: Tensor) -> Tensor:
 
 def _counted(weight: Tensor) -> Tensor:
     return weight.sum().clamp(min=_TINY)
+
+
+def _require_weights(where: str, value: float | list[float] | None, *, zero: bool = True) -> None:
+    """Refuse weights that would reward mistakes, or drown all else."""
+    weights = value if isinstance(value, list) else [] if value is None else [value]
+    if all(0 <= w <= LARGEST_WEIGHT and (zero or w) for w in weights):
+        return
+    bounds = f"0 to {LARGEST_WEIGHT:,.0f}" + (", and not 0" if not zero else "")
+    raise ConfigError(where, f"has to be {bounds}, not {value}.")
 
 
 def _same_shape(who: str, logits: Tensor, target: Tensor) -> None:

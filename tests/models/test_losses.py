@@ -289,3 +289,21 @@ def test_shapes_that_differ_are_an_error(loss: nn.Module) -> None:
     logits, target, _ = example(loss)
     with pytest.raises(DataError, match=r"\(2, 3, 2, 4, 4\).*\(2, ., 2, 4, 3\)"):
         loss(logits, target[..., :3])
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: WeightedBCEWithLogitsLoss(pos_weight=-1.0), r"pos_weight: has to be 0 to 1,000,"),
+        (lambda: WeightedBCEWithLogitsLoss(pos_weight=[1.0, 0.0]), r"not 0, not \[1\.0, 0\.0\]"),
+        (lambda: WeightedBCEWithLogitsLoss(pos_weight=1e15), "pos_weight"),
+        (lambda: WeightedCE(class_weights=[1.0, -2.0]), "class_weights"),
+        (lambda: DiceLoss(sigmoid=True, smooth_nr=-1.0), "smooth_nr"),
+        (lambda: DiceLoss(sigmoid=True, smooth_dr=1e15), "smooth_dr"),
+        (lambda: DiceLoss(sigmoid=True, smooth_nr=float("nan")), "smooth_nr"),
+    ],
+)
+def test_weights_that_would_reward_mistakes_are_refused(make, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        make()
+    WeightedCE(class_weights=[0.0, 1.0, 2.0])
