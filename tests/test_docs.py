@@ -17,7 +17,7 @@ from connectomics.data.io import save_volume
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md"])
-CONFIGS = ("my.yaml",)
+OTHERS = [ROOT / "CONTRIBUTING.md", ROOT / "datasets" / "README.md"]
 MINE = """\
 defaults: [syn_em_r50, _self_]
 experiment_name: mine
@@ -71,12 +71,28 @@ def test_each_command_is_one_that_can_be_typed(page, command, newcomer, capsys):
     assert not status, capsys.readouterr().err
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def anchors(page: Path) -> set[str]:
+    """What headings are called in addresses, by GitHub and MkDocs alike."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.M)
+    return {
+        re.sub(r"[^\w -]", "", heading.lower()).strip().replace(" ", "-") for heading in headings
+    }
+
+
+@pytest.mark.parametrize("page", [*PAGES, *OTHERS], ids=lambda page: page.parent.name + page.name)
 def test_what_a_page_points_to_is_there(page):
     text = page.read_text()
-    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
-        if not re.match(r"https?:", target):
-            assert (page.parent / target).exists(), f"{page.name} points to {target}"
+    for target, place in re.findall(r"\]\(([^)#\s]*)#?([^)\s]*)[^)]*\)", text):
+        if re.match(r"https?:", target):
+            continue
+        there = page.parent / target if target else page
+        assert there.exists(), f"{page.name} points to {target}"
+        assert not place or place in anchors(there), f"{page.name} points to {target}#{place}"
+    for name in re.findall(
+        r"`((?:docs|tutorials|scripts|datasets|benchmarks)/[\w/.-]+\.\w+)`", text
+    ):
+        made = name.startswith("datasets/") and name != "datasets/README.md"
+        assert made or (ROOT / name).exists(), f"{page.name} names {name}"
 
 
 def test_every_page_is_in_the_navigation():

@@ -88,7 +88,7 @@ def scores_by_distance(
     shares = [part / number for part in range(1, number)]
     cuts = _quantiles(away, shares) if edges is None else edges
     part = _ranges(distance, cuts)
-    names = _range_names(cuts, "distance")
+    names = _range_names(cuts, "distance") if cuts else ["not cut"]
     parts = [_share(name, matches, ~cut & (part == i)) for i, name in enumerate(names)]
     return _share("cut", matches, cut), *parts
 

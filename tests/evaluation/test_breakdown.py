@@ -71,6 +71,7 @@ def test_distances_to_the_border():
     assert far.polarity == Counts(1, 0, 1)
     parts = scores_by_distance(matches, away)
     assert [part.detection.tp + part.detection.fn for part in parts] == [1, 3]
+    assert [part.name for part in parts] == ["cut", "not cut"]
     parts = scores_by_distance(matches + matches, np.tile(away, 2))
     assert [part.detection.tp + part.detection.fn for part in parts] == [2, 2, 2, 2]
 
