@@ -148,7 +148,8 @@ def _webp(strip: np.ndarray) -> str:
 
 
 def _png(pixels: np.ndarray) -> str:
-    colours, index = np.unique(pixels.reshape(-1, 4), axis=0, return_inverse=True)
+    packed, index = np.unique(pixels.view(np.uint32), return_inverse=True)
+    colours = packed.view(np.uint8).reshape(-1, 4)
     picture = Image.fromarray(index.reshape(pixels.shape[:2]).astype(np.uint8), mode="P")
     picture.putpalette(colours[:, :3].tobytes())
     return _encoded(picture, "PNG", transparency=colours[:, 3].tobytes(), optimize=False)

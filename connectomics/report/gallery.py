@@ -31,7 +31,12 @@ KINDS = {
 MOST_PICTURES = 1500
 """Of a page; the errors come first, each kind with as many as the others if it has them."""
 
+MOST_PIXELS = 24_000_000
+"""Of all pictures of a volume: about 10 MB of page, which a browser opens within a second."""
+
 SMALLEST_VIEW, LARGEST_VIEW = 64, 192
+SECTIONS = (0.2, 0.5, 0.8)
+"""Which sections of a synapse are shown, by how far down it they lie."""
 
 LARGEST_EXACT = 2**53
 """Above this a page's script would round a number."""
@@ -146,8 +151,11 @@ def list_cards(scene: Scene, *, most_pictures: int = MOST_PICTURES) -> list[Card
     ]
     if scene.image is None:
         return cards
-    chosen = _chosen([card.kind for card in cards], most_pictures)
-    pictures = _draw(scene, start[chosen], stop[chosen], rows.selected(chosen))
+    side = _side(start, stop)
+    most = min(most_pictures, MOST_PIXELS // (len(SECTIONS) * side**2))
+    chosen = _chosen([card.kind for card in cards], most)
+    views = _views(start[chosen], stop[chosen], scene.prediction.shape, side)
+    pictures = _draw(scene, views, rows.selected(chosen))
     for i, picture in zip(chosen.tolist(), pictures, strict=True):
         cards[i] = Card(**{**vars(cards[i]), "picture": picture})
     return cards
@@ -186,10 +194,11 @@ class _Rows(NamedTuple):
                 np.isin(matches.outcome, ("ignored", "one_sided_truth")),
                 loose & matches.polarity.any(axis=1),
                 loose,
-                np.isin(matches.outcome, ("correct", "matched")),
+                matches.outcome == "correct",
+                matches.outcome == "matched",  # nobody looked at sides
                 matches.outcome == "spurious",
             ],
-            ["ignored", "loose", "ignored", "true", "false"],
+            ["ignored", "loose", "ignored", "true", "found", "false"],
             matches.outcome,
         )
         border = matches.truth_touches_border | matches.prediction_touches_border
@@ -270,9 +279,8 @@ def _evenly(rows: np.ndarray, most: int) -> np.ndarray:
     return rows[np.linspace(0, len(rows) - 1, most).astype(int)] if most > 0 else rows[:0]
 
 
-def _draw(scene: Scene, start: np.ndarray, stop: np.ndarray, rows: _Rows) -> list[Picture]:
+def _draw(scene: Scene, views: Sequence[View], rows: _Rows) -> list[Picture]:
     assert scene.image is not None
-    views = _views(start, stop, scene.prediction.shape)
     layers = []
     for name, labels, sided, ids in (
         ("truth", scene.truth, scene.truth_sided, rows.truth),
@@ -283,18 +291,22 @@ def _draw(scene: Scene, start: np.ndarray, stop: np.ndarray, rows: _Rows) -> lis
     return cut_out(scene.image, views, layers)
 
 
-def _views(start: np.ndarray, stop: np.ndarray, shape: Sequence[int]) -> list[View]:
-    """What to show of each synapse: a square of one size for all, at three of its sections."""
+def _side(start: np.ndarray, stop: np.ndarray) -> int:
+    """The edge of the squares that are shown, one for all synapses."""
     if not len(start):
-        return []
+        return SMALLEST_VIEW
     extent = (stop - start)[:, 1:].max(axis=1)
-    side = int(np.clip(1.5 * np.quantile(extent, 0.9), SMALLEST_VIEW, LARGEST_VIEW))
+    return int(np.clip(1.5 * np.quantile(extent, 0.9), SMALLEST_VIEW, LARGEST_VIEW))
+
+
+def _views(start: np.ndarray, stop: np.ndarray, shape: Sequence[int], side: int) -> list[View]:
+    """What to show of each synapse: a square at three of its sections."""
     corner = (start + stop)[:, 1:] // 2 - side // 2
     corner = np.maximum(np.minimum(corner, np.array(shape[1:]) - side), 0)
     views = []
     for first, end, (y, x) in zip(start[:, 0], stop[:, 0], corner.tolist(), strict=True):
         low, last = int(first), int(end) - 1
-        sections = sorted({low + round((last - low) * part) for part in (0.2, 0.5, 0.8)})
+        sections = sorted({low + round((last - low) * part) for part in SECTIONS})
         views.append(View(tuple(sections), Box((low, y, x), (last + 1, y + side, x + side))))
     return views
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from connectomics.data.volumes import MemoryVolume
-from connectomics.evaluation import polarity_scores
+from connectomics.evaluation import detection_scores, polarity_scores
+from connectomics.report import gallery
 from connectomics.report.gallery import Scene, _chosen, as_json, list_cards, list_objects
 
 
@@ -56,6 +57,14 @@ def test_each_synapse_once_with_what_became_of_it():
     assert missed.confidence is None
 
 
+def test_of_labels_without_sides_none_is_said_to_be_in_place():
+    truth = np.zeros((1, 9, 9), np.uint8)
+    truth[0, 2:4, 2:4], truth[0, 6:8, 2:4] = 1, 2
+    matches = detection_scores(truth, np.where(truth == 1, 1, 0)).matches
+    cards = list_cards(Scene("em", np.where(truth == 1, 1, 0), False, truth, False, matches))
+    assert [card.kind for card in cards] == ["found", "missed"]
+
+
 def test_a_side_that_overlaps_too_little_is_neither_right_nor_flipped():
     truth, prediction = labels((1, 2, 8)), labels((1, 2, 8))
     prediction[:, 7:, 2:5] = np.where(prediction[:, 7:, 2:5] == 1, 2, prediction[:, 7:, 2:5])
@@ -88,6 +97,14 @@ def test_errors_get_their_pictures_first():
     assert [entry["picture"] for entry in listed] == [
         0 if card is cards[0] else None if card.picture is None else 1 for card in cards
     ]
+
+
+def test_pictures_are_as_many_as_a_browser_opens_at_once(monkeypatch):
+    labels_of_three = labels((1, 2, 4), (3, 12, 4), (5, 24, 4))
+    image = MemoryVolume("em", np.zeros((4, 20, 40), np.uint8))
+    monkeypatch.setattr(gallery, "MOST_PIXELS", 2 * 3 * gallery.SMALLEST_VIEW**2)
+    cards = list_cards(scene(labels_of_three, labels_of_three, image=image))
+    assert [card.picture is not None for card in cards] == [True, False, True]
 
 
 def test_rare_errors_all_get_a_picture():
