@@ -143,7 +143,8 @@ def _synapses(labels: Labels) -> Iterator[str]:
     count = len(labels.sizes)
     share = f"{labels.filled:.2%} labelled"
     source = getattr(labels.volume.label, "source", labels.volume.name)
-    specks = f" and {labels.specks} specks or scraps" if labels.specks else ""
+    pieces = f"{labels.specks} piece{'s' * (labels.specks > 1)}"
+    specks = f" (and {pieces} too small for one)" if labels.specks else ""
     yield f"labels {source}: {labels.encoding}; {count} synapses{specks}, {share}"
     if not count:
         return

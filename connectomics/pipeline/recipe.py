@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -31,6 +31,7 @@ CUBIC = 1.8
 """Sections less than so many times as thick as pixels are wide: all three axes are pooled."""
 
 STEP, LEAST = 32, 64
+CUBE_STEP, LEAST_CUBE = 16, 32
 COARSE_NM = 10
 """With wider pixels, a network that works at half the resolution inside loses the cleft."""
 
@@ -120,17 +121,13 @@ def _wanted(machine: Machine, resolution: Resolution, *, cubic: bool) -> Triple:
 
 def _fitting(wanted: Triple, shapes: Sequence[Triple], val_fraction: float | None) -> Triple:
     """The largest patch, up to the one wanted, that leaves room to hold back a patch and a gap."""
-    depth = min(wanted[0], *(shape[0] for shape in shapes))
     narrow: Triple | None = None
-    while depth:
-        for side in range(wanted[1], min(LEAST, wanted[1]) - 1, -STEP):
-            patch = (depth, side, side)
-            room = [_room(shape, patch, val_fraction) for shape in shapes]
-            if all(r == "ample" for r in room):
-                return patch
-            if narrow is None and all(room):
-                narrow = patch
-        depth //= 2
+    for patch in _smaller(wanted, min(shape[0] for shape in shapes)):
+        room = [_room(shape, patch, val_fraction) for shape in shapes]
+        if all(r == "ample" for r in room):
+            return patch
+        if narrow is None and all(room):
+            narrow = patch
     if narrow is None:
         listed = ", ".join(str(shape) for shape in shapes)
         problem = (
@@ -138,6 +135,18 @@ def _fitting(wanted: Triple, shapes: Sequence[Triple], val_fraction: float | Non
         )
         raise DataError("--init", problem, "Name larger volumes.")
     return narrow
+
+
+def _smaller(wanted: Triple, depth: int) -> Iterator[Triple]:
+    """Patches to try, the one wanted first; a cube stays one if it can, as all axes are pooled."""
+    if wanted[0] == wanted[1]:
+        for edge in range(wanted[0], LEAST_CUBE - 1, -CUBE_STEP):
+            yield edge, edge, edge
+    deep = min(wanted[0], depth)
+    while deep:
+        for side in range(wanted[1], min(LEAST, wanted[1]) - 1, -STEP):
+            yield deep, side, side
+        deep //= 2
 
 
 def _room(

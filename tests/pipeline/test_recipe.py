@@ -33,6 +33,14 @@ def test_patches_leave_room_to_hold_back() -> None:
     assert alone.patch_size == (16, 160, 160)
 
 
+def test_cubes_stay_cubes() -> None:
+    recipe = choose_recipe(("cpu", ""), (10, 10, 10), [(69, 150, 140)], val_fraction=0.15)
+    assert recipe.patch_size == recipe.window_size == (48, 48, 48)
+    assert "64 x 64 x 64 would leave no room" in recipe.why_patch
+    thin = choose_recipe(("cpu", ""), (10, 10, 10), [(24, 300, 300)], val_fraction=0.15)
+    assert thin.patch_size == (24, 64, 64)
+
+
 def test_networks_follow_from_voxels() -> None:
     cubic = choose_recipe(("gpu", ""), (8, 8, 8), ROOMY, val_fraction=0.15)
     assert cubic.network == {"down_factors": [[2, 2, 2]] * 4, "depth_2d": 0}
