@@ -13,7 +13,13 @@ import numpy as np
 
 from connectomics.data.io.attributes import plain, split_attributes
 from connectomics.data.io.axes import axis_attributes, ordered, stated_axes, volume_axes
-from connectomics.data.io.hdf5_file import Place, check_stored, follow, open_file
+from connectomics.data.io.hdf5_file import (
+    Place,
+    check_attributes,
+    check_stored,
+    follow,
+    open_file,
+)
 from connectomics.data.io.header import ArrayLike, Header, Opener, check_array, native, size_text
 from connectomics.data.io.location import Location
 from connectomics.errors import DataError, did_you_mean
@@ -40,6 +46,7 @@ def inspect(location: Location) -> tuple[Header, Opener]:
     source = location.source
     with open_file(location.path, source) as file:
         dataset = _find_dataset(file, location)
+        check_attributes(dataset, source)
         stated = {
             key: decode_attribute(value)
             for key, value in dataset.attrs.items()

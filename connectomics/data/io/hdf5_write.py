@@ -12,6 +12,7 @@ import h5py
 
 from connectomics.data.io.attributes import OFFSET
 from connectomics.data.io.hdf5 import encode_attribute
+from connectomics.data.io.hdf5_file import trust
 from connectomics.data.io.header import Header, Resolution
 from connectomics.data.io.location import Location
 from connectomics.errors import DataError
@@ -45,6 +46,7 @@ def create(
         if name in file:
             del file[name]
         yield _create_dataset(file, name, location.source, header), check
+    trust(temporary)
 
 
 def write_place(
@@ -67,6 +69,7 @@ def write_place(
         for name, value in (attributes or {}).items():
             there[name] = encode_attribute(value)
         check()
+    trust(path)
 
 
 def _create_dataset(file: h5py.File, name: str, source: str, header: Header) -> h5py.Dataset:
