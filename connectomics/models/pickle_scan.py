@@ -7,6 +7,7 @@ ever: a `bytearray` of any size, or tuples of tuples that double with each step.
 from __future__ import annotations
 
 import pickletools
+from typing import Any
 
 GROWING = "bytearray"
 """The one thing PyTorch accepts that may be larger than what it is made of."""
@@ -34,11 +35,11 @@ def outgrown(pickled: bytes) -> str | None:
     Raises:
         ValueError: It is no pickle.
     """
-    tuples: set[int] = set()
+    tuples: set[Any] = set()
     shared, previous = 0, ""
     for opcode, argument, _ in pickletools.genops(pickled):
         name = opcode.name
-        if name == "GLOBAL" and argument.split(" ")[-1] == GROWING:
+        if name == "GLOBAL" and str(argument).split(" ")[-1] == GROWING:
             return f"a {GROWING}"
         if name in _PUTS and previous in _TUPLES:
             tuples.add(argument)
