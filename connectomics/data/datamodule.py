@@ -319,7 +319,10 @@ def start_worker(number: int) -> None:
     torch.set_num_threads(1)
     ignore_group_signals()
     if LINUX:
+        # Blocked here, so that it can be waited for; ignored, as the threads of libraries that are
+        # there already do not block it, and one of them would end the process.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         threading.Thread(target=_obey_parent, daemon=True).start()
 
 

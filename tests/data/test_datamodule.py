@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import multiprocessing
 import subprocess
+import sys
 import time
 from types import SimpleNamespace
 from typing import Any, cast
@@ -203,3 +204,28 @@ def test_workers_heed_their_parent(source):
     worker.terminate()
     worker.join(timeout=10)
     assert worker.exitcode == 0
+
+
+WORKER = """
+import os, threading, time
+for _ in range(4):  # as libraries begin them, before anything of ours runs
+    threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+from connectomics.data.datamodule import start_worker
+start_worker(0)
+print("ready", flush=True)
+time.sleep(1)
+print("alive", flush=True)
+os._exit(0)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="who sent a signal is known on Linux only")
+def test_a_worker_outlives_a_signal_to_the_whole_group():
+    with subprocess.Popen(
+        [sys.executable, "-c", WORKER], stdout=subprocess.PIPE, text=True
+    ) as worker:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == "ready\n"
+        subprocess.run(["kill", "-TERM", str(worker.pid)], check=True)  # not from its parent
+        assert worker.stdout.read() == "alive\n"
+    assert worker.returncode == 0
