@@ -18,7 +18,7 @@ def labels(name: str, middles: list[int], *, depth: int = 40, span: int = 2) -> 
     sizes = np.full(len(middles), 100)
     return Labels(
         LabelledVolume(name, volume, volume),
-        *("polarity", NO_MARKS, sizes, low, low + span),
+        *("polarity", NO_MARKS, sizes, low, low + span, 0),
         *(depth * 16, 10, 10),
     )
 
