@@ -8,6 +8,7 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
+from connectomics.data.io.hdf5_attributes import check_attributes
 from connectomics.data.io.hdf5_file import Place, check_stored, follow, open_file
 from connectomics.data.io.location import parse_location
 from connectomics.errors import DataError, Fault, reading
@@ -59,6 +60,7 @@ def read_annotations(source: str) -> Annotations:
             return NONE
         if not isinstance(group, h5py.Group):
             raise DataError(source, f"has no group {name!r}.", REMEDY)
+        check_attributes(group, source)
         partners = _array(source, file, f"{name}/{PARTNERS}", (0, 2))
         if partners is None or not partners.size:
             return NONE

@@ -38,9 +38,10 @@ class Decoder:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Its settings and their defaults."""
-        _, *parameters = self._parameters.values()
-        return {p.name: p.default for p in parameters if p.name not in SUPPLIED}
+        """Its settings that have a default, with it."""
+        from connectomics.config.signatures import default_settings
+
+        return default_settings(self.function, skip=self.no_settings)
 
     @property
     def no_settings(self) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -176,20 +176,10 @@ def decode_by_block(
         offset_nm=probabilities.offset_nm,
         neurons=None if neurons is None else ReadNeurons(neurons),
     )
-    state: blockwise.State = {}
-    foreground = 0
-    for step in steps[:-1]:
-        known = ledger.of(STATES).facts(step.name)
-        if known is not None:
-            state = parts(STATES, step.name)
-        else:
-            work = RunTask(step.name, step.run, probabilities, parts)
-            intact = partial(parts.is_intact, step.name)
-            if not _run(partial(step.tasks, state), work, ledger.of(step.name), system, intact):
-                return None
-            state = step.combine(state, _parts_of(step, state, parts))
-            ledger.of(STATES).mark(step.name, parts.write(STATES, step.name, state))
-        foreground = int(state.get("foreground", foreground))  # later passes need not hand it on
+    reduced = _reduce(steps[:-1], probabilities, ledger, parts, system)
+    if reduced is None:
+        return None
+    state, foreground = reduced
     store = create_sharded(
         folder / f"{LABELS}.zarr",
         shape,
@@ -206,6 +196,36 @@ def decode_by_block(
         return None
     store.finish()
     return LabelsByBlock(store, *blockwise.tables_of(state), foreground)
+
+
+def _reduce(
+    steps: Sequence[blockwise.Pass],
+    probabilities: LazyVolume,
+    ledger: Ledger,
+    parts: PartsOnDisk,
+    system: SystemSection,
+) -> tuple[blockwise.State, int] | None:
+    """Do the passes before the last, but those that are done.
+
+    Returns:
+        The state after them, and the voxels of foreground; None where other shards have blocks
+        to do.
+    """
+    state: blockwise.State = {}
+    foreground = 0
+    for step in steps:
+        known = ledger.of(STATES).facts(step.name)
+        if known is not None:
+            state = parts(STATES, step.name)
+        else:
+            work = RunTask(step.name, step.run, probabilities, parts)
+            intact = partial(parts.is_intact, step.name)
+            if not _run(partial(step.tasks, state), work, ledger.of(step.name), system, intact):
+                return None
+            state = step.combine(state, _parts_of(step, state, parts))
+            ledger.of(STATES).mark(step.name, parts.write(STATES, step.name, state))
+        foreground = int(state.get("foreground", foreground))  # later passes need not hand it on
+    return state, foreground
 
 
 def _parts_of(

@@ -31,6 +31,7 @@ from connectomics.pipeline.inspection import Labels, inspect_labels
 from connectomics.pipeline.label_checks import require_labels
 from connectomics.pipeline.stages import check_losses, check_names
 from connectomics.process.cpus import use_threads
+from connectomics.process.progress import in_words
 
 if TYPE_CHECKING:
     from connectomics.training.timing import Timing
@@ -198,8 +199,8 @@ def _device(devices: tuple[str, int]) -> str:
 def _time(timing: Timing, config: Config) -> Iterator[str]:
     steps = config.optimization.max_steps
     yield (
-        f"1,000 steps take about {_duration(1000 * timing.step)}, all {steps:,} "
-        f"about {_duration(timing.step * steps)} (the median of {timing.steps} steps; validation "
+        f"1,000 steps take about {in_words(1000 * timing.step)}, all {steps:,} "
+        f"about {in_words(timing.step * steps)} (the median of {timing.steps} steps; validation "
         "comes on top)"
     )
     if timing.load > BUSY:
@@ -207,19 +208,6 @@ def _time(timing: Timing, config: Config) -> Iterator[str]:
             f"other programs keep this machine busy ({timing.load:.1f} wait for each CPU): alone, "
             "it takes less"
         )
-
-
-def _duration(seconds: float) -> str:
-    """A time in words.
-
-    >>> _duration(90), _duration(5400), _duration(200_000)
-    ('2 min', '1.5 h', '2.3 days')
-    """
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    if seconds < 3600:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 86_400 else f"{seconds / 86_400:.1f} days"
 
 
 def _oddities(

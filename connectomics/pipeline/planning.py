@@ -27,6 +27,7 @@ from connectomics.pipeline.results import (
     run_of,
 )
 from connectomics.process.memory import peak_memory
+from connectomics.process.progress import in_words
 
 MODES = ("infer", "test")
 
@@ -77,7 +78,7 @@ def _lines(
     written = math.prod(shape) * config.model.out_channels * _bytes(config.inference.save_dtype)
     yield (
         f"plan:   infer reads {_gib(read * volume.image.dtype.itemsize)}, writes {_gib(written)} "
-        f"of {config.inference.save_dtype}, takes {_hours(windows * seconds / workers)} with "
+        f"of {config.inference.save_dtype}, takes {in_words(windows * seconds / workers)} with "
         f"{workers} worker{'s' if workers > 1 else ''} as fast as this one"
     )
     yield f"plan:   decode reads {_gib(written)}, writes up to {_gib(4 * math.prod(shape))}"
@@ -133,14 +134,3 @@ def _free(folder: Path) -> int:
 
 def _gib(count: float) -> str:
     return f"{count / 2**30:,.2f} GiB"
-
-
-def _hours(seconds: float) -> str:
-    """Say how long something takes.
-
-    >>> _hours(40), _hours(1800), _hours(360000)
-    ('40 s', '30.0 min', '100.0 h')
-    """
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:,.1f} h"

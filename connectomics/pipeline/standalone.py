@@ -44,7 +44,8 @@ from connectomics.evaluation import (
 )
 from connectomics.evaluation.encoding import SIDED
 from connectomics.pipeline.label_checks import label_faults, said_of_marks
-from connectomics.pipeline.labelling import read_neurons, write_decoded
+from connectomics.pipeline.label_files import write_decoded
+from connectomics.pipeline.labelling import read_neurons
 from connectomics.pipeline.results import PAGE, VolumeResults
 from connectomics.pipeline.scoring import confidences, read_pair, stored_as, write_scores
 

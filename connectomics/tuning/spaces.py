@@ -118,8 +118,7 @@ def settings_of(decoder: str, kwargs: Mapping[str, Any]) -> Settings:
     >>> settings_of("binary2instance", {"thres": 0.4})
     {'thres': 0.4, 'thres_small': 128, 'dilate_sz': 0}
     """
-    defaults = DECODERS[decoder].settings
-    return {name: kwargs.get(name, default) for name, default in defaults.items()}
+    return DECODERS[decoder].settings | dict(kwargs)
 
 
 def split_name(name: str) -> tuple[str, int | None]:

@@ -13,13 +13,8 @@ import numpy as np
 
 from connectomics.data.io.attributes import plain, split_attributes
 from connectomics.data.io.axes import axis_attributes, ordered, stated_axes, volume_axes
-from connectomics.data.io.hdf5_file import (
-    Place,
-    check_attributes,
-    check_stored,
-    follow,
-    open_file,
-)
+from connectomics.data.io.hdf5_attributes import check_attributes
+from connectomics.data.io.hdf5_file import Place, check_stored, follow, open_file
 from connectomics.data.io.header import ArrayLike, Header, Opener, check_array, native, size_text
 from connectomics.data.io.location import Location
 from connectomics.errors import DataError, did_you_mean

@@ -16,7 +16,6 @@ import h5py
 
 from connectomics.data.io.header import Gaps
 from connectomics.errors import DataError
-from connectomics.process.apart import fate_of
 
 # A window of a sliding pass touches few chunks, again and again: keep them decompressed.
 CHUNK_CACHE_BYTES = 16 * 2**20
@@ -26,10 +25,6 @@ COPY = "Copy the voxels to a file of their own, where they can be read: new['raw
 # Numbers that HDF5 gives to kinds of links and of selections.
 HARD, SOFT, EXTERNAL = 0, 1, 64
 HYPERSLABS = 2
-
-# What reading attributes came to, by the state of a file and the name of a dataset, or of all.
-_fates: dict[tuple[tuple[int, ...], str], str] = {}
-ALL = "all that is in it"
 
 LINKS_IN_A_ROW = 32
 VIRTUAL_IN_A_ROW = 8
@@ -133,44 +128,6 @@ def _other_file(
         f"{name!r} is a link into another file, which is not followed: {file}::{inside}.",
         "If that is the volume that you mean, name it so.",
     )
-
-
-def check_attributes(item: h5py.Group | h5py.Dataset, source: str) -> None:
-    """Make sure that the attributes of something can be read.
-
-    Text of any length lies in heaps of the file, and HDF5 walks round a damaged one for ever. So
-    it is read in a copy of this process first, once, unless this process has written it.
-
-    Raises:
-        DataError: Reading them does not end, or ends the process.
-    """
-    of_any_length = [name for name in item.attrs if not _is_fixed(item.attrs.get_id(name))]
-    state, name = _state_of(Path(item.file.filename)), str(item.name)
-    if not of_any_length or (state, ALL) in _fates:
-        return
-    if (state, name) not in _fates:
-        _fates[state, name] = fate_of(lambda: [item.attrs[one] for one in of_any_length])
-    if fate := _fates[state, name]:
-        problem = f"is damaged: reading the attributes of {name} {fate}."
-        raise DataError(source, problem, "Copy or download it again, or make it anew.")
-
-
-def trust(path: Path) -> None:
-    """Take all attributes in a file for sound, for as long as nobody changes it."""
-    _fates[_state_of(path), ALL] = ""
-
-
-def _state_of(path: Path) -> tuple[int, ...]:
-    """What changes when a file does; a new name does not change it."""
-    found = path.stat()
-    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
-
-
-def _is_fixed(attribute: h5py.h5a.AttrID) -> bool:
-    kind = attribute.get_type()
-    if isinstance(kind, h5py.h5t.TypeStringID):
-        return not kind.is_variable_str()
-    return isinstance(kind, h5py.h5t.TypeIntegerID | h5py.h5t.TypeFloatID)
 
 
 class Place(NamedTuple):

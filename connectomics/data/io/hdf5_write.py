@@ -12,7 +12,7 @@ import h5py
 
 from connectomics.data.io.attributes import OFFSET
 from connectomics.data.io.hdf5 import encode_attribute
-from connectomics.data.io.hdf5_file import trust
+from connectomics.data.io.hdf5_attributes import trust
 from connectomics.data.io.header import Header, Resolution
 from connectomics.data.io.location import Location
 from connectomics.errors import DataError

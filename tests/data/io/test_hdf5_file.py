@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import h5py
@@ -13,7 +12,6 @@ from connectomics.data.annotations import read_annotations
 from connectomics.data.io import open_volume, read_volume, save_volume
 from connectomics.data.io.header import Gaps
 from connectomics.errors import DataError
-from connectomics.process import apart
 
 ONES = np.ones((4, 6, 8), np.uint8)
 
@@ -210,20 +208,3 @@ def test_a_filter_that_is_not_there_is_named(tmp_path: Path) -> None:
     text = message(tmp_path / "a.h5")
     assert "is compressed with Zstandard (HDF5 filter 32015), which is not installed." in text
     assert "hdf5plugin" in text
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="processes are copied on Linux")
-@pytest.mark.parametrize("group", ["", "::volumes/raw"])
-def test_a_heap_that_hdf5_walks_round_for_ever(tmp_path, group, monkeypatch):
-    monkeypatch.setattr(apart, "SECONDS", 1)
-    path = tmp_path / "em.h5"
-    with h5py.File(path, "w") as file:
-        dataset = file.create_dataset("volumes/raw", data=np.ones((2, 3, 4), np.uint8))
-        dataset.attrs["DIMENSION_LABELS"] = ["z", "y", "x"]
-    assert open_volume(f"{path}{group}").shape == (2, 3, 4)
-    content = bytearray(path.read_bytes())
-    first = content.index(b"GCOL") + 16  # its objects follow a head of 16 bytes
-    content[first + 8 : first + 16] = bytes(8)  # the size of the first
-    path.write_bytes(content)
-    with pytest.raises(DataError, match="reading the attributes of /volumes/raw never comes to an"):
-        open_volume(f"{path}{group}")
