@@ -6,17 +6,16 @@ ever: a `bytearray` of any size, or tuples of tuples that double with each step.
 
 from __future__ import annotations
 
+import math
 import pickletools
 from typing import Any
 
 GROWING = "bytearray"
 """The one thing PyTorch accepts that may be larger than what it is made of."""
 
-MOST_SHARED = 40
-"""How often tuples that are there already may stand in others; training writes one or two.
-
-Each time at most triples what there is to hash where the outermost is a key.
-"""
+MOST_GROWTH = 2_000_000
+"""How many times over tuples may stand in one another, as there is so much to hash where the
+outermost is a key. The settings that hundreds of parameter groups share make a few hundred."""
 
 _TUPLES = ("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3")
 _PUTS = ("PUT", "BINPUT", "LONG_BINPUT")
@@ -35,15 +34,17 @@ def outgrown(pickled: bytes) -> str | None:
     Raises:
         ValueError: It is no pickle.
     """
-    tuples: set[Any] = set()
-    shared, previous = 0, ""
+    uses: list[int] = []  # of each tuple that may be used again
+    kept: dict[Any, int] = {}  # which of them lies at a place of the memo by now
+    previous = ""
     for opcode, argument, _ in pickletools.genops(pickled):
         name = opcode.name
         if name == "GLOBAL" and str(argument).split(" ")[-1] == GROWING:
             return f"a {GROWING}"
         if name in _PUTS and previous in _TUPLES:
-            tuples.add(argument)
-        elif name in _GETS and argument in tuples:
-            shared += 1
+            kept[argument] = len(uses)
+            uses.append(1)
+        elif name in _GETS and argument in kept:
+            uses[kept[argument]] += 1
         previous = name
-    return f"{shared} tuples within tuples" if shared > MOST_SHARED else None
+    return "tuples within tuples" if math.prod(uses) > MOST_GROWTH else None
