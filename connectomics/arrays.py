@@ -31,7 +31,7 @@ from connectomics.pipeline.label_checks import require_labels_of
 from connectomics.runs import new_run, provenance_of, write_provenance
 
 if TYPE_CHECKING:
-    from connectomics.inference.predict import Sliding
+    from connectomics.inference.windows import Sliding
     from connectomics.models import TrainedModel
     from connectomics.training import FitResult
 
@@ -138,7 +138,7 @@ def predict(
     """
     import torch
 
-    from connectomics.inference.predict import predict_slabs
+    from connectomics.inference.predict import in_one, predict_slabs
 
     trained = _trained(model)
     facts, volume = trained.facts, _volume("image", image)
@@ -158,7 +158,7 @@ def predict(
     slabs = predict_slabs(
         trained.to(on), read, volume.shape, sliding, progress=progress, where=volume.name
     )
-    return np.concatenate([slab for _, slab in slabs], axis=1)
+    return in_one(slabs, volume.shape)
 
 
 def _recipe(name: str) -> Path:
@@ -240,7 +240,7 @@ def _trained(model: FitResult | TrainedModel | str | os.PathLike[str]) -> Traine
 def _sliding(trained: TrainedModel, device: Any, has_window: bool) -> Sliding:
     from connectomics.config.schema import InferenceSection
     from connectomics.inference.build import build_sliding
-    from connectomics.inference.predict import Sliding
+    from connectomics.inference.windows import Sliding
 
     facts = trained.facts
     if facts.inference is None and not has_window:

@@ -10,20 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from connectomics.geometry import Box, Triple
 from connectomics.inference.blending import AxisWindows, axis_windows
-from connectomics.inference.predict import (
-    IMAGE,
-    NETWORK,
-    PADDING,
-    Network,
-    Sliding,
-    Windows,
-    evaluating,
-    require,
-)
+from connectomics.inference.predict import IMAGE, NETWORK, require_finite
+from connectomics.inference.windows import PADDING, Network, Sliding, Windows, evaluating
 
 
 @dataclass(frozen=True)
@@ -98,25 +91,27 @@ def predict_block(
         DataError: The image, or what the network makes of it, is NaN or infinite somewhere.
     """
     hull, box = windows.hull, windows.box
-    require(np.isfinite(image), image, hull.start, where, IMAGE)
+    require_finite(image, hull.start, where, IMAGE)
     missing = [n - have for n, have in zip(windows.padded, hull.shape, strict=True)]
     if any(missing):
         image = np.pad(image, [(0, n) for n in missing], mode=PADDING[sliding.padding_mode])
     image = np.asarray(image, np.float32)
-    z, y, x = windows.axes
-    inside = box.shift([-n for n in hull.start])
+    z, inside = windows.axes[0], box.shift([-n for n in hull.start])
     rows, columns = inside.slices[1:]
-    predict = Windows(network, sliding)
-    sums: Tensor | None = None
-    with evaluating(network):
-        for start, weights in zip(z.starts, z.weights, strict=True):
-            added = predict(image[start : start + z.size], weights, y, x)[:, :, rows, columns]
-            if sums is None:
-                sums = added.new_zeros((len(added), *box.shape))
+    predict = Windows(network, sliding, windows.axes)
+    slab: Tensor | None = None
+    block: Tensor | None = None
+    with evaluating(network), torch.inference_mode():
+        for layer, start in enumerate(z.starts):
+            slab = None if slab is None else slab.zero_()
+            part = torch.from_numpy(np.ascontiguousarray(image[start : start + z.size]))
+            slab = predict.add(slab, part, layer)
+            if block is None:
+                block = slab.new_zeros((len(slab), *box.shape))
             first, stop = max(start, inside.start[0]), min(start + z.size, inside.stop[0])
-            own = sums[:, first - inside.start[0] : stop - inside.start[0]]
-            own += added[:, first - start : stop - start]
-    assert sums is not None  # a window touches every voxel
-    block = sums.cpu().numpy()
-    require(np.isfinite(block), block, box.start, where, NETWORK)
-    return block
+            own = block[:, first - inside.start[0] : stop - inside.start[0]]
+            own += slab[:, first - start : stop - start, rows, columns]
+    assert block is not None  # a window touches every voxel
+    values = block.cpu().numpy()
+    require_finite(values, box.start, where, NETWORK)
+    return values

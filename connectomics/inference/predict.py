@@ -6,56 +6,20 @@ are finished and leave; so the memory needed is that of one slab, whatever the v
 
 from __future__ import annotations
 
-import logging
-import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import product
-from typing import Any, Literal
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from itertools import chain
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from connectomics.errors import DataError
-from connectomics.inference.blending import AxisWindows, axis_windows, flip_combinations
+from connectomics.inference.blending import axis_windows
+from connectomics.inference.windows import PADDING, Network, Sliding, Windows, evaluating
 from connectomics.process.progress import Progress
-
-logger = logging.getLogger(__name__)
-
-Network = Callable[[Tensor], Tensor]
-PADDING: dict[str, Literal["reflect", "edge", "constant"]] = {
-    "reflect": "reflect",
-    "replicate": "edge",
-    "constant": "constant",
-}
-
-
-@dataclass(frozen=True)
-class Sliding:
-    """How a network slides over a volume; see `predict_volume` for the settings."""
-
-    window_size: tuple[int, int, int]
-    overlap: float = 0.5
-    blending: str = "bump"
-    padding_mode: str = "reflect"
-    flip_axes: str | Sequence[Sequence[int]] | None = None
-    ensemble_mode: Literal["mean", "max"] = "mean"
-    batch_size: int = 1
-    activation: Callable[[Tensor], Tensor] | None = None
-    device: str | torch.device | None = None
-    precision: torch.dtype | None = None
-
-    def __post_init__(self) -> None:
-        if len(self.window_size) != 3 or min(self.window_size) < 1:
-            raise DataError("window_size", f"{self.window_size} is not three positive sizes.")
-        if not 0 <= self.overlap < 1:
-            raise DataError("overlap", f"{self.overlap} is not in [0, 1).")
-        if self.padding_mode not in PADDING:
-            raise DataError(
-                "padding_mode", f"{self.padding_mode!r} is none.", f"Choices: {', '.join(PADDING)}."
-            )
 
 
 def predict_volume(
@@ -107,7 +71,16 @@ def predict_volume(
         **settings,
     )
     slabs = predict_slabs(network, lambda z0, z1: image[z0:z1], image.shape, sliding)
-    return np.concatenate([slab for _, slab in slabs], axis=1)
+    return in_one(slabs, image.shape)
+
+
+def in_one(slabs: Iterator[tuple[int, np.ndarray]], shape: tuple[int, ...]) -> np.ndarray:
+    """Put the slabs of `predict_slabs` into one array (C, Z, Y, X)."""
+    first = next(slabs)
+    volume = np.empty((len(first[1]), *shape), first[1].dtype)
+    for z, slab in chain([first], slabs):
+        volume[:, z : z + slab.shape[1]] = slab
+    return volume
 
 
 def predict_slabs(
@@ -137,27 +110,75 @@ def predict_slabs(
         DataError: The image, or what the network makes of it, is NaN or infinite somewhere.
     """
     padded = tuple(max(n, w) for n, w in zip(shape, sliding.window_size, strict=True))
-    z_windows, y_windows, x_windows = (
+    z, y, x = (
         axis_windows(length, size, sliding.overlap, sliding.blending)
         for length, size in zip(padded, sliding.window_size, strict=True)
     )
+    axes = z, y, x
     voxels = int(np.prod(shape))
     shown = Progress("infer", voxels, "voxels", rate="voxels", visible=progress)
-    predict = Windows(network, sliding)
-    ends = (*z_windows.starts[1:], padded[0])
-    buffer: Tensor | None = None  # (C, window z, Y, X): sections still being added to
-    with shown, evaluating(network):
-        for start, end, z_weights in zip(z_windows.starts, ends, z_windows.weights, strict=True):
-            image = _read_padded(read, start, shape, sliding)
-            require(np.isfinite(image), image, (start, 0, 0), where, IMAGE)
-            added = predict(image, z_weights, y_windows, x_windows)
-            buffer = added if buffer is None else buffer.add_(added)
+    windows = Windows(network, sliding, axes)
+    layers = enumerate(zip(axes[0].starts, (*axes[0].starts[1:], padded[0]), strict=True))
+    sums: Tensor | None = None  # (C, window z, Y, X): sections still being added to
+    waiting: tuple[int, Callable[[], np.ndarray]] | None = None
+    slabs_read = _ahead(lambda z: _read_padded(read, z, shape, sliding), axes[0].starts)
+    with shown, evaluating(network), closing(slabs_read):
+        for layer, (start, end) in layers:
+            image = next(slabs_read)
+            require_finite(image, (start, 0, 0), where, IMAGE)
+            sums = windows.add(sums, _for_device(image, windows.device), layer)
             sections = min(end, shape[0]) - start
-            slab = buffer[:, :sections, : shape[1], : shape[2]].contiguous().cpu().numpy()
-            require(np.isfinite(slab), slab, (start, 0, 0), where, NETWORK)
-            yield start, slab
-            shown.add(slab[0].size, work=slab[0].size)
-            buffer = _advance(buffer, end - start)
+            finished = to_host(sums[:, :sections, : shape[1], : shape[2]])
+            sums = _advance(sums, end - start)
+            if waiting is not None:
+                yield _checked(*waiting, where, shown)
+            waiting = start, finished
+        if waiting is not None:
+            yield _checked(*waiting, where, shown)
+
+
+def _checked(
+    start: int, finished: Callable[[], np.ndarray], where: str, shown: Progress
+) -> tuple[int, np.ndarray]:
+    slab = finished()
+    require_finite(slab, (start, 0, 0), where, NETWORK)
+    shown.add(slab[0].size, work=slab[0].size)
+    return start, slab
+
+
+def _ahead(read: Callable[[int], np.ndarray], starts: Iterable[int]) -> Generator[np.ndarray]:
+    """Read each slab while the one before it is predicted."""
+    with ThreadPoolExecutor(1, "read") as reader:
+        coming: Future[np.ndarray] | None = None
+        for start in starts:
+            ready, coming = coming, reader.submit(read, start)
+            if ready is not None:
+                yield ready.result()
+        if coming is not None:
+            yield coming.result()
+
+
+def _for_device(image: np.ndarray, device: torch.device) -> Tensor:
+    """In memory from which a GPU fetches without holding up the host."""
+    voxels = torch.from_numpy(np.ascontiguousarray(image))
+    return voxels.pin_memory() if device.type == "cuda" else voxels
+
+
+def to_host(values: Tensor) -> Callable[[], np.ndarray]:
+    """Start to copy values from a GPU; what comes back waits for them."""
+    if values.device.type != "cuda":
+        copy = values.contiguous().numpy() if not values.is_contiguous() else values.numpy().copy()
+        return lambda: copy
+    host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
+    host.copy_(values, non_blocking=True)
+    copied = torch.cuda.Event()
+    copied.record(torch.cuda.current_stream(values.device))
+
+    def wait() -> np.ndarray:
+        copied.synchronize()
+        return host.numpy()
+
+    return wait
 
 
 def require(
@@ -199,17 +220,14 @@ NETWORK = (
 )
 
 
-@contextmanager
-def evaluating(network: Network) -> Iterator[None]:
-    """Batch norm and dropout behave as in a test, whatever state the network came in."""
-    training = isinstance(network, torch.nn.Module) and network.training
-    if training:
-        network.eval()
-    try:
-        yield
-    finally:
-        if training:
-            network.train()
+def require_finite(
+    values: np.ndarray, start: tuple[int, int, int], where: str, said: tuple[str, str]
+) -> None:
+    """Insist that no value of a part of a volume is NaN or infinite; see `require`."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        quick = np.isfinite(values.sum(dtype=np.float32))  # one pass, and no array of booleans
+    if not quick:
+        require(np.isfinite(values), values, start, where, said)
 
 
 def _read_padded(
@@ -224,93 +242,11 @@ def _read_padded(
     return np.pad(image, [(0, n) for n in missing], mode=PADDING[sliding.padding_mode])
 
 
-def _advance(buffer: Tensor, sections: int) -> Tensor:
-    moved = torch.zeros_like(buffer)
-    moved[:, : buffer.shape[1] - sections] = buffer[:, sections:]
-    return moved
-
-
-class Windows:
-    """Predicts the windows of one slab and adds them up with their weights."""
-
-    def __init__(self, network: Network, sliding: Sliding) -> None:
-        self.network = network
-        self.sliding = sliding
-        self.flips = flip_combinations(sliding.flip_axes)
-        self.device = torch.device(sliding.device or _device_of(network))
-
-    @torch.inference_mode()
-    def __call__(
-        self, image: np.ndarray, z_weights: np.ndarray, y: AxisWindows, x: AxisWindows
-    ) -> Tensor:
-        """(z, Y, X) image → (C, z, Y, X) weighted sum, on the device where it has the room."""
-        places = list(product(range(len(y.starts)), range(len(x.starts))))
-        voxels = torch.from_numpy(np.ascontiguousarray(image)).to(self.device)
-        total: Tensor | None = None
-        weights = (torch.empty(0),) * 3
-        for first in range(0, len(places), self.sliding.batch_size):
-            batch = places[first : first + self.sliding.batch_size]
-            boxes = [
-                np.s_[y.starts[j] : y.starts[j] + y.size, x.starts[i] : x.starts[i] + x.size]
-                for j, i in batch
-            ]
-            predicted = self.predict(torch.stack([voxels[:, *box] for box in boxes])[:, None])
-            if total is None:
-                size = (predicted.shape[1], *image.shape)
-                total = torch.zeros(size, device=_with_room(self.device, 4 * math.prod(size)))
-                axes = (z_weights, y.weights, x.weights)
-                weights = tuple(torch.from_numpy(axis).to(total.device) for axis in axes)
-            for window, box, (j, i) in zip(predicted, boxes, batch, strict=True):
-                weight = (weights[0][:, None, None] * weights[1][j][:, None]) * weights[2][i]
-                total[:, :, *box].addcmul_(window.to(total.device), weight)
-        assert total is not None
-        return total
-
-    def predict(self, inputs: Tensor) -> Tensor:
-        """(B, 1, z, y, x) → (B, C, z, y, x): the running mean, or maximum, over flips."""
-        result: Tensor | None = None
-        for count, axes in enumerate(self.flips, start=1):
-            dims = [axis + 2 for axis in axes]
-            output = self.run(inputs.flip(dims)).flip(dims)
-            if result is None:
-                result = output
-            elif self.sliding.ensemble_mode == "max":
-                result = torch.maximum(result, output)
-            else:
-                result = result + (output - result) / count
-        assert result is not None
-        return result
-
-    def run(self, inputs: Tensor) -> Tensor:
-        """(B, 1, z, y, x) → (B, C, z, y, x): what the network gives, activated."""
-        precision = self.sliding.precision
-        with torch.autocast(self.device.type, dtype=precision, enabled=precision is not None):
-            output = self.network(inputs)
-        output = output.float()
-        if output.shape[2:] != inputs.shape[2:]:
-            raise DataError(
-                "network",
-                f"gives {tuple(output.shape[2:])} voxels for {tuple(inputs.shape[2:])}.",
-                "A network for predict_volume keeps the size of its input.",
-            )
-        return self.sliding.activation(output) if self.sliding.activation else output
-
-
-def _with_room(device: torch.device, nbytes: int) -> torch.device:
-    """Where sums are added up: on the device, unless three of their size do not fit there."""
-    if device.type != "cuda" or 3 * nbytes <= torch.cuda.mem_get_info(device)[0]:
-        return device
-    logger.warning(
-        "The sums of a slab (%.1f GiB) do not fit on the GPU beside the network and are added up "
-        "in the memory of the machine; system.block_size makes them smaller.",
-        nbytes / 2**30,
-    )
-    return torch.device("cpu")
-
-
-def _device_of(network: Network) -> torch.device:
-    if isinstance(network, torch.nn.Module):
-        parameter = next(network.parameters(), None)
-        if parameter is not None:
-            return parameter.device
-    return torch.device("cpu")
+@torch.inference_mode()
+def _advance(sums: Tensor, sections: int) -> Tensor:
+    """Move sums along z; the sections that come in are zeros."""
+    rest = sums.shape[1] - sections
+    kept = sums[:, sections:]
+    sums[:, :rest] = kept if rest <= sections else kept.clone()  # where they overlap
+    sums[:, rest:] = 0
+    return sums

@@ -18,7 +18,7 @@ from connectomics.errors import CheckpointError, Fault
 if TYPE_CHECKING:
     from torch import nn
 
-    from connectomics.inference.predict import Sliding
+    from connectomics.inference.windows import Sliding
     from connectomics.models import Checkpoint
 
 CODE = ("models", "inference", "data/processing")

@@ -10,7 +10,7 @@ from connectomics.data.io import open_volume
 from connectomics.data.volumes import MemoryVolume
 from connectomics.errors import DataError
 from connectomics.inference.build import write_probabilities
-from connectomics.inference.predict import Sliding
+from connectomics.inference.windows import Sliding
 
 
 def write(path, value: float, dtype: str) -> None:

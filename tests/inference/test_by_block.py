@@ -12,7 +12,7 @@ from connectomics.geometry import Box, block_boxes
 from connectomics.inference import predict_volume
 from connectomics.inference.build import predict_stored_block
 from connectomics.inference.by_block import predict_block, windows_of
-from connectomics.inference.predict import Sliding
+from connectomics.inference.windows import Sliding
 
 SIZES = st.tuples(st.integers(1, 9), st.integers(1, 16), st.integers(1, 16))
 WINDOWS = st.tuples(st.integers(3, 9), st.integers(7, 16), st.integers(7, 16))

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from connectomics.errors import DataError
 from connectomics.inference import predict_volume
 from connectomics.inference.blending import BLENDINGS
-from connectomics.inference.predict import Sliding, predict_slabs
+from connectomics.inference.predict import predict_slabs
+from connectomics.inference.windows import Sliding
 
 SIZES = st.tuples(st.integers(1, 9), st.integers(1, 20), st.integers(1, 20))
 

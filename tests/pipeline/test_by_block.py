@@ -18,7 +18,7 @@ from connectomics.blocks import BlockGrid, working_on
 from connectomics.data.io import open_volume, read_volume, save_volume
 from connectomics.decoding.lines import write_neuroglancer
 from connectomics.inference.by_block import windows_of
-from connectomics.inference.predict import Sliding
+from connectomics.inference.windows import Sliding
 from connectomics.pipeline.results import VolumeResults
 
 BLOCKS = "system.block_size=[8,20,16]"

@@ -1,0 +1,185 @@
+"""The windows of one slab: what the network gives for them, added up with their weights."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import product
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from connectomics.errors import DataError
+from connectomics.inference.blending import AxisWindows, flip_combinations
+
+logger = logging.getLogger(__name__)
+
+Network = Callable[[Tensor], Tensor]
+PADDING: dict[str, Literal["reflect", "edge", "constant"]] = {
+    "reflect": "reflect",
+    "replicate": "edge",
+    "constant": "constant",
+}
+
+
+@dataclass(frozen=True)
+class Sliding:
+    """How a network slides over a volume; see `predict_volume` for the settings."""
+
+    window_size: tuple[int, int, int]
+    overlap: float = 0.5
+    blending: str = "bump"
+    padding_mode: str = "reflect"
+    flip_axes: str | Sequence[Sequence[int]] | None = None
+    ensemble_mode: Literal["mean", "max"] = "mean"
+    batch_size: int = 1
+    activation: Callable[[Tensor], Tensor] | None = None
+    device: str | torch.device | None = None
+    precision: torch.dtype | None = None
+    whole_batches: bool = False  # a compiled network takes no others
+
+    def __post_init__(self) -> None:
+        if len(self.window_size) != 3 or min(self.window_size) < 1:
+            raise DataError("window_size", f"{self.window_size} is not three positive sizes.")
+        if not 0 <= self.overlap < 1:
+            raise DataError("overlap", f"{self.overlap} is not in [0, 1).")
+        if self.padding_mode not in PADDING:
+            raise DataError(
+                "padding_mode", f"{self.padding_mode!r} is none.", f"Choices: {', '.join(PADDING)}."
+            )
+
+
+class Windows:
+    """Predicts the windows of slabs and adds them up with their weights.
+
+    Nothing here waits for a GPU: what is queued for a slab is computed while the host reads the
+    next one and writes the one before.
+
+    Args:
+        network: As in `predict_volume`.
+        sliding: How it slides.
+        axes: The windows along z, y and x.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        sliding: Sliding,
+        axes: tuple[AxisWindows, AxisWindows, AxisWindows],
+    ) -> None:
+        self.network = network
+        self.sliding = sliding
+        self.axes = axes
+        self.flips = flip_combinations(sliding.flip_axes)
+        self.device = torch.device(sliding.device or _device_of(network))
+        self._weights: tuple[Tensor, ...] = ()
+
+    @torch.inference_mode()
+    def add(self, sums: Tensor | None, image: Tensor, layer: int) -> Tensor:
+        """Add what the windows of one slab give to its sums.
+
+        Args:
+            sums: (C, z, Y, X) float32, changed in place; None for zeros, which lie on the device
+                where it has the room.
+            image: The slab, (z, Y, X) float32, normalised.
+            layer: Which of the windows along z it is.
+
+        Returns:
+            The sums.
+        """
+        _, y, x = self.axes
+        voxels = image.to(self.device, non_blocking=True)
+        precision, size = self.sliding.precision, self.sliding.batch_size
+        places = list(product(range(len(y.starts)), range(len(x.starts))))
+        # Around all batches, so that weights are converted once.
+        with torch.autocast(self.device.type, dtype=precision, enabled=precision is not None):
+            for batch in (places[i : i + size] for i in range(0, len(places), size)):
+                boxes = [
+                    np.s_[:, y.starts[j] : y.starts[j] + y.size, x.starts[i] : x.starts[i] + x.size]
+                    for j, i in batch
+                ]
+                predicted = self.predict(torch.stack([voxels[box] for box in boxes])[:, None])
+                if sums is None:
+                    sums = self._zeros((predicted.shape[1], *image.shape))
+                predicted = predicted.to(sums.device)
+                of_z, of_y, of_x = self._weights
+                for window, box, (j, i) in zip(predicted, boxes, batch, strict=True):
+                    weight = of_z[layer][:, None, None] * (of_y[j][:, None] * of_x[i])
+                    sums[:, *box].addcmul_(window, weight)
+        assert sums is not None
+        return sums
+
+    def _zeros(self, shape: tuple[int, ...]) -> Tensor:
+        device = _with_room(self.device, 4 * math.prod(shape))
+        if not self._weights:
+            self._weights = tuple(torch.from_numpy(axis.weights).to(device) for axis in self.axes)
+        return torch.zeros(shape, device=device)
+
+    def predict(self, inputs: Tensor) -> Tensor:
+        """(B, 1, z, y, x) → (B, C, z, y, x): the running mean, or maximum, over flips."""
+        count = len(inputs)
+        if self.sliding.whole_batches and count < self.sliding.batch_size:
+            inputs = torch.cat(
+                [inputs, inputs[:1].expand(self.sliding.batch_size - count, *inputs.shape[1:])]
+            )
+        result: Tensor | None = None
+        for passes, axes in enumerate(self.flips, start=1):
+            dims = [axis + 2 for axis in axes]
+            output = self.run(inputs.flip(dims)).flip(dims) if dims else self.run(inputs)
+            if result is None:
+                result = output
+            elif self.sliding.ensemble_mode == "max":
+                result = torch.maximum(result, output)
+            else:
+                result = result.lerp(output, 1 / passes)
+        assert result is not None
+        return result[:count]
+
+    def run(self, inputs: Tensor) -> Tensor:
+        """(B, 1, z, y, x) → (B, C, z, y, x): what the network gives, activated."""
+        output = self.network(inputs).float()
+        if output.shape[2:] != inputs.shape[2:]:
+            raise DataError(
+                "network",
+                f"gives {tuple(output.shape[2:])} voxels for {tuple(inputs.shape[2:])}.",
+                "A network for predict_volume keeps the size of its input.",
+            )
+        return self.sliding.activation(output) if self.sliding.activation else output
+
+
+def _with_room(device: torch.device, nbytes: int) -> torch.device:
+    """Where sums are added up: on the device, unless three of their size do not fit there."""
+    if device.type != "cuda" or 3 * nbytes <= torch.cuda.mem_get_info(device)[0]:
+        return device
+    logger.warning(
+        "The sums of a slab (%.1f GiB) do not fit on the GPU beside the network and are added up "
+        "in the memory of the machine; system.block_size makes them smaller.",
+        nbytes / 2**30,
+    )
+    return torch.device("cpu")
+
+
+def _device_of(network: Network) -> torch.device:
+    if isinstance(network, torch.nn.Module):
+        parameter = next(network.parameters(), None)
+        if parameter is not None:
+            return parameter.device
+    return torch.device("cpu")
+
+
+@contextmanager
+def evaluating(network: Network) -> Iterator[None]:
+    """Batch norm and dropout behave as in a test, whatever state the network came in."""
+    training = isinstance(network, torch.nn.Module) and network.training
+    if training:
+        network.eval()
+    try:
+        yield
+    finally:
+        if training:
+            network.train()
