@@ -57,7 +57,8 @@ class CheckpointFacts(BaseModel):
         resolution: nm per voxel (z, y, x) of the training volumes, or None.
         step: How far training was.
         metrics: How good.
-        random_state: Of PyTorch's generators.
+        random_state: Of PyTorch's generators, in the first process that trained.
+        other_random_states: In the other processes.
         inference: The `inference` section: how the network is to slide. None where an earlier
             version wrote the checkpoint.
         precision: In which it was trained; None likewise.
@@ -76,6 +77,7 @@ class CheckpointFacts(BaseModel):
     step: Annotated[StrictInt, Field(ge=0)]
     metrics: dict[str, float]
     random_state: dict[str, Any]
+    other_random_states: tuple[dict[str, Any], ...] = ()
     inference: InferenceSection | None = None
     precision: StrictStr | None = None
 

@@ -24,6 +24,7 @@ from connectomics.training.checkpoint import AtomicCheckpointIO
 from connectomics.training.compiled_network import CompileNetwork, compiles
 from connectomics.training.curves import LogCurves
 from connectomics.training.ema import AverageWeights
+from connectomics.training.first_error import SpawnedProcesses
 from connectomics.training.images import LogImages
 from connectomics.training.keeping import KeepCheckpoints
 from connectomics.training.module import SynapseModule
@@ -183,7 +184,7 @@ def build_trainer(
         devices=number,
         # Other processes start in Python, not as new runs of the command, which would each
         # make a run folder of their own.
-        strategy="ddp_spawn" if number > 1 else "auto",
+        strategy=SpawnedProcesses() if number > 1 else "auto",
         # Else each GPU would normalise by the few patches of its own; CPUs cannot, and warn.
         sync_batchnorm=accelerator == "gpu" and number > 1,
         precision=choose_precision(optimization.precision, accelerator),

@@ -44,14 +44,15 @@ def require_resumable(checkpoint: Checkpoint, config: Config) -> None:
         for entry, fits in _ENTRIES.items()
         if not fits(checkpoint.content.get(entry))
     ]
-    if not _is_random_state(checkpoint.facts.random_state):
+    facts = checkpoint.facts
+    if not all(map(_is_random_state, (facts.random_state, *facts.other_random_states))):
         problem = "its entry connectomics.random_state is not one of PyTorch's."
         faults.append(Fault(str(checkpoint.path), problem, "Go on from another checkpoint."))
     if faults:
         raise CheckpointError.of(faults)
     for use_ema in (False, True):
         checkpoint.weights(use_ema=use_ema)
-    done, wanted = checkpoint.facts.step, config.optimization.max_steps
+    done, wanted = facts.step, config.optimization.max_steps
     if done >= wanted:
         raise ConfigError(
             "optimization.max_steps",

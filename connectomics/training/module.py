@@ -62,7 +62,7 @@ class SynapseModule(pl.LightningModule):
         self.facts = dict(facts or {})
         self.began = False
         self._settings: list[dict[str, Any]] = []
-        self._random_state: dict[str, Any] | None = None
+        self._random_states: list[Mapping[str, Any]] = []
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Compute the loss of one batch.
@@ -153,6 +153,7 @@ class SynapseModule(pl.LightningModule):
     def on_train_start(self) -> None:
         """Take up the random state of the checkpoint, and the settings of the config.
 
+        Each process has a random state of its own.
         An optimizer restored from a checkpoint brings its own weight decay and so on; the
         config of this run has the last word.
         """
@@ -162,24 +163,37 @@ class SynapseModule(pl.LightningModule):
             group.update(settings)
         for parameter, state in self.trainer.optimizers[0].state.items():
             _require_shapes(parameter, state)
-        if self._random_state is not None:
-            set_random_state(self._random_state, self.device)
-            self._random_state = None
+        rank = self.trainer.global_rank
+        if rank < len(self._random_states):
+            set_random_state(self._random_states[rank], self.device)
+        elif rank:  # one that the checkpoint knows nothing of
+            torch.manual_seed(torch.initial_seed() + rank)
+        self._random_states = []
         self.began = True
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what inference and a resumed run need to know, as plain values and tensors."""
         metrics = {name: float(v) for name, v in self.trainer.callback_metrics.items()}
+        own, *others = self._of_all_processes(random_state(self.device))
         checkpoint["connectomics"] = {
             **self.facts,
             "step": self.trainer.global_step,
             "metrics": metrics,
-            "random_state": random_state(self.device),
+            "random_state": own,
+            "other_random_states": others,
         }
 
+    def _of_all_processes(self, value: Any) -> list[Any]:
+        """What each process gives, in their order; all have to ask."""
+        values = [value] * self.trainer.world_size
+        if self.trainer.world_size > 1:
+            torch.distributed.all_gather_object(values, value)
+        return values
+
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the random state until training starts."""
-        self._random_state = checkpoint["connectomics"]["random_state"]
+        """Keep the random states until training starts."""
+        facts = checkpoint["connectomics"]
+        self._random_states = [facts["random_state"], *facts.get("other_random_states", ())]
 
 
 def _require_shapes(parameter: Tensor, state: Mapping[str, Any]) -> None:

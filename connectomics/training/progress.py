@@ -155,3 +155,5 @@ def _silence() -> None:
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")
+    # Of 1x1x1 weights with channels last, which are too small to matter.
+    warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")

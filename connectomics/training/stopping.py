@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +12,6 @@ from typing import Any
 import pytorch_lightning as pl
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
-from connectomics import errors
 from connectomics.process.signals import (
     STOPPING,
     Stopped,
@@ -22,6 +20,7 @@ from connectomics.process.signals import (
     listening,
     restore,
 )
+from connectomics.training.first_error import SpawnedProcesses
 
 
 class TrainingStopped(Stopped):
@@ -129,11 +128,11 @@ _AT_ONCE = "At the second one nothing was saved; the checkpoint of the last vali
 def supervising(trainer: pl.Trainer, last: Path) -> Iterator[None]:
     """Look after the processes that train, if those are not this one.
 
-    Signals are passed on to them. An error of ours that ends one of them is raised here.
+    Signals are passed on to them. The error that ends one of them is raised here.
 
     Raises:
         TrainingStopped: They stopped because of a signal.
-        ConnectomicsError: As raised in the other process, its faults as one.
+        Exception: As raised in the other process.
     """
     received: list[signal.Signals] = []
 
@@ -154,13 +153,7 @@ def supervising(trainer: pl.Trainer, last: Path) -> Iterator[None]:
             if not received:
                 raise
             raise TrainingStopped(received[0], last) from None
-        except ProcessRaisedException as error:
-            _raise_ours(str(error))
+        except ProcessRaisedException:
+            if isinstance(trainer.strategy, SpawnedProcesses):
+                trainer.strategy.raise_again()
             raise
-
-
-def _raise_ours(report: str) -> None:
-    """Raise the error of this package that a process's traceback ends with, if it does."""
-    found = re.search(r"^connectomics\.errors\.(\w+): \1: (.*)\Z", report, re.DOTALL | re.MULTILINE)
-    if found:
-        raise getattr(errors, found[1])("", found[2].strip()) from None

@@ -20,6 +20,7 @@ from connectomics.data.datamodule import PatchDataModule
 from connectomics.errors import CheckpointError, ConfigError, ConnectomicsError, DataError
 from connectomics.models import read_checkpoint, take_weights
 from connectomics.process.cpus import use_threads
+from connectomics.process.failures import machine_error
 from connectomics.process.launchers import without_launchers
 from connectomics.training.build import (
     build_module,
@@ -107,7 +108,7 @@ class Training:
             trainer = build_trainer(self.config, self.module, run_folder, self.devices)
             if trainer.world_size > 1:
                 self.data.release()
-            with supervising(trainer, folder / LAST), self._resuming():
+            with self._resuming(), supervising(trainer, folder / LAST):
                 trainer.fit(self.module, self.data, ckpt_path=self.resume_from)
         return _result(folder, self.config)
 
@@ -119,7 +120,7 @@ class Training:
         except (ConnectomicsError, OSError):
             raise
         except Exception as error:
-            if self.resume_from is None or self.module.began:
+            if self.resume_from is None or self.module.began or machine_error(error):
                 raise
             raise CheckpointError(
                 str(self.resume_from),

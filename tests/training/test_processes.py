@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import threading
 import time
+from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
+from torch.multiprocessing.spawn import ProcessRaisedException
 
-from connectomics.errors import DataError
+from connectomics.errors import DataError, Fault
 from connectomics.models import load_model, read_checkpoint
+from connectomics.process.failures import machine_error
 from connectomics.training import TrainingStopped, build, fit
-from connectomics.training.trainer import APART, prepare
+from connectomics.training.trainer import APART, Training, prepare
 
 
 def config_of(make_config, **system):
@@ -69,16 +74,90 @@ def test_two_processes_stop_together_and_go_on_as_if_nothing_happened(
 
 
 @pytest.mark.slow
-def test_an_error_in_another_process_is_reported_as_here(make_config, tmp_path):
+def test_each_process_goes_on_with_its_own_random_state(make_config, tmp_path, same_state):
     config = make_config(
         system={"num_cpu_processes": 2},
-        optimization={"optimizer": {"name": "SGD", "lr": 1}, "gradient_clip_val": 0},
+        optimization={"max_steps": 6, "n_steps_per_epoch": 3},
+        data={"num_val_patches": 1},  # fewer than there are processes
+        monitor={"checkpoint": {"save_top_k": 2}},
     )
-    steep = config.optimization.optimizer.model_copy(update={"lr": 1e30})  # no config may have that
-    optimization = config.optimization.model_copy(update={"optimizer": steep})
-    config = config.model_copy(update={"optimization": optimization})
-    with pytest.raises(DataError, match="the loss is not a number"):
-        fit(config, tmp_path)
+
+    def trained(folder: str, resume_from: Path | None = None) -> Path:
+        ready = prepare(config, resume_from=resume_from)
+        end_with(ready, torch.nn.Dropout(0.5))  # draws at every step
+        return ready.run(tmp_path / folder).last
+
+    whole = trained("whole")
+    (half,) = whole.parent.glob("step_000003_*.ckpt")
+    assert same_state(whole, trained("resumed", half), ignored=(".loops",)) == []
+    facts = read_checkpoint(whole).facts
+    (other,) = facts.other_random_states
+    assert not torch.equal(facts.random_state["cpu"], other["cpu"])
+
+
+def end_with(ready: Training, layer: torch.nn.Module) -> None:
+    """Put a layer behind the head of the network."""
+    cast(torch.nn.Sequential, ready.module.network.head).append(layer)
+
+
+class FailsElsewhere(torch.nn.Identity):
+    """Raises an error in the second process, while the first waits for it."""
+
+    def __init__(self, error: BaseException, first: int) -> None:
+        super().__init__()
+        self.error, self.left = error, first
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.left -= 1
+        if self.left < 0 and torch.distributed.get_rank():
+            if isinstance(self.error, KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise self.error
+        return x
+
+
+FAULTS = [Fault("a.h5", "is gone.", "Look for it."), Fault("b.h5", "is gone, too.")]
+FULL = OSError(errno.ENOSPC, "No space left", "x.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("error", "first", "expected", "text"),
+    [
+        (DataError.of(FAULTS), 1, DataError, r"a\.h5: is gone\.\n  Look for it\.\n.*b\.h5"),
+        pytest.param(FULL, 0, OSError, "x.ckpt", marks=pytest.mark.slow),
+        pytest.param(ArithmeticError("by 0"), 1, ArithmeticError, "by 0", marks=pytest.mark.slow),
+        pytest.param(KeyboardInterrupt(), 1, Exception, "SIGKILL", marks=pytest.mark.slow),
+    ],
+    ids=["ours", "disk full", "a fault", "killed"],
+)
+def test_an_error_in_another_process_is_raised_as_it_is(
+    make_config, tmp_path, error, first, expected, text
+):
+    ready = prepare(make_config(system={"num_cpu_processes": 2}))
+    end_with(ready, FailsElsewhere(error, first))
+    began = time.monotonic()
+    with pytest.raises(expected, match=text) as raised:
+        ready.run(tmp_path)
+    assert time.monotonic() - began < 60
+    assert not isinstance(raised.value, ProcessRaisedException)
+    if isinstance(error, OSError | KeyboardInterrupt):
+        assert machine_error(raised.value)
+    if isinstance(error, DataError):
+        assert raised.value.faults == error.faults
+    if isinstance(error, ArithmeticError):
+        assert "FailsElsewhere" not in str(raised.value)
+        assert any("in forward" in note for note in raised.value.__notes__)
+
+
+@pytest.mark.slow
+def test_what_goes_wrong_later_is_not_the_checkpoints_fault(make_config, tmp_path):
+    config = make_config(system={"num_cpu_processes": 2})
+    last = prepare(config).run(tmp_path / "first").last
+    longer = make_config(system={"num_cpu_processes": 2}, optimization={"max_steps": 20})
+    ready = prepare(longer, resume_from=last)
+    end_with(ready, FailsElsewhere(ArithmeticError("by 0"), 2))
+    with pytest.raises(ArithmeticError):
+        ready.run(tmp_path / "second")
 
 
 @pytest.mark.parametrize(("devices", "shared"), [("gpu", 2), ("gpu", 1), ("cpu", 2)])

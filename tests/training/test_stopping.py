@@ -9,9 +9,8 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
+from torch.multiprocessing.spawn import ProcessExitedException
 
-from connectomics.errors import DataError
 from connectomics.process.signals import STOPPING, Stopped, restore
 from connectomics.training.stopping import StopOnSignal, TrainingStopped, supervising
 
@@ -126,25 +125,6 @@ def test_what_is_at_its_end_has_nothing_to_go_on_with(step, stops):
 def test_a_process_that_dies_by_itself_is_no_stop():
     with pytest.raises(ProcessExitedException):
         supervise(trainer_with(), error=exited(-9))
-
-
-def test_an_error_of_ours_crosses_processes_in_plain_words():
-    report = (
-        "-- Process 0 terminated with the following error:\nTraceback (most recent call last):\n"
-        '  File "x.py", line 1, in f\n'
-        "connectomics.errors.DataError: DataError: last.ckpt: cannot be written: No space.\n"
-        "  Free some space.\n"
-    )
-    with pytest.raises(DataError) as raised:
-        supervise(trainer_with(), error=ProcessRaisedException(report, 0, 1))
-    expected = "DataError: last.ckpt: cannot be written: No space.\n  Free some space."
-    assert str(raised.value) == expected
-
-
-def test_other_errors_stay_what_they_are():
-    report = "Traceback\nZeroDivisionError: division by zero"
-    with pytest.raises(ProcessRaisedException):
-        supervise(trainer_with(), error=ProcessRaisedException(report, 0, 1))
 
 
 def test_a_process_started_for_training_leaves_signals_to_the_first():
