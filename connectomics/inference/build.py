@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -113,12 +113,44 @@ def write_probabilities(
     shape = (len(channels), *image.shape)
     named = {**attributes, "channels": list(channels)}
     place = {"resolution": resolution, "offset_nm": offset_nm}
+    slabs = predict_slabs(network, read, image.shape, sliding, progress=progress, where=source)
     with create_volume(path, shape, dtype, **place, attributes=named) as file:
-        for z, slab in predict_slabs(
-            network, read, image.shape, sliding, progress=progress, where=source
-        ):
-            box = Box((z, 0, 0), (z + slab.shape[1], height, width))
-            file.write(box, _stored(slab, box, dtype, source))
+        stored = (
+            (z, _stored(slab, Box((z, 0, 0), (z + slab.shape[1], height, width)), dtype, source))
+            for z, slab in slabs
+        )
+        for z, part in in_steps(stored, file.chunks[0] if file.chunks else 1):
+            file.write(Box((z, 0, 0), (z + part.shape[1], height, width)), part)
+
+
+def in_steps(
+    slabs: Iterable[tuple[int, np.ndarray]], depth: int
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Put slabs together, and cut them, such that each begins at a multiple of a depth.
+
+    So no chunk of a file is compressed twice.
+
+    Args:
+        slabs: First sections and (C, sections, Y, X), in order, from 0 on.
+        depth: Sections of a chunk.
+
+    >>> ones = [(0, np.ones((1, 3, 1, 1))), (3, np.ones((1, 4, 1, 1)))]
+    >>> [(z, part.shape[1]) for z, part in in_steps(ones, 2)]
+    [(0, 2), (2, 4), (6, 1)]
+    """
+    held: list[np.ndarray] = []
+    first = 0
+    for z, slab in slabs:
+        stop = z + slab.shape[1]
+        border = stop // depth * depth
+        if border > first:
+            cut = border - z
+            yield first, np.concatenate([*held, slab[:, :cut]], axis=1)
+            held, first, slab = [], border, slab[:, cut:].copy()
+        if slab.shape[1]:
+            held.append(slab)
+    if held:
+        yield first, np.concatenate(held, axis=1)
 
 
 def predict_stored_block(
@@ -163,7 +195,8 @@ def predict_stored_block(
 def _stored(predicted: np.ndarray, box: Box, dtype: str, source: str) -> np.ndarray:
     """Convert what was predicted of a box to its dtype on disk, if that can hold it."""
     low, high = LIMITS[dtype]
-    remedy = "Save them as float32 (inference.save_dtype), or as probabilities "
-    unfit = f"{dtype} cannot hold", f"{remedy}(inference.model.channel_activations)."
-    require((predicted >= low) & (predicted <= high), predicted, box.start, source, unfit)
+    if not (predicted.min() >= low and predicted.max() <= high):  # NaN is neither
+        remedy = "Save them as float32 (inference.save_dtype), or as probabilities "
+        unfit = f"{dtype} cannot hold", f"{remedy}(inference.model.channel_activations)."
+        require((predicted >= low) & (predicted <= high), predicted, box.start, source, unfit)
     return to_stored(predicted, dtype)

@@ -13,6 +13,7 @@ import h5py
 from connectomics.data.io.attributes import OFFSET
 from connectomics.data.io.hdf5 import encode_attribute
 from connectomics.data.io.hdf5_attributes import trust
+from connectomics.data.io.hdf5_chunks import LEVEL, ChunkedDataset
 from connectomics.data.io.header import Header, Resolution
 from connectomics.data.io.location import Location
 from connectomics.errors import DataError
@@ -24,7 +25,7 @@ DEFAULT_DATASET = "main"
 @contextmanager
 def create(
     location: Location, temporary: Path, header: Header
-) -> Iterator[tuple[h5py.Dataset, Callable[[], None]]]:
+) -> Iterator[tuple[ChunkedDataset, Callable[[], None]]]:
     """Create a dataset in a temporary file, beside those of the file it will replace, if any.
 
     Args:
@@ -45,7 +46,7 @@ def create(
     with write_hdf5(temporary) as (file, check):
         if name in file:
             del file[name]
-        yield _create_dataset(file, name, location.source, header), check
+        yield ChunkedDataset(_create_dataset(file, name, location.source, header)), check
     trust(temporary)
 
 
@@ -80,8 +81,7 @@ def _create_dataset(file: h5py.File, name: str, source: str, header: Header) -> 
             dtype=header.dtype,
             chunks=header.full_chunks,
             compression="gzip",
-            # Higher levels gain 1 to 3 % on probability maps for a third more time.
-            compression_opts=1,
+            compression_opts=LEVEL,
             shuffle=header.dtype.itemsize > 1,
         )
     except (ValueError, TypeError) as error:
