@@ -39,45 +39,48 @@ def rows(small: bool) -> Iterator[Row]:
     flops = _flops(network, images)
     ceiling = _ceiling(device, network, images)
 
+    plainly = ("the same layers in PyTorch as they come",)
     step = partial(_training_step, images=images, bf16=cuda)
-    trained = versus(
-        f"training step, {where}",
-        size,
-        step(network, fused=True),
-        ("the same layers in PyTorch as they come", step(plain, fused=False)),
-    )
-    yield replace(trained, share=3 * flops / trained.ours_s / ceiling)  # forward, and twice back
+    trainings = [(f"training step, {where}", network)]
+    predictions = [(f"network, prediction, {where}", folded(network))]
     if cuda:
-        compiled = RSUNet(1, 3, **settings).to(device)
-        compiled.compile(fullgraph=True, dynamic=False)
-        trained = versus(
-            f"training step, compiled, {where}",
-            size,
-            step(compiled, fused=True),
-            ("the same layers in PyTorch as they come", step(plain, fused=False)),
+        trainings.append(
+            (f"training step, compiled, {where}", _compiled(RSUNet(1, 3, **settings), device))
         )
-        yield replace(trained, share=3 * flops / trained.ours_s / ceiling)
-    quick = folded(network)
-    predicted = versus(
-        f"network, prediction, {where}",
-        size,
-        partial(_predict, quick, images, cuda),
-        ("the same layers in PyTorch as they come", partial(_predict, plain.eval(), images, cuda)),
-    )
-    yield replace(predicted, share=flops / predicted.ours_s / ceiling)
+        predictions.append(
+            (f"network, prediction, compiled, {where}", _compiled(folded(network), device))
+        )
+    for what, ours in trainings:
+        row = versus(what, size, step(ours, tuned=True), (*plainly, step(plain, tuned=False)))
+        yield replace(row, share=3 * flops / row.ours_s / ceiling)  # forward, and twice back
+    plain.eval()
+    for what, ours in predictions:
+        row = versus(
+            what,
+            size,
+            partial(_predict, ours, images, bf16=cuda, tuned=True),
+            (*plainly, partial(_predict, plain, images, bf16=cuda, tuned=False)),
+        )
+        yield replace(row, share=flops / row.ours_s / ceiling)
+
+
+def _compiled(network: nn.Module, device: torch.device) -> nn.Module:
+    network.to(device).compile(fullgraph=True, dynamic=False)
+    return network
 
 
 def _training_step(
-    network: nn.Module, *, images: Tensor, bf16: bool, fused: bool
+    network: nn.Module, *, images: Tensor, bf16: bool, tuned: bool
 ) -> Callable[[], None]:
     network.train()
     target = (
         torch.rand(images.shape[0], 3, *images.shape[2:], device=images.device) > 0.99
     ).float()
-    optimizer = build_optimizer(network, fused=fused)
+    optimizer = build_optimizer(network, fused=tuned)
     loss = SummedLoss([LossTerm(WeightedBCEWithLogitsLoss())])
 
     def step() -> None:
+        torch.backends.cudnn.benchmark = tuned  # as Lightning's trainer sets it
         optimizer.zero_grad()
         with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
             total, _ = loss(network(images), target)
@@ -89,7 +92,8 @@ def _training_step(
 
 
 @torch.inference_mode()
-def _predict(network: nn.Module, images: Tensor, bf16: bool) -> None:
+def _predict(network: nn.Module, images: Tensor, *, bf16: bool, tuned: bool) -> None:
+    torch.backends.cudnn.benchmark = tuned
     with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
         network(images)
     _wait(images.device)
@@ -111,6 +115,7 @@ def _flops(network: nn.Module, images: Tensor) -> int:
 @torch.inference_mode()
 def _ceiling(device: torch.device, network: nn.Module, images: Tensor) -> float:
     """Operations per second of the network's convolutions alone, at their own sizes."""
+    torch.backends.cudnn.benchmark = True
     met: list[tuple[nn.Conv3d, Tensor]] = []
 
     def keep(layer: nn.Module, inputs: tuple[Tensor], _: Tensor) -> None:

@@ -6,6 +6,7 @@ are finished and leave; so the memory needed is that of one slab, whatever the v
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -79,7 +80,8 @@ def in_one(slabs: Iterator[tuple[int, np.ndarray]], shape: tuple[int, ...]) -> n
     first = next(slabs)
     volume = np.empty((len(first[1]), *shape), first[1].dtype)
     for z, slab in chain([first], slabs):
-        volume[:, z : z + slab.shape[1]] = slab
+        # PyTorch copies on all CPUs.
+        torch.from_numpy(volume[:, z : z + slab.shape[1]]).copy_(torch.from_numpy(slab))
     return volume
 
 
@@ -120,13 +122,19 @@ def predict_slabs(
     windows = Windows(network, sliding, axes)
     layers = enumerate(zip(axes[0].starts, (*axes[0].starts[1:], padded[0]), strict=True))
     sums: Tensor | None = None  # (C, window z, Y, X): sections still being added to
-    waiting: tuple[int, Callable[[], np.ndarray]] | None = None
-    slabs_read = _ahead(lambda z: _read_padded(read, z, shape, sliding), axes[0].starts)
+    waiting: tuple[int, Callable[[], tuple[np.ndarray, float]]] | None = None
+
+    def read_slab(z: int) -> Tensor:
+        image = _read_padded(read, z, shape, sliding)
+        require_finite(image, (z, 0, 0), where, IMAGE)
+        voxels = torch.from_numpy(np.ascontiguousarray(image))
+        # From there a GPU fetches without holding up the host.
+        return voxels.pin_memory() if windows.device.type == "cuda" else voxels
+
+    slabs_read = _ahead(read_slab, axes[0].starts)
     with shown, evaluating(network), closing(slabs_read):
         for layer, (start, end) in layers:
-            image = next(slabs_read)
-            require_finite(image, (start, 0, 0), where, IMAGE)
-            sums = windows.add(sums, _for_device(image, windows.device), layer)
+            sums = windows.add(sums, next(slabs_read), layer)
             sections = min(end, shape[0]) - start
             finished = to_host(sums[:, :sections, : shape[1], : shape[2]])
             sums = _advance(sums, end - start)
@@ -138,18 +146,19 @@ def predict_slabs(
 
 
 def _checked(
-    start: int, finished: Callable[[], np.ndarray], where: str, shown: Progress
+    start: int, finished: Callable[[], tuple[np.ndarray, float]], where: str, shown: Progress
 ) -> tuple[int, np.ndarray]:
-    slab = finished()
-    require_finite(slab, (start, 0, 0), where, NETWORK)
+    slab, total = finished()
+    if not math.isfinite(total):
+        require(np.isfinite(slab), slab, (start, 0, 0), where, NETWORK)
     shown.add(slab[0].size, work=slab[0].size)
     return start, slab
 
 
-def _ahead(read: Callable[[int], np.ndarray], starts: Iterable[int]) -> Generator[np.ndarray]:
+def _ahead(read: Callable[[int], Tensor], starts: Iterable[int]) -> Generator[Tensor]:
     """Read each slab while the one before it is predicted."""
     with ThreadPoolExecutor(1, "read") as reader:
-        coming: Future[np.ndarray] | None = None
+        coming: Future[Tensor] | None = None
         for start in starts:
             ready, coming = coming, reader.submit(read, start)
             if ready is not None:
@@ -158,25 +167,25 @@ def _ahead(read: Callable[[int], np.ndarray], starts: Iterable[int]) -> Generato
             yield coming.result()
 
 
-def _for_device(image: np.ndarray, device: torch.device) -> Tensor:
-    """In memory from which a GPU fetches without holding up the host."""
-    voxels = torch.from_numpy(np.ascontiguousarray(image))
-    return voxels.pin_memory() if device.type == "cuda" else voxels
+def to_host(values: Tensor) -> Callable[[], tuple[np.ndarray, float]]:
+    """Start to copy values, and their sum, from where they lie; what comes back waits for both.
 
+    The sum is finite if all values are, unless they are as large as float32 can hold.
+    """
+    total = values.sum()
+    pinned = values.device.type == "cuda"
+    host, sum_on_host = (
+        torch.empty(one.shape, dtype=one.dtype, pin_memory=pinned).copy_(one, non_blocking=pinned)
+        for one in (values, total)
+    )
+    copied = torch.cuda.Event() if pinned else None
+    if copied is not None:
+        copied.record(torch.cuda.current_stream(values.device))
 
-def to_host(values: Tensor) -> Callable[[], np.ndarray]:
-    """Start to copy values from a GPU; what comes back waits for them."""
-    if values.device.type != "cuda":
-        copy = values.contiguous().numpy() if not values.is_contiguous() else values.numpy().copy()
-        return lambda: copy
-    host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
-    host.copy_(values, non_blocking=True)
-    copied = torch.cuda.Event()
-    copied.record(torch.cuda.current_stream(values.device))
-
-    def wait() -> np.ndarray:
-        copied.synchronize()
-        return host.numpy()
+    def wait() -> tuple[np.ndarray, float]:
+        if copied is not None:
+            copied.synchronize()
+        return host.numpy(), float(sum_on_host)
 
     return wait
 
@@ -225,8 +234,8 @@ def require_finite(
 ) -> None:
     """Insist that no value of a part of a volume is NaN or infinite; see `require`."""
     with np.errstate(over="ignore", invalid="ignore"):
-        quick = np.isfinite(values.sum(dtype=np.float32))  # one pass, and no array of booleans
-    if not quick:
+        total = values.sum(dtype=np.float32)  # one pass, and no array of booleans
+    if not math.isfinite(total):
         require(np.isfinite(values), values, start, where, said)
 
 

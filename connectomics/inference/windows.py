@@ -70,7 +70,7 @@ class Windows:
         self,
         network: Network,
         sliding: Sliding,
-        axes: tuple[AxisWindows, AxisWindows, AxisWindows],
+        axes: Sequence[AxisWindows],
     ) -> None:
         self.network = network
         self.sliding = sliding
@@ -94,10 +94,9 @@ class Windows:
         """
         _, y, x = self.axes
         voxels = image.to(self.device, non_blocking=True)
-        precision, size = self.sliding.precision, self.sliding.batch_size
+        size = self.sliding.batch_size
         places = list(product(range(len(y.starts)), range(len(x.starts))))
-        # Around all batches, so that weights are converted once.
-        with torch.autocast(self.device.type, dtype=precision, enabled=precision is not None):
+        with self._autocast():  # around all batches, so that weights are converted once
             for batch in (places[i : i + size] for i in range(0, len(places), size)):
                 boxes = [
                     np.s_[:, y.starts[j] : y.starts[j] + y.size, x.starts[i] : x.starts[i] + x.size]
@@ -113,6 +112,16 @@ class Windows:
                     sums[:, *box].addcmul_(window, weight)
         assert sums is not None
         return sums
+
+    @torch.inference_mode()
+    def once(self, inputs: Tensor) -> Tensor:
+        """As in `add`, the network on (B, 1, z, y, x) alone."""
+        with self._autocast():
+            return self.network(inputs)
+
+    def _autocast(self) -> torch.autocast:
+        dtype = self.sliding.precision
+        return torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None)
 
     def _zeros(self, shape: tuple[int, ...]) -> Tensor:
         device = _with_room(self.device, 4 * math.prod(shape))

@@ -77,6 +77,16 @@ def choose(setting: str, word: str, choices: Mapping[str, T]) -> T:
     return choices[word]
 
 
+def in_planes(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Let a function of planes (N, C, Y, X) work on every section of (B, C, Z, Y, X).
+
+    What does not look along z is many times faster so on a GPU: cuDNN has no fast kernel of
+    1 x 3 x 3 with channels last. With channels last, nothing is copied.
+    """
+    planes = function(x.transpose(1, 2).flatten(0, 1))
+    return planes.unflatten(0, (x.shape[0], x.shape[2])).transpose(1, 2)
+
+
 class Convolution(nn.Conv3d):
     """A 3-D convolution that keeps the size, or divides it by its stride.
 
@@ -107,11 +117,30 @@ class Convolution(nn.Conv3d):
 
     def forward(self, input: Tensor) -> Tensor:
         """Map (B, inputs, Z, Y, X) to (B, outputs, Z/sz, Y/sy, X/sx)."""
+        if self.kernel_size[0] == self.stride[0] == 1:
+            return in_planes(self._convolve_planes, input)
         if not _one_small_volume(input):
             return super().forward(input)
         return torch.mkldnn_convolution(
             input, self.weight, self.bias, self.margin, self.stride, self.dilation, self.groups
         )
+
+    def _convolve_planes(self, planes: Tensor) -> Tensor:
+        return F.conv2d(planes, self.weight[:, :, 0], self.bias, self.stride[1:], self.margin[1:])
+
+
+class MaxPool(nn.Module):
+    """The largest of `factor` (z, y, x) voxels."""
+
+    def __init__(self, factor: Size3) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, Z, Y, X) to (B, C, Z/fz, Y/fy, X/fx)."""
+        if self.factor[0] > 1:
+            return torch.max_pool3d(x, self.factor)
+        return in_planes(lambda planes: torch.max_pool2d(planes, self.factor[1:]), x)
 
 
 def _one_small_volume(x: Tensor) -> bool:
@@ -177,7 +206,13 @@ class Upsample(nn.Module):
 def interpolate(x: Tensor, factor: Size3) -> Tensor:
     """Interpolate linearly, voxel centres on voxel centres; bilinear where factor[0] is 1."""
     scale = [float(f) for f in factor]
-    return F.interpolate(x, scale_factor=scale, mode="trilinear", align_corners=False)
+    # Autocast would go on in float32 from here.
+    with torch.autocast(x.device.type, enabled=False):
+        if factor[0] > 1:
+            return F.interpolate(x, scale_factor=scale, mode="trilinear")
+        return in_planes(
+            lambda planes: F.interpolate(planes, scale_factor=scale[1:], mode="bilinear"), x
+        )
 
 
 class PlainHead(Convolution):

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from connectomics.errors import ConfigError, Fault
 from connectomics.models.blocks import (
     Convolution,
+    MaxPool,
     PlainHead,
     ResidualModule,
     Size3,
@@ -91,7 +92,7 @@ class RSUNet(nn.Module):
             ResidualModule(filters[max(level - 1, 0)], width, kernels[level], before)
             for level, width in enumerate(filters)
         )
-        self.pools = nn.ModuleList(nn.MaxPool3d(factor) for factor in down_factors)
+        self.pools = nn.ModuleList(MaxPool(factor) for factor in down_factors)
         # The decoder's lists run from fine to coarse, as the encoder's do.
         self.upsamples = nn.ModuleList(
             Upsample(filters[level + 1], filters[level], factor)

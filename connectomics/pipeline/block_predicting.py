@@ -78,6 +78,7 @@ class PredictBlocks:
         statistics: The grey values by which the volume is normalised.
         store: Where blocks are written.
         predictor: The network, once it is loaded; it does not travel.
+        ready: Whether it is in the form that predicts this volume.
     """
 
     config: Config
@@ -87,6 +88,7 @@ class PredictBlocks:
     statistics: ImageStatistics
     store: ShardedStore
     predictor: Predictor | None = None
+    ready: bool = False
 
     def __call__(self, task: Task) -> Facts:
         """Do one block."""
@@ -95,6 +97,8 @@ class PredictBlocks:
 
         if self.predictor is None:
             self.predictor = load_predictor(self.config, self.checkpoint)
+        if not self.ready:
+            self.predictor, self.ready = self.predictor.ready_for(self.image.shape), True
         assert task.box is not None
         normalise = partial(
             normalize, statistics=self.statistics, mode=self.config.data.image_transform.normalize
@@ -115,7 +119,7 @@ class PredictBlocks:
         return {**facts_of_file(self.store.write(task.box, predicted)), "empty": empty}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "predictor": None}
+        return {**self.__dict__, "predictor": None, "ready": False}
 
 
 def is_intact(store: ShardedStore, task: Task, facts: Facts) -> bool:

@@ -109,6 +109,7 @@ def _seconds_of_window(predictor: Predictor, volume: LabelledVolume, size: Tripl
     transform = predictor.config.data.image_transform
     statistics = ImageStatistics(0.0, 255.0, 128.0, 64.0)  # the time does not depend on them
     windows = windows_of(box, volume.shape, predictor.sliding)
+    predictor = predictor.ready_for(volume.shape)
     began = time.perf_counter()
     image = normalize(volume.image.read(windows.hull), statistics, transform.normalize)
     predict_block(predictor.network, image, windows, predictor.sliding, where=volume.image.source)

@@ -49,10 +49,11 @@ def predict_volumes(
     Raises:
         DataError: A volume cannot be read, or its probabilities cannot be written.
     """
-    common = {**configured_parts(predictor.config), **predictor.numerics()}
+    configured = configured_parts(predictor.config)
     about = provenance.one_text()
     whole = True
     for held, results in volumes:
+        common = {**configured, **predictor.numerics(held.volume.shape)}
         made = origin_of(results.probabilities)
         block = block_of(predictor, held.volume, results)
         # Of what is there, any size of blocks will do unless one is given.
@@ -129,6 +130,7 @@ def _write(
             attributes=attributes,
             about=about,
         )
+    predictor = predictor.ready_for(volume.shape)
     began = time.perf_counter()
     stale = [by_block, *results.of_probabilities()]
     with replacing(path, stale=stale, about={results.config(path): about}) as (new,):

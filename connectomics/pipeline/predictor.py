@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,9 +74,25 @@ class Predictor:
             return 0
         return torch.cuda.device_count() if asked == "auto" else asked
 
-    def numerics(self) -> dict[str, Any]:
-        """What probabilities depend on beside the config and the volume."""
+    def compiles(self, shape: tuple[int, ...]) -> bool:
+        """Whether the network is compiled to predict a volume of a shape (Z, Y, X)."""
+        from connectomics.inference.compiled import compiles
+
+        return compiles(self.config.optimization.compile, shape, self.sliding)
+
+    def ready_for(self, shape: tuple[int, ...]) -> Predictor:
+        """The form in which a volume of a shape (Z, Y, X) is predicted, whole or by block."""
+        from connectomics.inference.compiled import compiled
+
+        if not self.compiles(shape):
+            return self
+        network, sliding = compiled(self.network, self.sliding)
+        return replace(self, network=network, sliding=sliding)
+
+    def numerics(self, shape: tuple[int, ...]) -> dict[str, Any]:
+        """What probabilities of a volume of a shape depend on beside its voxels and the config."""
         return {
+            **({"compiled": True} if self.compiles(shape) else {}),
             "weights": self.weights,
             "statistics of training": self.pooled and self.pooled.as_dict(),
             "precision": str(self.sliding.precision or "float32").removeprefix("torch."),

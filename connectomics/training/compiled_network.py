@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-import time
 from copy import deepcopy
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor, nn
+
+from connectomics.models.compiled import compile_network
 
 WORTHWHILE_STEPS = 5000
 """Compiling takes as long as some thousand steps save by it (32 s against 12 ms a step, measured on
@@ -43,22 +44,15 @@ class CompileNetwork(pl.Callback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Compile, on the device and in the precision of training."""
         network = pl_module.get_submodule("network")
-        began = time.perf_counter()
         before = deepcopy(network.state_dict())
-        network.compile(fullgraph=True, dynamic=False)
-        try:
+
+        def once() -> None:
             with trainer.precision_plugin.forward_context():
                 _one_step(network, torch.zeros(self.shape, device=pl_module.device))
-        except Exception as error:  # of whatever compiler is missing or at fault
-            network._compiled_call_impl = None  # pyright: ignore[reportAttributeAccessIssue]
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            _say(f"train: the network is not compiled ({reason[:200]}); it runs as it is")
-        else:
-            seconds = time.perf_counter() - began
-            _say(f"train: the network was compiled in {seconds:.0f} s")
-        finally:
-            network.load_state_dict(before)
-            network.zero_grad(set_to_none=True)
+
+        _say(f"train: {compile_network(network, once)}")
+        network.load_state_dict(before)
+        network.zero_grad(set_to_none=True)
 
 
 @rank_zero_only

@@ -79,6 +79,21 @@ class SynapseModule(pl.LightningModule):
         self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=1)
         return total
 
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Bound the length of the gradient, for fused optimizers too.
+
+        Lightning refuses those in mixed precision, for they could undo the scaling of float16
+        themselves; here they are used where nothing is scaled.
+        """
+        del optimizer, gradient_clip_algorithm
+        if gradient_clip_val:
+            nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
+
     def on_validation_epoch_start(self) -> None:
         """Begin a new sum."""
         kinds = sum(channel.kinds for channel in self.channels)

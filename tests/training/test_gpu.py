@@ -7,6 +7,9 @@ import pytest
 import torch
 
 from connectomics.inference import predict_volume
+from connectomics.inference.compiled import compiled
+from connectomics.inference.predict import in_one, predict_slabs
+from connectomics.inference.windows import Sliding
 from connectomics.models import RSUNet, read_checkpoint
 from connectomics.models.folding import folded
 from connectomics.training import fit
@@ -48,6 +51,23 @@ def test_compiled_or_not_the_network_gives_the_same():
     model.load_state_dict(before)
     model.compile(fullgraph=True, dynamic=False)
     torch.testing.assert_close(model(image), expected, atol=5e-3, rtol=5e-3)
+
+
+def test_compiled_or_not_a_volume_is_predicted_the_same():
+    model = folded(network()).cuda()
+    image = np.random.default_rng(0).random((6, 70, 50), np.float32)  # the last batch is not full
+    sliding = Sliding((4, 32, 32), batch_size=4, device="cuda", precision=torch.bfloat16)
+    quick, whole = compiled(model, sliding)
+    expected, found = (
+        in_one(predict_slabs(one, lambda a, b: image[a:b], image.shape, how), image.shape)
+        for one, how in ((model, sliding), (quick, whole))
+    )
+    np.testing.assert_allclose(found, expected, atol=0.05)  # logits, in bfloat16
+
+
+def test_a_clipped_training_in_mixed_precision_goes_through(make_config, tmp_path):
+    optimization = {"precision": "bf16-mixed", "gradient_clip_val": 1.0, "max_steps": 2}
+    assert fit(make_config(**ON_A_GPU, optimization=optimization), tmp_path).step == 2
 
 
 def test_a_training_that_goes_on_ends_as_one_that_was_not_interrupted(make_config, tmp_path):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from connectomics.models import read_checkpoint
 from connectomics.training import choose_precision, prepare
 
 
@@ -31,3 +32,16 @@ def test_training_says_what_it_chose(make_config, monkeypatch):
     training = prepare(make_config(optimization={"precision": "auto"}))
     assert training.config.optimization.precision == "32-true"
     assert "precision auto is 32-true on this cpu" in training.notes
+
+
+def test_a_gradient_is_clipped_beside_a_fused_optimizer(make_config, tmp_path):
+    # As on a GPU; Lightning's own clipping refuses the two together in mixed precision.
+    settings = {"precision": "bf16-mixed", "gradient_clip_val": 1e-12, "max_steps": 2}
+    training = prepare(make_config(optimization=settings))
+    training.module.build_optimizer = lambda network: torch.optim.SGD(
+        network.parameters(), lr=1.0, fused=True
+    )
+    before = {n: p.detach().clone() for n, p in training.module.network.named_parameters()}
+    after = read_checkpoint(training.run(tmp_path).last).weights(use_ema=False)
+    for name, parameter in before.items():
+        torch.testing.assert_close(after[name], parameter, atol=1e-6, rtol=0, msg=name)

@@ -57,7 +57,7 @@ class OptimizationSection(Section):
 
     `precision: auto` is what the machine computes fast: bfloat16 where the GPU or the processor
     has it, else half precision on a GPU and float32 on a CPU. `compile: auto` compiles the network
-    on a GPU where the training is long enough to win the time back.
+    on a GPU where the training, or the volume to predict, is large enough to win the time back.
     """
 
     max_steps: PositiveInt = 150_000
