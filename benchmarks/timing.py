@@ -63,7 +63,7 @@ def versus(what: str, size: str, ours: Call, named: tuple[str, Call], *, repeats
     """
     name, baseline = named
     ours()
-    memory = [_grown(ours), _grown(baseline)]
+    memory = [grown_mib(ours), grown_mib(baseline)]
     seconds: list[list[float]] = [[], []]
     for _ in range(repeats):
         for taken, call in zip(seconds, (ours, baseline), strict=True):
@@ -74,7 +74,7 @@ def versus(what: str, size: str, ours: Call, named: tuple[str, Call], *, repeats
     return Row(what, size, name, *best, *memory)
 
 
-def _grown(call: Call) -> float | None:
+def grown_mib(call: Call) -> float | None:
     """MiB by which the process grows at most during a call; None where it cannot be told."""
     try:
         ctypes.CDLL(None).malloc_trim(0)

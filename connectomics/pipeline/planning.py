@@ -20,7 +20,7 @@ from connectomics.errors import ConfigError, DataError
 from connectomics.geometry import Box, Triple
 from connectomics.pipeline.by_block import SMALLEST, workers_of
 from connectomics.pipeline.predicting import block_of
-from connectomics.pipeline.predictor import Predictor, load_predictor
+from connectomics.pipeline.predictor import Predictor, load_predictor, require_memory
 from connectomics.pipeline.results import (
     require_checkpoint,
     results_of_volumes,
@@ -81,6 +81,7 @@ def _lines(
         f"of {config.inference.save_dtype}, takes {in_words(windows * seconds / workers)} with "
         f"{workers} worker{'s' if workers > 1 else ''} as fast as this one"
     )
+    yield from (f"plan:   {line}" for line in require_memory(predictor, shape, size))
     yield f"plan:   decode reads {_gib(written)}, writes up to {_gib(4 * math.prod(shape))}"
 
 

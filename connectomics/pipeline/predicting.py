@@ -28,7 +28,7 @@ from connectomics.pipeline.block_predicting import (
     predict_by_block,
 )
 from connectomics.pipeline.by_block import block_in, choose_block, known_volumes, with_block
-from connectomics.pipeline.predictor import Predictor, configured_parts
+from connectomics.pipeline.predictor import Predictor, configured_parts, require_memory
 from connectomics.pipeline.results import PROBABILITIES, VolumeResults
 from connectomics.runs import Provenance
 
@@ -48,9 +48,11 @@ def predict_volumes(
 
     Raises:
         DataError: A volume cannot be read, or its probabilities cannot be written.
+        MachineError: There is not the memory for it.
     """
     configured = configured_parts(predictor.config)
     about = provenance.one_text()
+    said: set[str] = set()
     whole = True
     for held, results in volumes:
         common = {**configured, **predictor.numerics(held.volume.shape)}
@@ -68,6 +70,10 @@ def predict_volumes(
         if made and made.parts:
             names = ", ".join(made.differences(origin))
             print(f"infer: {results.probabilities} is of other {names}; predicting anew")
+        for line in require_memory(predictor, held.volume.shape, block):
+            if line not in said:
+                print(f"infer: {line}")
+            said.add(line)
         whole &= _write(predictor, held, results, origin, block, about)
     return whole
 

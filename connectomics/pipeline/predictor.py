@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,12 +14,21 @@ from connectomics.config.checks.channels import ACTIVATIONS
 from connectomics.data.processing import ImageStatistics, channel_names
 from connectomics.digests import code_digest, file_digest
 from connectomics.errors import CheckpointError, Fault
+from connectomics.geometry import Triple
+from connectomics.pipeline.by_block import workers_of
+from connectomics.process.fitting import Need, memory_of_machine, require_room
 
 if TYPE_CHECKING:
     from torch import nn
 
     from connectomics.inference.windows import Sliding
     from connectomics.models import Checkpoint
+
+LESS = (
+    "Set a smaller inference.window.window_size, inference.window.batch_size=1 or a smaller "
+    "system.block_size."
+)
+"""How predicting needs less memory."""
 
 CODE = ("models", "inference", "data/processing")
 """What turns grey values into probabilities; the reading of voxels shows in the voxels."""
@@ -139,6 +148,42 @@ def load_predictor(config: Config, path: Path) -> Predictor:
     statistics = pooled and ImageStatistics.from_dict(pooled.model_dump())
     weights = _weights_digest(model)
     return Predictor(folded(model).to(device), weights, sliding, config, path, statistics)
+
+
+def require_memory(predictor: Predictor, shape: Triple, block: Triple | None) -> Iterator[str]:
+    """Refuse to predict what cannot fit; else say how much memory it takes.
+
+    Args:
+        predictor: The network.
+        shape: (Z, Y, X) of the volume.
+        block: Voxels of a block; None where all is predicted at once.
+
+    Yields:
+        A line for the log, and a warning where it is more than is free.
+
+    Raises:
+        MachineError: Even the least that it takes is more than there is, on the GPU or here.
+    """
+    import torch
+
+    from connectomics.inference.memory import footprint
+    from connectomics.training.memory import memory_of_gpu
+
+    sliding, system = predictor.sliding, predictor.config.system
+    if system.executor.name == "dask":
+        return  # other machines have other memories
+    _, y, x = shape
+    if block is not None:  # with what the windows see around it
+        _, y, x = (
+            min(b + 2 * w, n) for b, w, n in zip(block, sliding.window_size, shape, strict=True)
+        )
+    model = predictor.config.model
+    channels = model.in_channels, model.out_channels
+    gpu, workers = predictor.gpus > 0, 1 if predictor.gpus else workers_of(system)
+    need = footprint(predictor.network, sliding, (y, x), channels=channels).need(apart=gpu)
+    need = Need(workers * need.predicted, workers * need.least)
+    where = memory_of_gpu(torch.device("cuda")) if gpu else memory_of_machine()
+    yield from filter(None, require_room(need, where, "predicting", LESS))
 
 
 def _require_same_meaning(checkpoint: Checkpoint, config: Config) -> None:

@@ -33,6 +33,7 @@ from connectomics.training.build import (
 from connectomics.training.checkpoint import require_resumable
 from connectomics.training.heads import start_heads
 from connectomics.training.keeping import best_checkpoints
+from connectomics.training.memory import require_memory
 from connectomics.training.module import SynapseModule
 from connectomics.training.progress import quiet_lightning
 from connectomics.training.stopping import supervising
@@ -146,6 +147,7 @@ def prepare(
         ConfigError: The machine or the settings do not allow it.
         DataError: The volumes do not.
         CheckpointError: `resume_from` is no checkpoint, or one of another network.
+        MachineError: There is not the memory for it.
     """
     devices = choose_devices(config.system, config.optimization.precision)
     wanted = config.optimization.precision
@@ -163,12 +165,14 @@ def prepare(
     data.setup()  # reads the volumes, and says what is wrong with them
     _require_masks_count(module, data)
     _require_scores(module, config, looks=_what_is_looked_at(data))
-    notes = [*data.notes]
+    memory, scarce = require_memory(config, module, devices, masked=data.with_mask)
+    notes = [*data.notes, memory]
     if wanted == "auto":
         notes.append(f"precision auto is {config.optimization.precision} on this {devices[0]}")
     slow = wanted == "bf16-mixed" and devices[0] == "cpu" and not computes_bfloat16()
     apart = devices[0] == "cpu" and devices[1] > 1 and config.model.rsunet.norm == "batch"
     warnings = [*data.warnings, *([SLOW] if slow else []), *([APART] if apart else [])]
+    warnings += [scarce] if scarce else []
     if resume_from is None:
         notes += [taken.describe()] if taken else []
         notes += start_heads(module, config, data, taken)

@@ -43,3 +43,25 @@ def test_version_one_of_cgroups(machine, tmp_path):
 
 def test_peak_memory_is_in_bytes():
     assert 2**24 < memory.peak_memory() < 2**40
+
+
+def test_files_in_memory_make_room(machine):
+    (machine / "memory.max").write_text("1000000\n")
+    (machine / "memory.current").write_text("400000\n")
+    (machine / "memory.stat").write_text("anon 100000\ninactive_file 300000\n")
+    assert memory.available_memory() == 900_000
+
+
+def test_what_there_is_in_all(machine, monkeypatch, tmp_path):
+    assert memory.total_memory() == 4096 * 1024
+    (machine / "memory.max").write_text("1000000\n")
+    (machine / "memory.current").write_text("5\n")
+    assert memory.total_memory() == 1_000_000
+    (tmp_path / "meminfo").write_text("MemTotal: 4096 kB\nSwapTotal: 1 kB\n")
+    assert memory.total_memory() == 1_001_024
+    monkeypatch.setattr(memory, "MEMINFO", tmp_path / "none")
+    assert memory.total_memory() is None
+
+
+def test_what_this_process_uses():
+    assert 2**24 < memory.used_memory() <= memory.peak_memory() + 2**22

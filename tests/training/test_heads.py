@@ -100,4 +100,5 @@ def test_fine_tuning_starts_from_what_fits_and_its_new_heads_from_the_labels(
 def test_going_on_is_not_starting_anew(make_config, tmp_path):
     first = fit(make_config(), tmp_path)
     longer = make_config(optimization={"max_steps": 12}, model={"initial_weights": "gone.pt"})
-    assert prepare(longer, resume_from=first.last).notes == ()
+    (memory,) = prepare(longer, resume_from=first.last).notes
+    assert memory.startswith("memory: ")

@@ -1,0 +1,116 @@
+"""How many bytes of tensors live at once while a network computes, found without computing.
+
+A network runs on stand-ins (PyTorch's fake tensors), which have shape, dtype and device, and no
+numbers. What every operation allocates, and what autograd keeps for the way back, is counted as
+it comes and goes. Not counted is what an operation needs for itself meanwhile.
+"""
+
+from __future__ import annotations
+
+import warnings
+import weakref
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch.func import functional_call
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+Network = Callable[[Tensor], Any]
+
+SCRATCH = 2**26
+"""Bytes that kernels need for themselves however small a network is."""
+
+
+class Live(NamedTuple):
+    """Bytes of tensors.
+
+    Attributes:
+        peak: At most at once.
+        largest: Of the largest one alone.
+    """
+
+    peak: int
+    largest: int
+
+    @property
+    def with_scratch(self) -> int:
+        """The peak with what kernels need for themselves; a guess, see `docs/memory.md`."""
+        return self.peak + 4 * self.largest + SCRATCH
+
+
+def live_bytes(network: nn.Module, run: Callable[[Network], object], device: torch.device) -> Live:
+    """Count the bytes that a network and its way of use have alive at most.
+
+    Args:
+        network: Its weights and buffers are not counted; their gradients are.
+        run: What is done with it, such as forward and back. What it makes of tensors meanwhile
+            is counted, its input included.
+        device: Where that is done. Only its kernels' dtypes matter: nothing is allocated there.
+
+    >>> linear = nn.Linear(256, 256, bias=False)
+    >>> live_bytes(linear, lambda network: network(torch.zeros(4, 256)), torch.device("cpu")).peak
+    8192
+    """
+    with FakeTensorMode(), torch.device(device):
+        state = {name: _stand_in(tensor) for name, tensor in _tensors(network)}
+        with _Counted() as counted, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they come again, with numbers
+            run(lambda x: functional_call(network, state, (x,)))
+    return Live(counted.peak, counted.largest)
+
+
+def nbytes(network: nn.Module) -> int:
+    """Bytes of weights and buffers."""
+    return sum(tensor.nbytes for _, tensor in _tensors(network))
+
+
+def _tensors(network: nn.Module) -> list[tuple[str, Tensor]]:
+    return [*network.named_parameters(), *network.named_buffers()]
+
+
+def _stand_in(tensor: Tensor) -> Tensor:
+    learned = tensor.requires_grad
+    return torch.empty_strided(
+        tensor.shape, tensor.stride(), dtype=tensor.dtype, requires_grad=learned
+    )
+
+
+class _Counted(TorchDispatchMode):
+    """Counts the storages that operations make, for as long as they live."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.alive = self.peak = self.largest = 0
+        self._known: set[int] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten.mkldnn_convolution.default:  # which knows no stand-ins
+            x, weight, bias, padding, stride, dilation, groups = args
+            func = torch.ops.aten.convolution.default
+            args = (x, weight, bias, stride, padding, dilation, False, [0, 0, 0], groups)
+        result = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(result):
+            if isinstance(leaf, FakeTensor):
+                self._see(leaf.untyped_storage(), tree_leaves(args))
+        self.peak = max(self.peak, self.alive)
+        return result
+
+    def _see(self, storage: torch.UntypedStorage, given: list[Any]) -> None:
+        """Count a storage that is new, and none of what came in."""
+        key = storage._cdata
+        inputs = {x.untyped_storage()._cdata for x in given if isinstance(x, FakeTensor)}
+        if key in self._known or key in inputs:
+            return
+        size = storage.nbytes()
+        self._known.add(key)
+        self.alive += size
+        self.largest = max(self.largest, size)
+        weakref.finalize(storage, self._forget, key, size)
+
+    def _forget(self, key: int, size: int) -> None:
+        self._known.discard(key)
+        self.alive -= size

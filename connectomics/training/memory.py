@@ -1,0 +1,159 @@
+"""How much memory training will take, known from the shapes before the first step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+
+from connectomics.config.schema import Config
+from connectomics.data.processing.build import target_channels
+from connectomics.models.live_bytes import Live, Network, live_bytes, nbytes
+from connectomics.process.fitting import Memory, Need, memory_of_machine, require_room
+from connectomics.training.compiled_network import compiles
+from connectomics.training.module import SynapseModule
+
+COMPILED = 0.4
+"""The share of features that a compiled network keeps at least: others are computed anew."""
+
+CERTAIN = 0.9
+"""The share of what was counted that no kernel saves."""
+
+BATCHES_OF_WORKER = 3
+"""A worker makes one while two are on their way (PyTorch's `prefetch_factor`)."""
+
+_DTYPES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+
+
+class Footprint(NamedTuple):
+    """Bytes that training takes beside what is in memory before it: volumes and network.
+
+    Attributes:
+        kept: Copies of the weights in the optimizer, in the moving average and on the GPU.
+        step: Features, gradients, the loss.
+        workers: Patches that are made ahead, in the memory of the machine.
+    """
+
+    kept: int
+    step: Live
+    workers: int
+
+    @property
+    def predicted(self) -> int:
+        """Of the device, with what kernels need for themselves."""
+        return self.kept + self.step.with_scratch
+
+
+def footprint(
+    config: Config, module: SynapseModule, device: torch.device, *, masked: bool = False
+) -> Footprint:
+    """Find out what one process of a training takes.
+
+    Args:
+        config: The whole config, its precision decided.
+        module: Network and loss.
+        device: Where it trains; nothing is allocated there.
+        masked: Whether some voxels do not count.
+    """
+    loader, optimization = config.data.dataloader, config.optimization
+    patch = (loader.batch_size, *loader.patch_size)
+    channels = target_channels(config.data.label_transform.targets)
+    adam = optimization.optimizer.name != "SGD"
+    copies = 2 if adam else int(optimization.optimizer.momentum > 0)
+    copies += optimization.ema.enabled + (device.type == "cuda")
+    run = _step(module, config, patch, channels, device, masked)
+    try:
+        step = live_bytes(module.network, run, device)
+    except Exception:  # a loss of MONAI's looks at numbers, which stand-ins have not
+        plain = _step(module, config, patch, channels, device, masked, plain=True)
+        step = live_bytes(module.network, plain, device)
+    sample = 4 * math.prod(loader.patch_size) * (config.model.in_channels + channels + masked)
+    ahead = BATCHES_OF_WORKER * loader.num_workers * loader.batch_size * sample
+    return Footprint(copies * nbytes(module.network), step, ahead)
+
+
+def _step(
+    module: SynapseModule,
+    config: Config,
+    patch: tuple[int, ...],
+    channels: int,
+    device: torch.device,
+    masked: bool,
+    *,
+    plain: bool = False,
+) -> Callable[[Network], None]:
+    """One step on a batch of patches, as `SynapseModule.training_step` does it."""
+    dtype = _DTYPES.get(config.optimization.precision)
+    batch, *size = patch
+
+    def run(network: Network) -> None:
+        image = torch.zeros(batch, config.model.in_channels, *size)
+        target = torch.zeros(batch, channels, *size)
+        mask = torch.ones(batch, 1, *size) if masked else None
+        with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
+            logits = network(image)
+            if plain:
+                levels = logits if isinstance(logits, list) else [logits]
+                total = torch.stack([level.float().sigmoid().mean() for level in levels]).sum()
+            else:
+                total, _ = module.loss(logits, target, mask)
+        total.backward()
+
+    return run
+
+
+def require_memory(
+    config: Config, module: SynapseModule, devices: tuple[str, int], *, masked: bool = False
+) -> tuple[str, str]:
+    """Refuse a training that cannot fit; else say how much memory it takes.
+
+    Args:
+        config: The whole config, its precision decided.
+        module: Network and loss.
+        devices: "gpu" or "cpu", and how many.
+        masked: Whether some voxels do not count.
+
+    Returns:
+        A line for the log, and a warning, empty where everything is well.
+
+    Raises:
+        MachineError: Even the least that it takes is more than there is, on the GPU or here.
+    """
+    kind, processes = devices
+    device = torch.device("cuda" if kind == "gpu" else "cpu")
+    one = footprint(config, module, device, masked=masked)
+    where = memory_of_gpu(device) if kind == "gpu" else memory_of_machine()
+    compiled = compiles(config.optimization.compile, kind, config.optimization.max_steps)
+    share = COMPILED if compiled else CERTAIN
+    least = one.kept + share * one.step.peak
+    times, ahead = (1, 0) if kind == "gpu" else (processes, processes * one.workers)
+    need = Need(times * one.predicted + ahead, int(times * least))
+    total = (where.total or 0) - where.used
+    of_patch = share * one.step.peak / config.data.dataloader.batch_size
+    fits = int((total / times - one.kept) / of_patch)
+    return require_room(need, where, "training", _remedy(config, fits))
+
+
+def memory_of_gpu(device: torch.device) -> Memory:
+    """The memory of the GPU that PyTorch uses next."""
+    free, total = torch.cuda.mem_get_info(device)
+    reserved = torch.cuda.memory_reserved(device)
+    held = torch.cuda.memory_allocated(device)
+    return Memory("the GPU", held, free + reserved - held, total)
+
+
+def _remedy(config: Config, fits: int) -> str:
+    """How a training would need less; of a batch, so many patches would fit."""
+    batch = config.data.dataloader.batch_size
+    accumulate = config.optimization.accumulate_grad_batches
+    smaller = "a smaller data.dataloader.patch_size, or fewer model.rsunet.filters"
+    fits = min(fits, batch // 2)
+    if fits < 1:
+        return f"Set {smaller} (such as model/rsunet=small)."
+    more = -(-batch * accumulate // fits)
+    return (
+        f"Set data.dataloader.batch_size={fits} (with optimization.accumulate_grad_batches={more} "
+        f"a step sees as many patches), {smaller}."
+    )

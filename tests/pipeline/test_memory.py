@@ -1,0 +1,62 @@
+"""Predicting says how much memory it takes, and refuses what can never fit."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import torch
+
+from connectomics.config.schema import SystemSection
+from connectomics.errors import MachineError
+from connectomics.inference.windows import Sliding
+from connectomics.models import RSUNet
+from connectomics.pipeline import predictor as room
+from connectomics.process.fitting import Memory
+
+
+def predictor(window=(4, 16, 16), batch_size=1, **system) -> Any:
+    model = SimpleNamespace(in_channels=1, out_channels=3)
+    config = SimpleNamespace(system=SystemSection.model_validate(system), model=model)
+    sliding = Sliding(window, batch_size=batch_size, activation=torch.sigmoid, device="cpu")
+    network = RSUNet(1, 3, filters=(4, 8), down_factors=((1, 2, 2),))
+    return cast(Any, SimpleNamespace(network=network, sliding=sliding, config=config, gpus=0))
+
+
+@pytest.fixture(autouse=True)
+def _machine(monkeypatch):
+    machine = Memory("this machine", 0, 2**30, 2**30)
+    monkeypatch.setattr(room, "memory_of_machine", lambda: machine)
+
+
+def lines(shape, block=None, **settings) -> list[str]:
+    return list(room.require_memory(predictor(**settings), shape, block))
+
+
+def test_it_is_said():
+    (line,) = lines((8, 64, 64))
+    assert line.startswith("memory: 0.1 GiB predicted of the 1.0 GiB of this machine")
+
+
+def test_what_may_not_fit_is_warned_of_and_what_cannot_is_refused():
+    wide = (8, 6000, 6000)  # sums of 4 x 6000 x 6000 in three channels: 1.6 GiB
+    with pytest.raises(MachineError, match=r"at least 2\.\d GiB.*\n.*system\.block_size"):
+        lines(wide)
+    assert len(lines((8, 3500, 3500))) == 2  # finished sums have room no more
+    assert len(lines(wide, block=(8, 128, 128))) == 1
+
+
+def test_a_batch_of_windows_counts():
+    assert lines((8, 64, 64), window=(16, 128, 128)) != lines(
+        (8, 64, 64), window=(16, 128, 128), batch_size=8
+    )
+
+
+def test_each_worker_takes_its_own():
+    several = {"name": "processes", "workers": 30}
+    assert len(lines((8, 64, 64), block=(8, 64, 64), executor=several)) == 2
+
+
+def test_other_machines_have_other_memories():
+    assert lines((8, 9000, 9000), executor={"name": "dask"}) == []

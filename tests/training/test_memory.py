@@ -1,0 +1,126 @@
+"""Memory is predicted from shapes, and only what can never fit is refused."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+
+from connectomics.errors import MachineError
+from connectomics.process.fitting import Memory
+from connectomics.training import memory, prepare
+
+GIB = 2**30
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """Make this machine have so many bytes of memory."""
+
+    def make(total: float, free: float | None = None) -> None:
+        found = Memory("this machine", 0, int(total if free is None else free), int(total))
+        monkeypatch.setattr(memory, "memory_of_machine", lambda: found)
+
+    return make
+
+
+@pytest.fixture
+def ready(make_config):
+    return prepare(make_config())
+
+
+def step_of(ready) -> memory.Footprint:
+    return memory.footprint(ready.config, ready.module, torch.device("cpu"))
+
+
+def require(ready, **dataloader):
+    loader = ready.config.data.dataloader.model_copy(update=dataloader)
+    data = ready.config.data.model_copy(update={"dataloader": loader})
+    config = ready.config.model_copy(update={"data": data})
+    return memory.require_memory(config, ready.module, ("cpu", 1))
+
+
+def test_a_batch_of_twice_the_patches_takes_twice_as_much(ready, make_config):
+    loader = ready.config.data.dataloader.model_copy(update={"batch_size": 4})
+    data = ready.config.data.model_copy(update={"dataloader": loader})
+    twice = memory.footprint(
+        ready.config.model_copy(update={"data": data}), ready.module, torch.device("cpu")
+    )
+    assert twice.step.peak == pytest.approx(2 * step_of(ready).step.peak, rel=0.02)
+    assert twice.kept == step_of(ready).kept
+
+
+def test_what_an_optimizer_keeps(make_config):
+    def kept(name: str, *, ema: bool) -> int:
+        sections = {"optimizer": {"name": name}, "ema": {"enabled": ema}}
+        return step_of(prepare(make_config(optimization=sections))).kept
+
+    one = kept("SGD", ema=False)
+    assert one > 0
+    assert kept("SGD", ema=True) == kept("Adam", ema=False) == 2 * one
+    assert kept("AdamW", ema=True) == 3 * one
+
+
+def test_patches_made_ahead_count(ready):
+    loader = ready.config.data.dataloader
+    loader = loader.model_copy(update={"num_workers": 2, "batch_size": 2})
+    data = ready.config.data.model_copy(update={"dataloader": loader})
+    config = ready.config.model_copy(update={"data": data})
+    found = memory.footprint(config, ready.module, torch.device("cpu"), masked=True)
+    assert found.workers == 3 * 2 * 2 * 4 * (4 * 16 * 16) * 5  # image, three targets, mask
+
+
+def test_half_precision_takes_less(make_config):
+    whole = step_of(prepare(make_config()))
+    half = prepare(make_config())
+    optimization = half.config.optimization.model_copy(update={"precision": "bf16-mixed"})
+    config = half.config.model_copy(update={"optimization": optimization})
+    found = memory.footprint(config, half.module, torch.device("cpu"))
+    assert found.step.peak < 0.9 * whole.step.peak
+
+
+def test_a_loss_that_looks_at_numbers_is_left_out(make_config):
+    ready = prepare(make_config())
+    ready.module.loss = Looks()
+    assert step_of(ready).step.peak > 0
+
+
+class Looks(torch.nn.Module):
+    def forward(self, logits, target, weight=None):
+        if float(logits.sum()) > 0:
+            return logits.sum(), {}
+        return -logits.sum(), {}
+
+
+def test_what_cannot_fit_is_refused_with_the_batch_that_would(ready, machine):
+    machine(2 * step_of(ready).step.peak)  # that is of two patches
+    with pytest.raises(MachineError, match=r"training takes at least .* this machine has") as error:
+        require(ready, batch_size=16)
+    found = re.search(
+        r"batch_size=(\d+) \(with \S+accumulate_grad_batches=(\d+) ", str(error.value)
+    )
+    assert found
+    batch, accumulate = int(found[1]), int(found[2])
+    assert accumulate == -(-16 // batch)
+    require(ready, batch_size=batch)
+    with pytest.raises(MachineError):
+        require(ready, batch_size=batch + 1)
+    machine(step_of(ready).step.peak / 5)
+    with pytest.raises(MachineError, match=r"Set a smaller data\.dataloader\.patch_size, or fewer"):
+        require(ready, batch_size=1)
+
+
+def test_what_may_not_fit_is_warned_of(ready, machine):
+    machine(GIB, free=1000)
+    line, warning = require(ready)
+    assert "1.0 GiB of this machine" in line
+    assert warning.startswith("memory may run out: training is predicted to take")
+
+
+def test_training_says_it_before_the_first_step_and_refuses(make_config, machine):
+    machine(64 * GIB)
+    assert any(note.startswith("memory: ") for note in prepare(make_config()).notes)
+    machine(1000)
+    with pytest.raises(MachineError, match="Set "):
+        prepare(make_config())
