@@ -102,7 +102,9 @@ class Windows:
                     np.s_[:, y.starts[j] : y.starts[j] + y.size, x.starts[i] : x.starts[i] + x.size]
                     for j, i in batch
                 ]
-                predicted = self.predict(torch.stack([voxels[box] for box in boxes])[:, None])
+                seen = [voxels[box] for box in boxes]
+                inputs = torch.stack(seen) if len(seen) > 1 else seen[0][None]
+                predicted = self.predict(inputs[:, None])
                 if sums is None:
                     sums = self._zeros((predicted.shape[1], *image.shape))
                 predicted = predicted.to(sums.device)
