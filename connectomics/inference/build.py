@@ -15,7 +15,8 @@ from connectomics.data.volumes import Volume
 from connectomics.decoding.probabilities import TOLERANCE
 from connectomics.geometry import Box
 from connectomics.inference.by_block import predict_block, windows_of
-from connectomics.inference.predict import predict_slabs, require
+from connectomics.inference.checks import require
+from connectomics.inference.predict import predict_slabs
 from connectomics.inference.windows import Network, Sliding
 from connectomics.models import build_activation
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from connectomics.geometry import Box, Triple
 from connectomics.inference.blending import AxisWindows, axis_windows
-from connectomics.inference.predict import IMAGE, NETWORK, require_finite
+from connectomics.inference.checks import IMAGE, NETWORK, require_finite
 from connectomics.inference.windows import PADDING, Network, Sliding, Windows, evaluating
 
 

@@ -7,8 +7,7 @@ are finished and leave; so the memory needed is that of one slab, whatever the v
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from itertools import chain
 from typing import Any
@@ -19,6 +18,8 @@ from torch import Tensor
 
 from connectomics.errors import DataError
 from connectomics.inference.blending import axis_windows
+from connectomics.inference.checks import IMAGE, NETWORK, require, require_finite
+from connectomics.inference.transfer import ahead, to_be_fetched, to_host
 from connectomics.inference.windows import PADDING, Network, Sliding, Windows, evaluating
 from connectomics.process.progress import Progress
 
@@ -116,24 +117,20 @@ def predict_slabs(
         axis_windows(length, size, sliding.overlap, sliding.blending)
         for length, size in zip(padded, sliding.window_size, strict=True)
     )
-    axes = z, y, x
-    voxels = int(np.prod(shape))
-    shown = Progress("infer", voxels, "voxels", rate="voxels", visible=progress)
-    windows = Windows(network, sliding, axes)
-    layers = enumerate(zip(axes[0].starts, (*axes[0].starts[1:], padded[0]), strict=True))
+    shown = Progress("infer", math.prod(shape), "voxels", rate="voxels", visible=progress)
+    windows = Windows(network, sliding, (z, y, x))
+    ends = (*z.starts[1:], padded[0])
     sums: Tensor | None = None  # (C, window z, Y, X): sections still being added to
     waiting: tuple[int, Callable[[], tuple[np.ndarray, float]]] | None = None
 
-    def read_slab(z: int) -> Tensor:
-        image = _read_padded(read, z, shape, sliding)
-        require_finite(image, (z, 0, 0), where, IMAGE)
-        voxels = torch.from_numpy(np.ascontiguousarray(image))
-        # From there a GPU fetches without holding up the host.
-        return voxels.pin_memory() if windows.device.type == "cuda" else voxels
+    def read_slab(start: int) -> Tensor:
+        image = _read_padded(read, start, shape, sliding)
+        require_finite(image, (start, 0, 0), where, IMAGE)
+        return to_be_fetched(image, windows.device)
 
-    slabs_read = _ahead(read_slab, axes[0].starts)
+    slabs_read = ahead(read_slab, z.starts)
     with shown, evaluating(network), closing(slabs_read):
-        for layer, (start, end) in layers:
+        for layer, (start, end) in enumerate(zip(z.starts, ends, strict=True)):
             sums = windows.add(sums, next(slabs_read), layer)
             sections = min(end, shape[0]) - start
             finished = to_host(sums[:, :sections, : shape[1], : shape[2]])
@@ -153,90 +150,6 @@ def _checked(
         require(np.isfinite(slab), slab, (start, 0, 0), where, NETWORK)
     shown.add(slab[0].size, work=slab[0].size)
     return start, slab
-
-
-def _ahead(read: Callable[[int], Tensor], starts: Iterable[int]) -> Generator[Tensor]:
-    """Read each slab while the one before it is predicted."""
-    with ThreadPoolExecutor(1, "read") as reader:
-        coming: Future[Tensor] | None = None
-        for start in starts:
-            ready, coming = coming, reader.submit(read, start)
-            if ready is not None:
-                yield ready.result()
-        if coming is not None:
-            yield coming.result()
-
-
-def to_host(values: Tensor) -> Callable[[], tuple[np.ndarray, float]]:
-    """Start to copy values, and their sum, from where they lie; what comes back waits for both.
-
-    The sum is finite if all values are, unless they are as large as float32 can hold.
-    """
-    total = values.sum()
-    pinned = values.device.type == "cuda"
-    host, sum_on_host = (
-        torch.empty(one.shape, dtype=one.dtype, pin_memory=pinned).copy_(one, non_blocking=pinned)
-        for one in (values, total)
-    )
-    copied = torch.cuda.Event() if pinned else None
-    if copied is not None:
-        copied.record(torch.cuda.current_stream(values.device))
-
-    def wait() -> tuple[np.ndarray, float]:
-        if copied is not None:
-            copied.synchronize()
-        return host.numpy(), float(sum_on_host)
-
-    return wait
-
-
-def require(
-    legal: np.ndarray,
-    values: np.ndarray,
-    start: tuple[int, int, int],
-    where: str,
-    said: tuple[str, str],
-) -> None:
-    """Insist that all values of a part of a volume are legal.
-
-    Args:
-        legal: Whether each is, bool of the shape of `values`.
-        values: (Z, Y, X) or (C, Z, Y, X).
-        start: The first voxel (z, y, x) of the part.
-        where: The volume.
-        said: What is wrong, before the value, and the remedy.
-
-    Raises:
-        DataError: The first that is not, with its voxel and channel.
-    """
-    if legal.all():
-        return
-    place = np.unravel_index(int(np.argmin(legal)), legal.shape)
-    *channel, z, y, x = (int(i) for i in place)
-    of_channel = f", channel {channel[0]}" if channel else ""
-    z, y, x = z + start[0], y + start[1], x + start[2]
-    voxel = f"voxel ({z}, {y}, {x}) (z, y, x){of_channel}"
-    raise DataError(where, f"{said[0]} {values[place]} at {voxel}.", said[1])
-
-
-IMAGE = (
-    "the image, as the network would see it, is",
-    "Replace such voxels, for instance numpy.nan_to_num(image), and save it again.",
-)
-NETWORK = (
-    "the network gives",
-    "Its weights or activations overflow: use precision 32-true or another checkpoint.",
-)
-
-
-def require_finite(
-    values: np.ndarray, start: tuple[int, int, int], where: str, said: tuple[str, str]
-) -> None:
-    """Insist that no value of a part of a volume is NaN or infinite; see `require`."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        total = values.sum(dtype=np.float32)  # one pass, and no array of booleans
-    if not math.isfinite(total):
-        require(np.isfinite(values), values, start, where, said)
 
 
 def _read_padded(
