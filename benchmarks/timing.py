@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 Call = Callable[[], Any]
 
 
@@ -22,7 +24,8 @@ class Row:
         baseline: How a user would do it otherwise.
         ours_s: Seconds of the clock, the fastest of several runs.
         baseline_s: Likewise, of the baseline in the same run.
-        ours_mib: MiB by which the process grew at most; None where it was not measured.
+        ours_mib: MiB by which the process, or its GPU's memory, grew at most; None where it was
+            not measured.
         baseline_mib: Likewise, of the baseline.
         share: Of the measured ceiling that ours reaches, 0 to 1; None where there is no ceiling.
     """
@@ -75,7 +78,16 @@ def versus(what: str, size: str, ours: Call, named: tuple[str, Call], *, repeats
 
 
 def grown_mib(call: Call) -> float | None:
-    """MiB by which the process grows at most during a call; None where it cannot be told."""
+    """MiB by which memory grows at most during a call, the GPU's where there is one.
+
+    None where it cannot be told.
+    """
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+        there = torch.cuda.memory_allocated()
+        call()
+        return (torch.cuda.max_memory_allocated() - there) / 2**20
     try:
         ctypes.CDLL(None).malloc_trim(0)
         Path("/proc/self/clear_refs").write_text("5")

@@ -16,9 +16,9 @@ from connectomics.inference.blending import flip_combinations
 from connectomics.inference.windows import Sliding, Windows
 from connectomics.models.compiled import compile_network
 
-WORTHWHILE_WINDOWS = 20_000
-"""Compiling takes as long as it saves on so many (26 s, measured on an H200 with the network of the
-CREMI recipe and windows of 18 x 256 x 256)."""
+WORTHWHILE_WINDOWS = 30_000
+"""Compiling takes as long as it saves on so many (26 s against 1 ms a window, measured on an
+H200 with the network of the CREMI recipe and windows of 18 x 256 x 256)."""
 
 
 def compiles(wanted: Literal["auto"] | bool, shape: tuple[int, ...], sliding: Sliding) -> bool:

@@ -31,15 +31,17 @@ class Live(NamedTuple):
     Attributes:
         peak: At most at once.
         largest: Of the largest one alone.
+        on_gpu: Whether they lie on a GPU.
     """
 
     peak: int
     largest: int
+    on_gpu: bool = False
 
     @property
     def with_scratch(self) -> int:
         """The peak with what kernels need for themselves; a guess, see `docs/memory.md`."""
-        return self.peak + 4 * self.largest + SCRATCH
+        return self.peak + (2 if self.on_gpu else 4) * self.largest + SCRATCH
 
 
 def live_bytes(network: nn.Module, run: Callable[[Network], object], device: torch.device) -> Live:
@@ -60,7 +62,7 @@ def live_bytes(network: nn.Module, run: Callable[[Network], object], device: tor
         with _Counted() as counted, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they come again, with numbers
             run(lambda x: functional_call(network, state, (x,)))
-    return Live(counted.peak, counted.largest)
+    return Live(counted.peak, counted.largest, on_gpu=device.type != "cpu")
 
 
 def nbytes(network: nn.Module) -> int:

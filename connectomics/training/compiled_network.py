@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from connectomics.models.compiled import compile_network
 
 WORTHWHILE_STEPS = 5000
-"""Compiling takes as long as some thousand steps save by it (32 s against 12 ms a step, measured on
+"""Compiling takes as long as some thousand steps save by it (48 s against 15 ms a step, measured on
 an H200 with the network of the CREMI recipe)."""
 
 
