@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from connectomics.training.build import (
+from connectomics.training.devices import (
     choose_devices,
     choose_precision,
     precision_to_predict,

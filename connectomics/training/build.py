@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.callbacks import EarlyStopping
 
 import connectomics
 from connectomics.checkpoints import LAST
 from connectomics.config.channels import channel_range
-from connectomics.config.schema import Config, SystemSection
+from connectomics.config.schema import Config
 from connectomics.data.datamodule import PatchDataModule
 from connectomics.data.processing.build import channel_names, kinds_of_targets, target_channels
-from connectomics.errors import ConfigError
 from connectomics.models import build_loss, build_model
-from connectomics.process.cpus import available_cpus
 from connectomics.training.checkpoint import AtomicCheckpointIO
 from connectomics.training.compiled_network import CompileNetwork, compiles
 from connectomics.training.curves import LogCurves
+from connectomics.training.devices import choose_precision
 from connectomics.training.ema import AverageWeights
 from connectomics.training.first_error import SpawnedProcesses
 from connectomics.training.images import LogImages
@@ -34,66 +32,6 @@ from connectomics.training.scores import ScoredChannels
 from connectomics.training.sides import WatchSides
 from connectomics.training.stopping import StopOnSignal
 from connectomics.training.tensorboard import RunLogger
-
-Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
-
-
-def choose_devices(system: SystemSection, precision: str = "32-true") -> tuple[str, int]:
-    """Decide where to train.
-
-    Returns:
-        "gpu" or "cpu", and how many GPUs or processes.
-
-    Raises:
-        ConfigError: More GPUs are asked for than there are, or a precision that needs one.
-    """
-    found = torch.cuda.device_count()
-    wanted = found if system.num_gpus == "auto" else system.num_gpus
-    if wanted > found:
-        raise ConfigError(
-            "system.num_gpus",
-            f"{wanted} asked for, and PyTorch {torch.__version__} sees {found}.",
-            "Set system.num_gpus=0 to train on the CPU, or auto to take what there is.",
-        )
-    if precision == "16-mixed" and not wanted:
-        raise ConfigError(
-            "optimization.precision",
-            "16-mixed needs a GPU.",
-            "On a CPU set optimization.precision=bf16-mixed or 32-true.",
-        )
-    return ("gpu", wanted) if wanted else ("cpu", system.num_cpu_processes)
-
-
-def choose_precision(precision: Precision | Literal["auto"], accelerator: str) -> Precision:
-    """Decide what `auto` stands for on this machine; anything else stands for itself.
-
-    Args:
-        precision: `optimization.precision`.
-        accelerator: "gpu" or "cpu".
-    """
-    if precision != "auto":
-        return precision
-    if accelerator == "gpu":
-        ampere = torch.cuda.get_device_capability() >= (8, 0)
-        return "bf16-mixed" if ampere else "16-mixed"
-    return "bf16-mixed" if computes_bfloat16() else "32-true"
-
-
-def precision_to_predict(precision: Precision | Literal["auto"], accelerator: str) -> Precision:
-    """As `choose_precision`; but a CPU predicts in float32 where it does not compute bfloat16."""
-    chosen = choose_precision(precision, accelerator)
-    mixed = accelerator == "gpu" or (chosen == "bf16-mixed" and computes_bfloat16())
-    return chosen if mixed else "32-true"
-
-
-def computes_bfloat16() -> bool:
-    """Whether the processor itself does; on others PyTorch is many times slower than in float32."""
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-
-
-def threads_of_torch(system: SystemSection) -> int:
-    """How many threads PyTorch is to use: those asked for, or no more than there are CPUs."""
-    return system.num_threads or min(torch.get_num_threads(), available_cpus())
 
 
 def build_module(config: Config, data: PatchDataModule) -> SynapseModule:

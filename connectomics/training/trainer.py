@@ -22,15 +22,15 @@ from connectomics.models import read_checkpoint, take_weights
 from connectomics.process.cpus import use_threads
 from connectomics.process.failures import machine_error
 from connectomics.process.launchers import without_launchers
-from connectomics.training.build import (
-    build_module,
-    build_trainer,
+from connectomics.training.build import build_module, build_trainer
+from connectomics.training.checkpoint import require_resumable
+from connectomics.training.devices import (
     choose_devices,
     choose_precision,
     computes_bfloat16,
+    notes_on_speed,
     threads_of_torch,
 )
-from connectomics.training.checkpoint import require_resumable
 from connectomics.training.heads import start_heads
 from connectomics.training.keeping import best_checkpoints
 from connectomics.training.memory import require_memory
@@ -169,6 +169,7 @@ def prepare(
     notes = [*data.notes, memory]
     if wanted == "auto":
         notes.append(f"precision auto is {config.optimization.precision} on this {devices[0]}")
+    notes += notes_on_speed(config, devices[0])
     slow = wanted == "bf16-mixed" and devices[0] == "cpu" and not computes_bfloat16()
     apart = devices[0] == "cpu" and devices[1] > 1 and config.model.rsunet.norm == "batch"
     warnings = [*data.warnings, *([SLOW] if slow else []), *([APART] if apart else [])]

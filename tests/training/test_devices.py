@@ -5,6 +5,7 @@ import torch
 
 from connectomics.models import read_checkpoint
 from connectomics.training import choose_precision, prepare
+from connectomics.training.devices import notes_on_speed
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
@@ -32,6 +33,16 @@ def test_training_says_what_it_chose(make_config, monkeypatch):
     training = prepare(make_config(optimization={"precision": "auto"}))
     assert training.config.optimization.precision == "32-true"
     assert "precision auto is 32-true on this cpu" in training.notes
+
+
+def test_a_gpu_is_said_to_be_used_well_or_not(make_config):
+    network = {"filters": [16, 20], "down_factors": [[1, 2, 2]]}
+    config = make_config(optimization={"max_steps": 10}, model={"rsunet": network})
+    speed, odd = notes_on_speed(config, "gpu")
+    assert "channels last, a fused optimizer" in speed
+    assert "not compiled (optimization.compile=auto)" in speed
+    assert "slow with 20 channels (model.rsunet.filters)" in odd
+    assert notes_on_speed(config, "cpu") == []
 
 
 def test_a_gradient_is_clipped_beside_a_fused_optimizer(make_config, tmp_path):
