@@ -2,12 +2,14 @@
 
     python benchmarks/learning.py [--tissue crowded ...] [--variant recipe plain ...]
         [--seeds 0 1 2] [--mvoxels 150] [--points 3] [--threads 1] [--rows learning.csv]
-        [--change 'name: key=value key=value' ...]
+        [--change 'name: key=value key=value' ...] [--recipe cpu] [--gpu]
 
 Every variant sees the same number of voxels of the same volume; one factor differs from `recipe`
 at a time. `plain` is `baselines/plain_loop.py`. Scores are of volumes of other seeds, decoded by
-`polarity2instance` as published. On `vnc` (real EM without sides, sections 0-13 and 14-19) it is
-F1_det of `binary2instance`. Rows already in the file are not measured again.
+`polarity2instance` as published. `--recipe` says what `recipe` is: the demo's network and patches,
+or those of EM-R50 for two CPU cores or for a GPU; on `--gpu`, as many voxels go by sooner. On `vnc`
+(real EM without sides, sections 0-13 and 14-19) the score is F1_det of `binary2instance`. Rows
+already in the file are not measured again.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from connectomics.decoding import binary2instance, polarity2instance
 from connectomics.evaluation import detection_scores, polarity_scores, pool
 from connectomics.inference import predict_volume
 from connectomics.models import load_model
+from connectomics.models.folding import folded
 from connectomics.training import fit
 
 ROOT = Path(__file__).parents[1]
@@ -66,25 +69,53 @@ TISSUES = {
     "cortex": Tissue({"synapse_density_um3": 0.6}, (68, 700, 700), (32, 512, 512), (16, 160, 160)),
     "thin": Tissue({"synapse_density_um3": 1.0, "label_thickness_nm": (50.0, 40.0)}),
     "faint": Tissue({"synapse_density_um3": 1.0, "contrast": 0.6, "noise": 16.0}),
+    "em_r50": Tissue(
+        {"synapse_density_um3": 0.6}, (68, 1024, 1024), (24, 768, 768), (16, 160, 160)
+    ),
     "vnc": Tissue(None, patch=(4, 160, 160)),
 }
 
-RECIPE = (
-    "model/rsunet=demo",
-    "data/augmentation=light",
-    "data.dataloader.batch_size=2",
-    "data.dataloader.num_workers=0",
+_QUIET = (
     "data.num_val_patches=4",
-    "data.dataloader.reject_sampling={size_thres: auto, p: 0.95}",
-    "data.dataloader.foreground_fraction=0.6",
-    "optimization.optimizer.lr=5e-3",
-    "optimization.ema={decay: 0.99, warmup_steps: 50}",
     "monitor.progress_bar=false",
     "monitor.logging.images.max_images=0",
     "monitor.checkpoint.save_top_k=1000",
-    "system.num_gpus=0",
 )
-"""What `recipe` is; every other variant changes one thing of it."""
+
+
+class Recipe(NamedTuple):
+    """What `recipe` is; every other variant changes one thing of it.
+
+    Attributes:
+        tutorial: Its config.
+        settings: Beside those of the tutorial.
+        patch: (z, y, x); None: that of the tissue.
+        batch: Patches of a step.
+    """
+
+    tutorial: str
+    settings: tuple[str, ...]
+    patch: tuple[int, int, int] | None = None
+    batch: int = 2
+
+
+RECIPES = {
+    "demo": Recipe(
+        "demo",
+        (
+            "model/rsunet=demo",
+            "data/augmentation=light",
+            "data.dataloader.num_workers=0",
+            "data.dataloader.reject_sampling={size_thres: auto, p: 0.95}",
+            "data.dataloader.foreground_fraction=0.6",
+            "optimization.optimizer.lr=5e-3",
+            "optimization.ema={decay: 0.99, warmup_steps: 50}",
+        ),
+    ),
+    "cpu": Recipe("syn_em_r50", ("machine=cpu",), (16, 160, 160)),
+    "gpu": Recipe("syn_em_r50", ("machine=gpu",), (18, 256, 256), batch=4),
+    "gpu_small_patches": Recipe("syn_em_r50", ("machine=gpu",), (16, 160, 160)),
+}
 
 _ONE_CHANNEL = (
     "model.out_channels=1",
@@ -218,42 +249,63 @@ def measure(
     options: argparse.Namespace,
 ) -> Iterator[Row]:
     """Train one variant with one seed, and score it at evenly spaced steps."""
-    patch = TISSUES[volumes.tissue].patch
-    steps = round(options.mvoxels * 1e6 / (2 * math.prod(patch)) / options.points) * options.points
-    runner = plain_points if name == "plain" else our_points
-    for step, seconds, predict in runner(volumes, changes, seed, steps, steps // options.points):
+    recipe = RECIPES[options.recipe]
+    patch = recipe.patch or TISSUES[volumes.tissue].patch
+    of_step = recipe.batch * math.prod(patch) / 1e6
+    points = options.points
+    steps = round(options.mvoxels / of_step / points) * points
+    budget = Budget(patch, recipe.batch, seed, steps, steps // points)
+    found = (
+        plain_points(volumes, budget)
+        if name == "plain"
+        else our_points(volumes, recipe, changes, budget, gpu=options.gpu)
+    )
+    for step, seconds, predict in found:
         scores = score(volumes, predict)
-        mvoxels = step * 2 * math.prod(patch) / 1e6
-        row = Row(volumes.tissue, name, seed, round(mvoxels, 1), step, round(seconds, 1), *scores)
+        mvoxels = round(step * of_step, 1)
+        row = Row(volumes.tissue, name, seed, mvoxels, step, round(seconds, 1), *scores)
         print(*row, flush=True)
         yield row
 
 
+class Budget(NamedTuple):
+    """What a training may spend, and when it is looked at."""
+
+    patch: tuple[int, int, int]
+    batch: int
+    seed: int
+    steps: int
+    every: int
+
+
 def our_points(
-    volumes: Volumes, changes: Sequence[str], seed: int, steps: int, every: int
+    volumes: Volumes, recipe: Recipe, changes: Sequence[str], budget: Budget, *, gpu: bool
 ) -> Iterator[tuple[int, float, Any]]:
     """Train by the command's own way; yields steps, seconds and what predicts a volume."""
     with tempfile.TemporaryDirectory() as folder:
-        config = _config(volumes.tissue, changes, seed, steps, every, Path(folder))
+        changes = [*changes, "system.num_gpus=1" if gpu else "system.num_gpus=0"]
+        config = _config(volumes.tissue, recipe, changes, budget, Path(folder))
         began = time.time()
         fit(config, Path(folder))
         kept = sorted((Path(folder) / "checkpoints").glob("step_*.ckpt"))
         for checkpoint in kept:
-            network = load_model(checkpoint).network
+            network = folded(load_model(checkpoint).network).to("cuda" if gpu else "cpu")
             seconds = checkpoint.stat().st_mtime - began
             yield int(checkpoint.name.split("_")[1]), seconds, _predictor(network)
 
 
-def plain_points(
-    volumes: Volumes, changes: Sequence[str], seed: int, steps: int, every: int
-) -> Iterator[tuple[int, float, Any]]:
+def plain_points(volumes: Volumes, budget: Budget) -> Iterator[tuple[int, float, Any]]:
     """The same of the plain loop."""
-    del changes
     image, label = volumes.train
     target = seg_to_polarity(label) if volumes.sided else binary(label)
-    patch = TISSUES[volumes.tissue].patch
     for step, seconds, predict in plain_loop.train(
-        image, target.astype(np.uint8), patch=patch, batch=2, steps=steps, every=every, seed=seed
+        image,
+        target.astype(np.uint8),
+        patch=budget.patch,
+        batch=budget.batch,
+        steps=budget.steps,
+        every=budget.every,
+        seed=budget.seed,
     ):
         yield step, seconds, _predictor(predict, activation=None)
 
@@ -302,24 +354,28 @@ def _spread(values: Sequence[float]) -> str:
 
 
 def _config(
-    tissue: str, changes: Sequence[str], seed: int, steps: int, every: int, folder: Path
+    tissue: str, recipe: Recipe, changes: Sequence[str], budget: Budget, folder: Path
 ) -> Config:
-    spec = TISSUES[tissue]
-    overrides = [*RECIPE]
-    if spec.kwargs is None:
+    overrides = [*recipe.settings, *_QUIET]
+    if TISSUES[tissue].kwargs is None:
         overrides += _ONE_CHANNEL
     path = folder / "learning.yaml"
     base = {
-        "defaults": ["demo", "_self_"],
+        "defaults": [recipe.tutorial, "_self_"],
         "data": {
             "train": split_of(tissue),
-            "dataloader": {"patch_size": list(spec.patch)},
+            "test": None,
+            "dataloader": {"patch_size": list(budget.patch), "batch_size": budget.batch},
         },
-        "optimization": {"max_steps": steps, "n_steps_per_epoch": every},
-        "system": {"seed": seed},
+        "optimization": {"max_steps": budget.steps, "n_steps_per_epoch": budget.every},
+        "system": {"seed": budget.seed},
     }
     path.write_text(yaml.safe_dump(base))
-    return load_config(path, overrides=[*overrides, *changes]).config
+    limits = [
+        f"optimization.max_steps={budget.steps}",
+        f"optimization.n_steps_per_epoch={budget.every}",
+    ]
+    return load_config(path, overrides=[*overrides, *limits, *changes]).config
 
 
 def _predictor(network: Any, *, activation: Any = torch.sigmoid) -> Any:
@@ -376,6 +432,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--mvoxels", type=float, default=150.0, help="seen by each training")
     parser.add_argument("--points", type=int, default=3, help="of each curve")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--recipe", default="demo", choices=RECIPES)
+    parser.add_argument("--gpu", action="store_true", help="train and predict on a GPU")
     parser.add_argument("--rows", type=Path, default=Path("learning.csv"), help="where rows go")
     return parser.parse_args()
 
