@@ -10,11 +10,8 @@ from torch import Tensor, nn
 
 from connectomics.inference.blending import flip_combinations
 from connectomics.inference.windows import Sliding
-from connectomics.models.live_bytes import Live, Network, live_bytes
+from connectomics.models.live_bytes import CERTAIN, COMPILED, Live, Network, live_bytes
 from connectomics.process.fitting import Need
-
-CERTAIN = 0.9
-"""The share of what was counted that no kernel saves."""
 
 
 class Footprint(NamedTuple):
@@ -35,14 +32,15 @@ class Footprint(NamedTuple):
         """With what kernels need for themselves, and finished sums on their way out."""
         return self.windows.with_scratch + 2 * self.sums + self.image
 
-    def need(self, *, apart: bool) -> Need:
+    def need(self, *, apart: bool, compiled: bool = False) -> Need:
         """What it takes of the memory in which the network computes.
 
         Args:
             apart: Sums may be added up elsewhere, where they do not fit beside the network.
+            compiled: The network is.
         """
         sums = 0 if apart else self.sums
-        least = CERTAIN * self.windows.peak + sums + self.image
+        least = (COMPILED if compiled else CERTAIN) * self.windows.peak + sums + self.image
         return Need(self.predicted, int(least))
 
 

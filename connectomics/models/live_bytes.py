@@ -24,6 +24,12 @@ Network = Callable[[Tensor], Any]
 SCRATCH = 2**26
 """Bytes that kernels need for themselves however small a network is."""
 
+COMPILED = 0.4
+"""The share of features that a compiled network keeps at least: others are computed anew."""
+
+CERTAIN = 0.9
+"""The share of what was counted that no kernel saves; less where a network is compiled."""
+
 
 class Live(NamedTuple):
     """Bytes of tensors.

@@ -180,7 +180,8 @@ def require_memory(predictor: Predictor, shape: Triple, block: Triple | None) ->
     model = predictor.config.model
     channels = model.in_channels, model.out_channels
     gpu, workers = predictor.gpus > 0, 1 if predictor.gpus else workers_of(system)
-    need = footprint(predictor.network, sliding, (y, x), channels=channels).need(apart=gpu)
+    one = footprint(predictor.network, sliding, (y, x), channels=channels)
+    need = one.need(apart=gpu, compiled=predictor.compiles(shape))
     need = Need(workers * need.predicted, workers * need.least)
     where = memory_of_gpu(torch.device("cuda")) if gpu else memory_of_machine()
     yield from filter(None, require_room(need, where, "predicting", LESS))

@@ -10,16 +10,10 @@ import torch
 
 from connectomics.config.schema import Config
 from connectomics.data.processing.build import target_channels
-from connectomics.models.live_bytes import Live, Network, live_bytes, nbytes
+from connectomics.models.live_bytes import CERTAIN, COMPILED, Live, Network, live_bytes, nbytes
 from connectomics.process.fitting import Memory, Need, memory_of_machine, require_room
 from connectomics.training.compiled_network import compiles
 from connectomics.training.module import SynapseModule
-
-COMPILED = 0.4
-"""The share of features that a compiled network keeps at least: others are computed anew."""
-
-CERTAIN = 0.9
-"""The share of what was counted that no kernel saves."""
 
 BATCHES_OF_WORKER = 3
 """A worker makes one while two are on their way (PyTorch's `prefetch_factor`)."""

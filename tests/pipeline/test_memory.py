@@ -21,7 +21,8 @@ def predictor(window=(4, 16, 16), batch_size=1, **system) -> Any:
     config = SimpleNamespace(system=SystemSection.model_validate(system), model=model)
     sliding = Sliding(window, batch_size=batch_size, activation=torch.sigmoid, device="cpu")
     network = RSUNet(1, 3, filters=(4, 8), down_factors=((1, 2, 2),))
-    return cast(Any, SimpleNamespace(network=network, sliding=sliding, config=config, gpus=0))
+    rest = {"gpus": 0, "compiles": lambda _: False}
+    return cast(Any, SimpleNamespace(network=network, sliding=sliding, config=config, **rest))
 
 
 @pytest.fixture(autouse=True)
