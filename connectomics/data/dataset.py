@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from connectomics.data.augmentation import Augmenter
+from connectomics.data.augmentation.warp import Origins
 from connectomics.data.counting import label_slabs, read_label
 from connectomics.data.foreground import DenseForegroundTable, ForegroundTable, RunForegroundTable
 from connectomics.data.io import LazyVolume
@@ -158,8 +159,8 @@ class SampleMaker:
     def sample(self, source: PatchSource, start: Triple, rng: np.random.Generator) -> Sample:
         """Read, normalise and augment one patch, and make its target.
 
-        What lies around the patch is read along, as far as the volume has it and the
-        augmentation needs it.
+        What lies around the patch is read along, as far as the volume has it and what was drawn
+        looks at it.
 
         Args:
             source: The volume.
@@ -170,23 +171,20 @@ class SampleMaker:
             "image" (1, Z, Y, X), "label" (C, Z, Y, X) and, `with_mask`, "mask" (1, Z, Y, X),
             all float32.
         """
-        size = self.patch_size
-        margin = [(r - n) // 2 for r, n in zip(self.augmenter.source_size(size), size, strict=True)]
-        patch = Box((0, 0, 0), size).shift(start)
-        box = patch.grow(margin).clip(source.shape)
+        origins = self.augmenter.draw(self.patch_size, rng)
+        box = _looked_at(origins, start, source.shape)
         label, mask = source.read_label(box)
         if self.with_mask:
             mask = np.ones(label.shape, np.uint8) if mask is None else mask.astype(np.uint8)
-        image, label, mask = self.augmenter(
+        image, label, mask = self.augmenter.apply(
+            origins,
             normalize(source.volume.image.read(box), source.statistics, self.normalization),
             label,
             mask,
-            patch_size=size,
+            patch_start=Box(start, start).shift([-s for s in box.start]).start,
             rng=rng,
-            patch_start=patch.shift([-s for s in box.start]).start,
             value_range=self.value_range(source),
         )
-        assert label is not None
         sample = {"image": image[None], "label": self.target(label)}
         if mask is not None:
             sample["mask"] = mask[None]
@@ -199,6 +197,21 @@ class SampleMaker:
             ends = ends.astype(source.volume.image.dtype)
         black, white = normalize(ends, source.statistics, self.normalization)
         return float(black), float(white)
+
+
+def _looked_at(origins: Origins, start: Triple, shape: Triple) -> Box:
+    """The box of a volume that a patch looks at, where it begins at `start` if nothing moves it.
+
+    Beyond the border is the mirror image of what is within, which is read along.
+    """
+    firsts, stops = [], []
+    for offset, low, high, length in zip(start, *origins.reach(), shape, strict=True):
+        first, stop = offset + low, offset + high
+        stop = max(stop, 1 - first)
+        first = min(first, 2 * length - 1 - stop)
+        firsts.append(min(max(first, 0), length - 1))
+        stops.append(max(min(stop, length), 1))
+    return Box((firsts[0], firsts[1], firsts[2]), (stops[0], stops[1], stops[2]))
 
 
 def _tensor(array: np.ndarray) -> Tensor:

@@ -91,6 +91,61 @@ def test_augmented_image_and_target_stay_together_up_to_the_border(start, mode):
         assert grey.min() > -1e-4  # nothing is darker than the background: no black corners
 
 
+@pytest.mark.parametrize("shape", [(10, 24, 24), (5, 40, 9), (3, 7, 30)])
+def test_what_is_read_of_a_volume_suffices(shape):
+    """As if all of it were read, wherever the patch lies and whatever is drawn."""
+    rng = np.random.default_rng(1)
+    image = rng.integers(0, 256, shape, dtype=np.uint8)
+    label = rng.integers(0, 9, shape).astype(np.uint16)
+    volume = LabelledVolume("em", MemoryVolume("image", image), MemoryVolume("label", label))
+    source = PatchSource(volume, ImageStatistics(0.0, 255.0, 127.0, 60.0))
+    size = tuple(min(a, b) for a, b in zip((4, 8, 11), shape, strict=True))
+    augmenter = build_augmentation(
+        {
+            "flip": {},
+            "rotate90": {},
+            "transpose": {},
+            "affine": {"prob": 0.5},
+            "elastic": {"prob": 0.5, "spacing": 12, "amplitude": 4},
+            "misalignment": {"prob": 0.5, "displacement": 5},
+            "intensity": {},
+            "missing_parts": {},
+        }
+    )
+    maker = SampleMaker(size, "0-1", lambda label: label[None].astype(np.float32), augmenter)
+    for seed in range(40):
+        start = tuple(int(rng.integers(n - m + 1)) for n, m in zip(shape, size, strict=True))
+        found = maker.sample(source, start, np.random.default_rng(seed))
+        expected, ids, _ = augmenter(
+            *(image / np.float32(255), label),
+            patch_size=size,
+            patch_start=start,
+            rng=np.random.default_rng(seed),
+        )
+        np.testing.assert_allclose(found["image"][0], expected, atol=1e-4)
+        assert (found["label"][0].numpy() == ids).mean() > 0.99  # but for what lies half-way
+
+
+def test_no_more_is_read_than_is_looked_at():
+    read = []
+
+    class Watched(MemoryVolume):
+        def read(self, box=None):
+            read.append(box)
+            return super().read(box)
+
+    image, label = labelled((10, 60, 60))
+    volume = LabelledVolume("em", Watched("image", image), MemoryVolume("label", label))
+    source = PatchSource(volume, image_statistics(image))
+    still = build_augmentation({"affine": {"prob": 0.0}, "misalignment": {"prob": 0.0}})
+    maker = SampleMaker(SIZE, "0-1", polarity, still)
+    maker.sample(source, (2, 20, 30), np.random.default_rng(0))
+    assert still.source_size(SIZE) != SIZE
+    (box,) = read
+    assert box.start == (2, 20, 30)
+    assert all(0 <= a - b <= 1 for a, b in zip(box.shape, SIZE, strict=True))
+
+
 def test_value_range_is_what_black_and_white_become():
     source = replace(in_memory(), statistics=ImageStatistics(51.0, 153.0, 93.0, 20.0))
     ranges = [

@@ -12,7 +12,7 @@ from connectomics.data.augmentation.interface import (
     ImageAugmentation,
 )
 from connectomics.data.augmentation.monai_transforms import MonaiTransform
-from connectomics.data.augmentation.warp import Size3, resample
+from connectomics.data.augmentation.warp import Origins, Size3, centred_start, trace
 from connectomics.errors import DataError
 
 
@@ -72,14 +72,38 @@ class Augmenter:
         Raises:
             DataError: The arrays differ in shape, or white is not brighter than black.
         """
-        labels = [label] if mask is None else [label, mask]
         _require_same_shape(image, label=label, mask=mask)
+        start = centred_start(image.shape, patch_size) if patch_start is None else patch_start
+        origins = self.draw(patch_size, rng)
+        return self.apply(
+            origins, image, label, mask, patch_start=start, rng=rng, value_range=value_range
+        )
+
+    def draw(self, patch_size: Size3, rng: np.random.Generator) -> Origins:
+        """Draw the geometry alone, for whoever reads no more of a volume than is looked at.
+
+        Args:
+            patch_size: `(z, y, x)` voxels.
+            rng: The only source of chance.
+        """
         sizes = self._sizes(patch_size)[1:]
         drawn = [a.sample(size, rng) for a, size in zip(self.geometric, sizes, strict=True)]
-        steps = [step for step in drawn if step is not None]
-        patch, *labels = resample(
-            steps, image, *labels, patch_size=patch_size, patch_start=patch_start
-        )
+        return trace([step for step in drawn if step is not None], patch_size)
+
+    def apply(
+        self,
+        origins: Origins,
+        image: np.ndarray,
+        label: np.ndarray,
+        mask: np.ndarray | None = None,
+        *,
+        patch_start: Size3,
+        rng: np.random.Generator,
+        value_range: tuple[float, float] = (0.0, 1.0),
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Augment one sample by a geometry that was drawn; see `__call__`."""
+        labels = [label] if mask is None else [label, mask]
+        patch, *labels = origins.read(image, *labels, patch_start=patch_start)
         patch = np.asarray(patch, dtype=np.float32)
         if self.image or self.monai:
             patch, *labels = self._change_greys(patch, labels, rng, value_range)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -48,15 +49,15 @@ class Intensity(ImageAugmentation):
             limit * self._draw(len(image), rng)
             for limit in (self.brightness, self.contrast, math.log1p(self.gamma))
         )
-        mean = image.mean(axis=(1, 2), keepdims=True)
-        image -= mean
-        image *= 1 + factor
-        image += mean + shift
-        np.clip(image, 0, 1, out=image)
-        return np.power(image, np.exp(exponent), out=image) if self.gamma else image
+        from connectomics.data.augmentation import kernels
+
+        mean = image.mean(axis=(1, 2))
+        curves = _GREYS ** np.exp(exponent)[:, np.newaxis]
+        kernels.change_exposure(image, mean, 1 + factor, shift, curves)
+        return image
 
     def _draw(self, depth: int, rng: np.random.Generator) -> np.ndarray:
-        shared, own = rng.uniform(-1, 1), rng.uniform(-1, 1, (depth, 1, 1))
+        shared, own = rng.uniform(-1, 1), rng.uniform(-1, 1, depth)
         mixed = (1 - self.section_variation) * shared + self.section_variation * own
         return mixed.astype(np.float32)
 
@@ -84,9 +85,26 @@ class Noise(ImageAugmentation):
     def apply(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Draw the two standard deviations and the noise."""
         gaussian, shot = rng.uniform(0, self.gaussian), rng.uniform(0, self.shot)
-        noise = rng.standard_normal(image.shape, dtype=np.float32)
-        variance = np.float32(shot**2) * image
-        variance += np.float32(gaussian**2)
-        noise *= np.sqrt(variance, out=variance)
-        image += noise
+        from connectomics.data.augmentation import kernels
+
+        drawn = rng.integers(0, 2**16, image.size, dtype=np.uint16)
+        variances = np.float32(gaussian**2), np.float32(shot**2)
+        kernels.add_noise(image, drawn, _normal_deviates(), *variances)
         return image
+
+
+_GREYS = np.linspace(0, 1, 4097, dtype=np.float32)
+"""So fine that straight lines between them err by a tenth of a grey value of 8 bits at most."""
+
+
+@cache
+def _normal_deviates() -> np.ndarray:
+    """65,536 equally likely values of the normal distribution, float32.
+
+    Looking one up takes a third of the time that drawing one does. Beyond four standard
+    deviations, where 1 in 15,000 lies, they thin out.
+    """
+    from scipy.special import ndtri
+
+    values = ndtri((np.arange(2**16) + 0.5) / 2**16)
+    return (values / values.std()).astype(np.float32)

@@ -85,7 +85,7 @@ class ImageAugmentation(ABC):
         """
         if rng.random() >= self.prob:
             return image
-        changed = self.apply(np.array(image, dtype=np.float32), rng)
+        changed = self.apply(np.array(image, dtype=np.float32, order="C"), rng)
         return np.clip(changed, 0, 1, out=changed)
 
 

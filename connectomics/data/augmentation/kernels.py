@@ -14,14 +14,15 @@ from connectomics.compiling import compiled
 
 
 @compiled
-def centred_grid(depth, height, width):
-    """The pixels of a patch themselves, as points."""
-    points = np.empty((depth, height, width, 2), np.float32)
+def centred_grid(depth, height, width, step):
+    """Every `step`-th pixel of a patch, and the last, as points."""
+    rows, cols = (height + step - 2) // step + 1, (width + step - 2) // step + 1
+    points = np.empty((depth, rows, cols, 2), np.float32)
     for z in range(depth):
-        for y in range(height):
-            for x in range(width):
-                points[z, y, x, 0] = y - (height - 1) / 2
-                points[z, y, x, 1] = x - (width - 1) / 2
+        for i in range(rows):
+            for j in range(cols):
+                points[z, i, j, 0] = min(i * step, height - 1) - (height - 1) / 2
+                points[z, i, j, 1] = min(j * step, width - 1) - (width - 1) / 2
     return points
 
 
@@ -77,36 +78,109 @@ def _b_spline(t):
 
 
 @compiled
-def sample(image, sections, points, centre):
-    """Read an image at points: linearly, and the index of the voxel nearest to each.
+def sample(image, sections, points, step, size, centre):
+    """Read an image linearly at points.
 
     Args:
         image: `(Z, Y, X)` float32 source crop.
         sections: `(Z',)` source section of each output section.
-        points: `(Z', Y', X', 2)` points around `centre`.
+        points: `(Z', rows, cols, 2)` of every `step`-th pixel, as of `centred_grid`; linear
+            between them.
+        step: Pixels between points.
+        size: `(Y', X')` pixels of the patch.
         centre: The patch centre in the source crop, `(y, x)`.
 
     Returns:
-        `(Z', Y', X')` float32 values, and flat int64 indices into the source crop.
+        `(Z', Y', X')` float32.
     """
     height, width = image.shape[1], image.shape[2]
-    values = np.empty(points.shape[:3], np.float32)
-    nearest = np.empty(points.shape[:3], np.int64)
+    values = np.empty((points.shape[0], size[0], size[1]), np.float32)
+    line = np.empty((points.shape[2], 2))
     for z in range(points.shape[0]):
         section = image[sections[z]]
-        start = sections[z] * height * width
-        for y in range(points.shape[1]):
-            for x in range(points.shape[2]):
-                v = _reflect(points[z, y, x, 0] + centre[0], height)
-                u = _reflect(points[z, y, x, 1] + centre[1], width)
-                row, col = int(v), int(u)
-                below, right = min(row + 1, height - 1), min(col + 1, width - 1)
-                fy, fx = np.float32(v - row), np.float32(u - col)
-                upper = section[row, col] + fx * (section[row, right] - section[row, col])
-                lower = section[below, col] + fx * (section[below, right] - section[below, col])
-                values[z, y, x] = upper + fy * (lower - upper)
-                nearest[z, y, x] = start + int(v + 0.5) * width + int(u + 0.5)
-    return values, nearest
+        for y in range(size[0]):
+            _follow(line, points[z], step, size[0], centre, y)
+            for j in range(max(points.shape[2] - 1, 1)):
+                first, count, v0, u0, dv, du = _stretch(line, step, size[1], j)
+                last = count - 1
+                if _within(v0, v0 + last * dv, height) and _within(u0, u0 + last * du, width):
+                    for k in range(count):
+                        v, u = v0 + k * dv, u0 + k * du
+                        row, col = np.uint32(v), np.uint32(u)
+                        below, right = row + np.uint32(1), col + np.uint32(1)
+                        values[z, y, first + k] = _between(
+                            section, row, col, below, right, v - row, u - col
+                        )
+                    continue
+                for k in range(count):
+                    v, u = _reflect(v0 + k * dv, height), _reflect(u0 + k * du, width)
+                    row, col = int(v), int(u)
+                    below, right = min(row + 1, height - 1), min(col + 1, width - 1)
+                    values[z, y, first + k] = _between(
+                        section, row, col, below, right, v - row, u - col
+                    )
+    return values
+
+
+@compiled
+def look_up(label, sections, points, step, size, centre):
+    """Read labels, of any dtype, at the voxels nearest to points; see `sample`."""
+    height, width = label.shape[1], label.shape[2]
+    values = np.empty((points.shape[0], size[0], size[1]), label.dtype)
+    line = np.empty((points.shape[2], 2))
+    for z in range(points.shape[0]):
+        section = label[sections[z]]
+        for y in range(size[0]):
+            _follow(line, points[z], step, size[0], centre, y)
+            for j in range(max(points.shape[2] - 1, 1)):
+                first, count, v0, u0, dv, du = _stretch(line, step, size[1], j)
+                last = count - 1
+                inside = _within(v0, v0 + last * dv, height)
+                inside = inside and _within(u0, u0 + last * du, width)
+                for k in range(count):
+                    v, u = v0 + k * dv, u0 + k * du
+                    if not inside:
+                        v, u = _reflect(v, height), _reflect(u, width)
+                    values[z, y, first + k] = section[np.uint32(v + 0.5), np.uint32(u + 0.5)]
+    return values
+
+
+@compiled
+def _follow(line, points, step, height, centre, y):
+    """Where row y of a section crosses the columns of points, `(cols, 2)`, into `line`."""
+    i = min(y // step, max(points.shape[0] - 2, 0))
+    below, top = min(i + 1, points.shape[0] - 1), i * step
+    f = (y - top) / max(min(top + step, height - 1) - top, 1)
+    for j in range(points.shape[1]):
+        for axis in range(2):
+            first, last = points[i, j, axis], points[below, j, axis]
+            line[j, axis] = first + f * (last - first) + centre[axis]
+
+
+@compiled
+def _stretch(line, step, width, j):
+    """Pixels between two points of a line: which they are, where they begin, how they go on."""
+    right, left = min(j + 1, line.shape[0] - 1), j * step
+    wide = min(left + step, width - 1) - left
+    dv = (line[right, 0] - line[j, 0]) / max(wide, 1)
+    du = (line[right, 1] - line[j, 1]) / max(wide, 1)
+    ends = right == line.shape[0] - 1  # with its last pixel
+    return left, wide + ends, line[j, 0], line[j, 1], dv, du
+
+
+@compiled
+def _within(first, last, length):
+    """Whether positions between two lie inside an axis, with the pixel after them."""
+    return min(first, last) >= 0 and max(first, last) < length - 1.001
+
+
+@compiled
+def _between(section, row, col, below, right, fy, fx):
+    """The value between four pixels."""
+    fy, fx = np.float32(fy), np.float32(fx)
+    upper = section[row, col] + fx * (section[row, right] - section[row, col])
+    lower = section[below, col] + fx * (section[below, right] - section[below, col])
+    return upper + fy * (lower - upper)
 
 
 @compiled
@@ -121,3 +195,43 @@ def _reflect(position, length):
         if position > last:
             position = 2 * last - position
     return position
+
+
+@compiled
+def change_exposure(image, mean, factor, shift, curves):
+    """Scale each section about its mean, shift and clip it, and follow its curve, in place.
+
+    Args:
+        image: `(Z, Y, X)` float32.
+        mean: `(Z,)` of each section.
+        factor: `(Z,)` by which it is scaled.
+        shift: `(Z,)` that is added.
+        curves: `(Z, n)` values at n even steps from 0 to 1; linear between them.
+    """
+    steps = np.float32(curves.shape[1] - 1)
+    for z in range(image.shape[0]):
+        middle, times, more, curve = mean[z], factor[z], mean[z] + shift[z], curves[z]
+        for y in range(image.shape[1]):
+            for x in range(image.shape[2]):
+                value = (image[z, y, x] - middle) * times + more
+                place = min(max(value, np.float32(0)), np.float32(1)) * steps
+                first = np.uint32(min(place, steps - np.float32(1)))
+                low, high = curve[first], curve[np.uint32(first + np.uint32(1))]
+                image[z, y, x] = low + (place - np.float32(first)) * (high - low)
+
+
+@compiled
+def add_noise(image, drawn, normal, gaussian, shot):
+    """Add normal noise of variance `gaussian + shot * value`, in place.
+
+    Args:
+        image: `(Z, Y, X)` float32.
+        drawn: uint16 of as many voxels, all numbers equally likely.
+        normal: The normal deviate that each of them stands for, 65536 float32.
+        gaussian: A variance.
+        shot: A variance at the value 1.
+    """
+    flat = image.reshape(-1)
+    for i in range(flat.size):
+        variance = max(gaussian + shot * flat[i], np.float32(0))
+        flat[i] += normal[drawn[i]] * np.sqrt(variance)

@@ -100,21 +100,106 @@ def compose_geometry(steps: Sequence[Step]) -> tuple[Step, ...]:
     return tuple(chain)
 
 
-def source_points(steps: Sequence[Step], patch_size: Size3) -> tuple[np.ndarray, np.ndarray]:
-    """Follow every voxel of a patch back through the steps.
+@dataclass(frozen=True)
+class Origins:
+    """Where the voxels of a patch come from; made by `trace`.
+
+    Attributes:
+        patch_size: `(z, y, x)` voxels.
+        sections: `(Z,)` source section of each section, counted from the start of the patch.
+        points: `(Z, rows, cols, 2)` float32 source points of every `step`-th pixel, and of the
+            last, `(y, x)` px from the patch centre; linear between them.
+        step: Pixels between points.
+        exact: Steps that only flip, turn by 90° or shift by whole pixels, as one; else None.
+    """
+
+    patch_size: Size3
+    sections: np.ndarray
+    points: np.ndarray
+    step: int
+    exact: SectionAffine | None
+
+    def reach(self) -> tuple[Size3, Size3]:
+        """The box of the source that is looked at, counted from the start of the patch.
+
+        Returns:
+            First voxel, and one past the last, `(z, y, x)` each.
+        """
+        centre = _in_plane_centre(self.patch_size, (0, 0, 0))
+        low = np.floor(self.points.min(axis=(0, 1, 2)) + centre + 1e-3).astype(int)
+        high = np.floor(self.points.max(axis=(0, 1, 2)) + centre - 1e-3).astype(int) + 2
+        first, last = int(self.sections.min()), int(self.sections.max())
+        return (first, int(low[0]), int(low[1])), (last + 1, int(high[0]), int(high[1]))
+
+    def read(
+        self, image: np.ndarray, *labels: np.ndarray, patch_start: Size3
+    ) -> tuple[np.ndarray, ...]:
+        """Read image and labels there, in one pass; see `resample`."""
+        if self.exact is not None:
+            arrays = (image, *labels)
+            return tuple(_gather(self.exact, one, self.patch_size, patch_start) for one in arrays)
+        from connectomics.data.augmentation import kernels
+
+        sections = _reflect(self.sections + patch_start[0], image.shape[0])
+        centre = _in_plane_centre(self.patch_size, patch_start)
+        where = (sections, self.points, self.step, self.patch_size[1:], centre)
+        source = np.ascontiguousarray(image, dtype=np.float32)
+        return kernels.sample(source, *where), *(kernels.look_up(one, *where) for one in labels)
+
+
+FAR = 64
+"""Pixels between the points of affine steps, between which nothing bends."""
+
+SMOOTH = 8
+"""Points for each control point of a displacement, between which it hardly bends: straight lines
+between them err by at most a 128th of its amplitude."""
+
+
+def trace(steps: Sequence[Step], patch_size: Size3) -> Origins:
+    """Follow a patch back through the steps.
 
     Args:
         steps: In the order in which they are applied to the image.
         patch_size: The patch, `(z, y, x)` voxels.
+    """
+    chain = compose_geometry(steps) or (SectionAffine.of(patch_size[0]),)
+    bends = [step.spacing for step in chain if isinstance(step, Displacement)]
+    between = max(1, int(min(bends) // SMOOTH)) if bends else FAR
+    only = chain[0] if len(chain) == 1 else None
+    exact = only if isinstance(only, SectionAffine) and only.is_exact() else None
+    if exact is not None:
+        sections, points = exact.sections, _corners(exact, patch_size)
+    else:
+        sections, points = source_points(chain, patch_size, between)
+    return Origins(patch_size, sections, points, between, exact)
+
+
+def _corners(step: SectionAffine, patch_size: Size3) -> np.ndarray:
+    """`(Z, 2, 2, 2)` source points of the corners of each section."""
+    y, x = ((n - 1) / 2 for n in patch_size[1:])
+    corners = np.array([[(-y, -x), (-y, x)], [(y, -x), (y, x)]])
+    points = np.einsum("zij,abj->zabi", step.matrix, corners) + step.offset[:, None, None]
+    return points.astype(np.float32)
+
+
+def source_points(
+    steps: Sequence[Step], patch_size: Size3, between: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
+    """Follow voxels of a patch back through the steps.
+
+    Args:
+        steps: In the order in which they are applied to the image.
+        patch_size: The patch, `(z, y, x)` voxels.
+        between: Which pixels along y and x: every so many, from the first on, and the last.
 
     Returns:
         `(Z,)` source section of each output section, counted from the start of the patch, and
-        `(Z, Y, X, 2)` float32 source points, `(y, x)` px from the patch centre.
+        `(Z, rows, cols, 2)` float32 source points, `(y, x)` px from the patch centre.
     """
     from connectomics.data.augmentation import kernels
 
     sections = np.arange(patch_size[0])
-    points = kernels.centred_grid(*patch_size)
+    points = kernels.centred_grid(*patch_size, between)
     for step in reversed(compose_geometry(steps)):
         if isinstance(step, SectionAffine):
             kernels.affine_points(points, sections, step.matrix, step.offset)
@@ -149,12 +234,7 @@ def resample(
     """
     if patch_start is None:
         patch_start = centred_start(image.shape, patch_size)
-    chain = compose_geometry(steps) or (SectionAffine.of(patch_size[0]),)
-    only = chain[0] if len(chain) == 1 else None
-    if isinstance(only, SectionAffine) and only.is_exact():
-        return tuple(_gather(only, array, patch_size, patch_start) for array in (image, *labels))
-    values, nearest = _interpolate(chain, image, patch_size, patch_start)
-    return values, *(label.reshape(-1).take(nearest) for label in labels)
+    return trace(steps, patch_size).read(image, *labels, patch_start=patch_start)
 
 
 def centred_start(source_shape: Sequence[int], patch_size: Size3) -> Size3:
@@ -184,22 +264,25 @@ def _gather(
         # Half pixels arise only where a patch of odd Y - X is turned on its side.
         rows = np.floor(matrix[0].sum() * along_y + centre[z, 0] + 0.5).astype(np.intp)
         cols = np.floor(matrix[1].sum() * along_x + centre[z, 1] + 0.5).astype(np.intp)
-        rows, cols = _reflect(rows, array.shape[1]), _reflect(cols, array.shape[2])
-        section = array[sections[z]][np.ix_(rows, cols)]
+        section = array[sections[z]]
+        inside = _run(rows, array.shape[1]), _run(cols, array.shape[2])
+        if inside[0] and inside[1]:  # a view costs nothing
+            section = section[inside]
+        else:
+            y, x = _reflect(rows, array.shape[1]), _reflect(cols, array.shape[2])
+            section = section[np.ix_(y, x)]
         patch[z] = section.T if transposed else section
     return patch
 
 
-def _interpolate(
-    chain: Sequence[Step], image: np.ndarray, patch_size: Size3, patch_start: Size3
-) -> tuple[np.ndarray, np.ndarray]:
-    """The image at the source points, and the flat indices of the voxels nearest to them."""
-    from connectomics.data.augmentation import kernels
-
-    sections, points = source_points(chain, patch_size)
-    sections = _reflect(sections + patch_start[0], image.shape[0])
-    source = np.ascontiguousarray(image, dtype=np.float32)
-    return kernels.sample(source, sections, points, _in_plane_centre(patch_size, patch_start))
+def _run(index: np.ndarray, length: int) -> slice | None:
+    """Indices one after the other, up or down, as a slice; None where some lie outside."""
+    first, last = int(index[0]), int(index[-1])
+    if min(first, last) < 0 or max(first, last) >= length:
+        return None
+    if last >= first:
+        return slice(first, last + 1)
+    return slice(first, last - 1 if last else None, -1)
 
 
 def _in_plane_centre(patch_size: Size3, patch_start: Size3) -> np.ndarray:

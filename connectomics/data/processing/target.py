@@ -61,7 +61,11 @@ def seg_to_polarity(label: NDArray[Any], exclusive: bool = False) -> NDArray[Any
     pre = (label & 1) == 1
     if exclusive:
         return np.where(pre, 1, np.where(union, 2, 0)).astype(np.int64, copy=False)
-    return np.stack([pre, union & ~pre, union]).astype(np.float32)
+    channels = np.empty((3, *label.shape), np.float32)
+    channels[0] = pre
+    channels[2] = union
+    np.subtract(channels[2], channels[0], out=channels[1])
+    return channels
 
 
 def polarity(label: NDArray[Any], exclusive: bool = False) -> NDArray[np.float32]:

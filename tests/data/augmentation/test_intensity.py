@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import kstest
 
 from connectomics.data.augmentation import Intensity, Noise
 
@@ -85,3 +86,35 @@ def test_results_are_clipped_and_the_input_is_left_alone(augmentation) -> None:
 
 def test_not_drawn_means_not_touched() -> None:
     assert Noise(prob=0.0)(GREY, rng=np.random.default_rng(0)) is GREY
+
+
+def test_exposure_is_what_it_says() -> None:
+    """Against plain NumPy, section by section."""
+    image = np.random.default_rng(0).random((3, 16, 16), dtype=np.float32)
+    settings = Intensity(prob=1.0, gamma=0.5, contrast=0.9, brightness=0.9)
+    found = settings.apply(image.copy(), np.random.default_rng(1))
+    rng = np.random.default_rng(1)
+    shift, factor, exponent = (
+        limit * settings._draw(3, rng)[:, None, None] for limit in (0.9, 0.9, np.log(1.5))
+    )
+    mean = image.mean(axis=(1, 2), keepdims=True)
+    expected = np.clip((image - mean) * (1 + factor) + mean + shift, 0, 1) ** np.exp(exponent)
+    np.testing.assert_allclose(found, expected, atol=1 / 2550)
+    assert {0, 1} & set(expected.ravel())  # some of it is clipped
+
+
+def test_noise_is_normal() -> None:
+    image = np.full((8, 128, 128), 0.25, np.float32)
+    noise = Noise(prob=1.0).apply(image.copy(), np.random.default_rng(0)) - image
+    scaled = (noise / noise.std()).ravel()
+    assert abs(noise.mean()) < 4 * noise.std() / scaled.size**0.5
+    assert kstest(scaled, "norm").pvalue > 0.01
+    assert 4 < np.abs(scaled).max() < 5
+
+
+def test_shot_noise_is_stronger_where_it_is_bright() -> None:
+    image = np.zeros((2, 64, 64), np.float32)
+    image[1] = 0.5
+    noise = Noise(prob=1.0, gaussian=0.0).apply(image.copy(), np.random.default_rng(2)) - image
+    assert noise[0].std() == 0
+    assert noise[1].std() > 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.interpolate import BSpline
+from scipy.ndimage import map_coordinates
 
 from connectomics.data.augmentation import kernels
 
@@ -19,10 +20,18 @@ def interpreted(kernel):
 
 
 def test_centred_grid() -> None:
-    grid = kernels.centred_grid(1, 3, 2)
+    grid = kernels.centred_grid(1, 3, 2, 1)
     assert grid[0, :, 0, 0].tolist() == [-1, 0, 1]
     assert grid[0, 0, :, 1].tolist() == [-0.5, 0.5]
-    np.testing.assert_array_equal(grid, interpreted(kernels.centred_grid)(1, 3, 2))
+    np.testing.assert_array_equal(grid, interpreted(kernels.centred_grid)(1, 3, 2, 1))
+
+
+def test_centred_grid_of_some_pixels() -> None:
+    grid = kernels.centred_grid(2, 8, 7, 3)
+    assert grid[0, :, 0, 0].tolist() == [-3.5, -0.5, 2.5, 3.5]
+    assert grid[1, 0, :, 1].tolist() == [-3, 0, 3]
+    assert kernels.centred_grid(1, 1, 1, 4).shape == (1, 1, 1, 2)
+    assert kernels.centred_grid(1, 2, 1, 4).shape == (1, 2, 1, 2)
 
 
 def test_affine_points(points: np.ndarray) -> None:
@@ -55,14 +64,37 @@ def test_displace_points(points: np.ndarray) -> None:
     np.testing.assert_allclose(plain, compiled, atol=1e-5)
 
 
-def test_sample(points: np.ndarray) -> None:
-    image = np.random.default_rng(3).random((2, 6, 7), dtype=np.float32)
-    arguments = (image, np.array([1, 0]), points, np.array([2.5, 3.0]))
-    values, nearest = kernels.sample(*arguments)
-    plain_values, plain_nearest = interpreted(kernels.sample)(*arguments)
-    np.testing.assert_allclose(values, plain_values, atol=1e-6)
-    np.testing.assert_array_equal(nearest, plain_nearest)
-    assert set(nearest[0].ravel() // 42) == {1}
+@pytest.mark.parametrize("size", [(1, 1), (4, 5), (9, 8), (7, 1), (2, 13)])
+@pytest.mark.parametrize("step", [1, 3, 64])
+def test_sample_and_look_up(size: tuple[int, int], step: int) -> None:
+    """Against scipy, at points that lie inside, outside and on the border."""
+    rng = np.random.default_rng(3)
+    image = rng.random((2, 6, 7), dtype=np.float32)
+    label = rng.integers(0, 2**40, image.shape)
+    points = kernels.centred_grid(2, *size, step)
+    matrix = np.stack([np.eye(2), [[0.7, -0.6], [0.6, 0.8]]])
+    sections = np.array([1, 0])
+    offset = np.array([[0.2137, 0.1059], [0.3011, -9.1173]])  # nothing half-way between pixels
+    kernels.affine_points(points, sections, matrix, offset)
+    where = (sections, points, step, size, np.array([2.5, 3.0]))
+    full = kernels.centred_grid(2, *size, 1)
+    kernels.affine_points(full, sections, matrix, offset)
+    for kernels_or_plain in (lambda kernel: kernel, interpreted):
+        values = kernels_or_plain(kernels.sample)(image, *where)
+        found = kernels_or_plain(kernels.look_up)(label, *where)
+        assert found.dtype == label.dtype
+        for z, section in enumerate(sections):
+            places = np.moveaxis(full[z] + [2.5, 3.0], -1, 0)
+            expected = map_coordinates(image[section], places, order=1, mode="mirror")
+            np.testing.assert_allclose(values[z], expected, atol=1e-4)
+            mirrored = [_mirrored(axis, n) for axis, n in zip(places, (6, 7), strict=True)]
+            nearest = [(axis + 0.5).astype(int) for axis in mirrored]
+            np.testing.assert_array_equal(found[z], label[section][tuple(nearest)])
+
+
+def _mirrored(position: np.ndarray, length: int) -> np.ndarray:
+    position = np.abs(position) % (2 * length - 2)
+    return np.where(position > length - 1, 2 * length - 2 - position, position)
 
 
 def test_b_spline_weights_sum_to_one() -> None:

@@ -6,9 +6,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.interpolate import RegularGridInterpolator
 
-from connectomics.data.augmentation import Displacement, SectionAffine, compose_geometry, resample
-from connectomics.data.augmentation.warp import source_points
+from connectomics.data.augmentation import (
+    Affine,
+    Displacement,
+    Elastic,
+    SectionAffine,
+    compose_geometry,
+    resample,
+)
+from connectomics.data.augmentation.warp import source_points, trace
 
 TURN = np.array([[0, 1], [-1, 0]])
 
@@ -152,3 +160,40 @@ def test_interpolation_reads_a_view_that_is_not_contiguous() -> None:
     other, other_label = resample([step], copy, copy, patch_size=(4, 8, 8))
     np.testing.assert_array_equal(one, other)
     np.testing.assert_array_equal(one_label, other_label)
+
+
+def test_lines_between_few_points_are_near_the_points_between() -> None:
+    size = (3, 130, 111)
+    rng = np.random.default_rng(0)
+    for elastic in (Elastic(prob=1.0, amplitude=16.0), Elastic(prob=1.0, amplitude=4, spacing=9)):
+        field = elastic.sample(size, rng)
+        turn = Affine(prob=1.0).sample(size, rng)
+        assert field is not None
+        assert turn is not None
+        for steps in ([field], [turn, field], [turn]):
+            origins = trace(steps, size)
+            _, points = source_points(steps, size)
+            ys, xs = (_grid(n, origins.step) for n in size[1:])
+            between = RegularGridInterpolator((ys, xs), origins.points[1])
+            found = between(np.stack(np.meshgrid(*map(np.arange, size[1:]), indexing="ij"), -1))
+            far = np.abs(found - points[1]).max()
+            assert far < (elastic.amplitude / 50 if len(steps) > 1 or steps != [turn] else 1e-4)
+
+
+def _grid(length: int, step: int) -> np.ndarray:
+    return np.append(np.arange(0, length - 1, step), length - 1)
+
+
+def test_reach_holds_every_point() -> None:
+    size = (4, 31, 40)
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        steps = [s for a in (Affine(), Elastic()) if (s := a.sample(size, rng)) is not None]
+        steps.append(SectionAffine.of(4, sections=np.array([3, 2, 1, 0])))
+        low, high = trace(steps, size).reach()
+        _, points = source_points(steps, size)
+        positions = points + (np.array(size[1:]) - 1) / 2
+        assert (np.floor(positions.min(axis=(0, 1, 2)) + 1e-2) >= low[1:]).all()
+        assert (np.ceil(positions.max(axis=(0, 1, 2)) - 1e-2) < high[1:]).all()
+        assert (low[0], high[0]) == (0, 4)
+        assert (np.array(high[1:]) - low[1:] < np.ptp(positions, axis=(0, 1, 2)) + 4).all()
