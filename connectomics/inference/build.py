@@ -13,7 +13,7 @@ from connectomics.config.schema import InferenceSection
 from connectomics.data.io import create_volume
 from connectomics.data.volumes import Volume
 from connectomics.decoding.probabilities import TOLERANCE
-from connectomics.geometry import Box
+from connectomics.geometry import Box, Triple
 from connectomics.inference.by_block import predict_block, windows_of
 from connectomics.inference.checks import require
 from connectomics.inference.predict import predict_slabs
@@ -105,23 +105,55 @@ def write_probabilities(
         DataError: The file cannot be written, or exists already; or a prediction is NaN,
             infinite, or nothing that the dtype can hold.
     """
+    shape = (len(channels), *image.shape)
+    named = {**attributes, "channels": list(channels)}
+    place = {"resolution": resolution, "offset_nm": offset_nm}
+    with create_volume(path, shape, dtype, **place, attributes=named) as file:
+        settings = {"normalise": normalise, "dtype": dtype, "progress": progress}
+        slabs, (_, y, x) = _stored_slabs(network, image, sliding, **settings), image.shape
+        for z, part in in_steps(slabs, file.chunks[0] if file.chunks else 1):
+            file.write(Box((z, 0, 0), (z + part.shape[1], y, x)), part)
+
+
+def predict_stored(
+    network: Network,
+    image: Volume,
+    sliding: Sliding,
+    *,
+    normalise: Callable[[np.ndarray], np.ndarray],
+    channels: int,
+    dtype: str,
+) -> np.ndarray:
+    """Predict a volume into memory: (C, Z, Y, X), just what `write_probabilities` would write.
+
+    Args: as there; `channels` is how many there are.
+    """
+    stored = np.empty((channels, *image.shape), dtype)
+    settings = {"normalise": normalise, "dtype": dtype, "progress": True}
+    for z, slab in _stored_slabs(network, image, sliding, **settings):
+        stored[:, z : z + slab.shape[1]] = slab
+    return stored
+
+
+def _stored_slabs(
+    network: Network,
+    image: Volume,
+    sliding: Sliding,
+    *,
+    normalise: Callable[[np.ndarray], np.ndarray],
+    dtype: str,
+    progress: bool,
+) -> Iterator[tuple[int, np.ndarray]]:
     _, height, width = image.shape
     source = image.source
 
     def read(first: int, stop: int) -> np.ndarray:
         return normalise(image.read(Box((first, 0, 0), (stop, height, width))))
 
-    shape = (len(channels), *image.shape)
-    named = {**attributes, "channels": list(channels)}
-    place = {"resolution": resolution, "offset_nm": offset_nm}
     slabs = predict_slabs(network, read, image.shape, sliding, progress=progress, where=source)
-    with create_volume(path, shape, dtype, **place, attributes=named) as file:
-        stored = (
-            (z, _stored(slab, Box((z, 0, 0), (z + slab.shape[1], height, width)), dtype, source))
-            for z, slab in slabs
-        )
-        for z, part in in_steps(stored, file.chunks[0] if file.chunks else 1):
-            file.write(Box((z, 0, 0), (z + part.shape[1], height, width)), part)
+    for z, slab in slabs:
+        box = Box((z, 0, 0), (z + slab.shape[1], height, width))
+        yield z, _stored(slab, box, dtype, source)
 
 
 def in_steps(
@@ -191,6 +223,18 @@ def predict_stored_block(
     source = image.source
     block = predict_block(network, normalise(grey), windows, sliding, where=source)
     return _stored(block, box, dtype, source)
+
+
+def nothing_there(channels: Sequence[str], shape: Triple, dtype: str) -> np.ndarray:
+    """What is stored of a block in which there is nothing to predict: background is certain.
+
+    >>> nothing_there(["background", "pre", "post"], (1, 1, 1), "uint8").ravel().tolist()
+    [255, 0, 0]
+    """
+    block = np.zeros((len(channels), *shape), dtype)
+    certain = to_stored(np.ones(1, np.float32), dtype)
+    block[[name == "background" for name in channels]] = certain
+    return block
 
 
 def _stored(predicted: np.ndarray, box: Box, dtype: str, source: str) -> np.ndarray:

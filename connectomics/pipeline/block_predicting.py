@@ -15,7 +15,6 @@ from connectomics.blocks import (
     BlockGrid,
     Facts,
     Ledger,
-    Tally,
     Task,
     discard,
     facts_of_file,
@@ -28,7 +27,7 @@ from connectomics.data.io.sharded import ShardedStore, create_sharded
 from connectomics.data.origin import Origin
 from connectomics.data.processing import ImageStatistics, channel_names, normalize
 from connectomics.data.volumes import LabelledVolume, Volume
-from connectomics.geometry import Triple
+from connectomics.geometry import Box, Triple
 from connectomics.keeping import set_aside
 from connectomics.pipeline.by_block import (
     NOTES,
@@ -67,8 +66,8 @@ def memory_of_block(config: Config, shape: Triple, block: Triple) -> int:
 
 
 @dataclass
-class PredictBlocks:
-    """Predicts a block and writes it, in whatever process; loads the network at the first one.
+class PredictBox:
+    """Predicts a box as it is stored, in whatever process; loads the network at the first one.
 
     Attributes:
         config: Of the stage.
@@ -76,7 +75,6 @@ class PredictBlocks:
         image: The whole volume.
         mask: 0 where nothing is asked for.
         statistics: The grey values by which the volume is normalised.
-        store: Where blocks are written.
         predictor: The network, once it is loaded; it does not travel.
         ready: Whether it is in the form that predicts this volume.
     """
@@ -86,20 +84,23 @@ class PredictBlocks:
     image: Volume
     mask: Volume | None
     statistics: ImageStatistics
-    store: ShardedStore
     predictor: Predictor | None = None
     ready: bool = False
 
-    def __call__(self, task: Task) -> Facts:
-        """Do one block."""
-        from connectomics.inference.build import predict_stored_block
+    @property
+    def source(self) -> str:
+        """What messages call it."""
+        return self.image.source
+
+    def __call__(self, box: Box) -> tuple[np.ndarray, bool]:
+        """(C, z, y, x) of a box, and whether there was nothing to predict in it."""
+        from connectomics.inference.build import nothing_there, predict_stored_block
         from connectomics.pipeline.predictor import load_predictor
 
         if self.predictor is None:
             self.predictor = load_predictor(self.config, self.checkpoint)
         if not self.ready:
             self.predictor, self.ready = self.predictor.ready_for(self.image.shape), True
-        assert task.box is not None
         normalise = partial(
             normalize, statistics=self.statistics, mode=self.config.data.image_transform.normalize
         )
@@ -107,19 +108,37 @@ class PredictBlocks:
         predicted = predict_stored_block(
             self.predictor.network,
             self.image,
-            task.box,
+            box,
             self.predictor.sliding,
             normalise=normalise,
             dtype=dtype,
             mask=self.mask,
         )
-        empty = predicted is None
-        if predicted is None:
-            predicted = np.zeros((*self.store.shape[:-3], *task.box.shape), dtype)
-        return {**facts_of_file(self.store.write(task.box, predicted)), "empty": empty}
+        if predicted is not None:
+            return predicted, False
+        channels = channel_names(self.config.data.label_transform.targets)
+        return nothing_there(channels, box.shape, dtype), True
+
+    def read(self, box: Box) -> np.ndarray:
+        """The probabilities of a box, as of a volume that is there."""
+        return self(box)[0]
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "predictor": None, "ready": False}
+
+
+@dataclass(frozen=True)
+class PredictBlocks:
+    """Predicts a block and writes it."""
+
+    predict: PredictBox
+    store: ShardedStore
+
+    def __call__(self, task: Task) -> Facts:
+        """Do one block."""
+        assert task.box is not None
+        predicted, empty = self.predict(task.box)
+        return {**facts_of_file(self.store.write(task.box, predicted)), "empty": empty}
 
 
 def is_intact(store: ShardedStore, task: Task, facts: Facts) -> bool:
@@ -165,7 +184,7 @@ def predict_by_block(
     with working_on(folder, shard_of(system)):
         ledger = open_ledger(folder, origin.parts, "probabilities")
         note_volumes(ledger, origin.volumes)
-        statistics = _statistics(ledger, measured)
+        statistics = statistics_of(ledger, measured)
         store = create_sharded(
             folder / f"{PROBABILITIES}.zarr",
             (len(channels), *volume.shape),
@@ -175,12 +194,11 @@ def predict_by_block(
             offset_nm=volume.offset_nm,
             attributes={**attributes, "channels": channels},
         )
-        work = PredictBlocks(
-            config, predictor.checkpoint, volume.image, volume.mask, statistics, store, predictor
-        )
+        image, mask = volume.image, volume.mask
+        predict = PredictBox(config, predictor.checkpoint, image, mask, statistics, predictor)
         tally = run_tasks(
             lambda: grid,
-            work,
+            PredictBlocks(predict, store),
             ledger,
             what="infer",
             executor=executor_of(system, predictor.gpus),
@@ -188,7 +206,7 @@ def predict_by_block(
             intact=partial(is_intact, store),
             retries=system.executor.retries,
         )
-        print(f"infer: {describe(tally, system)}{_said_of_empty(tally)}")
+        print(f"infer: {describe(tally, system)}{said_of_empty(tally.counts.get('empty', 0))}")
         if system.shard:
             print(unfinished(_missing(grid, ledger), "infer"))
             return False
@@ -198,7 +216,7 @@ def predict_by_block(
     return True
 
 
-def _statistics(
+def statistics_of(
     ledger: Ledger, measured: Callable[[], Sequence[ImageStatistics]]
 ) -> ImageStatistics:
     """The grey values of a volume, measured by the first run that needs them."""
@@ -211,9 +229,8 @@ def _statistics(
     return statistics
 
 
-def _said_of_empty(tally: Tally) -> str:
+def said_of_empty(count: int) -> str:
     """Blocks that were not predicted have to be said: a network might have seen something there."""
-    count = tally.counts.get("empty", 0)
     if not count:
         return ""
     return (

@@ -22,6 +22,7 @@ from connectomics.decoding import (
 )
 from connectomics.keeping import replacing
 from connectomics.pipeline.block_labelling import LabelsByBlock
+from connectomics.pipeline.fusing import Predicted
 from connectomics.pipeline.results import LABELS, VolumeResults
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 def write_decoded(
     results: VolumeResults,
     decoded: Decoded | LabelsByBlock,
-    volume: LazyVolume,
+    volume: LazyVolume | Predicted,
     *,
     about: dict[str, Any] | None,
     exports: Sequence[str] = (),
@@ -82,7 +83,9 @@ def write_decoded(
     return list(writers)
 
 
-def export_again(results: VolumeResults, exports: Sequence[str], volume: LazyVolume) -> None:
+def export_again(
+    results: VolumeResults, exports: Sequence[str], volume: LazyVolume | Predicted
+) -> None:
     """Write the exports that are not there yet from the table that is."""
     missing = [name for name in dict.fromkeys(exports) if not results.export(name).exists()]
     if not missing or volume.resolution is None:
@@ -100,7 +103,7 @@ def _export(
     name: str,
     table: pd.DataFrame,
     labels: np.ndarray | LazyVolume,
-    volume: LazyVolume,
+    volume: LazyVolume | Predicted,
     path: Path,
 ) -> None:
     """Write another program's form of the table, and of the labels where that shows them, too."""

@@ -14,11 +14,12 @@ from connectomics.digests import code_digest
 from connectomics.errors import DataError
 from connectomics.geometry import Triple
 from connectomics.pipeline.by_block import with_block
+from connectomics.pipeline.fusing import Predicted
 from connectomics.pipeline.results import VolumeResults
 
 
 def origin_of_labels(
-    volume: LazyVolume,
+    volume: LazyVolume | Predicted,
     image: Identity | None,
     section: DecodingSection,
     neurons: LazyVolume | None,
@@ -26,10 +27,14 @@ def origin_of_labels(
     block: Triple | None,
 ) -> Origin:
     """What the labels of probabilities depend on."""
-    made = origin_of(Path(volume.source))
     volumes = {} if image is None else {"image": image}
-    if made is None or not made.parts:
-        volumes["probabilities"] = identify(volume, known.get("probabilities"))
+    if isinstance(volume, Predicted):
+        made = volume.origin(block)
+        volumes = {**made.volumes}
+    else:
+        made = origin_of(Path(volume.source))
+        if made is None or not made.parts:
+            volumes["probabilities"] = identify(volume, known.get("probabilities"))
     if neurons is not None:
         volumes["neurons"] = identify(neurons, known.get("neurons"))
     contents = {name: one.content for name, one in volumes.items()}

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from connectomics.blocks import discard, working_on
 from connectomics.config import Config
 from connectomics.config.schema import DecodingSection, SystemSection
 from connectomics.data.alignment import require_alignment
+from connectomics.data.identity import Identity
 from connectomics.data.io import LazyVolume, open_volume
 from connectomics.data.io.header import Resolution
 from connectomics.data.origin import Origin, origin_of, reading_result
@@ -35,13 +36,11 @@ from connectomics.pipeline.by_block import (
     known_volumes,
     shard_of,
 )
+from connectomics.pipeline.fusing import Predicted
 from connectomics.pipeline.label_files import export_again, write_decoded
 from connectomics.pipeline.label_origin import difference, origin_of_labels, require_as_asked
 from connectomics.pipeline.results import LABELS, Asked, VolumeResults, image_of
 from connectomics.runs import Provenance
-
-if TYPE_CHECKING:
-    pass
 
 RESOLUTION_REMEDY = "Set data.test.resolution to [z, y, x] in nm."
 CHECKPOINT = ("checkpoint", "checkpoint_sha256")
@@ -78,60 +77,100 @@ def decode_volume(
         DataError: The probabilities are of another volume, the decoder refuses them, or nothing
             can be written.
     """
-    section, begun = config.decoding, results.begun(LABELS)
     before = origin_of(results.labels)
     image, doubt = image_of(results.probabilities, asked, before and before.image)
     with open_probabilities(asked, results, resolution) as volume:
-        block = _block(config.system, volume, begun)
-        # Of what is there, any size of blocks will do unless one is given.
-        there = block if config.system.block_size else before and block_in(before.parts)
-        known = before.volumes if before else known_volumes(begun)
-        origin_of_blocks = partial(origin_of_labels, volume, image, section, neurons, known)
-        tabulated = _has_table(section, volume)
-        named = tabulated and neurons is not None
-        whole = (results.table.is_file(), results.partners.is_file()) == (tabulated, named)
-        if whole and before and before.key == origin_of_blocks(there).key:
-            discard(begun)
-            export_again(results, section.exports, volume)
-            return doubt
-        origin = origin_of_blocks(block)
-        if before and before.parts:
-            print(f"decode: {results.labels} is of {difference(before, origin)}; decoding anew")
-        about = _about(origin, volume, section)
-        at_once, by_block = results.forms(LABELS)
-        print(f"decode: {results.probabilities} → {by_block if block else at_once}")
-        with working_on(begun, shard_of(config.system)) if block else nullcontext():
-            if block is None:
-                decoded = _decode_at_once(volume, section, neurons)
-            else:
-                decoded = decode_by_block(
-                    volume,
-                    begun,
-                    config,
-                    block=block,
-                    origin=origin,
-                    attributes=about,
-                    neurons=neurons,
-                )
-            if decoded is None:
-                return None
-            if isinstance(decoded, LabelsByBlock):
-                given = _given(volume, section)
-                _warn(volume, doubt_of_count(decoded.foreground, volume.shape, **given))
-            written = {results.config(at_once): provenance.one_text()}
-            exports = section.exports
-            write_decoded(results, decoded, volume, about=about, exports=exports, config=written)
+        block = block_to_decode(volume, results, config.system)
+        whole = make_labels(
+            volume, image, results, config, block=block, provenance=provenance, neurons=neurons
+        )
+    return doubt if whole else None
+
+
+def make_labels(
+    volume: LazyVolume | Predicted,
+    image: Identity | None,
+    results: VolumeResults,
+    config: Config,
+    *,
+    block: Triple | None,
+    provenance: Provenance,
+    neurons: LazyVolume | None,
+) -> bool:
+    """Decode probabilities, unless what they would give is there already.
+
+    Args:
+        volume: The probabilities, there or to be predicted.
+        image: The volume that they are of, where that is known.
+        results: See `decode_volume`, as for the others.
+        config: Of the stage.
+        block: (z, y, x) voxels of a block; None for all at once.
+        provenance: How the labels come about.
+        neurons: The neuron segmentation of the volume.
+
+    Returns:
+        Whether the labels are there now; otherwise other shards have blocks to do.
+    """
+    section, begun = config.decoding, results.begun(LABELS)
+    before = origin_of(results.labels)
+    # Of what is there, any size of blocks will do unless one is given.
+    there = block if config.system.block_size else before and block_in(before.parts)
+    known = before.volumes if before else known_volumes(begun)
+    origin_of_blocks = partial(origin_of_labels, volume, image, section, neurons, known)
+    tabulated = _has_table(section, volume)
+    named = tabulated and neurons is not None
+    whole = (results.table.is_file(), results.partners.is_file()) == (tabulated, named)
+    if whole and before and before.key == origin_of_blocks(there).key:
         discard(begun)
+        export_again(results, section.exports, volume)
+        return True
+    origin = origin_of_blocks(block)
+    if before and before.parts:
+        print(f"decode: {results.labels} is of {difference(before, origin)}; decoding anew")
+    about = _about(origin, volume, section)
+    at_once, by_block = results.forms(LABELS)
+    print(f"decode: {volume.source} → {by_block if block else at_once}")
+    with working_on(begun, shard_of(config.system)) if block else nullcontext():
+        if block is None:
+            decoded = _decode_at_once(volume, section, neurons)
+        else:
+            decoded = decode_by_block(
+                volume,
+                begun,
+                config,
+                block=block,
+                origin=origin,
+                attributes=about,
+                neurons=neurons,
+            )
+        if decoded is None:
+            return False
+        if isinstance(decoded, LabelsByBlock):
+            given = _given(volume, section)
+            _warn(volume, doubt_of_count(decoded.foreground, volume.shape, **given))
+        write_decoded(
+            results,
+            decoded,
+            volume,
+            about=about,
+            exports=section.exports,
+            config={results.config(at_once): provenance.one_text()},
+            stale=results.replaced_by_labels() if isinstance(volume, Predicted) else [],
+        )
+    discard(begun)
     if not tabulated and about["encoding"] == "polarity":
         print(f"  no synapses.csv: the voxel size is not known. {RESOLUTION_REMEDY}")
-    return doubt
+    return True
 
 
 def _decode_at_once(
-    volume: LazyVolume, section: DecodingSection, neurons: LazyVolume | None
+    volume: LazyVolume | Predicted, section: DecodingSection, neurons: LazyVolume | None
 ) -> Decoded:
-    with reading_result(Path(volume.source), "infer"):
+    if isinstance(volume, Predicted):
         probabilities = volume.read()
+    else:
+        with reading_result(Path(volume.source), "infer"):
+            probabilities = volume.read()
     with naming(volume.source):
         decoded = steps.decode(
             probabilities,
@@ -144,18 +183,20 @@ def _decode_at_once(
     return decoded
 
 
-def _given(volume: LazyVolume, section: DecodingSection) -> dict[str, Any]:
+def _given(volume: LazyVolume | Predicted, section: DecodingSection) -> dict[str, Any]:
     """What it takes to tell whether a network says yes everywhere."""
     exclusive = bool(section.steps[0].kwargs.get("exclusive", False))
     return {"exclusive": exclusive, "resolution": volume.resolution}
 
 
-def _warn(volume: LazyVolume, doubt: tuple[str, str] | None) -> None:
+def _warn(volume: LazyVolume | Predicted, doubt: tuple[str, str] | None) -> None:
     if doubt is not None:
         warn(volume.source, *doubt)
 
 
-def _about(origin: Origin, volume: LazyVolume, section: DecodingSection) -> dict[str, Any]:
+def _about(
+    origin: Origin, volume: LazyVolume | Predicted, section: DecodingSection
+) -> dict[str, Any]:
     """What labels say of themselves."""
     return {
         **origin.attributes(),
@@ -166,17 +207,27 @@ def _about(origin: Origin, volume: LazyVolume, section: DecodingSection) -> dict
     }
 
 
-def _block(system: SystemSection, volume: LazyVolume, begun: Path) -> Triple | None:
-    """The size of the blocks in which probabilities are decoded, None for all at once."""
+def memory_of(volume: LazyVolume | Predicted, voxels: int) -> int:
+    """Bytes that decoding so many voxels takes, their probabilities among them."""
+    return voxels * (math.prod(volume.shape[:-3]) * volume.dtype.itemsize + BYTES_OF_VOXEL)
+
+
+def block_to_decode(
+    volume: LazyVolume, results: VolumeResults, system: SystemSection
+) -> Triple | None:
+    """The size of the blocks in which probabilities are decoded; None for all at once."""
     depth, height, width = volume.shape[-3:]
-    of_voxel = math.prod(volume.shape[:-3]) * volume.dtype.itemsize + BYTES_OF_VOXEL
     return choose_block(
         system,
         (depth, height, width),
-        begun=begun,
-        at_once=of_voxel * depth * height * width,
-        of_block=lambda block: 2 * of_voxel * math.prod(block),
+        begun=results.begun(LABELS),
+        at_once=memory_of(volume, depth * height * width),
+        of_block=partial(_memory_of_block, volume),
     )
+
+
+def _memory_of_block(volume: LazyVolume | Predicted, block: Triple) -> int:
+    return 2 * memory_of(volume, math.prod(block))
 
 
 def ensure_labels(
@@ -274,6 +325,6 @@ def read_neurons(neurons: LazyVolume) -> np.ndarray:
     return clean_neurons(neurons.read(), neurons.source)
 
 
-def _has_table(section: DecodingSection, volume: LazyVolume) -> bool:
+def _has_table(section: DecodingSection, volume: LazyVolume | Predicted) -> bool:
     sided = steps.output_encoding(section.steps[0]) == "polarity"
     return sided and volume.resolution is not None

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import shutil
 import time
+import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +18,17 @@ from connectomics.data.build import open_split
 from connectomics.data.checks import check_data
 from connectomics.data.processing import ImageStatistics, normalize
 from connectomics.data.volumes import LabelledVolume
+from connectomics.decoding import blockwise
 from connectomics.errors import ConfigError, DataError
 from connectomics.geometry import Box, Triple
 from connectomics.pipeline.by_block import SMALLEST, workers_of
+from connectomics.pipeline.infer_and_decode import block_of_labels, probabilities_of
+from connectomics.pipeline.labelling import block_to_decode, open_probabilities
 from connectomics.pipeline.predicting import block_of
 from connectomics.pipeline.predictor import Predictor, load_predictor, require_memory
 from connectomics.pipeline.results import (
+    asked_of,
+    existing_results,
     require_checkpoint,
     results_of_volumes,
     run_of,
@@ -29,13 +36,13 @@ from connectomics.pipeline.results import (
 from connectomics.process.memory import peak_memory
 from connectomics.process.progress import in_words
 
-MODES = ("infer", "test")
+MODES = ("infer", "decode", "test")
 
 
 def plan(resolved: Resolved, checkpoint: Path | None) -> None:
-    """Print blocks, bytes, memory, disk and time of what `infer` or `test` would do.
+    """Print blocks, bytes, memory, disk and time of what `infer`, `decode` or `test` would do.
 
-    One block, from the middle of the largest volume, is predicted to know how long that takes.
+    One block, from the middle of the largest volume, is done to know how long that takes.
 
     Raises:
         ConfigError: The mode is another.
@@ -43,46 +50,126 @@ def plan(resolved: Resolved, checkpoint: Path | None) -> None:
     """
     config = resolved.config
     if resolved.mode not in MODES:
-        problem = f"is for the modes {' and '.join(MODES)}, not for {resolved.mode}."
+        problem = f"is for the modes {', '.join(MODES)}, not for {resolved.mode}."
         raise ConfigError("--plan", problem, "Leave it out, or name one of these modes.")
-    checkpoint = require_checkpoint(checkpoint, config.save_path, resolved.mode)
+    if resolved.mode == "decode" and config.inference.save_probabilities:
+        run, disk = run_of(checkpoint, config.save_path), _plan_decoding(resolved, checkpoint)
+    else:
+        checkpoint = require_checkpoint(checkpoint, config.save_path, resolved.mode)
+        run, disk = run_of(checkpoint, config.save_path), _plan_predicting(resolved, checkpoint)
+    print(f"plan: peak memory of a worker {_gib(peak_memory())}, measured in this process")
+    print(f"plan: disk {_gib(disk)} at most, before compression; {_gib(_free(run.path))} are free")
+
+
+def _plan_predicting(resolved: Resolved, checkpoint: Path) -> float:
+    """Print what predicting takes, and decoding where it comes next; gives the disk for it."""
+    config, decodes = resolved.config, resolved.mode != "infer"
     if faults := check_data(config.data, "infer"):
         raise DataError.of(faults)
     predictor = load_predictor(config, checkpoint)
     run = run_of(checkpoint, config.save_path)
     volumes = open_split(config.data.test, "data.test")
     largest = max(volumes, key=lambda volume: math.prod(volume.shape))
-    seconds = 0.0
+    sample: Sample | None = None
+    disk = 0.0
     for volume, results in results_of_volumes(run.results, volumes):
-        size = block_of(predictor, volume, results)
-        seconds = seconds or _seconds_of_window(predictor, largest, size or SMALLEST)
-        for line in _lines(predictor, volume, size, seconds):
+        if config.inference.save_probabilities:
+            size = block_of(predictor, volume, results)
+        else:
+            size = block_of_labels(probabilities_of(predictor, volume, results), results)
+        sample = sample or _predicted_sample(predictor, largest, size or SMALLEST, decodes)
+        for line in _lines(predictor, volume, size, sample):
             print(line)
-    print(f"plan: peak memory of a worker {_gib(peak_memory())}, measured in this process")
-    print(f"plan: disk {_gib(sum(_disk(config, one.shape) for one in volumes))} at most, ", end="")
-    print(f"before compression; {_gib(_free(run.path))} are free")
+        written = sample.kept * _bytes_of(config, volume.shape)
+        disk += written * (size is not None or config.inference.save_probabilities)
+        disk += LABEL_BYTES * math.prod(volume.shape) * decodes
+        if decodes:
+            print(_line_of_decoding(config, volume.shape, written, sample.decoding))
+    return disk
+
+
+def _plan_decoding(resolved: Resolved, checkpoint: Path | None) -> float:
+    """Print what decoding probabilities that are there takes; gives the disk for it."""
+    config, split = resolved.config, resolved.config.data.test
+    run = run_of(checkpoint, config.save_path)
+    disk, seconds = 0.0, math.nan
+    for asked, results in existing_results(run.results, asked_of(split)):
+        with open_probabilities(asked, results, split.resolution if split else None) as volume:
+            depth, height, width = volume.shape[-3:]
+            shape = depth, height, width
+            size = block_to_decode(volume, results, config.system)
+            if math.isnan(seconds):
+                grid = BlockGrid(shape, size or SMALLEST)
+                box = grid.at([n // 2 for n in grid.counts]).box
+                seconds = _seconds_to_decode(config, volume.read(box), volume.resolution)
+            how = _how(BlockGrid(shape, size or shape), size)
+            print(f"plan: {asked.name} {shape}: {how}")
+            read = math.prod(volume.shape) * volume.dtype.itemsize
+        print(_line_of_decoding(config, shape, read, seconds))
+        disk += LABEL_BYTES * math.prod(shape)
+    return disk
+
+
+LABEL_BYTES = 4
+"""Of a voxel of the labels, before compression."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What one block took.
+
+    Attributes:
+        window: Seconds that the network took for a window.
+        decoding: Seconds that decoding took for a voxel; NaN where that is not known.
+        kept: The share of the voxels whose probabilities go to the disk.
+    """
+
+    window: float
+    decoding: float = math.nan
+    kept: float = 1.0
+
+
+def _line_of_decoding(config: Config, shape: Triple, read: float, seconds: float) -> str:
+    workers, voxels = workers_of(config.system), math.prod(shape)
+    written = f"decode reads {_gib(read)}, writes up to {_gib(LABEL_BYTES * voxels)}"
+    if math.isnan(seconds):
+        return f"plan:   {written}; how long it takes, that block does not tell"
+    duration = in_words(seconds * voxels / workers)
+    return (
+        f"plan:   {written}, takes {duration} with {_of(workers)}; more where there are more "
+        "synapses than in that block"
+    )
 
 
 def _lines(
-    predictor: Predictor, volume: LabelledVolume, size: Triple | None, seconds: float
+    predictor: Predictor, volume: LabelledVolume, size: Triple | None, sample: Sample
 ) -> Iterator[str]:
     config, shape = predictor.config, volume.shape
     grid = BlockGrid(shape, size or shape)
     windows, read = _work(predictor, grid)
     alone, _ = _work(predictor, BlockGrid(shape, shape))
     workers = workers_of(config.system, predictor.gpus)
-    text = " x ".join
-    how = "at once" if size is None else f"{len(grid)} blocks of {text(map(str, grid.block))}"
     again = f", {windows / alone:.2f} times those of the whole" if size else ""
-    yield f"plan: {volume.name} {shape}: {how}, {windows:,} windows{again}"
-    written = math.prod(shape) * config.model.out_channels * _bytes(config.inference.save_dtype)
+    yield f"plan: {volume.name} {shape}: {_how(grid, size)}, {windows:,} windows{again}"
+    written = f"writes {_gib(_bytes_of(config, shape))} of {config.inference.save_dtype}"
+    if not config.inference.save_probabilities:
+        written = "keeps no probabilities"
+        if size is not None:
+            written += f", but {sample.kept:.0%} of their voxels until all is decoded"
     yield (
-        f"plan:   infer reads {_gib(read * volume.image.dtype.itemsize)}, writes {_gib(written)} "
-        f"of {config.inference.save_dtype}, takes {in_words(windows * seconds / workers)} with "
-        f"{workers} worker{'s' if workers > 1 else ''} as fast as this one"
+        f"plan:   infer reads {_gib(read * volume.image.dtype.itemsize)}, {written}, takes "
+        f"{in_words(windows * sample.window / workers)} with {_of(workers)} as fast as this one"
     )
     yield from (f"plan:   {line}" for line in require_memory(predictor, shape, size))
-    yield f"plan:   decode reads {_gib(written)}, writes up to {_gib(4 * math.prod(shape))}"
+
+
+def _of(workers: int) -> str:
+    return f"{workers} worker{'s' if workers > 1 else ''}"
+
+
+def _how(grid: BlockGrid, size: Triple | None) -> str:
+    text = " x ".join
+    return "at once" if size is None else f"{len(grid)} blocks of {text(map(str, grid.block))}"
 
 
 def _work(predictor: Predictor, grid: BlockGrid) -> tuple[int, int]:
@@ -101,32 +188,59 @@ def _work(predictor: Predictor, grid: BlockGrid) -> tuple[int, int]:
     return windows, voxels
 
 
-def _seconds_of_window(predictor: Predictor, volume: LabelledVolume, size: Triple) -> float:
-    """Predict a block from the middle of a volume."""
+def _predicted_sample(
+    predictor: Predictor, volume: LabelledVolume, size: Triple, decodes: bool
+) -> Sample:
+    """Predict a block from the middle of a volume, and decode it."""
+    from connectomics.inference.build import to_stored
     from connectomics.inference.by_block import predict_block, windows_of
 
+    config = predictor.config
     grid = BlockGrid(volume.shape, size)
     box: Box = grid.at([n // 2 for n in grid.counts]).box
-    transform = predictor.config.data.image_transform
+    transform = config.data.image_transform
     statistics = ImageStatistics(0.0, 255.0, 128.0, 64.0)  # the time does not depend on them
     windows = windows_of(box, volume.shape, predictor.sliding)
     predictor = predictor.ready_for(volume.shape)
     began = time.perf_counter()
     image = normalize(volume.image.read(windows.hull), statistics, transform.normalize)
-    predict_block(predictor.network, image, windows, predictor.sliding, where=volume.image.source)
+    source = volume.image.source
+    block = predict_block(predictor.network, image, windows, predictor.sliding, where=source)
     seconds = time.perf_counter() - began
     rate = box.size / seconds
     print(f"plan: a block of {box.shape} took {seconds:.1f} s here, {rate:,.0f} voxels/s")
-    return seconds / windows.count
+    sample = Sample(seconds / windows.count)
+    if not decodes or not config.decoding.steps:
+        return sample
+    stored = to_stored(block, config.inference.save_dtype)
+    sample = replace(sample, decoding=_seconds_to_decode(config, stored, volume.resolution))
+    if config.inference.save_probabilities:
+        return sample
+    needed = blockwise.needed(config.decoding.steps, volume.shape, volume.resolution)
+    return replace(sample, kept=needed.clear_by_itself(stored, box) / box.size)
 
 
-def _disk(config: Config, shape: Triple) -> int:
-    of_voxel = config.model.out_channels * _bytes(config.inference.save_dtype) + 4
+def _seconds_to_decode(
+    config: Config, block: np.ndarray, resolution: tuple[float, float, float] | None
+) -> float:
+    """Decode a block by itself; NaN where its decoder cannot, or refuses it."""
+    size, seconds = block.shape[-3:], math.nan
+    for _ in range(2):  # the first time, what is not compiled yet is
+        began = time.perf_counter()
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                steps = config.decoding.steps
+                blockwise.decode_blocks(block, steps, block_size=size, resolution=resolution)
+        except (ConfigError, DataError):
+            return math.nan
+        seconds = time.perf_counter() - began
+    return seconds / math.prod(size)
+
+
+def _bytes_of(config: Config, shape: Triple) -> int:
+    """Of the probabilities of a volume."""
+    of_voxel = config.model.out_channels * np.dtype(config.inference.save_dtype).itemsize
     return of_voxel * math.prod(shape)
-
-
-def _bytes(dtype: str) -> int:
-    return np.dtype(dtype).itemsize
 
 
 def _free(folder: Path) -> int:

@@ -28,7 +28,7 @@ from connectomics.pipeline.block_predicting import (
     predict_by_block,
 )
 from connectomics.pipeline.by_block import block_in, choose_block, known_volumes, with_block
-from connectomics.pipeline.predictor import Predictor, configured_parts, require_memory
+from connectomics.pipeline.predictor import Predictor, require_memory
 from connectomics.pipeline.results import PROBABILITIES, VolumeResults
 from connectomics.runs import Provenance
 
@@ -50,23 +50,22 @@ def predict_volumes(
         DataError: A volume cannot be read, or its probabilities cannot be written.
         MachineError: There is not the memory for it.
     """
-    configured = configured_parts(predictor.config)
     about = provenance.one_text()
     said: set[str] = set()
     whole = True
     for held, results in volumes:
-        common = {**configured, **predictor.numerics(held.volume.shape)}
+        common = predictor.parts(held.volume.shape)
         made = origin_of(results.probabilities)
         block = block_of(predictor, held.volume, results)
         # Of what is there, any size of blocks will do unless one is given.
         there = block if predictor.config.system.block_size else made and block_in(made.parts)
         known = made.volumes if made else known_volumes(results.begun(PROBABILITIES))
-        if made and made.key == _origin(common, held, known, there).key:
+        if made and made.key == origin_of_probabilities(common, held, known, there).key:
             _bring_up_to_date(results.probabilities, held.volume, predictor.made_with())
             discard(results.begun(PROBABILITIES))
             print(f"infer: {results.probabilities} is up to date")
             continue
-        origin = _origin(common, held, known, block)
+        origin = origin_of_probabilities(common, held, known, block)
         if made and made.parts:
             names = ", ".join(made.differences(origin))
             print(f"infer: {results.probabilities} is of other {names}; predicting anew")
@@ -90,12 +89,20 @@ def block_of(predictor: Predictor, volume: LabelledVolume, results: VolumeResult
     )
 
 
-def _origin(
+def origin_of_probabilities(
     common: Mapping[str, Any],
     held: HeldOut,
     known: Mapping[str, Identity],
     block: Triple | None,
 ) -> Origin:
+    """What the probabilities of a volume depend on.
+
+    Args:
+        common: What those of all volumes do.
+        held: The volume.
+        known: What is known of it and of others, by an earlier run.
+        block: (z, y, x) voxels of a block; None where it is predicted at once.
+    """
     named = {"image": held.volume.image, "measured": held.whole.image}
     if block is not None and held.volume.mask is not None:
         named["mask"] = held.volume.mask  # where it is 0, nothing is predicted

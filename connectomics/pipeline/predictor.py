@@ -38,6 +38,7 @@ def configured_parts(config: Config) -> dict[str, Any]:
     """What probabilities depend on, as far as the config says it."""
     model, inference = config.model, config.inference.model_dump(mode="json")
     del inference["window"]["batch_size"]  # a matter of memory
+    del inference["save_probabilities"]  # they are the same, kept or not
     return {
         "model": model.model_dump(mode="json", exclude={"loss"}),
         "inference": inference,
@@ -97,6 +98,10 @@ class Predictor:
             return self
         network, sliding = compiled(self.network, self.sliding)
         return replace(self, network=network, sliding=sliding)
+
+    def parts(self, shape: tuple[int, ...]) -> dict[str, Any]:
+        """What probabilities of a volume of a shape depend on beside its voxels."""
+        return {**configured_parts(self.config), **self.numerics(shape)}
 
     def numerics(self, shape: tuple[int, ...]) -> dict[str, Any]:
         """What probabilities of a volume of a shape depend on beside its voxels and the config."""

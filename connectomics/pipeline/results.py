@@ -126,6 +126,11 @@ class VolumeResults:
         """
         return [] if origin_of(self.labels) is None else [*self.of_labels(), self.picture]
 
+    def replaced_by_labels(self) -> list[Path]:
+        """What other labels say nothing of that were made without keeping probabilities."""
+        there = self.forms(PROBABILITIES)
+        return [*there, self.config(there[0]), self.picture]
+
     def made(self) -> bool:
         """Whether there is anything to decode or to score."""
         return self.first.exists()
@@ -214,9 +219,10 @@ def _known_results(parent: Path) -> dict[VolumeResults, Identity]:
     for folder in sorted(parent.glob("*/"), key=lambda path: (len(path.name), path.name)):
         results = VolumeResults(folder)
         origin = origin_of(results.first)
-        volumes = known_volumes(results.begun(PROBABILITIES)) if origin is None else origin.volumes
-        if "image" in volumes:
-            known[results] = volumes["image"]
+        found = [known_volumes(results.begun(name)) for name in (PROBABILITIES, LABELS)]
+        for volumes in found if origin is None else [origin.volumes]:
+            if "image" in volumes:
+                known[results] = volumes["image"]
     return known
 
 
@@ -274,7 +280,7 @@ def existing_results(
             wanted = ", ".join(one.describe() for one, _ in missing)
             others = ", ".join(results.describe() for results in there)
             problem = f"holds no probabilities of {wanted} (data.test), only of {others}."
-        remedy = f"Make them first with --mode infer.\n{FILES_REMEDY}"
+        remedy = f"Make them first with --mode infer, or all with --mode test.\n{FILES_REMEDY}"
         raise DataError(str(parent), problem, remedy)
     for one, results in missing:
         print(f"  {results.probabilities} is not there; make it with --mode infer ({one.source})")

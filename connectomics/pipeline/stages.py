@@ -47,6 +47,7 @@ from connectomics.pipeline.evaluating import (
     scored_scenes,
     with_labels,
 )
+from connectomics.pipeline.infer_and_decode import label_volume
 from connectomics.pipeline.label_checks import require_labels
 from connectomics.pipeline.labelling import (
     decode_volume,
@@ -166,6 +167,11 @@ def train(resolved: Resolved, checkpoint: Path | None) -> None:
 def infer(resolved: Resolved, checkpoint: Path | None) -> bool:
     """Predict the probabilities of the test volumes; tell whether all are there now."""
     config = resolved.config
+    if not config.inference.save_probabilities:
+        where = resolved.place("inference.save_probabilities")
+        problem = "is false, and infer makes nothing else."
+        remedy = "Leave it out, or make labels without keeping them: --mode decode, --mode test."
+        raise ConfigError(where, problem, remedy)
     checkpoint = require_checkpoint(checkpoint, config.save_path, resolved.mode)
     _require(check_data(config.data, "infer"))
     predictor = load_predictor(config, checkpoint)
@@ -177,6 +183,23 @@ def infer(resolved: Resolved, checkpoint: Path | None) -> bool:
     return predict_volumes(predictor, held, _provenance(resolved, checkpoint))
 
 
+def infer_and_decode(resolved: Resolved, checkpoint: Path | None) -> bool:
+    """Turn the test volumes into labels without keeping their probabilities."""
+    config = resolved.config
+    checkpoint = require_checkpoint(checkpoint, config.save_path, resolved.mode)
+    _require(check_data(config.data, "infer"))
+    volumes = open_split(config.data.test, "data.test")
+    _require(voxel_size_faults({one.source: one.resolution for one in volumes}, config.decoding))
+    if resolved.mode == "decode":
+        _require_counting(volumes, refuses=False)
+    predictor = load_predictor(config, checkpoint)
+    run = run_of(checkpoint, config.save_path)
+    provenance, whole = _provenance(resolved, checkpoint), True
+    for volume, results in results_of_volumes(run.results, volumes):
+        whole &= label_volume(predictor, volume, results, provenance)
+    return whole
+
+
 def decode(resolved: Resolved, checkpoint: Path | None) -> bool:
     """Turn the probabilities of the test volumes into labels, and list the synapses.
 
@@ -184,6 +207,8 @@ def decode(resolved: Resolved, checkpoint: Path | None) -> bool:
         Whether all labels are there now; one shard alone does not put them there.
     """
     config, split = resolved.config, resolved.config.data.test
+    if not config.inference.save_probabilities:
+        return infer_and_decode(resolved, checkpoint)
     _require(check_data(config.data, "decode"))
     run = run_of(checkpoint, config.save_path)
     labelled = split is not None and split.label is not None
@@ -264,7 +289,8 @@ def test(resolved: Resolved, checkpoint: Path | None) -> None:
     _require(voxel_size_faults({one.source: one.resolution for one in volumes}, config.decoding))
     if scored:
         _require_counting(volumes)
-    if not infer(resolved, checkpoint) or not decode(resolved, checkpoint):
+    keeps = config.inference.save_probabilities
+    if (keeps and not infer(resolved, checkpoint)) or not decode(resolved, checkpoint):
         return
     if config.system.shard is not None:
         return  # whoever puts the blocks together scores them

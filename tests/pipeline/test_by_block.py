@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -390,7 +391,18 @@ def test_a_plan_says_what_it_takes_and_starts_nothing(run):
     assert "are free" in said
     assert "at once" in run("infer", "--plan")
     assert sorted(Path().rglob("*")) == before
-    assert "--plan: is for the modes infer and test" in run("decode", "--plan", code=2)
+    assert "--plan: is for the modes infer, decode, test" in run("evaluate", "--plan", code=2)
+    said = run("test", BLOCKS, "--plan", "inference.save_probabilities=false")
+    assert "keeps no probabilities, but " in said
+
+
+def test_a_plan_for_decoding_alone_times_a_block(run):
+    predict_well(run)
+    before = sorted(Path().rglob("*"))
+    said = run("decode", BLOCKS, "--plan", f"decoding.steps={DECODERS['synapses']}")
+    assert "18 blocks of 8 x 20 x 16" in said
+    assert re.search(r"decode reads 0.00 GiB, writes up to 0.00 GiB, takes \d+ s", said)
+    assert sorted(Path().rglob("*")) == before
 
 
 @pytest.mark.slow

@@ -55,12 +55,16 @@ class InferenceModelSection(Section):
 
 
 class InferenceSection(Section):
-    """From a network and a volume to a probability volume."""
+    """From a network and a volume to a probability volume.
+
+    Without `save_probabilities` a volume is decoded as it is predicted, and they are not kept.
+    """
 
     window: WindowSection = WindowSection()
     test_time_augmentation: TestTimeAugmentationSection = TestTimeAugmentationSection()
     model: InferenceModelSection = InferenceModelSection()
     save_dtype: Literal["float32", "float16", "uint8"] = "float16"
+    save_probabilities: bool = True
 
 
 class DecodingSection(Section):

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from connectomics.decoding.blockwise.contract import Part, Parts, Pass, Read, State, Task
 from connectomics.decoding.blockwise.grid import Blocks
+from connectomics.decoding.blockwise.needed import Needed, needed
 from connectomics.decoding.blockwise.steps import decode_blocks, label_dtype, passes
 from connectomics.decoding.blockwise.tables import tables_of
 
 __all__ = [
     "Blocks",
+    "Needed",
     "Part",
     "Parts",
     "Pass",
@@ -23,6 +25,7 @@ __all__ = [
     "Task",
     "decode_blocks",
     "label_dtype",
+    "needed",
     "passes",
     "tables_of",
 ]

@@ -1,0 +1,242 @@
+"""Probabilities that are predicted to be decoded, and not kept.
+
+A volume that is not cut is predicted into memory. Of each block of another one, what decoding will
+read is written beside the labels that are begun (`blockwise.needed`), and goes when these are
+whole. The network sees each block once, but for the few that were cleared by too high a threshold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from connectomics.blocks import Facts, Ledger, Task, facts_of_file
+from connectomics.config import Config
+from connectomics.data.io import LazyVolume, open_volume
+from connectomics.data.io.sharded import ShardedStore, create_sharded
+from connectomics.data.origin import Origin
+from connectomics.data.processing import ImageStatistics, channel_names, normalize
+from connectomics.data.volumes import LabelledVolume
+from connectomics.decoding import blockwise
+from connectomics.decoding.levels import AS_THEY_ARE, Levels
+from connectomics.errors import naming
+from connectomics.geometry import Triple
+from connectomics.pipeline.block_passes import STATES, PartsOnDisk, reduce_passes, run_pass
+from connectomics.pipeline.block_predicting import (
+    PredictBox,
+    is_intact,
+    said_of_empty,
+    statistics_of,
+)
+from connectomics.pipeline.predictor import Predictor, require_memory
+from connectomics.pipeline.results import PROBABILITIES
+
+PREDICT, AGAIN = "predict", "predict_again"
+"""Passes that come before those of the decoder."""
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """The probabilities of a volume, which are nowhere until they are read.
+
+    Attributes:
+        predictor: The network.
+        volume: The volume.
+        measured: Measures the grey values to normalise by, which takes reading the volume.
+        origin: What the probabilities depend on, by the size of blocks (None for all at once).
+    """
+
+    predictor: Predictor
+    volume: LabelledVolume
+    measured: Callable[[], Sequence[ImageStatistics]]
+    origin: Callable[[Triple | None], Origin]
+
+    @property
+    def config(self) -> Config:
+        """Of the stage."""
+        return self.predictor.config
+
+    @property
+    def source(self) -> str:
+        """What messages call them."""
+        return f"probabilities of {self.volume.source}"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(C, Z, Y, X)."""
+        return (self.config.model.out_channels, *self.volume.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """As they would be stored."""
+        return np.dtype(self.config.inference.save_dtype)
+
+    @property
+    def resolution(self) -> tuple[float, float, float] | None:
+        """Nm per voxel (z, y, x)."""
+        return self.volume.resolution
+
+    @property
+    def offset_nm(self) -> tuple[float, float, float]:
+        """Position of voxel (0, 0, 0) in nm (z, y, x)."""
+        return self.volume.offset_nm
+
+    @property
+    def attributes(self) -> Mapping[str, Any]:
+        """What their file would say of itself, as far as labels say it after them."""
+        return {**self.predictor.made_with(), "synthetic": self.volume.synthetic}
+
+    def read(self) -> np.ndarray:
+        """Predict all of them."""
+        from connectomics.inference.build import predict_stored
+
+        self.announce(None)
+        (statistics,) = self.measured()
+        predictor = self.predictor.ready_for(self.volume.shape)
+        how = self.config.data.image_transform.normalize
+        return predict_stored(
+            predictor.network,
+            self.volume.image,
+            predictor.sliding,
+            normalise=partial(normalize, statistics=statistics, mode=how),
+            channels=self.shape[0],
+            dtype=self.config.inference.save_dtype,
+        )
+
+    def announce(self, block: Triple | None) -> None:
+        """Say how much memory it takes, or refuse what there is not the memory for."""
+        for line in require_memory(self.predictor, self.volume.shape, block):
+            print(f"infer: {line}")
+
+    def box_of(self, ledger: Ledger) -> PredictBox:
+        """Predicts boxes, in whatever process."""
+        return PredictBox(
+            self.config,
+            self.predictor.checkpoint,
+            self.volume.image,
+            self.volume.mask,
+            statistics_of(ledger, self.measured),
+            self.predictor,
+        )
+
+
+@dataclass(frozen=True)
+class PredictNeeded:
+    """Predicts a block, and writes what decoding will read of it.
+
+    Attributes:
+        predict: Predicts it.
+        needed: Tells what will be read.
+        store: Where blocks are written.
+        parts: Where the part of the pass "levels" is written.
+        counting: That pass, which reads a block as it was predicted; None where there is none.
+        levels: Those of the volume, once they are known.
+    """
+
+    predict: PredictBox
+    needed: blockwise.Needed
+    store: ShardedStore
+    parts: PartsOnDisk
+    counting: blockwise.Pass | None
+    levels: Levels | None = None
+
+    def __call__(self, task: Task) -> Facts:
+        """Do one block."""
+        from connectomics.compiling import announced_compilation
+
+        assert task.box is not None
+        block, empty = self.predict(task.box)
+        with naming(self.predict.source), announced_compilation():
+            levels = self.levels or self._levels(task, block)
+            facts = {
+                "empty": empty,
+                "foreground": self.needed.foreground(block),
+                "bound": self.needed.bound(levels),
+                "kept": self.needed.clear(block, task.box, levels),
+            }
+        return {**facts_of_file(self.store.write(task.box, block)), **facts}
+
+    def _levels(self, task: Any, block: np.ndarray) -> Levels:
+        """Count the values of a block before any are cleared."""
+        if self.counting is None:
+            return AS_THEY_ARE
+        part = self.counting.run(task, lambda box: block, self.parts)
+        facts = self.parts.write(self.counting.name, task.name, part)
+        self.parts.ledger.of(self.counting.name).mark(task.name, facts)
+        return self.needed.levels_of_block(part["counts"])
+
+
+def predict_needed(
+    predicted: Predicted, plan: Sequence[blockwise.Pass], ledger: Ledger, block: Triple
+) -> tuple[LazyVolume, int] | None:
+    """Predict what the passes of a decoder will read, or go on with that.
+
+    Args:
+        predicted: The probabilities.
+        plan: The passes.
+        ledger: Of the labels.
+        block: (z, y, x) voxels of a block.
+
+    Returns:
+        A volume that is as good as the probabilities to these passes, and the voxels that are
+        likelier synapse than not; None where other shards have blocks to do.
+
+    Raises:
+        DataError: Some blocks failed; all others are done.
+    """
+    config, parts = predicted.config, PartsOnDisk(ledger)
+    system, gpus = config.system, predicted.predictor.gpus
+    store = create_sharded(
+        ledger.folder / f"{PROBABILITIES}.zarr",
+        predicted.shape,
+        predicted.dtype,
+        block,
+        resolution=predicted.resolution,
+        offset_nm=predicted.offset_nm,
+        attributes={"channels": channel_names(config.data.label_transform.targets)},
+    )
+    needed = blockwise.needed(config.decoding.steps, predicted.volume.shape, predicted.resolution)
+    predict, counting = predicted.box_of(ledger), plan[0] if needed.adapts else None
+    work = PredictNeeded(predict, needed, store, parts, counting)
+    intact, tasks = partial(is_intact, store), partial(plan[0].tasks, {})
+    if ledger.of(STATES).facts(PREDICT) is None:
+        predicted.announce(block)
+        if not run_pass(tasks, work, ledger.of(PREDICT), system, intact, gpus=gpus):
+            return None
+        found = _sum_up([ledger.of(PREDICT).facts(task.name) or {} for task in tasks()])
+        ledger.of(STATES).mark(PREDICT, parts.write(STATES, PREDICT, found))
+        print(_said(found, predicted.volume.shape))
+    found = parts(STATES, PREDICT)
+    if counting is not None:
+        reduced = reduce_passes([counting], predict, ledger, parts, system)
+        if reduced is None:
+            return None
+        levels = Levels(*map(float, reduced[0]["levels"]))
+        low = found["bound"] > needed.bound(levels)
+        work, again = replace(work, levels=levels), partial(_those, tasks, low)
+        if low.any() and not run_pass(again, work, ledger.of(AGAIN), system, intact, gpus=gpus):
+            return None
+    return open_volume(store.path), int(found["foreground"])
+
+
+def _those(tasks: Callable[[], Iterable[Task]], wanted: np.ndarray) -> Iterator[Task]:
+    return (task for task, this in zip(tasks(), wanted, strict=True) if this)
+
+
+def _sum_up(facts: Sequence[Facts]) -> dict[str, np.ndarray]:
+    found = {"bound": np.array([one["bound"] for one in facts])}
+    for name in ("foreground", "kept", "empty"):
+        found[name] = np.array(sum(int(one[name]) for one in facts))
+    return found
+
+
+def _said(found: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> str:
+    share = int(found["kept"]) / float(np.prod(shape))
+    return (
+        f"decode: predict: {share:.1%} of the voxels are kept until all is decoded"
+        f"{said_of_empty(int(found['empty']))}"
+    )
