@@ -105,16 +105,21 @@ def in_child(work: Callable[[], object]) -> float:
 
 def command(mode: str, checkpoint: Path | None) -> int:
     """Run the command line, with the cheap network in place of the checkpoint's."""
+    import torch
     from main import main as command_line  # type: ignore[import-not-found]
 
     from connectomics.pipeline import stages
+
+    class Compare(torch.nn.Module):
+        def forward(self, inputs: Any) -> Any:
+            return compare(inputs)
 
     load = stages.load_predictor
 
     def load_cheap(*arguments: Any) -> Any:
         predictor = load(*arguments)
         sliding = replace(predictor.sliding, activation=None)
-        return replace(predictor, network=compare, sliding=sliding)
+        return replace(predictor, network=Compare(), sliding=sliding)
 
     stages.load_predictor = load_cheap
     arguments = ["--config", "my.yaml", "--mode", mode]

@@ -29,10 +29,12 @@ STEPS = {
 }
 
 
-def compare(inputs: torch.Tensor) -> torch.Tensor:
+class Compare(torch.nn.Module):
     """Pre where it is bright, post where it is dark: (B, 1, z, y, x) → (B, 3, z, y, x)."""
-    pre, post = ((inputs - 0.55) * 2.2).clamp(0, 1), ((0.45 - inputs) * 2.2).clamp(0, 1)
-    return torch.cat([pre, post, torch.maximum(pre, post)], dim=1)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        pre, post = ((inputs - 0.55) * 2.2).clamp(0, 1), ((0.45 - inputs) * 2.2).clamp(0, 1)
+        return torch.cat([pre, post, torch.maximum(pre, post)], dim=1)
 
 
 @pytest.fixture
@@ -53,7 +55,7 @@ def run(trained, tmp_path, monkeypatch, capsys):
     def load_cheap(*arguments):
         predictor = load(*arguments)
         sliding = replace(predictor.sliding, activation=None)
-        return replace(predictor, network=compare, sliding=sliding)
+        return replace(predictor, network=Compare(), sliding=sliding)
 
     monkeypatch.setattr(stages, "load_predictor", load_cheap)
     (folder,) = Path().glob("outputs/tiny/*")
