@@ -24,10 +24,10 @@ demo: $(VENV)/.runtime
 		--checkpoint "$$(ls -td outputs/demo/*/checkpoints | head -n 1)/last.ckpt"
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --cov --cov-report=term --cov-fail-under=90
+	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term --cov-fail-under=90
 
 test-all: $(VENV)/.dev
-	$(BIN)/python -m pytest -m "slow or not slow" --cov --cov-report=term --cov-fail-under=90
+	$(BIN)/python -m pytest -m "slow or not slow" -n 2 --dist worksteal --cov --cov-report=term --cov-fail-under=90
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
