@@ -140,7 +140,7 @@ def main(arguments: Sequence[str] | None = None, *, installed: bool = False) -> 
         See `guarded`.
     """
     given = sys.argv[1:] if arguments is None else arguments
-    return guarded(lambda: _run_or_download(given, installed))
+    return guarded(lambda: _run(given, installed))
 
 
 def guarded(run: Callable[[], None]) -> int:
@@ -179,13 +179,27 @@ def _require_current_folder() -> None:
         raise ConfigError("current folder", problem, "Go to it anew: cd FOLDER") from error
 
 
-def _run_or_download(given: Sequence[str], installed: bool) -> None:
+def _run(given: Sequence[str], installed: bool) -> None:
+    """Do what the arguments ask for."""
     if installed and given and given[0] == DOWNLOAD:
         from connectomics.exchange.arguments import download_data
 
         download_data(given[1:], f"connectomics {DOWNLOAD}")
+        return
+    options, overrides = _parse(given, installed)
+    if options.json_schema:
+        _write_json_schema(options.json_schema)
+    elif options.init:
+        _write_config(options, overrides)
+    elif options.config is None:
+        _run_on_files(options, overrides)
+    elif options.check:
+        from connectomics.pipeline.checking import check
+
+        _refuse(options, "--check", ("checkpoint", "print_config"))
+        check(options.config, overrides, program=options.program)
     else:
-        _run(*_parse(given, installed))
+        _run_config(options, overrides)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *place: Any) -> None:
@@ -283,27 +297,13 @@ def _no_such_option(argument: str) -> ConfigError:
     return ConfigError(option, "there is no such option.", remedy)
 
 
-def _run(options: argparse.Namespace, overrides: Sequence[str]) -> None:
-    if options.json_schema:
-        _write_json_schema(options.json_schema)
-        return
-    if options.init:
-        _write_config(options, overrides)
-        return
-    if options.config is None:
-        _run_on_files(options, overrides)
-        return
+def _run_config(options: argparse.Namespace, overrides: Sequence[str]) -> None:
+    """Read the config, and run its mode."""
     from connectomics.checkpoints import find_checkpoint
     from connectomics.config import load_config
     from connectomics.pipeline import stages
     from connectomics.process.cpus import use_threads
 
-    if options.check:
-        from connectomics.pipeline.checking import check
-
-        _refuse(options, "--check", ("checkpoint", "print_config"))
-        check(options.config, overrides, program=options.program)
-        return
     checkpoint = options.checkpoint and find_checkpoint(options.checkpoint)
     if checkpoint != options.checkpoint:
         print(f"checkpoint: {checkpoint}", file=sys.stderr)
@@ -324,15 +324,15 @@ def _run(options: argparse.Namespace, overrides: Sequence[str]) -> None:
 
         complete = replace(resolved, config=with_settings(resolved.config))
         print(complete.config_to_yaml(), end="")
-    else:
-        use_threads(resolved.config.system.num_threads)
-        with resolved.naming_places():
-            if options.plan:
-                from connectomics.pipeline.planning import plan
+        return
+    use_threads(resolved.config.system.num_threads)
+    with resolved.naming_places():
+        if options.plan:
+            from connectomics.pipeline.planning import plan
 
-                plan(resolved, checkpoint)
-            else:
-                stages.STAGES[options.mode](resolved, checkpoint)
+            plan(resolved, checkpoint)
+        else:
+            stages.STAGES[options.mode](resolved, checkpoint)
 
 
 def _write_config(options: argparse.Namespace, words: Sequence[str]) -> None:
