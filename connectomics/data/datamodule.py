@@ -190,6 +190,12 @@ class PatchDataModule(pl.LightningDataModule):
         return self._datasets[0].sources
 
     @property
+    def looked_at(self) -> tuple[PatchSource, ...]:
+        """The volumes of validation, likewise."""
+        assert self._datasets is not None
+        return self._datasets[1].sources
+
+    @property
     def patches(self) -> PatchDataset:
         """The training patches in the order in which they are used; to be asked after `setup`."""
         assert self._datasets is not None

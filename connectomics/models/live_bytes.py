@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import torch
@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 Network = Callable[[Tensor], Any]
 
@@ -65,7 +64,7 @@ def live_bytes(network: nn.Module, run: Callable[[Network], object], device: tor
     """
     with FakeTensorMode(), torch.device(device):
         state = {name: _stand_in(tensor) for name, tensor in _tensors(network)}
-        with _Counted() as counted, warnings.catch_warnings():
+        with _Counted(state.values()) as counted, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they come again, with numbers
             run(lambda x: functional_call(network, state, (x,)))
     return Live(counted.peak, counted.largest, on_gpu=device.type != "cpu")
@@ -90,10 +89,10 @@ def _stand_in(tensor: Tensor) -> Tensor:
 class _Counted(TorchDispatchMode):
     """Counts the storages that operations make, for as long as they live."""
 
-    def __init__(self) -> None:
+    def __init__(self, given: Iterable[Tensor]) -> None:
         super().__init__()
         self.alive = self.peak = self.largest = 0
-        self._known: set[int] = set()
+        self._known = {tensor.untyped_storage()._cdata for tensor in given}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.ops.aten.mkldnn_convolution.default:  # which knows no stand-ins
@@ -101,17 +100,16 @@ class _Counted(TorchDispatchMode):
             func = torch.ops.aten.convolution.default
             args = (x, weight, bias, stride, padding, dilation, False, [0, 0, 0], groups)
         result = func(*args, **(kwargs or {}))
-        for leaf in tree_leaves(result):
+        for leaf in result if isinstance(result, tuple | list) else (result,):
             if isinstance(leaf, FakeTensor):
-                self._see(leaf.untyped_storage(), tree_leaves(args))
+                self._see(leaf.untyped_storage())
         self.peak = max(self.peak, self.alive)
         return result
 
-    def _see(self, storage: torch.UntypedStorage, given: list[Any]) -> None:
-        """Count a storage that is new, and none of what came in."""
+    def _see(self, storage: torch.UntypedStorage) -> None:
+        """Count a storage that is new."""
         key = storage._cdata
-        inputs = {x.untyped_storage()._cdata for x in given if isinstance(x, FakeTensor)}
-        if key in self._known or key in inputs:
+        if key in self._known:
             return
         size = storage.nbytes()
         self._known.add(key)

@@ -155,5 +155,7 @@ def _silence() -> None:
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")
+    # More workers than CPUs take turns; whoever waits for patches sees it in the rate.
+    warnings.filterwarnings("ignore", message="This DataLoader will create")
     # Of 1x1x1 weights with channels last, which are too small to matter.
     warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")

@@ -205,7 +205,8 @@ def _what_is_looked_at(data: PatchDataModule) -> Counted:
     Raises:
         DataError: In those, or in those of training, there is nothing to learn from.
     """
-    train, val = ([source.volume for source in part] for part in (data.train, data.val))
+    parts = data.learned, data.looked_at  # in memory, where they fit
+    train, val = ([source.volume for source in part] for part in parts)
     learned = what_counts(train)
     if fault := lack_of(learned, "data.train", train):
         raise DataError.of([fault])
