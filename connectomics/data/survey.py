@@ -14,7 +14,10 @@ from connectomics.data.volumes import Volume
 from connectomics.geometry import Box
 
 VOXELS = 2**25
-"""How many are looked at, at most: a second or two."""
+"""A volume of no more is looked at as a whole: a second or two."""
+
+SAMPLED = 2**24
+"""How many of a larger one are looked at, at most."""
 
 SECTIONS = 16
 
@@ -36,12 +39,14 @@ def sample(volume: Volume) -> Sample:
     depth, height, width = volume.shape
     if depth * height * width <= VOXELS:
         return Sample(volume.read(), whole=True)
-    scale = min(1.0, math.sqrt(VOXELS / (min(depth, SECTIONS) * height * width)))
+    scale = min(1.0, math.sqrt(SAMPLED / (min(depth, SECTIONS) * height * width)))
     size = max(1, int(height * scale)), max(1, int(width * scale))
     y, x = (height - size[0]) // 2, (width - size[1]) // 2
     sections = np.unique(np.linspace(0, depth - 1, min(depth, SECTIONS)).astype(int)).tolist()
-    boxes = [Box((z, y, x), (z + 1, y + size[0], x + size[1])) for z in sections]
-    return Sample(np.concatenate([volume.read(box) for box in boxes]), whole=False)
+    values = np.empty((len(sections), *size), volume.dtype)
+    for n, z in enumerate(sections):
+        values[n] = volume.read(Box((z, y, x), (z + 1, y + size[0], x + size[1])))[0]
+    return Sample(values, whole=False)
 
 
 def marks_of(volume: Volume) -> Marks:

@@ -73,6 +73,7 @@ from connectomics.pipeline.validating import (
     notes_on_training,
     read_validation,
     require_held_back,
+    require_room_to_tune,
     validation_section,
 )
 from connectomics.process.signals import Stopped, unbroken
@@ -312,6 +313,7 @@ def tune(resolved: Resolved, checkpoint: Path | None) -> None:
     require_held_back(section, run)
     held = [one.volume for one in open_validation(section)]
     _require_config(resolved, truth_faults(config, held))
+    require_room_to_tune(held, config)
     predictor = load_predictor(config, checkpoint) if checkpoint else None
     provenance = _provenance(resolved, checkpoint)
     volumes = read_validation(

@@ -6,6 +6,7 @@ decode     one label volume → the table of its synapses, and exports
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -28,7 +29,7 @@ from connectomics.data.processing import clean_label
 from connectomics.data.survey import survey_labels
 from connectomics.data.volumes import LabelledVolume
 from connectomics.decoding import Decoded, check_exports, list_synapses, read_table
-from connectomics.errors import ConfigError, DataError, Fault, naming
+from connectomics.errors import ConfigError, DataError, Fault, naming, warn
 from connectomics.evaluation import (
     SITE_METRICS,
     Encoding,
@@ -48,6 +49,7 @@ from connectomics.pipeline.label_files import write_decoded
 from connectomics.pipeline.labelling import read_neurons
 from connectomics.pipeline.results import PAGE, VolumeResults
 from connectomics.pipeline.scoring import confidences, read_pair, stored_as, write_scores
+from connectomics.process.fitting import Need, memory_of_machine, require_room
 
 
 def evaluate(section: EvaluateFiles) -> None:
@@ -127,6 +129,7 @@ def decode(section: DecodeFiles) -> None:
     if volume.resolution is None:
         remedy = "Give it as resolution=[z,y,x] in nm, such as resolution=[30,8,8]."
         raise DataError(volume.source, "does not say its voxel size.", remedy)
+    _require_room(volume)
     synapses = _synapses(volume, section.encoding)
     listed = list_synapses(
         synapses.array,
@@ -151,6 +154,16 @@ def decode(section: DecodeFiles) -> None:
         stale=[] if is_input or origin_of(results.labels) is None else [results.labels],
     )
     print("decode: " + "\n        ".join(map(str, written)))
+
+
+def _require_room(volume: LazyVolume) -> None:
+    """Refuse labels that memory cannot hold: their synapses are listed at once."""
+    held = math.prod(volume.shape) * volume.dtype.itemsize
+    remedy = "Cut it, and list the synapses of each part (connectomics.data.io.save_volume)."
+    what = f"listing the synapses of {volume.source}"
+    _, warning = require_room(Need(3 * held, held), memory_of_machine(), what, remedy)
+    if warning:
+        warn(volume.source, *warning.split(". ", 1))
 
 
 def _about_grouped(volume: LazyVolume) -> dict[str, Any]:

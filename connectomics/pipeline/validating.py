@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from connectomics.config import Resolved, load_config
+from connectomics.config import Config, Resolved, load_config
 from connectomics.config.schema import DataSection, NamedSection, SplitSection
 from connectomics.data.alignment import require_alignment
 from connectomics.data.build import HeldOut, open_validation
@@ -15,15 +17,17 @@ from connectomics.data.counting import background_only
 from connectomics.data.io import LazyVolume, open_volume
 from connectomics.data.origin import reading_result
 from connectomics.data.overlap import learned_faults, training_notes
+from connectomics.data.volumes import LabelledVolume
 from connectomics.decoding.steps import needs_resolution
 from connectomics.errors import ConfigError, DataError, Fault
 from connectomics.evaluation import Encoding
 from connectomics.pipeline.label_volumes import read_truth
-from connectomics.pipeline.labelling import read_neurons
+from connectomics.pipeline.labelling import BYTES_OF_VOXEL, read_neurons
 from connectomics.pipeline.predicting import predict_volumes
 from connectomics.pipeline.predictor import Predictor
 from connectomics.pipeline.results import VolumeResults, ask, image_of, results_of_volumes
 from connectomics.pipeline.scoring import stored_as
+from connectomics.process.fitting import Need, memory_of_machine, require_room
 from connectomics.runs import Provenance, RunFolder
 from connectomics.tuning import ValidationVolume
 
@@ -157,6 +161,37 @@ def read_validation(
         )
         for one, (_, made), (truth, mask) in zip(held, results, truths, strict=True)
     ]
+
+
+def require_room_to_tune(volumes: list[LabelledVolume], config: Config) -> None:
+    """Refuse to tune on more than memory can hold, and say how much it will be.
+
+    Every trial decodes whole volumes, so all of them are held, with their probabilities.
+
+    Args:
+        volumes: To tune on.
+        config: Of the stage.
+
+    Raises:
+        MachineError: They alone are more than there is.
+    """
+    own = config.data.val is not None
+    where = "data.val.z_range=[0,100]" if own else "a smaller data.val_fraction"
+    remedy = (
+        f"Tune on less: {where}, fewer volumes, or inference.save_dtype=uint8. Blocks of "
+        "system.block_size are for predicting; a trial decodes whole volumes."
+    )
+    of_p = config.model.out_channels * np.dtype(config.inference.save_dtype).itemsize
+    voxels = [math.prod(one.shape) for one in volumes]
+    held = sum(
+        count * (of_p + sum(part.dtype.itemsize for part in (one.label, one.neurons) if part))
+        for count, one in zip(voxels, volumes, strict=True)
+    )
+    need = Need(held + BYTES_OF_VOXEL * max(voxels), held)
+    line, warning = require_room(need, memory_of_machine(), "tuning", remedy)
+    print(f"tune: {line}")
+    if warning:
+        print(f"tune: warning: {warning}", file=sys.stderr)
 
 
 def _require_voxel_size(held: list[HeldOut], decoder: str, split: str) -> None:

@@ -265,6 +265,7 @@ def test_what_is_missing_and_read_as_another_value_is_said(run, store):
 
 def test_large_volumes_are_looked_at_in_part(monkeypatch):
     monkeypatch.setattr(survey, "VOXELS", 16 * 10 * 10)
+    monkeypatch.setattr(survey, "SAMPLED", 16 * 10 * 10)
     volume = MemoryVolume("em", np.arange(40 * 20 * 20, dtype=np.uint32).reshape(40, 20, 20))
     values, whole = sample(volume)
     assert (values.shape, whole) == ((16, 10, 10), False)
