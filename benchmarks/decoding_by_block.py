@@ -7,8 +7,10 @@ The volume is that of `benchmarks/decoding.py`: synapses as a network sees them,
 micrometre. For each decoder and dtype it decodes the volume whole, then block by block in the same
 process, parts as .npz files in a temporary folder, and prints the processor seconds of each, their
 ratio, the memory beyond the probabilities (the labels, of the whole volume, included), the bytes of
-the parts on disk, those of the state between passes for each synapse, and whether labels and tables
-are the same to the last bit.
+the parts on disk, those of the state between passes for each synapse, and whether labels and
+tables are the same to the last bit. `--kept` prints instead what is left for decoding where
+probabilities are not kept (`inference.save_probabilities: false`): the share of voxels, and bytes
+per voxel as Zarr beside those of all of them.
 
 Runs on Linux with the `dev` extra.
 """
@@ -27,7 +29,9 @@ from typing import Any
 
 import numpy as np
 
-from connectomics.decoding import Decoded, decode
+from connectomics.blocks import BlockGrid
+from connectomics.data.io.sharded import create_sharded
+from connectomics.decoding import Decoded, blockwise, decode
 from connectomics.decoding.blockwise import Part, State, label_dtype, passes, tables_of
 from connectomics.geometry import Box
 
@@ -44,6 +48,7 @@ def main() -> None:
     parser.add_argument("--dtypes", nargs="+", default=["uint8", "float16"])
     parser.add_argument("--decoders", nargs="+", default=list(DECODERS), choices=DECODERS)
     parser.add_argument("--repeats", type=int, default=2, help="of each; the best counts")
+    parser.add_argument("--kept", action="store_true", help="measure what is put aside")
     options = parser.parse_args()
     logging.disable(logging.WARNING)
 
@@ -56,6 +61,9 @@ def main() -> None:
     for decoder in options.decoders:
         for dtype in options.dtypes:
             volume = TOOLS["as_dtype"](probabilities, np.dtype(dtype))
+            if options.kept:
+                print(f"{decoder:18} {dtype:8}", put_aside(volume, decoder, options.block))
+                continue
             row = measure(volume, decoder, options.block, options.repeats)
             print(f"{decoder:18} {dtype:8}", row, flush=True)
 
@@ -86,6 +94,28 @@ def measure(volume: np.ndarray, decoder: str, block: list[int], repeats: int) ->
         f"{whole_s:8.2f} {block_s:9.2f} {block_s / whole_s:6.2f} {whole_bytes / voxels:14.2f} "
         f"{block_bytes / voxels:15.2f} {sizes[-1] / voxels:14.2f} "
         f"{states[-1] / len(expected.table):16.0f}  {'yes' if same else 'NO'}"
+    )
+
+
+def put_aside(volume: np.ndarray, decoder: str, size: list[int]) -> str:
+    """The voxels that are left of probabilities that are not kept, and their bytes on disk."""
+    shape, block = volume.shape[1:], (size[0], size[1], size[2])
+    needed = blockwise.needed([SimpleNamespace(name=decoder, kwargs={})], shape, NM)  # pyright: ignore
+    written, left = [0, 0], 0
+    with tempfile.TemporaryDirectory() as name:
+        names = ("all", "left")
+        stores = [
+            create_sharded(Path(name) / f"{one}.zarr", volume.shape, volume.dtype, block)
+            for one in names
+        ]
+        for one in BlockGrid(shape, block):  # pyright: ignore
+            values = volume[(..., *one.box.slices)].copy()
+            written[0] += stores[0].write(one.box, values).stat().st_size
+            left += needed.clear_by_itself(values, one.box)
+            written[1] += stores[1].write(one.box, values).stat().st_size
+    voxels = volume[0].size
+    return (
+        f"{left / voxels:.1%} left, {written[1] / voxels:.2f} of {written[0] / voxels:.2f} B/voxel"
     )
 
 
