@@ -8,10 +8,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from connectomics.inference.blending import flip_combinations
+from connectomics.inference.blending import axis_windows, flip_combinations
 from connectomics.inference.windows import Sliding
-from connectomics.models.live_bytes import CERTAIN, COMPILED, Live, Network, live_bytes
+from connectomics.models.live_bytes import COMPILED, Live, Network, live_bytes
 from connectomics.process.fitting import Need
+
+UNKEPT = 0.5
+"""The share of what was counted that kernels need in any case where nothing is kept for the way
+back; a GPU took down to two thirds of it (`docs/memory.md`)."""
 
 
 class Footprint(NamedTuple):
@@ -40,7 +44,7 @@ class Footprint(NamedTuple):
             compiled: The network is.
         """
         sums = 0 if apart else self.sums
-        least = (COMPILED if compiled else CERTAIN) * self.windows.peak + sums + self.image
+        least = (COMPILED if compiled else UNKEPT) * self.windows.peak + sums + self.image
         return Need(self.predicted, int(least))
 
 
@@ -56,11 +60,14 @@ def footprint(
         channels: Of the image, and of the probabilities.
     """
     device, window = torch.device(sliding.device or "cpu"), sliding.window_size
+    batch = sliding.batch_size
+    if not sliding.whole_batches:  # a slab may have fewer windows
+        batch = min(batch, _windows(sliding, extent))
     passes = min(2, len(flip_combinations(sliding.flip_axes)))
     low = sliding.precision is not None
 
     def run(call: Network) -> None:
-        images = torch.zeros(sliding.batch_size, channels[0], *window)
+        images = torch.zeros(batch, channels[0], *window)
         merged: Tensor | None = None
         with torch.autocast(device.type, dtype=sliding.precision, enabled=low):
             for _ in range(passes):
@@ -73,3 +80,11 @@ def footprint(
         windows = live_bytes(network, run, device)
     slab = window[0] * math.prod(max(n, w) for n, w in zip(extent, window[1:], strict=True))
     return Footprint(windows, 4 * channels[1] * slab, 4 * slab)
+
+
+def _windows(sliding: Sliding, extent: tuple[int, int]) -> int:
+    """How many windows a slab of (Y, X) has."""
+    axes = zip(extent, sliding.window_size[1:], strict=True)
+    return math.prod(
+        len(axis_windows(max(n, w), w, sliding.overlap, sliding.blending).starts) for n, w in axes
+    )

@@ -10,6 +10,7 @@ import torch
 
 from connectomics.config.schema import SystemSection
 from connectomics.errors import MachineError
+from connectomics.inference.memory import footprint
 from connectomics.inference.windows import Sliding
 from connectomics.models import RSUNet
 from connectomics.pipeline import predictor as room
@@ -48,10 +49,13 @@ def test_what_may_not_fit_is_warned_of_and_what_cannot_is_refused():
     assert len(lines(wide, block=(8, 128, 128))) == 1
 
 
-def test_a_batch_of_windows_counts():
-    assert lines((8, 64, 64), window=(16, 128, 128)) != lines(
-        (8, 64, 64), window=(16, 128, 128), batch_size=8
-    )
+def test_a_batch_of_windows_counts_as_far_as_there_are_windows():
+    def predicted(extent, batch_size):
+        one = predictor(window=(16, 64, 64), batch_size=batch_size)
+        return footprint(one.network, one.sliding, extent, channels=(1, 3)).windows.peak
+
+    assert predicted((256, 256), 8) > 7 * predicted((256, 256), 1)
+    assert predicted((64, 64), 8) == predicted((64, 64), 1)
 
 
 def test_each_worker_takes_its_own():
