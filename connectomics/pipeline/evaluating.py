@@ -19,6 +19,7 @@ from connectomics.decoding import read_table
 from connectomics.evaluation import EvaluationReport, LabelPair
 from connectomics.evaluation.encoding import SIDED
 from connectomics.evaluation.volumes import read
+from connectomics.pipeline.fusing import PREDICTED_WITH
 from connectomics.pipeline.label_volumes import open_labels
 from connectomics.pipeline.labelling import ensure_labels
 from connectomics.pipeline.predictor import configured_parts
@@ -73,15 +74,19 @@ def with_labels(
 
 def other_settings(config: Config, results: VolumeResults) -> str:
     """Say where probabilities were predicted with other settings than a config now has."""
-    origin = origin_of(results.probabilities)
-    now = Origin(configured_parts(config))
+    path, mode = results.probabilities, "infer"
+    origin, now = origin_of(path), Origin(configured_parts(config))
     known = origin.parts if origin else {}
+    if origin is None and results.labels.exists():  # they were not kept
+        path, mode = results.labels, "test"
+        with reading_result(path, "decode"), open_volume(path) as labels:
+            known = labels.attributes.get(PREDICTED_WITH, {})
     before = Origin({name: part for name, part in known.items() if name in now.parts})
     if not before.parts or not (names := before.differences(now)):
         return ""
     return (
-        f"{results.probabilities} was predicted with other settings of {', '.join(names)} than "
-        "the config's; --mode infer makes it anew."
+        f"{path} was predicted with other settings of {', '.join(names)} than the config's; --mode "
+        f"{mode} makes it anew."
     )
 
 

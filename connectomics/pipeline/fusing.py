@@ -32,8 +32,11 @@ from connectomics.pipeline.block_predicting import (
     said_of_empty,
     statistics_of,
 )
-from connectomics.pipeline.predictor import Predictor, require_memory
+from connectomics.pipeline.predictor import Predictor, configured_parts, require_memory
 from connectomics.pipeline.results import PROBABILITIES
+
+PREDICTED_WITH = "predicted_with"
+"""What labels say of the settings of probabilities that are not there to say it."""
 
 PREDICT, AGAIN = "predict", "predict_again"
 """Passes that come before those of the decoder."""
@@ -88,7 +91,11 @@ class Predicted:
     @property
     def attributes(self) -> Mapping[str, Any]:
         """What their file would say of itself, as far as labels say it after them."""
-        return {**self.predictor.made_with(), "synthetic": self.volume.synthetic}
+        return {
+            **self.predictor.made_with(),
+            PREDICTED_WITH: configured_parts(self.config),
+            "synthetic": self.volume.synthetic,
+        }
 
     def read(self) -> np.ndarray:
         """Predict all of them."""

@@ -36,15 +36,15 @@ from connectomics.pipeline.by_block import (
     known_volumes,
     shard_of,
 )
-from connectomics.pipeline.fusing import Predicted
+from connectomics.pipeline.fusing import PREDICTED_WITH, Predicted
 from connectomics.pipeline.label_files import export_again, write_decoded
 from connectomics.pipeline.label_origin import difference, origin_of_labels, require_as_asked
 from connectomics.pipeline.results import LABELS, Asked, VolumeResults, image_of
 from connectomics.runs import Provenance
 
 RESOLUTION_REMEDY = "Set data.test.resolution to [z, y, x] in nm."
-CHECKPOINT = ("checkpoint", "checkpoint_sha256")
-"""What probabilities say of the network, and labels after them."""
+HANDED_ON = ("checkpoint", "checkpoint_sha256", PREDICTED_WITH)
+"""What probabilities say of how they came about, and labels after them."""
 
 BYTES_OF_VOXEL = 8
 """What decoding takes of memory beside the probabilities: masks, labels, and what is listed."""
@@ -203,7 +203,7 @@ def _about(
         "encoding": steps.output_encoding(section.steps[0]),
         "decoder": json.dumps(origin.parts["decoding.steps"]),
         "synthetic": volume.attributes.get("synthetic", False),
-        **{name: volume.attributes[name] for name in CHECKPOINT if name in volume.attributes},
+        **{name: volume.attributes[name] for name in HANDED_ON if name in volume.attributes},
     }
 
 

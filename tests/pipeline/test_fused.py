@@ -123,6 +123,10 @@ def test_a_test_scores_and_shows_what_was_never_kept(run):
     before = (run.results.parent / "scores.json").read_text()
     run("evaluate", FUSED, STEPS["synapses"])
     assert json.loads((run.results.parent / "scores.json").read_text()) == json.loads(before)
+    other = "inference.window.blending=constant"
+    run("evaluate", FUSED, STEPS["synapses"], other)
+    said = (run.results.parent / "scores.txt").read_text()
+    assert "was predicted with other settings of inference than" in " ".join(said.split())
     assert "was decoded with" in run("evaluate", FUSED, STEPS["fixed"], code=2)
 
 
