@@ -148,7 +148,7 @@ def _split(
         labels.between(*sections) if sections else len(labels.sizes)
         for labels in (choices.labels[number] for number in numbers)
     )
-    yield f"  {name}:  # {count} synapses"
+    yield f"  {name}:  # {count} {'synapse' if count == 1 else 'synapses'}"
     for part in ("image", "label", "mask", "neurons"):
         volumes = [getattr(volume, part) for volume in chosen]
         if part == "neurons" and (name != "test" or not choices.sided):

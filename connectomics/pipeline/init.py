@@ -283,7 +283,7 @@ def _choose(
     held = None if division.val else 0.15
     machine = find_machine()
     if settings.machine != "auto":
-        machine = settings.machine, "as asked for"
+        machine = settings.machine, "asked for"
     stated = any(g.image.resolution and not settings.resolution for g in groups)
     why = (
         "The voxel size is the one given." if settings.resolution else "The voxel size is what the"

@@ -85,18 +85,18 @@ def write_decoded(
 
 def export_again(
     results: VolumeResults, exports: Sequence[str], volume: LazyVolume | Predicted
-) -> None:
-    """Write the exports that are not there yet from the table that is."""
+) -> bool:
+    """Write the exports that are not there yet from the table that is; say whether any were."""
     missing = [name for name in dict.fromkeys(exports) if not results.export(name).exists()]
     if not missing or volume.resolution is None:
-        print(f"decode: {results.labels} is up to date")
-        return
+        return False
     table = read_table(results.table)
     with replacing(*map(results.export, missing)) as new:
         for name, path in zip(missing, new, strict=True):
             print(f"decode: {results.table} → {results.export(name)}")
             with open_volume(results.labels) as labels:
                 _export(name, table, labels, volume, path)
+    return True
 
 
 def _export(

@@ -58,6 +58,7 @@ def decode_volume(
     provenance: Provenance,
     neurons: LazyVolume | None = None,
     resolution: Resolution | None = None,
+    announce: bool = True,
 ) -> str | None:
     """Decode the probabilities of one volume, unless what they would give is there already.
 
@@ -68,6 +69,7 @@ def decode_volume(
         provenance: How the labels come about.
         neurons: The neuron segmentation of the volume, where there is one.
         resolution: nm per voxel (z, y, x), where neither the volume nor the probabilities say.
+        announce: Whether to say so where there is nothing to do.
 
     Returns:
         What has to be said where the probabilities do not tell which volume they are of; None
@@ -82,7 +84,14 @@ def decode_volume(
     with open_probabilities(asked, results, resolution) as volume:
         block = block_to_decode(volume, results, config.system)
         whole = make_labels(
-            volume, image, results, config, block=block, provenance=provenance, neurons=neurons
+            volume,
+            image,
+            results,
+            config,
+            block=block,
+            provenance=provenance,
+            neurons=neurons,
+            announce=announce,
         )
     return doubt if whole else None
 
@@ -96,6 +105,7 @@ def make_labels(
     block: Triple | None,
     provenance: Provenance,
     neurons: LazyVolume | None,
+    announce: bool = True,
 ) -> bool:
     """Decode probabilities, unless what they would give is there already.
 
@@ -107,6 +117,7 @@ def make_labels(
         block: (z, y, x) voxels of a block; None for all at once.
         provenance: How the labels come about.
         neurons: The neuron segmentation of the volume.
+        announce: Whether to say so where there is nothing to do.
 
     Returns:
         Whether the labels are there now; otherwise other shards have blocks to do.
@@ -122,7 +133,8 @@ def make_labels(
     whole = (results.table.is_file(), results.partners.is_file()) == (tabulated, named)
     if whole and before and before.key == origin_of_blocks(there).key:
         discard(begun)
-        export_again(results, section.exports, volume)
+        if not export_again(results, section.exports, volume) and announce:
+            print(f"decode: {results.labels} is up to date")
         return True
     origin = origin_of_blocks(block)
     if before and before.parts:
@@ -268,6 +280,7 @@ def ensure_labels(
             provenance=provenance,
             neurons=neurons,
             resolution=resolution,
+            announce=False,
         )
         assert doubt is not None  # labels are not scored by shards
         return doubt

@@ -72,20 +72,25 @@ class Progress:
         """Count what an earlier run has done."""
         self.done += number
 
-    def add(self, number: float = 1, *, work: float = 0) -> None:
+    def add(self, number: float = 1, *, work: float = 0) -> bool:
         """Count what is done now, and say so now and then.
 
         Args:
             number: How much.
             work: How much that is in what `rate` counts.
+
+        Returns:
+            Whether it was time for a line.
         """
         self.done += number
         self._now += number
         self._work += work
         now = time.monotonic()
         in_log = max(IN_LOG, (now - self._began) / LINES)
-        if now - self._said >= (ON_TERMINAL if self._stream.isatty() else in_log):
+        due = now - self._said >= (ON_TERMINAL if self._stream.isatty() else in_log)
+        if due:
             self.show()
+        return due
 
     def show(self) -> None:
         """Say it now."""

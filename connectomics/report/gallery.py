@@ -17,16 +17,16 @@ from connectomics.geometry import Box, voxel_to_nm
 from connectomics.report.cutouts import Picture, View, cut_out
 
 KINDS = {
-    "true": "found, both sides in place",
-    "found": "found",
     "flipped": "sides the wrong way round",
     "one_sided": "one side not found",
     "loose": "found, but a side overlaps too little",
     "missed": "missed: no prediction matches",
     "false": "false: nothing true matches",
+    "true": "found, both sides in place",
+    "found": "found",
     "ignored": "not counted",
 }
-"""What can become of a synapse, and how the page calls it."""
+"""What can become of a synapse, the worst first, and how the page calls it."""
 
 MOST_PICTURES = 1500
 """Of a page; the errors come first, each kind with as many as the others if it has them."""
@@ -311,11 +311,22 @@ def _views(start: np.ndarray, stop: np.ndarray, shape: Sequence[int], side: int)
     return views
 
 
+def errors_first(cards: Sequence[Card]) -> list[Card]:
+    """The cards in the order in which the page shows them unless asked for another."""
+    worst = {kind: rank for rank, kind in enumerate(KINDS)}
+    return sorted(cards, key=lambda card: (worst[card.kind], card.volume, card.voxel))
+
+
 def as_json(cards: Sequence[Card]) -> list[dict[str, Any]]:
-    """The cards in plain values; pictures by their number among those there are."""
+    """The cards in plain values, as exact as they are shown; pictures by their number."""
     listed, number = [], 0
     for card in cards:
         entry = {**vars(card), "picture": None}
+        del entry["to_border"]
+        entry["nm"] = card.nm and [round(value, 1) for value in card.nm]
+        entry["iou"] = [None if value is None else round(value, 4) for value in card.iou]
+        entry["confidence"] = None if card.confidence is None else round(card.confidence, 4)
+        entry["size_um3"] = card.size_um3 and float(f"{card.size_um3:.3g}")
         for name in ("truth", "prediction"):
             if entry[name] > LARGEST_EXACT:
                 entry[name] = str(entry[name])

@@ -12,7 +12,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 from connectomics.process.output import prepare_output
-from connectomics.process.progress import Progress, say
+from connectomics.process.progress import IN_LOG, Progress, say
 from connectomics.training.keeping import require_finite
 
 LINES_PER_EPOCH = 5
@@ -47,6 +47,7 @@ class ShowProgress(pl.Callback):
         self._since = time.perf_counter()
         self._since_step = 0
         self._last_step = 0
+        self._by_time = -IN_LOG
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Arrive in a process started for this training, where Lightning is to be quiet too."""
@@ -67,14 +68,16 @@ class ShowProgress(pl.Callback):
         step = trainer.global_step
         if step == self._last_step:  # gradients are being accumulated
             return
-        if self._line is not None:
-            self._line.add(step - self._last_step)
+        if self._line is not None and self._line.add(step - self._last_step):
+            self._by_time = time.monotonic()
         self._last_step = step
         if step % self.every_n_steps and step % self.line_every:
             return
         loss = float(trainer.callback_metrics["train_loss"])
         require_finite("train_loss", trainer)
-        self._show(trainer, f"loss {loss:.4f}", line=step % self.line_every == 0)
+        # A line that has just been written because a minute was over stands for this one.
+        due = step % self.line_every == 0 and time.monotonic() - self._by_time > IN_LOG / 2
+        self._show(trainer, f"loss {loss:.4f}", line=due)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Show the scores; validation does not count as training time."""

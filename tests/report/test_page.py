@@ -15,6 +15,7 @@ from connectomics.config.schema import ScoringSection
 from connectomics.data.volumes import MemoryVolume
 from connectomics.evaluation import LabelPair, evaluate_volumes
 from connectomics.neuroglancer.link import link, state_of
+from connectomics.report import page as page_module
 from connectomics.report.gallery import Scene
 from connectomics.report.page import Background, write_page
 
@@ -188,7 +189,7 @@ def test_cards_link_to_a_viewer_where_one_is_named(tmp_path: Path) -> None:
     raw = page.read_text().partition('id="data-viewer">')[2].partition("<")[0]
     viewer = json.loads(raw)
     assert viewer["link"].count(viewer["gap"]) == 1
-    assert viewer["places"][0] == [9.5, 20.5, 2.5]  # x, y, z of the middle of the first synapse
+    assert viewer["places"][0] == [29.5, 20.5, 2.5]  # x, y, z: the flipped one comes first
     state = state_of(viewer["link"].replace(viewer["gap"], "9.5,20.5,2.5"))
     assert state["position"] == [9.5, 20.5, 2.5]
     assert state["dimensions"] == DIMENSIONS
@@ -203,3 +204,28 @@ def test_a_link_to_the_viewer_in_a_browser(tmp_path: Path) -> None:
     assert not faults
     assert len(links) == 4
     assert [9.5, 20.5, 2.5] in [state_of(link)["position"] for link in links]
+
+
+@needs_browser
+def test_it_works_before_all_pictures_are_there(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(page_module, "AT_ONCE", 2)
+    page = write_page(tmp_path / "page.html", *scored(), Background("late"))
+    text = page.read_text(encoding="utf-8")
+    # Between the script and the later pictures somebody asks for all cards.
+    early = """<script>
+window.seen = [...document.querySelectorAll(".card h4")].map((one) => one.textContent);
+document.getElementById("more").click();
+window.empty = document.querySelectorAll(".strip:empty").length;
+</script>"""
+    late = '<script type="application/json" id="picture-2">'
+    page.write_text(text.replace(late, early + late, 1), encoding="utf-8")
+    (seen, empty, then, images), faults = ask(
+        page,
+        """return [window.seen, window.empty, document.querySelectorAll(".strip:empty").length,
+        document.querySelectorAll(".strip img").length];""",
+        tmp_path=tmp_path,
+    )
+    assert faults == []
+    assert seen == ["sides the wrong way round", "missed: no prediction matches"]
+    assert (empty, then) == (2, 0)
+    assert images == 4 * 3

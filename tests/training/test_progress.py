@@ -43,6 +43,16 @@ def test_a_log_file_gets_a_few_lines_per_epoch(make_config, tmp_path, capsys):
     assert steps == ["4", "8", "12", "16", "20"]
 
 
+def test_in_a_log_file_a_line_by_time_stands_for_one_by_steps(
+    make_config, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr("connectomics.process.progress.IN_LOG", 0.0)  # each step is by time
+    fit(make_config(optimization={"max_steps": 8, "n_steps_per_epoch": 8}), tmp_path)
+    lines = capsys.readouterr().err.splitlines()
+    steps = [line.split()[1] for line in lines if " of 8 steps" in line]
+    assert steps == [str(step) for step in range(1, 9)]
+
+
 def test_lightning_is_quiet_inside_only():
     logger = logging.getLogger("pytorch_lightning")
     before = logger.level

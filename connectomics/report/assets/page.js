@@ -2,13 +2,15 @@
 (() => {
   const read = (id) => JSON.parse(document.getElementById(id).textContent);
   const KINDS = read("data-kinds");
-  const cards = read("data-cards");
-  const pictures = read("data-pictures");
+  const cards = [];
+  for (const [name, values] of Object.entries(read("data-cards"))) {
+    values.forEach((value, i) => ((cards[i] ??= {})[name] = value));
+  }
   const viewer = read("data-viewer");
   if (viewer) cards.forEach((card, i) => (card.view = viewer.places[i]));
-  const PAGE = 24;
-  const severity = ["flipped", "one_sided", "loose", "missed", "false", "true", "found", "ignored"];
   const byId = (id) => document.getElementById(id);
+  const PAGE = Number(byId("controls").dataset.atOnce);
+  const AWAITED = { em: "", layers: {}, sections: [] };
   const state = { kinds: new Set(), volume: "", order: "kind", number: "", shown: PAGE, hidden: [] };
 
   function element(tag, text, className) {
@@ -26,9 +28,9 @@
   };
   const falling = (of) => rising((card) => (of(card) === null ? null : -of(card)));
   const place = (a, b) =>
-    a.volume.localeCompare(b.volume) || a.voxel[0] - b.voxel[0] || a.voxel[1] - b.voxel[1] || a.voxel[2] - b.voxel[2];
+    (a.volume > b.volume) - (a.volume < b.volume) || a.voxel[0] - b.voxel[0] || a.voxel[1] - b.voxel[1] || a.voxel[2] - b.voxel[2];
   const ORDERS = {
-    kind: (a, b) => severity.indexOf(a.kind) - severity.indexOf(b.kind) || place(a, b),
+    kind: () => 0, // as the file has them
     "confidence-up": rising((card) => card.confidence),
     "confidence-down": falling((card) => card.confidence),
     "iou-up": rising((card) => card.iou[0]),
@@ -65,7 +67,8 @@
   }
 
   function strip(card) {
-    const picture = pictures[card.picture];
+    const id = `picture-${card.picture}`;
+    const picture = byId(id) ? read(id) : AWAITED;
     const button = element("button", undefined, "strip");
     button.type = "button";
     button.title = "enlarge";
@@ -76,7 +79,7 @@
       image.src = source;
       button.append(image);
     };
-    add(`data:image/webp;base64,${picture.em}`, `EM of synapse ${card.truth || card.prediction}`);
+    if (picture.em) add(`data:image/webp;base64,${picture.em}`, `EM of synapse ${card.truth || card.prediction}`);
     for (const [name, source] of Object.entries(picture.layers)) {
       add(`data:image/png;base64,${source}`, `outline of the ${name}`);
     }
@@ -105,7 +108,7 @@
     say("volume", card.volume);
     say("voxel (z, y, x)", card.voxel.join(", "), card.voxel.join(", "));
     if (card.nm) {
-      const nm = card.nm.map((value) => Math.round(value * 10) / 10).join(", ");
+      const nm = card.nm.join(", ");
       say("nm (z, y, x)", nm, nm);
     }
     if (card.view) {
@@ -144,7 +147,7 @@
   function controls() {
     const counts = {};
     for (const card of cards) counts[card.kind] = (counts[card.kind] ?? 0) + 1;
-    for (const kind of severity.filter((one) => counts[one])) {
+    for (const kind of Object.keys(KINDS).filter((one) => counts[one])) {
       const chip = element("button", `${KINDS[kind]} (${counts[kind]})`);
       chip.type = "button";
       chip.dataset.kind = kind;
@@ -169,7 +172,7 @@
       state.shown += PAGE;
       show();
     });
-    const layers = pictures.length ? Object.keys(pictures[0].layers) : [];
+    const layers = byId("picture-0") ? Object.keys(read("picture-0").layers) : [];
     layers.forEach((name, i) => {
       const label = element("label");
       const box = element("input");
@@ -188,4 +191,9 @@
 
   controls();
   show();
+  performance.mark("shown");
+  // A card may have been asked for before its picture was there.
+  document.addEventListener("DOMContentLoaded", () => {
+    if (document.querySelector(".strip:empty")) show();
+  });
 })();
