@@ -262,7 +262,7 @@ def _add(first: tuple[Any, ...], second: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(a + b for a, b in zip(first, second, strict=True))
 
 
-_SWEPT = "mean: over t = 0.50, 0.55, ..., 0.95"
+_SWEPT = "mean: over t = 0.50, 0.55, ..., 0.95;"
 
 POLARITY = Metric(
     polarity_sweep,

@@ -239,14 +239,17 @@ def _border_chart(places: Sequence[Placed], volumes: Sequence[VolumeFacts]) -> s
 
 
 def _confusion(score: PolarityScores) -> str:
-    rows = [
-        ("sides as in the truth", score.correct),
-        ("sides the wrong way round", score.flipped),
-        ("one side not found", score.one_sided),
-        ("true, and no prediction matches", score.detection.fn),
-        ("predicted, and nothing true matches", score.detection.fp),
-    ]
-    cells = "".join(f"<tr><td>{name}</td><td>{count}</td></tr>" for name, count in rows)
+    hit, counted = score.matches.polarity[:, 0], score.matches.polarity.any(axis=1)
+    loose = (score.matches.outcome == "correct") & counted & ~hit
+    counts = {
+        "true": score.polarity.tp,
+        "loose": int(loose.sum()),
+        "flipped": score.flipped,
+        "one_sided": score.one_sided,
+        "missed": score.detection.fn,
+        "false": score.detection.fp,
+    }
+    cells = "".join(f"<tr><td>{KINDS[k]}</td><td>{count}</td></tr>" for k, count in counts.items())
     return (
         f"<table class='plain'><caption>What became of the synapses at IoU {score.iou_threshold:g}"
         f"</caption><tbody>{cells}</tbody></table>"

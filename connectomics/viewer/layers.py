@@ -144,6 +144,8 @@ def _shown(folder: Path) -> Shown:
         except DataError as error:
             notes.append(f"the EM is not shown: {error.faults[0]}")
     volumes |= results
+    if "probabilities" not in results:
+        notes.append("no probabilities are shown: none were kept")
     table = folder / "synapses.csv"
     return Shown(folder.name, volumes, table if table.is_file() else None, notes)
 

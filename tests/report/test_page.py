@@ -103,6 +103,17 @@ def test_it_says_what_was_found_and_needs_nothing_else(page):
     assert "currentColor" in text
 
 
+def test_a_side_that_overlaps_too_little_is_told_from_one_in_place(tmp_path):
+    thin = np.where((TRUTH == 2) & (np.arange(90) > 9), 0, TRUTH)  # a quarter of a post side
+    pair = LabelPair("em", TRUTH, thin, "polarity", (30, 8, 8))
+    section = ScoringSection.model_validate({"metrics": [{"name": "polarity"}]})
+    report = evaluate_volumes([pair], section)
+    text = write_page(tmp_path / "report.html", [], report).read_text(encoding="utf-8")
+    assert "<td>found, both sides in place</td><td>2</td>" in text
+    assert "<td>found, but a side overlaps too little</td><td>1</td>" in text
+    assert "<td>missed: no prediction matches</td><td>0</td>" in text
+
+
 def test_without_truth_it_is_a_page_of_what_was_found(tmp_path):
     scene = Scene("em", PREDICTION, True, image=EM, resolution=(30, 8, 8), confidence=CONFIDENCE)
     text = write_page(tmp_path / "report.html", [scene]).read_text(encoding="utf-8")

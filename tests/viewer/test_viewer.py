@@ -172,6 +172,15 @@ def test_an_em_that_is_gone_is_said(
     assert "the EM is not shown" in said
 
 
+def test_probabilities_that_were_not_kept_are_said(run: Path):
+    (shown,) = find_volumes(run)
+    assert not shown.notes
+    (run / "results" / "em" / "probabilities.h5").unlink()
+    (shown,) = find_volumes(run)
+    assert list(shown.volumes) == ["em", "labels"]
+    assert shown.notes == ["no probabilities are shown: none were kept"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
