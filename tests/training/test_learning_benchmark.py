@@ -24,8 +24,10 @@ def _benchmarks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_every_variant_is_a_config_that_differs_from_the_recipe(tmp_path):
     import learning
 
-    def config_of(name: str):
-        return learning._config("crowded", learning.VARIANTS[name], 0, 10, 5, tmp_path)
+    def config_of(name: str, recipe: str = "demo"):
+        chosen = learning.RECIPES[recipe]
+        budget = learning.Budget(chosen.patch or (12, 96, 96), chosen.batch, 0, 10, 5)
+        return learning._config("crowded", chosen, learning.VARIANTS[name], budget, tmp_path)
 
     recipe = config_of("recipe")
     assert recipe.data.dataloader.foreground_fraction == 0.6
@@ -33,6 +35,9 @@ def test_every_variant_is_a_config_that_differs_from_the_recipe(tmp_path):
     names = ["bias 0", "rejection, slivers", "pos_weight 2, half Dice", "deeper", "flips alone"]
     for name in names:
         assert config_of(name) != recipe
+    on_gpu = config_of("recipe", "gpu")
+    assert on_gpu.data.dataloader.patch_size == (18, 256, 256)
+    assert (on_gpu.data.dataloader.batch_size, on_gpu.optimization.max_steps) == (4, 10)
 
 
 def test_means_and_spread_are_those_of_the_seeds(tmp_path):
