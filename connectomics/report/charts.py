@@ -12,6 +12,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from connectomics.evaluation import PrecisionRecallCurve, Share
 from connectomics.report.curves import COLOURS, draw_precision_recall
@@ -110,6 +111,12 @@ def histogram_chart(values: Sequence[float], *, label: str, log: bool = False) -
         if log and data.size:
             edges = np.geomspace(data.min() * 0.99, data.max() * 1.01, bins + 1)
             axes.set_xscale("log")
+            between = (1, 2, 5) if data.max() < 100 * data.min() else (1,)
+            axes.xaxis.set_major_locator(LogLocator(subs=between))
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.xaxis.set_minor_formatter(NullFormatter())
+            axes.tick_params(axis="x", labelsize=7)
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         axes.hist(data, bins=edges, color=COLOURS[0])
         axes.set(xlabel=label, ylabel="synapses")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -16,6 +17,7 @@ from connectomics.data.volumes import MemoryVolume
 from connectomics.evaluation import LabelPair, evaluate_volumes
 from connectomics.neuroglancer.link import link, state_of
 from connectomics.report import page as page_module
+from connectomics.report.charts import histogram_chart
 from connectomics.report.gallery import Scene
 from connectomics.report.page import Background, write_page
 
@@ -240,3 +242,14 @@ window.empty = document.querySelectorAll(".strip:empty").length;
     assert seen == ["sides the wrong way round", "missed: no prediction matches"]
     assert (empty, then) == (2, 0)
     assert images == 4 * 3
+
+
+def test_ticks_of_sizes_are_plain_numbers_and_counts_are_whole():
+    svg = histogram_chart([0.0042, 0.005, 0.0087, 0.013, 0.023, 0.055], label="size", log=True)
+    ticks = re.findall(r">([\d.]+)</text>", svg)
+    assert {"0.005", "0.01", "0.02", "0.05"} <= {*ticks}
+    assert not {"0.5", "1.5"} & {*ticks}
+    assert "10^" not in svg
+    wide = re.findall(r">([\d.]+)</text>", histogram_chart([1e-4, 0.5], label="size", log=True))
+    assert {"0.001", "0.01", "0.1"} <= {*wide}
+    assert "0.02" not in wide
