@@ -41,8 +41,8 @@ def rows(small: bool) -> Iterator[Row]:
 
     plainly = ("the same layers in PyTorch as they come",)
     step = partial(_training_step, images=images, bf16=cuda)
-    trainings = [(f"training step, {where}", network)]
-    predictions = [(f"network, prediction, {where}", folded(network))]
+    trainings: list[tuple[str, nn.Module]] = [(f"training step, {where}", network)]
+    predictions: list[tuple[str, nn.Module]] = [(f"network, prediction, {where}", folded(network))]
     if cuda:
         trainings.append(
             (f"training step, compiled, {where}", _compiled(RSUNet(1, 3, **settings), device))
