@@ -221,7 +221,7 @@ def _sweep(sweep: ThresholdSweep[Any], by_border: str) -> str:
 def _counted(cards: Sequence[Card]) -> str:
     pictures = sum(card.picture is not None for card in cards)
     shown = f", {pictures:,} of them with a picture" if 0 < pictures < len(cards) else ""
-    return f"{len(cards):,} synapses{shown}"
+    return f"{len(cards):,} synapse{'' if len(cards) == 1 else 's'}{shown}"
 
 
 def _border_chart(places: Sequence[Placed], volumes: Sequence[VolumeFacts]) -> str:
