@@ -44,7 +44,9 @@ def rows(small: bool) -> Iterator[Row]:
         assert isinstance(predicted, torch.Tensor)
         return predicted[0].float().cpu().numpy()
 
-    def ours(model: torch.nn.Module, flips: str | None = None) -> np.ndarray:
+    def ours(
+        model: torch.nn.Module, flips: str | None = None, image: np.ndarray = image
+    ) -> np.ndarray:
         return predict_volume(
             model,
             image,
@@ -71,11 +73,12 @@ def rows(small: bool) -> Iterator[Row]:
     )
     if small:
         return
+    seen = image if cuda else np.ascontiguousarray(image[tuple(slice(0, n) for n in window)])
     yield versus(
         f"sliding window, eight flips, {where}",
-        size,
-        lambda: ours(network, "all"),
-        ("eight passes without flips", lambda: [ours(network) for _ in range(8)]),
+        f"{' x '.join(map(str, seen.shape))}, window {' x '.join(map(str, window))}",
+        lambda: ours(network, "all", seen),
+        ("eight passes without flips", lambda: [ours(network, None, seen) for _ in range(8)]),
         repeats=1,
     )
 
