@@ -16,7 +16,7 @@ from connectomics.decoding.probabilities import TOLERANCE
 from connectomics.geometry import Box, Triple
 from connectomics.inference.by_block import predict_block, windows_of
 from connectomics.inference.checks import require
-from connectomics.inference.predict import predict_slabs
+from connectomics.inference.predict import in_one, predict_slabs
 from connectomics.inference.windows import Network, Sliding
 from connectomics.models import build_activation
 
@@ -121,18 +121,14 @@ def predict_stored(
     sliding: Sliding,
     *,
     normalise: Callable[[np.ndarray], np.ndarray],
-    channels: int,
     dtype: str,
 ) -> np.ndarray:
     """Predict a volume into memory: (C, Z, Y, X), just what `write_probabilities` would write.
 
-    Args: as there; `channels` is how many there are.
+    Args: as there.
     """
-    stored = np.empty((channels, *image.shape), dtype)
     settings = {"normalise": normalise, "dtype": dtype, "progress": True}
-    for z, slab in _stored_slabs(network, image, sliding, **settings):
-        stored[:, z : z + slab.shape[1]] = slab
-    return stored
+    return in_one(_stored_slabs(network, image, sliding, **settings), image.shape)
 
 
 def _stored_slabs(

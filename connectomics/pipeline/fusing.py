@@ -110,7 +110,6 @@ class Predicted:
             self.volume.image,
             predictor.sliding,
             normalise=partial(normalize, statistics=statistics, mode=how),
-            channels=self.shape[0],
             dtype=self.config.inference.save_dtype,
         )
 

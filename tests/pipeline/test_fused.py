@@ -78,6 +78,12 @@ def labels_of(results: Path) -> tuple[np.ndarray, pd.DataFrame, str]:
         return volume.read(), read_table(results / "synapses.csv"), key
 
 
+def require_same(found, expected):
+    """Labels and tables to the last bit."""
+    assert np.array_equal(found[0], expected[0])
+    pd.testing.assert_frame_equal(found[1], expected[1])
+
+
 SOME = [
     ("synapses", BLOCKS, "float16"),
     ("synapses", "", "uint8"),
@@ -105,8 +111,7 @@ def test_labels_are_those_of_kept_probabilities(run, decoder, block, dtype):
     said = run("decode", FUSED, *settings)
     assert "probabilities of" in said
     found = labels_of(run.results)
-    assert np.array_equal(found[0], expected[0])
-    pd.testing.assert_frame_equal(found[1], expected[1])
+    require_same(found, expected)
     assert found[2] == expected[2]
     assert not list(run.results.glob("probabilities*"))
     assert not (run.results / "blocks").exists()
@@ -178,9 +183,7 @@ def test_a_stopped_run_goes_on_and_predicts_nothing_twice(run, monkeypatch):
     assert status == 0
     assert len(stops) > 1
     assert len(did) == len(set(did))
-    found = labels_of(run.results)
-    assert np.array_equal(found[0], expected[0])
-    pd.testing.assert_frame_equal(found[1], expected[1])
+    require_same(labels_of(run.results), expected)
 
 
 @pytest.mark.slow
@@ -197,9 +200,7 @@ def test_shards_share_the_work(run):
     assert not (run.results / "labels.zarr").exists()
     said = run("decode", *settings)
     assert "done now" not in said
-    found = labels_of(run.results)
-    assert np.array_equal(found[0], expected[0])
-    pd.testing.assert_frame_equal(found[1], expected[1])
+    require_same(labels_of(run.results), expected)
 
 
 @pytest.mark.slow
@@ -212,9 +213,7 @@ def test_blocks_that_were_cleared_too_much_are_predicted_again(run, monkeypatch)
     monkeypatch.setattr(needed_room(), "DOUBT", -0.3)  # believe of a block what is not so
     said = run("decode", FUSED, *settings)
     assert "predict_again: " in said
-    found = labels_of(run.results)
-    assert np.array_equal(found[0], expected[0])
-    pd.testing.assert_frame_equal(found[1], expected[1])
+    require_same(labels_of(run.results), expected)
 
 
 def needed_room():
