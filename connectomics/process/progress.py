@@ -110,6 +110,7 @@ class Progress:
         >>> progress = Progress("infer", 8, rate="voxels")
         >>> progress.skip()
         >>> progress.add(work=10**6)
+        False
         >>> progress.line(2.0)
         'infer: 2 of 8 blocks, 500,000 voxels/s, 12 s left'
         """
