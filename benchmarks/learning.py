@@ -29,7 +29,7 @@ import torch
 import yaml
 from baselines import plain_loop
 
-from connectomics.config import Config, load_config
+from connectomics.config import Config
 from connectomics.config.schema import SplitSection
 from connectomics.data.build import open_split
 from connectomics.data.processing.target import binary, seg_to_polarity
@@ -38,6 +38,7 @@ from connectomics.evaluation import detection_scores, polarity_scores, pool
 from connectomics.inference import predict_volume
 from connectomics.models import load_model
 from connectomics.models.folding import folded
+from connectomics.pipeline.components import read_config
 from connectomics.training import fit
 
 ROOT = Path(__file__).parents[1]
@@ -375,7 +376,7 @@ def _config(
         f"optimization.max_steps={budget.steps}",
         f"optimization.n_steps_per_epoch={budget.every}",
     ]
-    return load_config(path, overrides=[*overrides, *limits, *changes]).config
+    return read_config(path, overrides=[*overrides, *limits, *changes]).config
 
 
 def _predictor(network: Any, *, activation: Any = torch.sigmoid) -> Any:

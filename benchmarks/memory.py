@@ -28,8 +28,10 @@ from connectomics.config.schema import Config
 from connectomics.inference.memory import footprint as footprint_of_windows
 from connectomics.inference.predict import predict_volume
 from connectomics.inference.windows import Sliding
-from connectomics.models import build_loss, build_model
+from connectomics.losses.build import build_loss
+from connectomics.models import build_model
 from connectomics.models.live_bytes import nbytes
+from connectomics.pipeline.components import KNOWN
 from connectomics.training.ema import MovingAverage
 from connectomics.training.memory import footprint
 from connectomics.training.module import SynapseModule
@@ -187,7 +189,8 @@ def config_of(case: Case) -> Config:
                     "ema": {"enabled": case.optimizer != "SGD"},
                 },
             }
-        )
+        ),
+        KNOWN,
     )
 
 

@@ -21,7 +21,9 @@ from unittest import mock
 import torch
 from torch import Tensor, nn
 
-from connectomics.models import LossTerm, RSUNet, SummedLoss, WeightedBCEWithLogitsLoss
+from connectomics.losses.cross_entropy import WeightedBCEWithLogitsLoss
+from connectomics.losses.summed import LossTerm, SummedLoss
+from connectomics.models import RSUNet
 from connectomics.models.blocks import Convolution
 
 IN_PLANE = (1, 2, 2)

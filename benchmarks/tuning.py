@@ -25,6 +25,7 @@ from connectomics.config import Config
 from connectomics.config.derived import derive
 from connectomics.evaluation import PolarityScores, PolaritySweep
 from connectomics.phantom import make_phantom
+from connectomics.pipeline.components import KNOWN
 from connectomics.tuning import ValidationVolume, build_search, open_search, trials_of
 from connectomics.tuning.study import best_of
 
@@ -74,7 +75,8 @@ def config_of(decoder: str) -> Config:
                 "evaluation": {"truth_encoding": "polarity"},
                 "tune": {"iou_thresholds": THRESHOLDS},
             }
-        )
+        ),
+        KNOWN,
     )
 
 

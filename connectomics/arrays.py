@@ -17,16 +17,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from connectomics.checkpoints import find_checkpoint
-from connectomics.config import load_config
 from connectomics.config.inheritance import TUTORIALS
 from connectomics.config.overrides import override_texts
 from connectomics.data.build import Given, measure
-from connectomics.data.checks import check_settings, open_on_one_grid
+from connectomics.data.checks import open_on_one_grid
 from connectomics.data.io import LazyVolume, open_volume
 from connectomics.data.processing import ImageStatistics, normalize
 from connectomics.data.volumes import LabelledVolume, MemoryVolume
 from connectomics.errors import CheckpointError, ConfigError, DataError, did_you_mean, warn
 from connectomics.geometry import Box
+from connectomics.pipeline.components import read_config
 from connectomics.pipeline.label_checks import require_labels_of
 from connectomics.runs import new_run, provenance_of, write_provenance
 
@@ -72,7 +72,6 @@ def train(
         DataError: The volumes are not what they should be.
         TrainingStopped: A signal came, such as Ctrl-C; the state is saved.
     """
-    from connectomics.models.build import check_model
     from connectomics.training import prepare
 
     pairs = {"train": (image, label), **({"val": validation} if validation else {})}
@@ -80,11 +79,7 @@ def train(
     for name, (an_image, a_label) in pairs.items():
         split = {"image": _named(an_image), "label": _named(a_label), "resolution": resolution}
         told += override_texts({f"data.{name}": {k: v for k, v in split.items() if v is not None}})
-    resolved = load_config(
-        _recipe(recipe),
-        overrides=[*told, *override_texts(settings or {})],
-        checks=[lambda c: check_settings(c.data), lambda c: check_model(c.model)],
-    )
+    resolved = read_config(_recipe(recipe), overrides=[*told, *override_texts(settings or {})])
     config = resolved.config
     volumes = {name: _labelled(name, *pair, resolution) for name, pair in pairs.items()}
     for volume in volumes.values():

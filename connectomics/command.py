@@ -300,28 +300,24 @@ def _no_such_option(argument: str) -> ConfigError:
 def _run_config(options: argparse.Namespace, overrides: Sequence[str]) -> None:
     """Read the config, and run its mode."""
     from connectomics.checkpoints import find_checkpoint
-    from connectomics.config import load_config
     from connectomics.pipeline import stages
+    from connectomics.pipeline.components import read_config, with_settings
     from connectomics.process.cpus import use_threads
 
     checkpoint = options.checkpoint and find_checkpoint(options.checkpoint)
     if checkpoint != options.checkpoint:
         print(f"checkpoint: {checkpoint}", file=sys.stderr)
-    # Losses take PyTorch to check, which takes seconds; whoever looks at a config need not wait.
-    checks = [stages.check_names] + [stages.check_losses] * (not options.print_config)
-    resolved = load_config(
+    resolved = read_config(
         options.config,
         mode=options.mode,
         overrides=overrides,
-        checks=checks,
         presets=stages.presets_of(checkpoint),
+        torch=not options.print_config,
     )
     stages.require_workable(resolved)
     for note in resolved.notes():
         print(f"config: {note}", file=sys.stderr)
     if options.print_config:
-        from connectomics.pipeline.components import with_settings
-
         complete = replace(resolved, config=with_settings(resolved.config))
         print(complete.config_to_yaml(), end="")
         return

@@ -8,12 +8,20 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from main import main
 
+from connectomics.data.augmentation import AUGMENTATIONS
 from connectomics.data.io import save_volume
+from connectomics.data.processing import TARGETS
+from connectomics.decoding import DECODERS
+from connectomics.errors import ConfigError
+from connectomics.evaluation import METRICS
+from connectomics.losses.build import LOSSES
+from connectomics.pipeline.components import read_config
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md"])
@@ -100,20 +108,60 @@ def test_every_page_is_in_the_navigation():
     assert named == {page.name for page in PAGES} - {"README.md"}
 
 
-@pytest.mark.parametrize("block", code_blocks("extending.md"))
-def test_the_examples_of_extensions_work(block):
-    names: dict = {}
-    exec(compile(block, "extending.md", "exec"), names)
-    if "union_components" in names:
-        probabilities = np.zeros((3, 4, 16, 16), np.float32)
-        probabilities[2, 1:3, 2:14, 2:14] = 0.9
-        assert names["union_components"](probabilities).max() == 1
-    if "boundary" in names:
-        label = np.zeros((5, 9, 9), np.uint8)
-        label[1:4, 2:7, 2:7] = 1
-        edge = names["boundary"](label)
-        assert edge.shape == (1, 5, 9, 9)
-        assert edge.sum() == 3 * 25 - 1 * 9
+def test_what_is_added_as_the_page_says_can_be_named_in_a_config(tmp_path, monkeypatch):
+    """Each with its one line, the settings of all five are checked, shown and used."""
+    made: dict[str, Any] = {}
+    for block in code_blocks("extending.md"):
+        exec(compile(block, "extending.md", "exec"), made)
+    monkeypatch.setitem(DECODERS, "union_components", made["UNION_COMPONENTS"])
+    monkeypatch.setitem(TARGETS, "boundary", made["BOUNDARY"])
+    monkeypatch.setitem(LOSSES, "PowerLoss", made["POWER_LOSS"])
+    monkeypatch.setitem(METRICS, "eroded_overlap", made["ERODED_OVERLAP"])
+    monkeypatch.setitem(AUGMENTATIONS, "invert", made["Invert"])
+    file = tmp_path / "my.yaml"
+    file.write_text(EXTENDED)
+    config = read_config(file, mode="test").config
+    (activation,) = config.inference.model.channel_activations or ()
+    assert activation.activation == "sigmoid"
+    with pytest.raises(ConfigError) as caught:
+        read_config(file, mode="test", overrides=MISSPELT)
+    for meant in ("thres", "power", "sections", "prob"):
+        assert f"Did you mean '{meant}'?" in str(caught.value)
+
+
+EXTENDED = """
+experiment_name: extended
+data:
+  train: {image: raw.h5, label: syn.h5, mask: mask.h5}
+  test: {image: raw.h5, label: syn.h5}
+  label_transform: {targets: [binary, binary, boundary]}
+  augmentation: {invert: {prob: 0.5}}
+model: {out_channels: 3, loss: {losses: [{function: PowerLoss, kwargs: {power: 1.5}}]}}
+evaluation: {metrics: [{name: eroded_overlap, kwargs: {sections: 2}}]}
+tune: {metric: jaccard}
+decoding: {steps: [union_components]}
+"""
+MISSPELT = [
+    "model.loss.losses=[{function: PowerLoss, kwargs: {powr: 1}}]",
+    "decoding.steps=[{name: union_components, kwargs: {tres: 0.4}}]",
+    "evaluation.metrics=[{name: eroded_overlap, kwargs: {section: 1}}]",
+    "data.augmentation.invert={prop: 1}",
+]
+
+
+def test_the_examples_of_extensions_work():
+    names: dict[str, Any] = {}
+    for block in code_blocks("extending.md"):
+        exec(compile(block, "extending.md", "exec"), names)
+    probabilities = np.zeros((3, 4, 16, 16), np.float32)
+    probabilities[2, 1:3, 2:14, 2:14] = 0.9
+    assert names["union_components"](probabilities).max() == 1
+    label = np.zeros((5, 9, 9), np.uint8)
+    label[1:4, 2:7, 2:7] = 1
+    edge = names["boundary"](label)
+    assert edge.shape == (1, 5, 9, 9)
+    assert edge.sum() == 3 * 25 - 1 * 9
+    assert names["eroded_overlap"](label, label > 0, sections=2).shared == 25
 
 
 @pytest.mark.slow

@@ -14,7 +14,9 @@ from timing import Row, versus
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from connectomics.models import LossTerm, RSUNet, SummedLoss, WeightedBCEWithLogitsLoss
+from connectomics.losses.cross_entropy import WeightedBCEWithLogitsLoss
+from connectomics.losses.summed import LossTerm, SummedLoss
+from connectomics.models import RSUNet
 from connectomics.models.folding import folded
 from connectomics.training.optimization import build_optimizer
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from connectomics.config.channel_facts import Activation, activation_of
 from connectomics.config.channels import channel_range
+from connectomics.config.components import Activation, Components
 from connectomics.config.schema import ChannelActivationSection, ModelSection
 from connectomics.errors import ConfigError
 
@@ -23,12 +23,12 @@ class Activated(NamedTuple):
     activation: Activation
 
 
-def trained_activations(model: ModelSection) -> list[Activated]:
+def trained_activations(model: ModelSection, components: Components) -> list[Activated]:
     """What the losses train the channels for, in the order of the channels, each once.
 
     Losses whose activation is not known, or whose channels there are not, say nothing.
     """
-    return sorted(set(_wanted(model)))
+    return sorted(set(_wanted(model, components)))
 
 
 def channels_read(given: Iterable[ChannelActivationSection], channels: int) -> dict[int, Activated]:
@@ -82,9 +82,9 @@ def as_ranges(activated: Iterable[Activated]) -> list[Activated]:
     return ranges
 
 
-def _wanted(model: ModelSection) -> Iterator[Activated]:
+def _wanted(model: ModelSection, components: Components) -> Iterator[Activated]:
     for term in model.loss.losses:
-        activation = activation_of(term)
+        activation = components.loss(term).activation
         try:
             start, stop = channel_range(term.pred_slice, model.out_channels)
         except ConfigError:  # reported where losses are checked

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from connectomics.config.activations import as_ranges, trained_activations
-from connectomics.config.channel_facts import EXCLUSIVE_DECODERS, classes_of
+from connectomics.config.components import Components
 from connectomics.config.schema import (
     ChannelActivationSection,
     Config,
@@ -16,11 +16,14 @@ from connectomics.config.schema import (
 TRAIN_SEED, TEST_SEED = 0, 1
 
 
-def derive(config: Config, *, no_volumes: bool = False) -> Config:
+def derive(
+    config: Config, components: Components | None = None, *, no_volumes: bool = False
+) -> Config:
     """Fill in what follows from the rest.
 
     Args:
         config: As written.
+        components: What it may name; unless given, what follows from these is left open.
         no_volumes: No stage names any volume: synthetic EM takes their place.
 
     >>> derive(Config(experiment_name="mine")).save_path
@@ -29,12 +32,15 @@ def derive(config: Config, *, no_volumes: bool = False) -> Config:
     config = _paths_and_schedule(config)
     if no_volumes:
         config = _synthetic(config)
-    return _tuned_score(_exclusive_decoder(_activations(_loss_slices(config))))
+    if components is None:
+        return config
+    config = _activations(_loss_slices(config, components), components)
+    return _tuned_score(_exclusive_decoder(config, components), components)
 
 
-def target_channels(config: Config) -> int | None:
+def _target_channels(config: Config, components: Components) -> int | None:
     """How many channels the targets have together; None if one is not known."""
-    classes = [classes_of(target) for target in config.data.label_transform.targets]
+    classes = [components.classes(target) for target in config.data.label_transform.targets]
     return None if None in classes else sum(len(c) for c in classes if c)
 
 
@@ -64,9 +70,9 @@ def _synthetic(config: Config) -> Config:
     return config.model_copy(update={"data": config.data.model_copy(update=splits)})
 
 
-def _loss_slices(config: Config) -> Config:
+def _loss_slices(config: Config, components: Components) -> Config:
     """A term without slices sees all channels."""
-    targets = target_channels(config)
+    targets = _target_channels(config, components)
 
     def with_slices(term: LossTermSection) -> LossTermSection:
         update = {}
@@ -81,10 +87,10 @@ def _loss_slices(config: Config) -> Config:
     return config.model_copy(update={"model": config.model.model_copy(update={"loss": loss})})
 
 
-def _activations(config: Config) -> Config:
+def _activations(config: Config, components: Components) -> Config:
     """Channels become probabilities by the function their loss trained them for."""
     section = config.inference.model
-    trained = as_ranges(trained_activations(config.model))
+    trained = as_ranges(trained_activations(config.model, components))
     if section.channel_activations is not None or not trained:
         return config
     activations = tuple(
@@ -103,13 +109,14 @@ def is_exclusive(config: Config) -> bool:
     return [item.activation for item in activations] == ["softmax"]
 
 
-def _exclusive_decoder(config: Config) -> Config:
+def _exclusive_decoder(config: Config, components: Components) -> Config:
     """A decoder that has to be told of a softmax is told, unless it is told otherwise."""
     if not is_exclusive(config):
         return config
 
     def told(step: NamedSection) -> NamedSection:
-        if step.name not in EXCLUSIVE_DECODERS or "exclusive" in step.kwargs:
+        decoder = components.decoder(step.name)
+        if decoder is None or not decoder.exclusive or "exclusive" in step.kwargs:
             return step
         return step.model_copy(update={"kwargs": {**step.kwargs, "exclusive": True}})
 
@@ -119,11 +126,12 @@ def _exclusive_decoder(config: Config) -> Config:
     )
 
 
-def _tuned_score(config: Config) -> Config:
+def _tuned_score(config: Config, components: Components) -> Config:
     """Decoders are tuned for their sides where there are some, else for finding objects."""
     steps, truth = config.decoding.steps, config.evaluation.truth_encoding
     if config.tune.metric is not None or not steps:
         return config
-    sided = steps[0].name in EXCLUSIVE_DECODERS and truth in ("auto", "polarity", "semantic")
+    decoder = components.decoder(steps[0].name)
+    sided = decoder is not None and decoder.sided and truth in ("auto", "polarity", "semantic")
     tune = config.tune.model_copy(update={"metric": "F1_pol" if sided else "F1_det"})
     return config.model_copy(update={"tune": tune})

@@ -8,15 +8,23 @@ from typing import Any
 from connectomics.config.levels import DEFAULT
 from connectomics.config.schema import Config
 
+Settings = Mapping[str, dict[str, Any]]
+"""By the name of what they are settings of, the schema of each."""
+
 
 def json_schema(
-    components: Mapping[str, Mapping[str, dict[str, Any]]] | None = None,
+    components: Mapping[str, Settings] | None = None,
+    *,
+    losses: Settings | None = None,
+    augmentations: Settings | None = None,
 ) -> dict[str, Any]:
     """Describe a config file: its defaults list, its sections, `default`, `train` and `test`.
 
     Args:
         components: For lists such as `decoding.steps`, what may be named in them, each with the
             schema of its settings.
+        losses: What may be named in `model.loss.losses` and is known here.
+        augmentations: The keys of `data.augmentation` that are known here.
 
     >>> sorted(set(json_schema()["properties"]) - set(Config.model_fields))
     ['default', 'defaults', 'test', 'train']
@@ -25,6 +33,11 @@ def json_schema(
     definitions = schema.pop("$defs")
     for place, named in (components or {}).items():
         _property(schema, definitions, place)["items"] = _any_of(named)
+    if losses:
+        definitions["LossTermSection"] = _terms(definitions["LossTermSection"], losses)
+    if augmentations:
+        switched = {name: _switched(settings) for name, settings in augmentations.items()}
+        _property(schema, definitions, "data.augmentation")["properties"] = switched
     definitions["Config"] = schema
     sections = {"$ref": "#/$defs/Config"}
     stages = {
@@ -60,7 +73,25 @@ def _property(
     return _property(definitions[found["$ref"].rpartition("/")[2]], definitions, below)
 
 
-def _any_of(named: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+def _terms(term: dict[str, Any], losses: Settings) -> dict[str, Any]:
+    """A term with the settings of its loss, or with any where the loss is not known."""
+
+    def of(function: dict[str, Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+        properties = {**term["properties"], "function": function, "kwargs": kwargs}
+        return {**term, "properties": properties}
+
+    known = [of({"const": name}, settings) for name, settings in losses.items()]
+    others = {"type": "string", "not": {"enum": list(losses)}}
+    return {"anyOf": [*known, of(others, term["properties"]["kwargs"])]}
+
+
+def _switched(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings that a null, or `enabled: false` among them, switches off."""
+    properties = {"enabled": {"type": "boolean", "default": True}, **settings["properties"]}
+    return {"anyOf": [{**settings, "properties": properties}, {"type": "null"}]}
+
+
+def _any_of(named: Settings) -> dict[str, Any]:
     """A name alone, or one with its settings."""
     with_settings = [
         {

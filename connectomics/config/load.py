@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from connectomics.config.checks import check_mode, check_sections
+from connectomics.config.components import Components
 from connectomics.config.derived import derive
 from connectomics.config.dotted import (
     ABSENT,
@@ -45,6 +46,7 @@ class Resolved:
             it again gives the same config in every mode.
         overrides: What the command line changed.
         sources: The files and overrides it was made from.
+        components: What it may name, where that was known.
     """
 
     config: Config
@@ -54,6 +56,7 @@ class Resolved:
     document: dict[str, Any]
     overrides: tuple[str, ...]
     sources: Sources
+    components: Components | None = None
 
     def to_yaml(self) -> str:
         """The document: what a run folder keeps as `config.yaml`."""
@@ -95,6 +98,7 @@ def load_config(
     *,
     mode: str = "train",
     overrides: Sequence[str] = (),
+    components: Components | None = None,
     checks: Sequence[Check] = (),
     presets: Sequence[Path] = (),
 ) -> Resolved:
@@ -108,6 +112,8 @@ def load_config(
         file: The YAML file.
         mode: One of `MODES`.
         overrides: `key=value` in Hydra's grammar.
+        components: What it may name. Unless given, what follows from these, the channels of
+            losses, decoders and targets, is neither filled in nor checked.
         checks: Further checks, of names and settings that only higher floors know. They see
             a config with derived values, and name places by dotted path.
         presets: Folders of presets beside those that come with the package.
@@ -131,9 +137,12 @@ def load_config(
     configs: dict[str, Config] = {}
     faults = [*composition.faults, *trees[stage_of(mode)].misfits]
     for stage in stages:
-        read = _read(trees[stage], no_volumes=no_volumes)
+        read = _read(trees[stage], components, no_volumes=no_volumes)
         configs[stage] = read.config
-        found = [*read.faults, *_mismatches(read, mode if stage == stages[0] else None, checks)]
+        sections = list(check_sections(read.config, components, lost=read.lost))
+        if stage == stages[0]:
+            sections += check_mode(read.config, mode)
+        found = [*read.faults, *_news(read, sections, checks)]
         faults += [_placed(fault, read, sources, stage) for fault in found]
     if faults:
         raise ConfigError.of(dict.fromkeys(faults))
@@ -145,6 +154,7 @@ def load_config(
         document_of(trees),
         tuple(overrides),
         sources,
+        components,
     )
 
 
@@ -158,21 +168,18 @@ def _names_volumes(tree: Tree) -> bool:
     return any(split is not ABSENT and split is not None for split in found)
 
 
-def _read(stage: StageTree, *, no_volumes: bool) -> Validated[Config]:
+def _read(
+    stage: StageTree, components: Components | None, *, no_volumes: bool
+) -> Validated[Config]:
     read = validate(stage.tree)
     read.lost += [parse_path(fault.where) for fault in stage.faults]
     read.faults[:0] = stage.faults
-    read.config = derive(read.config, no_volumes=no_volumes)
+    read.config = derive(read.config, components, no_volumes=no_volumes)
     return read
 
 
-def _mismatches(
-    read: Validated[Config], mode: str | None, checks: Sequence[Check]
-) -> Iterator[Fault]:
-    """What other checks than the schema find, but for consequences of what that found."""
-    found = list(check_sections(read.config, lost=read.lost))
-    if mode:
-        found += check_mode(read.config, mode)
+def _news(read: Validated[Config], found: list[Fault], checks: Sequence[Check]) -> Iterator[Fault]:
+    """What was found, and what the checks find elsewhere, but for consequences of what is lost."""
     known = {fault.where for fault in found}
     for check in checks:
         found += [fault for fault in check(read.config) if fault.where not in known]

@@ -95,7 +95,7 @@ def _settings(function: Callable[..., Any], skip: Collection[str]) -> dict[str, 
 
 
 def _descriptions(docstring: str) -> dict[str, str]:
-    """What the section `Args` of a docstring says of each argument.
+    """What the section `Args` or `Attributes` of a docstring says of each setting.
 
     >>> def cut(at: int, *, by: float):
     ...     '''Cut.
@@ -108,7 +108,7 @@ def _descriptions(docstring: str) -> dict[str, str]:
     >>> _descriptions(inspect.getdoc(cut))
     {'at': 'Where, in voxels.', 'by': 'How.'}
     """
-    _, _, rest = docstring.partition("Args:\n")
+    *_, rest = re.split(r"^(?:Args|Attributes):\n", docstring, maxsplit=1, flags=re.MULTILINE)
     section = re.split(r"\n\s*\n", rest, maxsplit=1)[0]
     found = re.findall(r"^    (\w+): (.*(?:\n     +.*)*)", section, re.MULTILINE)
     return {name: " ".join(text.split()) for name, text in found}

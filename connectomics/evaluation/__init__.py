@@ -50,7 +50,7 @@ from connectomics.evaluation.extents import Extents, list_extents
 from connectomics.evaluation.matches import Matches
 from connectomics.evaluation.matching import Matching, assign, match_objects
 from connectomics.evaluation.metric import Metric
-from connectomics.evaluation.metrics import METRICS, SITE_METRICS
+from connectomics.evaluation.metrics import METRICS, SITE_METRICS, TABLE_METRICS
 from connectomics.evaluation.overlap import MaskOverlap, mask_overlap
 from connectomics.evaluation.points import PointMatches, match_points
 from connectomics.evaluation.polarity import PolarityScores, polarity_scores, score_polarity
@@ -70,6 +70,7 @@ __all__ = [
     "MEAN_THRESHOLDS",
     "METRICS",
     "SITE_METRICS",
+    "TABLE_METRICS",
     "ContingencyTable",
     "Counts",
     "CremiClefts",

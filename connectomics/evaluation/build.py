@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from connectomics.errors import DataError, Fault, did_you_mean
@@ -106,24 +107,14 @@ def _check_kwargs(where: str, name: str, kwargs: dict[str, Any]) -> list[Fault]:
 
     faults = check_kwargs(where, METRICS[name].function, kwargs, skip=GIVEN)
     for key, value in () if faults else kwargs.items():
-        low, high = _BOUNDS.get(key, (None, None))
-        if low is not None and high is not None and value is not None and not low <= value <= high:
+        low, high = METRICS[name].bounds.get(key, (-inf, inf))
+        if isinstance(value, int | float) and not low <= value <= high:
             remedy = f"Give a number from {low} to {high}."
             faults.append(Fault(f"{where}.{key}", f"{value} is out of bounds.", remedy))
         elif key == "dilate_sz" and value and value % 2 == 0:
             remedy = f"Give {value - 1} or {value + 1}: a square has a middle."
             faults.append(Fault(f"{where}.{key}", f"{value} is even.", remedy))
     return faults
-
-
-_BOUNDS: dict[str, tuple[float, float]] = {
-    "dilate_sz": (0, 1000),
-    "iou_threshold": (0, 1),
-    "min_size": (0, 10**12),
-    "crop_z": (0, 10**6),
-    "max_distance_nm": (0, 10**6),
-    "radius_nm": (0, 10**6),
-}
 
 
 def _check_sides(

@@ -206,7 +206,11 @@ def em_r50_pair(
 
 
 EM_R50_UNION = Metric(
-    em_r50_union, "best IoU > iou_threshold (0.2) of unions, not one-to-one", sided_truth=True
+    em_r50_union,
+    "best IoU > iou_threshold (0.2) of unions, not one-to-one",
+    sided_truth=True,
+    bounds={"iou_threshold": (0, 1), "min_size": (0, 10**12), "crop_z": (0, 10**6)},
+    goals={"em_r50_union": "f1"},
 )
 
 EM_R50_PAIR = Metric(
@@ -214,4 +218,6 @@ EM_R50_PAIR = Metric(
     "IoU > iou_threshold (0.3) of both sides, not one-to-one; fp: touches no truth",
     sided_truth=True,
     sided_prediction=True,
+    bounds={"iou_threshold": (0, 1)},
+    goals={"em_r50_pair": "f1"},
 )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -38,6 +38,9 @@ class Metric:
         sided_truth: It needs pre and post sides in the truth.
         sided_prediction: It needs them in the prediction.
         of_sites: It compares where synapses are, not their voxels.
+        bounds: The least and the greatest legal value of its settings that are numbers.
+        goals: The numbers of its score that `tune.metric` may name, by the name there. All lie
+            between 0 and 1, and more is better.
     """
 
     function: Callable[..., Score]
@@ -45,6 +48,8 @@ class Metric:
     sided_truth: bool = False
     sided_prediction: bool = False
     of_sites: bool = False
+    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    goals: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def given(self) -> set[str]:

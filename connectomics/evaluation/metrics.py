@@ -23,3 +23,8 @@ METRICS: dict[str, Metric] = {
 
 SITE_METRICS = tuple(name for name, metric in METRICS.items() if metric.of_sites)
 """Metrics that compare where synapses are, not their voxels."""
+
+TABLE_METRICS = tuple(
+    name for name, metric in METRICS.items() if metric.of_sites or "confidence" in metric.given
+)
+"""Metrics that look at the table of what was found."""

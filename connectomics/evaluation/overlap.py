@@ -96,4 +96,6 @@ def mask_overlap(truth: Labels, prediction: Labels, *, mask: Labels | None = Non
     return MaskOverlap(*counts.tolist())
 
 
-JACCARD = Metric(mask_overlap, "voxels of the foreground")
+JACCARD = Metric(
+    mask_overlap, "voxels of the foreground", goals={"jaccard": "jaccard", "dice": "dice"}
+)

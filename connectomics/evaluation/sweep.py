@@ -272,8 +272,13 @@ recall; PQ: of F1_det; blind ignores which side is which, only for comparison; p
 sides: correct/flipped/one-sided; AP_pol: over confidence; {INTERVAL}""",
     sided_truth=True,
     sided_prediction=True,
+    bounds={"dilate_sz": (0, 1000)},
+    goals={name: name.lower() for name in ("F1_pol", "F1_pre", "F1_post", "side_accuracy")},
 )
 
 DETECTION = Metric(
-    detection_sweep, f"one-to-one matching at IoU >= t, sides aside; {_SWEPT}\n{INTERVAL}"
+    detection_sweep,
+    f"one-to-one matching at IoU >= t, sides aside; {_SWEPT}\n{INTERVAL}",
+    bounds={"dilate_sz": (0, 1000)},
+    goals={"F1_det": "f1_det", "PQ": "pq"},
 )

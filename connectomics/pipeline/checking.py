@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from connectomics.config import Config, Resolved, load_config
+from connectomics.config import Config, Resolved
 from connectomics.config.schema import DataSection, SplitSection
 from connectomics.data.build import open_split
 from connectomics.data.checks import check_data
@@ -27,9 +27,9 @@ from connectomics.data.survey import marks_of
 from connectomics.data.volumes import LabelledVolume
 from connectomics.errors import DataError, Fault
 from connectomics.geometry import Box
+from connectomics.pipeline.components import read_config
 from connectomics.pipeline.inspection import Labels, inspect_labels
 from connectomics.pipeline.label_checks import require_labels
-from connectomics.pipeline.stages import check_losses, check_names
 from connectomics.process.cpus import use_threads
 from connectomics.process.progress import in_words
 
@@ -100,8 +100,7 @@ def _check(train: Resolved, overrides: Sequence[str], program: str) -> None:
 
 
 def _load(file: Path, mode: str, overrides: Sequence[str]) -> Resolved:
-    checks = [check_names, check_losses]
-    return load_config(file, mode=mode, overrides=overrides, checks=checks)
+    return read_config(file, mode=mode, overrides=overrides)
 
 
 def _require_data(config: Config, tested: Config | None) -> None:

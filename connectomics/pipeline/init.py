@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from connectomics.config import load_config
 from connectomics.config.file_settings import read_settings
 from connectomics.config.schema.files import InitFiles
 from connectomics.config.validation import validate_as
@@ -29,12 +28,12 @@ from connectomics.data.volumes import LabelledVolume
 from connectomics.errors import ConfigError, DataError, Fault
 from connectomics.files import atomic_path
 from connectomics.geometry import Triple
+from connectomics.pipeline.components import read_config
 from connectomics.pipeline.division import Division, divide_volumes
 from connectomics.pipeline.first_config import Choices, commands, config_text, experiment_of
 from connectomics.pipeline.inspection import Labels, inspect_labels
 from connectomics.pipeline.label_checks import label_faults
 from connectomics.pipeline.recipe import choose_recipe, find_machine
-from connectomics.pipeline.stages import check_names
 
 SETTING = re.compile(r"[+~]*[A-Za-z_][\w.\[\]]*=")
 MACHINE = "machine="
@@ -332,8 +331,8 @@ def _write(output: str, text: str) -> None:
     """Write the config once it is known to load, in both stages."""
     with atomic_path(output) as temporary:
         temporary.write_text(text, encoding="utf-8")
-        load_config(temporary, mode="train", checks=[check_names])
-        load_config(temporary, mode="test", checks=[check_names])
+        for mode in ("train", "test"):
+            read_config(temporary, mode=mode, torch=False)
         if Path(output).exists():
             raise ConfigError(f"output={output}", "is there already.", "Choose another name.")
 

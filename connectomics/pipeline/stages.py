@@ -17,13 +17,11 @@ from functools import partial
 from pathlib import Path
 
 from connectomics import tuning
-from connectomics.config import Config, Resolved
-from connectomics.config.checks.channels import check_loss_channels
+from connectomics.config import Resolved
 from connectomics.config.schema import SplitSection
 from connectomics.data.build import HeldOut, open_split, open_validation
 from connectomics.data.checks import (
     check_data,
-    check_settings,
     names_neurons,
     split_faults,
     unnamed_validation,
@@ -31,12 +29,10 @@ from connectomics.data.checks import (
 from connectomics.data.counting import Counted, lack_of, what_counts
 from connectomics.data.io import LazyVolume
 from connectomics.data.overlap import learned_faults
-from connectomics.data.processing import channel_names
 from connectomics.data.volumes import LabelledVolume
-from connectomics.decoding import check_exports, steps
 from connectomics.errors import ConfigError, DataError, Fault
 from connectomics.evaluation import LabelPair
-from connectomics.evaluation.build import check_evaluation, evaluate_volumes
+from connectomics.evaluation.build import evaluate_volumes
 from connectomics.keeping import replacing
 from connectomics.pipeline.evaluating import (
     Labelled,
@@ -87,32 +83,6 @@ from connectomics.runs import (
 )
 
 
-def check_names(config: Config) -> list[Fault]:
-    """Find the names and settings of decoders, metrics, targets and augmentations that are none.
-
-    What takes PyTorch to know, the losses, is checked by `check_losses`.
-    """
-    known = [step for step in config.decoding.steps if step.name in steps.DECODERS]
-    encoding = steps.output_encoding(known[0]) if known else "auto"
-    return [
-        *(check_settings(config.data) or _channel_faults(config)),
-        *steps.check_decoding(config.decoding.steps, channels=config.model.out_channels),
-        *check_exports(config.decoding.exports, "decoding.exports", encoding=encoding),
-        *check_evaluation(config.evaluation, prediction_encoding=encoding),
-        *tuning.check_tuning(config),
-    ]
-
-
-def _channel_faults(config: Config) -> list[Fault]:
-    """Whether the targets name as many channels as the network has, where its losses fit them."""
-    named, channels = channel_names(config.data.label_transform.targets), config.model.out_channels
-    if len(named) == channels or any(check_loss_channels(config)):
-        return []
-    problem = f"{channels}, and data.label_transform.targets name {', '.join(named)}."
-    remedy = f"Set it to {len(named)}, so that every channel has the name of what it learns."
-    return [Fault("model.out_channels", problem, remedy)]
-
-
 def require_workable(resolved: Resolved) -> None:
     """Refuse what keeps a mode from running that is of the config alone, of both its stages.
 
@@ -128,13 +98,6 @@ def presets_of(checkpoint: Path | None) -> list[Path]:
     """Where the presets are that were made for a checkpoint."""
     run = run_of_checkpoint(checkpoint) if checkpoint else None
     return [run.tuning] if run else []
-
-
-def check_losses(config: Config) -> list[Fault]:
-    """Find the losses, and settings of losses, that are none."""
-    from connectomics.models.build import check_model
-
-    return check_model(config.model)
 
 
 def train(resolved: Resolved, checkpoint: Path | None) -> None:

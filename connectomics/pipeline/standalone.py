@@ -32,6 +32,7 @@ from connectomics.decoding import Decoded, check_exports, list_synapses, read_ta
 from connectomics.errors import ConfigError, DataError, Fault, naming, warn
 from connectomics.evaluation import (
     SITE_METRICS,
+    TABLE_METRICS,
     Encoding,
     EvaluationReport,
     Interpretation,
@@ -223,7 +224,7 @@ def _evaluate_faults(section: EvaluateFiles) -> Iterator[Fault]:
     readers = {
         "neurons": ("cremi_partners",),
         "annotations": SITE_METRICS,
-        "table": ("polarity", *SITE_METRICS),
+        "table": TABLE_METRICS,
     }
     for key, metrics in readers.items():
         if getattr(section, key) and named.isdisjoint(metrics) and (named or key != "table"):
@@ -372,7 +373,7 @@ def _require_metrics(section: EvaluateFiles, prediction_encoding: Encoding) -> N
         replace(fault, where=f"command line: {fault.where.removeprefix('evaluation.')}")
         for fault in check_evaluation(section, prediction_encoding=prediction_encoding)
     ]
-    if section.table and named.isdisjoint(("polarity", *SITE_METRICS)):
+    if section.table and named.isdisjoint(TABLE_METRICS):
         problem = f"confidences are read for polarity, and the metrics are {', '.join(named)}."
         faults.append(Fault("command line: table", problem, "Leave table=... out."))
     if faults:

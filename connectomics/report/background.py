@@ -55,7 +55,8 @@ def background_of(resolved: Resolved, run: RunFolder) -> Background:
     tutorial = _tutorial(resolved)
     changes: list[tuple[str, str, str]] = []
     if tutorial is not None:
-        changes = list(changed_settings(load_config(tutorial, mode=resolved.mode), resolved))
+        before = load_config(tutorial, mode=resolved.mode, components=resolved.components)
+        changes = list(changed_settings(before, resolved))
     return Background(
         title=resolved.config.experiment_name,
         description=resolved.config.description,

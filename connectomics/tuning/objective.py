@@ -12,7 +12,7 @@ import numpy as np
 
 from connectomics.decoding.foreground import TooMuchForegroundError
 from connectomics.errors import naming
-from connectomics.evaluation import Encoding, Score, ThresholdSweep
+from connectomics.evaluation import METRICS, Encoding, Score, ThresholdSweep
 
 logger = logging.getLogger("connectomics.decoding")
 
@@ -45,30 +45,27 @@ class Goal(NamedTuple):
     Attributes:
         metric: The metric of `connectomics.evaluation` that has it.
         number: Its name there.
-        sided: Whether it needs labels with sides.
     """
 
     metric: str
     number: str
-    sided: bool = False
+
+    @property
+    def sided(self) -> bool:
+        """Whether it needs labels with sides."""
+        return METRICS[self.metric].sided_truth
 
     @property
     def of_thresholds(self) -> bool:
         """Whether there is one for each IoU threshold."""
-        return self.metric in ("polarity", "detection")
+        return "iou_thresholds" in METRICS[self.metric].given
 
 
 GOALS: dict[str, Goal] = {
-    "F1_pol": Goal("polarity", "f1_pol", sided=True),
-    "F1_det": Goal("detection", "f1_det"),
-    "F1_pre": Goal("polarity", "f1_pre", sided=True),
-    "F1_post": Goal("polarity", "f1_post", sided=True),
-    "side_accuracy": Goal("polarity", "side_accuracy", sided=True),
-    "PQ": Goal("detection", "pq"),
-    "jaccard": Goal("jaccard", "jaccard"),
-    "dice": Goal("jaccard", "dice"),
-    "em_r50_union": Goal("em_r50_union", "f1", sided=True),
-    "em_r50_pair": Goal("em_r50_pair", "f1", sided=True),
+    name: Goal(metric, number)
+    for metric, record in METRICS.items()
+    if record not in list(METRICS.values())[: list(METRICS).index(metric)]  # another name of it
+    for name, number in record.goals.items()
 }
 """What `tune.metric` may name. All lie between 0 and 1, and more is better."""
 

@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from connectomics.config import load_config
 from connectomics.config.dotted import look_up
 from connectomics.config.schema import Config
 from connectomics.config.validation import validate
 from connectomics.errors import ConfigError
-from connectomics.pipeline.stages import check_losses, check_names
+from connectomics.pipeline.components import read_config
 
 SIMPLE: list[tuple[str, Any, str]] = [
     ("system.seed", 5_000_000_000, "less than 4294967296"),
@@ -118,7 +117,7 @@ def test_what_no_machine_holds(tmp_path: Path, override: str, message: str):
     file = tmp_path / "my.yaml"
     file.write_text(BASE)
     with pytest.raises(ConfigError) as caught:
-        load_config(file, overrides=[override], checks=[check_names, check_losses])
+        read_config(file, overrides=[override])
     assert message in str(caught.value)
     assert "command line: " in str(caught.value)
 

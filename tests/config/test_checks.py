@@ -12,6 +12,7 @@ from connectomics.config.dotted import parse_path
 from connectomics.config.merging import merge
 from connectomics.config.schema import Config
 from connectomics.config.schema_keys import keys_at
+from connectomics.pipeline.components import KNOWN
 
 BCE = {"function": "WeightedBCEWithLogitsLoss"}
 CE = {"function": "WeightedCE"}
@@ -27,11 +28,11 @@ def config_of(*trees: dict[str, Any]) -> Config:
     whole: dict[str, Any] = {}
     for tree in trees:
         whole = merge(whole, tree)
-    return derive(Config.model_validate(whole))
+    return derive(Config.model_validate(whole), KNOWN)
 
 
 def faults(*trees: dict[str, Any]) -> list[str]:
-    return [str(fault) for fault in check_sections(config_of(*trees))]
+    return [str(fault) for fault in check_sections(config_of(*trees), KNOWN)]
 
 
 def losses(*terms: dict[str, Any], channels: int = 3) -> dict[str, Any]:
@@ -164,7 +165,7 @@ def test_network_wider_than_target():
     ],
 )  # fmt: skip
 def test_what_does_not_fit(trees: list[dict[str, Any]], where: str, problem: str):
-    found = {fault.where: fault for fault in check_sections(config_of(*trees))}
+    found = {fault.where: fault for fault in check_sections(config_of(*trees), KNOWN)}
     assert found[where].problem == problem
     assert found[where].remedy
 
@@ -189,8 +190,8 @@ def test_the_published_trap_is_a_fault():
 )
 def test_what_was_lost_is_not_held_against_the_rest(lost: str):
     config = config_of(THREE)
-    assert list(check_sections(config)) != []
-    assert list(check_sections(config, lost=[parse_path(lost)])) == []
+    assert list(check_sections(config, KNOWN)) != []
+    assert list(check_sections(config, KNOWN, lost=[parse_path(lost)])) == []
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from connectomics.config.activations import as_ranges, trained_activations
 from connectomics.config.derived import derive
 from connectomics.config.schema import Config, ModelSection
+from connectomics.pipeline.components import KNOWN
 
 BCE = {"function": "WeightedBCEWithLogitsLoss"}
 CE = {"function": "WeightedCE"}
@@ -18,7 +19,7 @@ POLARITY = {"name": "polarity"}
 def derived(*, losses: list[dict] = [BCE], channels: int = 3, target: Any = POLARITY, **sections):  # noqa: B006
     model = {"out_channels": channels, "loss": {"losses": losses}}
     data = {"label_transform": {"targets": [target]}}
-    return derive(Config.model_validate({"model": model, "data": data, **sections}))
+    return derive(Config.model_validate({"model": model, "data": data, **sections}), KNOWN)
 
 
 def activations(config: Config) -> list[tuple[Any, str]] | None:
@@ -34,7 +35,8 @@ def test_paths_window_and_schedule():
                 "data": {"dataloader": {"patch_size": [8, 64, 32]}},
                 "optimization": {"max_steps": 77},
             }
-        )
+        ),
+        KNOWN,
     )
     assert config.save_path == "outputs/mine"
     assert config.inference.window.window_size == (8, 64, 32)
@@ -49,7 +51,8 @@ def test_what_is_given_stays():
                 "inference": {"window": {"window_size": [4, 5, 6]}},
                 "optimization": {"scheduler": {"t_max": 5}},
             }
-        )
+        ),
+        KNOWN,
     )
     assert config.save_path == "here"
     assert config.inference.window.window_size == (4, 5, 6)
@@ -102,7 +105,7 @@ def test_activations_given_stay():
 def test_ranges_do_not_join_over_gaps_or_softmaxes():
     losses = [{**BCE, "pred_slice": 0}, {**CE, "pred_slice": "1:3"}, {**BCE, "pred_slice": 3}]
     model = ModelSection.model_validate({"out_channels": 4, "loss": {"losses": losses}})
-    ranges = as_ranges(trained_activations(model))
+    ranges = as_ranges(trained_activations(model, KNOWN))
     assert [tuple(one) for one in ranges] == [
         (0, 1, "sigmoid"), (1, 3, "softmax"), (3, 4, "sigmoid")
     ]  # fmt: skip
@@ -132,26 +135,26 @@ def test_a_softmax_over_some_channels_is_not_exclusive():
 
 
 def test_synthetic_em_only_where_no_volume_is_named():
-    data = derive(Config(), no_volumes=True).data
+    data = derive(Config(), KNOWN, no_volumes=True).data
     assert data.train is not None
     assert data.test is not None
     assert data.train.synthetic
     assert data.train.phantom != data.test.phantom
-    assert derive(Config()).data.train is None
+    assert derive(Config(), KNOWN).data.train is None
 
 
 def test_nothing_is_changed_in_place():
     config = Config()
     before = config.model_dump()
-    derive(config, no_volumes=True)
+    derive(config, KNOWN, no_volumes=True)
     assert config.model_dump() == before
 
 
 def test_deriving_again_changes_nothing():
     config = derived(losses=[CE], decoding={"steps": ["polarity2instance"]})
-    assert derive(config) == config
+    assert derive(config, KNOWN) == config
 
 
 def test_derived_values_are_as_valid_as_written_ones():
-    config = derive(Config.model_validate({"model": {"out_channels": 3}}), no_volumes=True)
+    config = derive(Config.model_validate({"model": {"out_channels": 3}}), KNOWN, no_volumes=True)
     assert Config.model_validate(config.model_dump()) == config

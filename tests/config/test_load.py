@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,14 @@ import yaml
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
-from connectomics.config import MODES, Config, load_config
+from connectomics.config import MODES, Config, load
 from connectomics.config.inheritance import TUTORIALS
 from connectomics.config.slips import PRESETS
 from connectomics.decoding import check_decoding
 from connectomics.errors import CheckpointError, ConfigError, DataError, Fault
+from connectomics.pipeline.components import KNOWN
+
+load_config = partial(load.load_config, components=KNOWN)
 
 FILES = "data: {train: {image: a.h5, label: b.h5}, test: {image: c.h5, label: d.h5}}\n"
 

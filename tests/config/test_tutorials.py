@@ -7,9 +7,9 @@ import shlex
 
 import pytest
 
-from connectomics.config import MODES, load_config
+from connectomics.config import MODES
 from connectomics.config.defaults_list import PRESETS, TUTORIALS
-from connectomics.pipeline import stages
+from connectomics.pipeline.components import read_config
 
 NAMES = sorted(file.stem for file in TUTORIALS.glob("*.yaml"))
 GROUPS = sorted(
@@ -24,32 +24,30 @@ def test_the_promised_ones_are_there():
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", NAMES)
 def test_every_tutorial_resolves_in_every_mode(name: str, mode: str):
-    resolved = load_config(TUTORIALS / f"{name}.yaml", mode=mode, checks=[stages.check_names])
+    resolved = read_config(TUTORIALS / f"{name}.yaml", mode=mode, torch=False)
     assert resolved.config.experiment_name == name
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_networks_and_losses_can_be_built(name: str):
-    load_config(TUTORIALS / f"{name}.yaml", checks=[stages.check_losses])
+    read_config(TUTORIALS / f"{name}.yaml")
 
 
 @pytest.mark.parametrize("choice", GROUPS)
 def test_every_preset_can_be_chosen(choice: str):
-    checks = [stages.check_names, stages.check_losses]
-    load_config(TUTORIALS / "syn_em_r50.yaml", overrides=[choice], checks=checks)
+    read_config(TUTORIALS / "syn_em_r50.yaml", overrides=[choice])
 
 
 @pytest.mark.parametrize("choice", [one for one in GROUPS if one.startswith("machine=")])
 def test_the_demo_runs_on_every_machine(choice: str):
-    checks = [stages.check_names, stages.check_losses]
-    load_config(TUTORIALS / "demo.yaml", overrides=[choice], checks=checks)
+    read_config(TUTORIALS / "demo.yaml", overrides=[choice])
 
 
 @pytest.mark.parametrize("machine", ["cpu", "small_gpu", "gpu"])
 def test_a_machine_sets_network_patch_steps_and_flips_of_any_recipe(machine: str):
     """Nothing of a recipe is left that belongs to another machine."""
     found = [
-        load_config(TUTORIALS / f"{name}.yaml", overrides=[f"machine={machine}"]).config
+        read_config(TUTORIALS / f"{name}.yaml", overrides=[f"machine={machine}"]).config
         for name in ("syn_cremi", "syn_em_r50", "demo")
     ]
     for config in found:
@@ -66,14 +64,14 @@ def test_a_machine_sets_network_patch_steps_and_flips_of_any_recipe(machine: str
 
 
 def test_a_value_on_the_command_line_beats_the_machine():
-    config = load_config(
+    config = read_config(
         TUTORIALS / "demo.yaml", overrides=["machine=cpu", "optimization.max_steps=7"]
     ).config
     assert config.optimization.max_steps == 7
 
 
 def test_the_cremi_recipe():
-    config = load_config(TUTORIALS / "syn_cremi.yaml").config
+    config = read_config(TUTORIALS / "syn_cremi.yaml").config
     network, data, optimization = config.model.rsunet, config.data, config.optimization
     assert network.filters == (32, 64, 96, 128, 160)
     assert (network.norm, network.activation) == ("batch", "elu")
@@ -111,8 +109,8 @@ def test_the_cremi_recipe():
 
 
 def test_em_r50_is_cremi_and_what_makes_it_polarity():
-    cremi = load_config(TUTORIALS / "syn_cremi.yaml").config.model_dump()
-    em_r50 = load_config(TUTORIALS / "syn_em_r50.yaml").config.model_dump()
+    cremi = read_config(TUTORIALS / "syn_cremi.yaml").config.model_dump()
+    em_r50 = read_config(TUTORIALS / "syn_em_r50.yaml").config.model_dump()
     assert {key for key in cremi if cremi[key] != em_r50[key]} == {
         "experiment_name", "description", "save_path", "model", "data", "inference", "decoding",
         "evaluation", "tune",
@@ -135,9 +133,8 @@ def test_the_two_overrides_in_the_comment_make_em_r50_exclusive():
         for line in re.findall(r"^# +('.+')", file.read_text(), flags=re.MULTILINE)
     ]
     assert len(overrides) == 2
-    checks = [stages.check_names, stages.check_losses]
     for mode in MODES:
-        config = load_config(file, mode=mode, overrides=overrides, checks=checks).config
+        config = read_config(file, mode=mode, overrides=overrides).config
         (activation,) = config.inference.model.channel_activations or ()
         assert (activation.channels, activation.activation) == ((0, 3), "softmax")
         assert config.decoding.steps[0].kwargs == {"exclusive": True}
@@ -146,7 +143,7 @@ def test_the_two_overrides_in_the_comment_make_em_r50_exclusive():
 
 @pytest.mark.parametrize("name", ["syn_em_r50", "syn_vnc", "syn_vnc_cpu"])
 def test_train_and_test_sections_are_apart(name: str):
-    data = load_config(TUTORIALS / f"{name}.yaml").config.data
+    data = read_config(TUTORIALS / f"{name}.yaml").config.data
     assert data.train is not None
     assert data.test is not None
     assert data.train.image == data.test.image
@@ -156,7 +153,7 @@ def test_train_and_test_sections_are_apart(name: str):
 
 
 def test_vnc_trains_on_sections_0_to_13_and_tests_on_14_to_19():
-    data = load_config(TUTORIALS / "syn_vnc.yaml").config.data
+    data = read_config(TUTORIALS / "syn_vnc.yaml").config.data
     assert data.train is not None
     assert data.test is not None
     assert (data.train.z_range, data.test.z_range) == ((0, 14), (14, 20))
@@ -165,6 +162,6 @@ def test_vnc_trains_on_sections_0_to_13_and_tests_on_14_to_19():
 def test_a_config_anywhere_can_start_with_a_tutorial(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my.yaml").write_text("defaults: [syn_em_r50, _self_]\nexperiment_name: mine\n")
-    config = load_config("my.yaml", checks=[stages.check_names]).config
+    config = read_config("my.yaml", torch=False).config
     assert config.save_path == "outputs/mine"
     assert config.model.out_channels == 3

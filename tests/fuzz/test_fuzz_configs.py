@@ -16,12 +16,11 @@ from typing import Any
 import pytest
 import yaml
 
-from connectomics.config import load_config
 from connectomics.config.inheritance import TUTORIALS
 from connectomics.config.levels import MODES
 from connectomics.config.schema import Config
 from connectomics.errors import ConfigError
-from connectomics.pipeline.stages import check_losses, check_names
+from connectomics.pipeline.components import read_config
 
 LONGEST = 10
 """Seconds that any config may take."""
@@ -150,7 +149,7 @@ def tutorials() -> list[Any]:
 
 
 TREES = tutorials()
-load_config(TUTORIALS / "demo.yaml", checks=[check_names, check_losses])  # imports take seconds
+read_config(TUTORIALS / "demo.yaml")  # imports take seconds
 
 
 def paths(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -268,10 +267,10 @@ def fault_of(seed: int, folder: Path) -> str:
     content, overrides, mode = case(seed)
     file = folder / "my.yaml"
     file.write_bytes(content)
-    checks = [check_names] + [check_losses] * (seed % 5 == 0)  # which builds networks
+    torch = seed % 5 == 0  # which builds networks
     try:
         with at_most(LONGEST):
-            resolved = load_config(file, mode=mode, overrides=overrides, checks=checks)
+            resolved = read_config(file, mode=mode, overrides=overrides, torch=torch)
             resolved.to_yaml()
             resolved.config_to_yaml()
     except ConfigError as error:

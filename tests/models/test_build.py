@@ -8,18 +8,19 @@ from typing import Any
 import pytest
 import torch
 
-from connectomics.config.schema import ModelSection, RSUNetSection
-from connectomics.models import (
-    LOSSES,
-    DiceLoss,
-    RSUNet,
-    WeightedBCEWithLogitsLoss,
-    build_loss,
-    build_model,
-    check_model,
-)
+from connectomics.config.schema import Config, ModelSection, RSUNetSection
+from connectomics.errors import Fault
+from connectomics.losses.build import LOSSES, build_loss
+from connectomics.losses.cross_entropy import WeightedBCEWithLogitsLoss
+from connectomics.losses.dice import DiceLoss
+from connectomics.models import RSUNet, build_model
+from connectomics.pipeline import components
 
 TINY = {"filters": (4, 6), "down_factors": ((1, 2, 2),)}
+
+
+def check_model(model: ModelSection) -> list[Fault]:
+    return components.check_model(Config(model=model))
 
 
 def section(*losses: dict[str, Any], channels: int = 3, **rsunet: Any) -> ModelSection:

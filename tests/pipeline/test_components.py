@@ -9,11 +9,17 @@ from typing import Any
 import pytest
 from main import main
 
-from connectomics.config import load_config
+from connectomics.config import Config
 from connectomics.config.defaults_list import TUTORIALS
 from connectomics.decoding import DECODERS, decode_synapses
-from connectomics.pipeline import stages
-from connectomics.pipeline.components import COMPONENTS, config_schema, with_settings
+from connectomics.pipeline.components import (
+    AUGMENTERS,
+    LISTS,
+    TERMS,
+    config_schema,
+    read_config,
+    with_settings,
+)
 
 GIVEN = {"probabilities", "resolution", "neurons", "offset_nm"}
 
@@ -32,10 +38,10 @@ def entries(place: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("place", COMPONENTS)
+@pytest.mark.parametrize("place", LISTS)
 def test_an_editor_knows_the_settings_of_all_that_can_be_named(place):
     for name, schema in entries(place).items():
-        assert list(schema["properties"]) == list(COMPONENTS[place][name].defaults)
+        assert list(schema["properties"]) == list(LISTS[place][name].defaults)
         assert not schema["additionalProperties"]
         for setting, described in schema["properties"].items():
             assert described.get("description"), f"{name}.{setting}"
@@ -56,8 +62,8 @@ def test_the_printed_config_shows_all_settings_and_means_the_same(tutorial, tmp_
     assert main(["--config", str(file), "--mode", "test", "--print-config"]) == 0
     printed = tmp_path / "printed.yaml"
     printed.write_text(capsys.readouterr().out)
-    there = load_config(file, mode="test").config
-    again = load_config(printed, mode="test", checks=[stages.check_names]).config
+    there = read_config(file, mode="test", torch=False).config
+    again = read_config(printed, mode="test", torch=False).config
     assert (
         again.decoding.steps[0].kwargs.keys()
         >= DECODERS[again.decoding.steps[0].name].settings.keys()
@@ -70,3 +76,39 @@ def test_the_schema_can_be_written_and_read(tmp_path):
     assert main(["--json-schema", str(tmp_path / "schema.json")]) == 0
     schema = json.loads((tmp_path / "schema.json").read_text())
     assert schema == json.loads(json.dumps(config_schema()))
+
+
+def test_an_editor_knows_the_settings_of_losses_and_augmentations():
+    schema: Any = config_schema()
+    terms = schema["$defs"]["LossTermSection"]["anyOf"]
+    by_name = {term["properties"]["function"].get("const"): term["properties"] for term in terms}
+    assert by_name.keys() == {*TERMS, None}
+    assert by_name["DiceLoss"]["kwargs"]["properties"]["batch"]["default"] is False
+    switched = schema["$defs"]["DataSection"]["properties"]["augmentation"]["properties"]
+    assert switched.keys() == AUGMENTERS.keys()
+    settings, off = switched["flip"]["anyOf"]
+    assert off == {"type": "null"}
+    assert settings["properties"].keys() == {"enabled", *AUGMENTERS["flip"].defaults}
+
+
+@pytest.mark.parametrize("named", [TERMS, AUGMENTERS], ids=["losses", "augmentations"])
+def test_each_setting_is_described(named):
+    for name, component in named.items():
+        for setting, described in component.schema["properties"].items():
+            assert described.get("description"), f"{name}.{setting}"
+
+
+def test_losses_and_augmentations_show_their_settings():
+    config = Config.model_validate(
+        {
+            "model": {"loss": {"losses": [{"function": "DiceLoss", "kwargs": {"batch": True}}]}},
+            "data": {"augmentation": {"flip": {"prob": 1.0}, "noise": None, "RandFlip": {}}},
+        }
+    )
+    shown = with_settings(config)
+    (term,) = shown.model.loss.losses
+    assert term.kwargs.keys() == TERMS["DiceLoss"].defaults.keys()
+    assert term.kwargs["batch"] is True
+    assert shown.data.augmentation["flip"] == {**AUGMENTERS["flip"].defaults, "prob": 1.0}
+    assert shown.data.augmentation["noise"] is None
+    assert shown.data.augmentation["RandFlip"] == {}

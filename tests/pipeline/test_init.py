@@ -10,9 +10,9 @@ import pytest
 from main import main
 from PIL import Image
 
-from connectomics.config import load_config
 from connectomics.data.io import save_volume
 from connectomics.phantom import make_phantom
+from connectomics.pipeline.components import read_config
 
 SIZE = "resolution=[30,8,8]"
 
@@ -52,7 +52,7 @@ def test_two_files_become_a_config_that_loads(run, phantom) -> None:
     said = run("--init", "img.h5", "syn.h5", SIZE, "machine=cpu")
     assert "semantic (1 pre, 2 post)" in said
     assert "--config my.yaml --check" in said
-    config = load_config("my.yaml").config
+    config = read_config("my.yaml").config
     train, test = config.data.train, config.data.test
     assert train
     assert test
@@ -87,7 +87,7 @@ def test_a_cremi_file_becomes_a_config_of_clefts(run, phantom) -> None:
         file["annotations/locations"] = np.zeros((4, 3))
     said = run("--init", "sample_A.hdf", "output=cremi.yaml", "machine=cpu")
     assert "instance, with CREMI's marks" in said
-    config = load_config("cremi.yaml", mode="test").config
+    config = read_config("cremi.yaml", mode="test").config
     assert config.data.test
     assert config.data.test.label == ("sample_A.hdf::volumes/labels/clefts",)
     assert [metric.name for metric in config.evaluation.metrics][-1] == "cremi_clefts"
@@ -112,7 +112,7 @@ def test_two_masks_are_joined_when_asked(run, phantom) -> None:
     files = ("raw.h5", "pre.h5", "post.h5")
     assert "To write it, 1 for pre and 2 for post: joined=syn.h5" in run("--init", *files, code=2)
     run("--init", *files, "joined=syn.h5", "machine=cpu")
-    config = load_config("my.yaml").config
+    config = read_config("my.yaml").config
     assert config.data.train
     assert config.data.train.label == ("syn.h5",)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
-from connectomics.config import load_config
+from connectomics.pipeline.components import read_config
 from connectomics.report.background import background_of, changed_settings, training_curves
 from connectomics.runs import RunFolder
 
@@ -32,7 +32,7 @@ def test_what_differs_from_the_tutorial(tmp_path):
         "defaults: [demo, _self_]\nexperiment_name: mine\noptimization: {max_steps: 7}\n"
         "decoding: {steps: [{name: polarity2instance}]}\n"
     )
-    told = background_of(load_config(file, mode="test"), RunFolder(tmp_path))
+    told = background_of(read_config(file, mode="test"), RunFolder(tmp_path))
     assert told.title == "mine"
     assert told.tutorial == "demo.yaml"
     rows = {key: (old, new) for key, old, new in told.changes}
@@ -43,12 +43,12 @@ def test_what_differs_from_the_tutorial(tmp_path):
 
 
 def test_nothing_differs_from_itself():
-    config = load_config(TUTORIALS / "demo.yaml", mode="test")
+    config = read_config(TUTORIALS / "demo.yaml", mode="test")
     assert list(changed_settings(config, config)) == []
 
 
 def test_provenance_of_the_training(tmp_path):
-    config = load_config(TUTORIALS / "demo.yaml", mode="test")
+    config = read_config(TUTORIALS / "demo.yaml", mode="test")
     (tmp_path / "provenance.yaml").write_text("seed: 3\n")
     assert background_of(config, RunFolder(tmp_path)).provenance == {"seed": 3}
     (tmp_path / "provenance.yaml").write_text(": [")

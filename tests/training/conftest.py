@@ -13,6 +13,7 @@ import torch
 from connectomics.config.derived import derive
 from connectomics.config.schema import Config
 from connectomics.data.io import save_volume
+from connectomics.pipeline.components import KNOWN
 
 torch.set_num_threads(1)
 
@@ -72,7 +73,7 @@ def make_config(volumes: dict[str, Any]) -> MakeConfig:
             },
             "monitor": {"logging": {"every_n_steps": 2}},
         }
-        return derive(Config.model_validate(_merged(base, sections)))
+        return derive(Config.model_validate(_merged(base, sections)), KNOWN)
 
     return make
 

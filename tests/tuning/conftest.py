@@ -10,6 +10,7 @@ import pytest
 
 from connectomics.config.derived import derive
 from connectomics.config.schema import Config
+from connectomics.pipeline.components import KNOWN
 from connectomics.tuning import Objective, Range, Search, ValidationVolume
 
 NM = (30.0, 8.0, 8.0)
@@ -80,7 +81,7 @@ def make_config() -> MakeConfig:
             "model": {"out_channels": channels},
             "decoding": {"steps": [{"name": decoder, "kwargs": kwargs}]},
         }
-        return derive(Config.model_validate(base | sections))
+        return derive(Config.model_validate(base | sections), KNOWN)
 
     return make
 

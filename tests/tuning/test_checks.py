@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from connectomics.config import load_config
 from connectomics.config.schema import TuneSection
 from connectomics.errors import ConfigError
-from connectomics.pipeline.stages import check_names
+from connectomics.pipeline.components import read_config
 from connectomics.tuning import check_tuning
 
 
@@ -108,7 +107,7 @@ def test_every_fault_at_once_each_with_its_place(tmp_path):
         "  tune: {metric: F1_pl, trails: 9, space: {tres: [0, 1], dilate_sz: [9, 3]}}\n"
     )
     with pytest.raises(ConfigError) as caught:
-        load_config(file, mode="tune", overrides=["tune.iou_thresholds=1.5"], checks=[check_names])
+        read_config(file, mode="tune", overrides=["tune.iou_thresholds=1.5"], torch=False)
     places = [fault.where.removeprefix(f"{file}: ") for fault in caught.value.faults]
     assert sorted(places) == [
         "command line: tune.iou_thresholds",
@@ -129,7 +128,7 @@ def test_the_example_of_the_documentation(tmp_path):
     file = tmp_path / "my.yaml"
     header = "defaults: [demo, _self_]\ndecoding: {steps: [synapses]}\n"
     file.write_text(header + textwrap.dedent(example))
-    tune = load_config(file, mode="tune", checks=[check_names]).config.tune
+    tune = read_config(file, mode="tune", torch=False).config.tune
     assert tune.space is not None
     assert len(tune.space) == 5
     assert tune.model_copy(update={"space": None}) == TuneSection(metric="F1_pol")

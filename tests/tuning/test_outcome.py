@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from connectomics.config import load_config
+from connectomics.pipeline.components import read_config
 from connectomics.tuning import (
     Choices,
     Outcome,
@@ -98,9 +98,9 @@ def test_the_preset_is_one_that_a_config_can_name(outcome, tmp_path):
         "defaults: [demo, _self_]\ntest: {decoding: {steps: [polarity2instance]}}\n"
     )
     for file, overrides in (("my.yaml", []), ("base.yaml", ["decoding=tuned"])):
-        config = load_config(tmp_path / file, mode="test", overrides=overrides).config
+        config = read_config(tmp_path / file, mode="test", overrides=overrides).config
         assert [step.model_dump() for step in config.decoding.steps] == STEPS
-    assert load_config(tmp_path / "my.yaml").config.decoding.steps[0].name == "synapses"
+    assert read_config(tmp_path / "my.yaml").config.decoding.steps[0].name == "synapses"
 
 
 def test_a_preset_with_other_steps_is_kept(outcome, tmp_path, capsys):

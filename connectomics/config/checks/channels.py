@@ -7,15 +7,8 @@ from collections.abc import Iterator
 from itertools import islice
 
 from connectomics.config.activations import Activated, as_ranges, clashes, trained_activations
-from connectomics.config.channel_facts import (
-    EXCLUSIVE_DECODERS,
-    MASKED_LOSSES,
-    MONAI_LOSSES,
-    SIGMOID_LOSSES,
-    classes_of,
-    takes_class_ids,
-)
 from connectomics.config.channels import ChannelRange, channel_range
+from connectomics.config.components import Components
 from connectomics.config.derived import is_exclusive
 from connectomics.config.schema import Config, LossTermSection
 from connectomics.errors import ConfigError, Fault, did_you_mean
@@ -24,14 +17,14 @@ TARGETS = "data.label_transform.targets"
 ACTIVATIONS = "inference.model.channel_activations"
 
 
-def check_loss_channels(config: Config) -> Iterator[Fault]:
+def check_loss_channels(config: Config, components: Components) -> Iterator[Fault]:
     """Every term compares channels that can be compared; every output channel is trained."""
     channels = config.model.out_channels
-    classes = _target_classes(config)
+    classes = _target_classes(config, components)
     trained: set[int] = set()
     for i, term in enumerate(config.model.loss.losses):
         where = f"model.loss.losses[{i}]"
-        if misspelt := _misspelt(term.function):
+        if misspelt := _misspelt(term.function, components):
             yield Fault(f"{where}.function", f"there is no loss {term.function!r}.", misspelt)
         pred, faults = _range(term.pred_slice, channels, f"{where}.pred_slice", "the network")
         yield from faults
@@ -42,7 +35,9 @@ def check_loss_channels(config: Config) -> Iterator[Fault]:
         target, faults = _range(term.target_slice, len(classes), slice_at, TARGETS)
         yield from faults
         if pred and target:
-            yield from _pairing_faults(where, term, pred, [classes[channel] for channel in target])
+            takes_class_ids = components.loss(term).takes_class_ids
+            pairing_faults = _class_faults if takes_class_ids else _yes_no_faults
+            yield from pairing_faults(where, term, pred, [classes[channel] for channel in target])
     if not any(term.weight for term in config.model.loss.losses):
         yield Fault("model.loss.losses", "every weight is 0: nothing is learnt.", "Raise one.")
     untrained = sorted(set(range(channels)) - trained)
@@ -54,9 +49,9 @@ def check_loss_channels(config: Config) -> Iterator[Fault]:
         )
 
 
-def check_activations(config: Config) -> Iterator[Fault]:
+def check_activations(config: Config, components: Components) -> Iterator[Fault]:
     """Every output channel becomes a probability, once, by the function it was trained for."""
-    trained = trained_activations(config.model)
+    trained = trained_activations(config.model, components)
     for one, other in islice(clashes(trained), 1):
         yield Fault(
             "model.loss.losses",
@@ -65,7 +60,7 @@ def check_activations(config: Config) -> Iterator[Fault]:
         )
     given = config.inference.model.channel_activations
     if given is None:
-        if not any(_misspelt(term.function) for term in config.model.loss.losses):
+        if not any(_misspelt(term.function, components) for term in config.model.loss.losses):
             yield _unknown_activations(config)
         return
     times: Counter[int] = Counter()
@@ -82,7 +77,7 @@ def check_activations(config: Config) -> Iterator[Fault]:
     yield from _coverage_faults(times, config.model.out_channels)
 
 
-def check_decoder(config: Config) -> Iterator[Fault]:
+def check_decoder(config: Config, components: Components) -> Iterator[Fault]:
     """The decoder gets probabilities, and knows whether they exclude each other.
 
     How many channels a decoder reads, and which metrics its labels allow, is known to decoding
@@ -92,15 +87,31 @@ def check_decoder(config: Config) -> Iterator[Fault]:
     if steps and any(item.activation == "none" for item in activations):
         problem = f"'none' leaves logits, and {steps[0].name} reads probabilities."
         yield Fault(ACTIVATIONS, problem, "Use sigmoid or softmax.")
-    elif steps and activations and steps[0].name in EXCLUSIVE_DECODERS:
+        return
+    decoder = components.decoder(steps[0].name) if steps and activations else None
+    if decoder is not None and decoder.exclusive:
         exclusive = bool(steps[0].kwargs.get("exclusive", False))
         if exclusive != is_exclusive(config):
             yield _exclusive_fault(exclusive)
 
 
-def _misspelt(name: str) -> str:
+def check_masks(config: Config, components: Components) -> Iterator[Fault]:
+    """Every loss can leave out the voxels that a mask takes from training."""
+    facts = {term.function: components.loss(term) for term in config.model.loss.losses}
+    names = [name for name, loss in facts.items() if not loss.takes_weight]
+    for name in ("train", "val") if names else ():
+        split = getattr(config.data, name)
+        if split is not None and split.mask:
+            yield Fault(
+                f"data.{name}.mask",
+                f"voxels cannot be left out of {' and '.join(names)}.",
+                f"Use {', '.join(components.masked_losses)}, or leave the mask out.",
+            )
+
+
+def _misspelt(name: str, components: Components) -> str:
     """Which loss was meant; empty for a loss that there is, or that another MONAI may have."""
-    known = {*SIGMOID_LOSSES, *MASKED_LOSSES, *MONAI_LOSSES}
+    known = {*components.losses, *components.monai_losses}
     if name in known:
         return ""
     bare = name.rpartition(".")[2]
@@ -114,8 +125,8 @@ def _misspelt(name: str) -> str:
     return ""
 
 
-def _target_classes(config: Config) -> list[int] | None:
-    found = [classes_of(target) for target in config.data.label_transform.targets]
+def _target_classes(config: Config, components: Components) -> list[int] | None:
+    found = [components.classes(target) for target in config.data.label_transform.targets]
     if None in found:
         return None
     return [classes for channels in found if channels for classes in channels]
@@ -129,10 +140,10 @@ def _range(spec: ChannelRange, channels: int, where: str, giver: str) -> tuple[r
         return range(0), [Fault(where, problem, 'Write "0:3", 0, or nothing for all.')]
 
 
-def _pairing_faults(
+def _class_faults(
     where: str, term: LossTermSection, pred: range, classes: list[int]
 ) -> Iterator[Fault]:
-    """What keeps a loss from comparing these channels of the network with those of the target.
+    """What keeps classes that exclude each other from being learned from these channels.
 
     Args:
         where: The place of the term.
@@ -140,22 +151,27 @@ def _pairing_faults(
         pred: Channels of the network.
         classes: For each channel of the target, how many classes it holds.
     """
+    if len(classes) != 1:
+        yield Fault(
+            where,
+            f"{term.function} learns classes that exclude each other from one channel of class "
+            f"ids, and its target has {len(classes)} channels.",
+            f"Set kwargs: {{exclusive: true}} in {TARGETS}, or narrow target_slice.",
+        )
+    elif classes[0] != len(pred):
+        yield Fault(
+            where,
+            f"{term.function} tells {len(pred)} classes apart, and its target holds {classes[0]}.",
+            f"Give it {classes[0]} channels: model.out_channels and pred_slice.",
+        )
+
+
+def _yes_no_faults(
+    where: str, term: LossTermSection, pred: range, classes: list[int]
+) -> Iterator[Fault]:
+    """What keeps yes or no from being learned channel by channel; see `_class_faults`."""
     name = term.function
-    if takes_class_ids(term):
-        if len(classes) != 1:
-            yield Fault(
-                where,
-                f"{name} learns classes that exclude each other from one channel of class ids, "
-                f"and its target has {len(classes)} channels.",
-                f"Set kwargs: {{exclusive: true}} in {TARGETS}, or narrow target_slice.",
-            )
-        elif classes[0] != len(pred):
-            yield Fault(
-                where,
-                f"{name} tells {len(pred)} classes apart, and its target holds {classes[0]}.",
-                f"Give it {classes[0]} channels: model.out_channels and pred_slice.",
-            )
-    elif len(classes) != len(pred):
+    if len(classes) != len(pred):
         yield Fault(
             where,
             f"{name} compares {_count(pred)} of the network with {_count(classes)} of the target.",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import prod
 
-from connectomics.config.channel_facts import MASKED_LOSSES
 from connectomics.config.schema import Config, SplitSection
 from connectomics.errors import Fault
 
@@ -29,8 +28,6 @@ def check_volumes(config: Config) -> Iterator[Fault]:
         if name != "test" and split.annotations:
             problem = "is not read: only scores of test volumes compare with annotations."
             yield Fault(f"data.{name}.annotations", problem, "Take it out.")
-        if name != "test" and split.mask:
-            yield from _mask_faults(config, f"data.{name}.mask")
     transform = config.data.image_transform
     if transform.clip_percentile_low >= transform.clip_percentile_high:
         yield Fault(
@@ -129,14 +126,4 @@ def _split_faults(where: str, split: SplitSection) -> Iterator[Fault]:
             f"{where}.z_range",
             f"{list(split.z_range)} holds no section.",
             "It is [first, one past the last].",
-        )
-
-
-def _mask_faults(config: Config, where: str) -> Iterator[Fault]:
-    names = [t.function for t in config.model.loss.losses if t.function not in MASKED_LOSSES]
-    if names:
-        yield Fault(
-            where,
-            f"voxels cannot be left out of {' and '.join(names)}.",
-            f"Use {', '.join(MASKED_LOSSES)}, or leave the mask out.",
         )

@@ -81,6 +81,21 @@ def channel_names(specs: Sequence[TargetSpec]) -> list[str]:
     return names
 
 
+def classes_of(spec: TargetSpec) -> tuple[int, ...] | None:
+    """How many classes each channel of a target tells apart: 2 is yes or no; None if it is none.
+
+    >>> from connectomics.config.schema import NamedSection
+    >>> classes_of(NamedSection(name="polarity"))
+    (2, 2, 2)
+    >>> classes_of(NamedSection(name="polarity", kwargs={"exclusive": True}))
+    (3,)
+    """
+    if spec.name not in TARGETS:
+        return None
+    names = channel_names([spec])
+    return (len(names),) if spec.kwargs.get("exclusive", False) else (2,) * len(names)
+
+
 def kinds_of_targets(specs: Sequence[TargetSpec]) -> list[tuple[str, ...]]:
     """Name the kinds of foreground that each channel of the targets tells apart."""
     kinds: list[tuple[str, ...]] = []

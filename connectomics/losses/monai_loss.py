@@ -1,4 +1,4 @@
-"""MONAI's losses by name. MONAI takes seconds to import and is imported when one is named."""
+"""A loss of MONAI under the roof of this package."""
 
 from __future__ import annotations
 
@@ -9,24 +9,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from connectomics.errors import ConfigError, did_you_mean
+from connectomics.losses.monai import monai_classes
 
 _REFUSALS = (AssertionError, IndexError, RuntimeError, TypeError, ValueError)
-
-
-def monai_classes() -> dict[str, type[nn.Module]]:
-    """The losses of `monai.losses` that compare an input with a target, by name."""
-    from monai import losses
-
-    classes = vars(losses).values()
-    modules = (c for c in classes if inspect.isclass(c) and issubclass(c, nn.Module))
-    return {c.__name__: c for c in modules if _compares(c)}
-
-
-def _compares(loss: type[nn.Module]) -> bool:
-    """Whether it takes a prediction and a target, and wraps no other loss."""
-    parameters = list(inspect.signature(loss.forward).parameters.values())[1:]
-    needed = [p.name for p in parameters if p.default is p.empty]
-    return len(needed) == 2 and "loss" not in inspect.signature(loss).parameters
 
 
 class MonaiLoss(nn.Module):
@@ -43,15 +28,12 @@ class MonaiLoss(nn.Module):
         ConfigError: No such loss, or it refuses its settings.
     """
 
-    takes_weight = False
-
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
         super().__init__()
         classes = monai_classes()
         if name not in classes:
             raise ConfigError(name, "MONAI has no such loss.", did_you_mean(name, classes))
         self.name = name
-        self.takes_class_ids = bool(settings.get("to_onehot_y"))
         _check_activation(name, classes[name], settings)
         try:
             self.loss = classes[name](**settings)

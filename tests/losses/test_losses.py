@@ -10,11 +10,15 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import Tensor
 
 from connectomics.errors import ConfigError, DataError
-from connectomics.models import DiceLoss, WeightedBCEWithLogitsLoss, WeightedCE
-from connectomics.models.losses import MAX_POS_WEIGHT
+from connectomics.losses.cross_entropy import (
+    MAX_POS_WEIGHT,
+    WeightedBCEWithLogitsLoss,
+    WeightedCE,
+)
+from connectomics.losses.dice import DiceLoss
 
 
 def row(*channels: list[float]) -> Tensor:
@@ -220,11 +224,18 @@ EVERY_LOSS = {
 every_loss = pytest.mark.parametrize("loss", EVERY_LOSS.values(), ids=EVERY_LOSS.keys())
 
 
-def example(loss: nn.Module, *, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+Function = WeightedBCEWithLogitsLoss | WeightedCE | DiceLoss
+
+
+def takes_class_ids(loss: Function) -> bool:
+    return isinstance(loss, WeightedCE) or (isinstance(loss, DiceLoss) and loss.softmax)
+
+
+def example(loss: Function, *, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     """Logits, target and a mask that drops the last row of every section."""
     torch.manual_seed(seed)
     logits = torch.randn(2, 3, 2, 4, 4)
-    target = torch.randint(0, 2, (2, 1 if loss.takes_class_ids else 3, 2, 4, 4)).float()
+    target = torch.randint(0, 2, (2, 1 if takes_class_ids(loss) else 3, 2, 4, 4)).float()
     weight = torch.ones(2, 1, 2, 4, 4)
     weight[..., -1, :] = 0
     return logits, target, weight
@@ -233,14 +244,14 @@ def example(loss: nn.Module, *, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
 @every_loss
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 1000))
-def test_weight_zero_takes_voxels_out(loss: nn.Module, seed: int) -> None:
+def test_weight_zero_takes_voxels_out(loss: Function, seed: int) -> None:
     logits, target, weight = example(loss, seed=seed)
     cropped = loss(logits[..., :-1, :], target[..., :-1, :])
     torch.testing.assert_close(loss(logits, target, weight), cropped)
 
 
 @every_loss
-def test_voxels_of_weight_zero_get_no_gradient(loss: nn.Module) -> None:
+def test_voxels_of_weight_zero_get_no_gradient(loss: Function) -> None:
     logits, target, weight = example(loss)
     logits.requires_grad_()
     loss(logits, target, weight).backward()
@@ -250,7 +261,7 @@ def test_voxels_of_weight_zero_get_no_gradient(loss: nn.Module) -> None:
 
 
 @every_loss
-def test_nothing_that_counts_costs_nothing(loss: nn.Module) -> None:
+def test_nothing_that_counts_costs_nothing(loss: Function) -> None:
     logits, target, weight = example(loss)
     logits.requires_grad_()
     value = loss(logits, target, torch.zeros_like(weight))
@@ -264,7 +275,7 @@ def test_nothing_that_counts_costs_nothing(loss: nn.Module) -> None:
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
 @pytest.mark.parametrize("scale", [0.0, 60.0])
 def test_all_background_is_finite_in_any_precision(
-    loss: nn.Module, dtype: torch.dtype, scale: float
+    loss: Function, dtype: torch.dtype, scale: float
 ) -> None:
     logits, target, _ = example(loss)
     logits = (scale * logits).to(dtype).requires_grad_()
@@ -277,7 +288,7 @@ def test_all_background_is_finite_in_any_precision(
 
 
 @every_loss
-def test_autocast_changes_nothing(loss: nn.Module) -> None:
+def test_autocast_changes_nothing(loss: Function) -> None:
     logits, target, weight = example(loss)
     with torch.autocast("cpu", torch.bfloat16):
         value = loss(logits, target, weight)
@@ -285,7 +296,7 @@ def test_autocast_changes_nothing(loss: nn.Module) -> None:
 
 
 @every_loss
-def test_shapes_that_differ_are_an_error(loss: nn.Module) -> None:
+def test_shapes_that_differ_are_an_error(loss: Function) -> None:
     logits, target, _ = example(loss)
     with pytest.raises(DataError, match=r"\(2, 3, 2, 4, 4\).*\(2, ., 2, 4, 3\)"):
         loss(logits, target[..., :3])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,18 +18,20 @@ class LossTerm:
     """One term of the sum.
 
     Attributes:
-        function: A module called with logits, target and weight.
+        function: A function or module called with logits, target and weight.
         weight: What the term is multiplied by.
         pred_slice: The channels of the logits it sees: `"0:3"`, `2`, `(0, 3)`, None for all.
         target_slice: The channels of the target it sees.
         name: What it is called in the log. Empty: the name of the function's class.
+        takes_weight: Whether it can leave voxels out.
     """
 
-    function: nn.Module
+    function: Callable[..., Tensor]
     weight: float = 1.0
     pred_slice: ChannelRange = None
     target_slice: ChannelRange = None
     name: str = ""
+    takes_weight: bool = True
 
 
 class SummedLoss(nn.Module):
@@ -42,7 +44,8 @@ class SummedLoss(nn.Module):
         terms: The terms. Where two have the same name their position tells them apart:
             `DiceLoss_0` and `DiceLoss_2`.
 
-    >>> from connectomics.models.losses import DiceLoss, WeightedBCEWithLogitsLoss
+    >>> from connectomics.losses.cross_entropy import WeightedBCEWithLogitsLoss
+    >>> from connectomics.losses.dice import DiceLoss
     >>> loss = SummedLoss([LossTerm(WeightedBCEWithLogitsLoss()), LossTerm(DiceLoss(), 0.5)])
     >>> total, terms = loss(torch.zeros(1, 2, 1, 1, 4), torch.ones(1, 2, 1, 1, 4))
     >>> round(float(total), 3), sorted(terms)  # log 2 + (1 - 2 * 2 / 6) / 2
@@ -52,13 +55,14 @@ class SummedLoss(nn.Module):
     def __init__(self, terms: Sequence[LossTerm]) -> None:
         super().__init__()
         self.terms = tuple(terms)
-        self.functions = nn.ModuleList(term.function for term in terms)  # for .to(device)
+        modules = (term.function for term in terms if isinstance(term.function, nn.Module))
+        self.functions = nn.ModuleList(modules)  # for .to(device)
         self.names = _names(terms)
 
     @property
     def takes_weight(self) -> bool:
         """Whether every term accepts a weight or mask."""
-        return all(getattr(function, "takes_weight", True) for function in self.functions)
+        return all(term.takes_weight for term in self.terms)
 
     def forward(
         self, logits: Tensor | Sequence[Tensor], target: Tensor, weight: Tensor | None = None

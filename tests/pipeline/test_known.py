@@ -1,23 +1,20 @@
-"""The facts about channels, held against the functions they are about."""
+"""What is said of components, held against the functions it is about."""
 
 from __future__ import annotations
+
+from inspect import signature
 
 import numpy as np
 import pytest
 import torch
 
-from connectomics.config.channel_facts import (
-    EXCLUSIVE_DECODERS,
-    MASKED_LOSSES,
-    activation_of,
-    classes_of,
-    takes_class_ids,
-)
 from connectomics.config.checks.training import MONITORED
 from connectomics.config.schema import LossSection, LossTermSection, NamedSection
 from connectomics.data.processing import TARGETS, build_targets
+from connectomics.data.processing.build import classes_of
 from connectomics.decoding import DECODERS
-from connectomics.models.build import LOSSES, build_loss
+from connectomics.losses.build import LOSSES, build_loss, loss_facts
+from connectomics.pipeline.components import KNOWN
 from connectomics.training.module import SynapseModule
 
 LABEL = np.array([[[0, 1, 2, 3, 4]]])
@@ -40,10 +37,6 @@ def test_nothing_is_said_of_unknown_targets():
     assert classes_of(NamedSection(name="zebra")) is None
 
 
-def test_own_losses_are_known():
-    assert set(MASKED_LOSSES) == set(LOSSES)
-
-
 @pytest.mark.parametrize(
     ("function", "kwargs"),
     [
@@ -64,7 +57,7 @@ def test_losses_learn_what_is_said_of_them(function: str, kwargs: dict):
     ids[..., 0, :] = 1
     ids[..., 1, :] = 2
     one_hot = torch.cat([ids == k for k in range(3)], dim=1).float()
-    target = ids if takes_class_ids(term) else one_hot
+    target = ids if loss_facts(term).takes_class_ids else one_hot
     logits = torch.zeros(1, 3, *size, requires_grad=True)
     optimizer = torch.optim.Adam([logits], lr=0.5)
     for _ in range(60):
@@ -72,23 +65,27 @@ def test_losses_learn_what_is_said_of_them(function: str, kwargs: dict):
         loss(logits, target)[0].backward()
         optimizer.step()
     activate = {"sigmoid": torch.sigmoid, "softmax": lambda x: torch.softmax(x, dim=1)}
-    activation = activation_of(term)
+    activation = loss_facts(term).activation
     assert activation is not None
     assert torch.allclose(activate[activation](logits), one_hot, atol=0.2)
 
 
-@pytest.mark.parametrize("name", MASKED_LOSSES)
-def test_masked_losses_take_a_weight(name: str):
-    assert build_loss(LossSection(losses=(LossTermSection(function=name),))).takes_weight
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_take_a_weight_where_they_say_so(name: str):
+    term = LossTermSection(function=name)
+    assert build_loss(LossSection(losses=(term,))).takes_weight == loss_facts(term).takes_weight
+    assert (name in KNOWN.masked_losses) == (
+        "weight" in signature(LOSSES[name].function.__call__).parameters
+    )
 
 
 def test_unknown_losses_have_no_known_activation():
-    assert activation_of(LossTermSection(function="SSIMLoss")) is None
+    assert loss_facts(LossTermSection(function="SSIMLoss")).activation is None
 
 
 @pytest.mark.parametrize("name", DECODERS)
 def test_decoders_with_an_exclusive_setting_are_known(name: str):
-    assert (name in EXCLUSIVE_DECODERS) == ("exclusive" in DECODERS[name].settings)
+    assert KNOWN.decoder(name).exclusive == ("exclusive" in DECODERS[name].settings)
 
 
 def test_what_can_be_watched_is_what_training_logs():

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from connectomics.errors import ConfigError, DataError
-from connectomics.models import DiceLoss, LossTerm, SummedLoss, WeightedBCEWithLogitsLoss
-from connectomics.models.monai_losses import MonaiLoss
+from connectomics.losses.cross_entropy import WeightedBCEWithLogitsLoss
+from connectomics.losses.dice import DiceLoss
+from connectomics.losses.summed import LossTerm, SummedLoss
 
 
 class MeanDifference(nn.Module):
@@ -118,4 +120,4 @@ def test_what_does_not_fit_is_an_error(
 def test_says_whether_every_term_takes_a_weight() -> None:
     own = LossTerm(DiceLoss())
     assert SummedLoss([own]).takes_weight
-    assert not SummedLoss([own, LossTerm(MonaiLoss("FocalLoss", {}))]).takes_weight
+    assert not SummedLoss([own, replace(own, takes_weight=False)]).takes_weight
