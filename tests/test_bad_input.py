@@ -111,7 +111,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_missing_file(work):
     (work.folder / "img.h5").rename(work.folder / "image.h5")
-    work.expect(r"img\.h5.*no such file")
+    work.expect(r"data\.train\.image: .*img\.h5: no such file")
 
 
 def test_truncated_hdf5(work):

@@ -30,6 +30,19 @@ def keys_at(path: DottedPath, schema: Schema = Config) -> list[str]:
     return list(section.model_fields) if section else []
 
 
+def has_axes(path: DottedPath, schema: Schema = Config) -> bool:
+    """Whether the key at a path holds one number for each of three axes.
+
+    >>> has_axes(("data", "test", "resolution")), has_axes(("data", "test", "z_range"))
+    (True, False)
+    """
+    section: Schema | None = schema
+    for key in path[:-1]:
+        section = section and _section_in(section.model_fields[str(key)].annotation)
+    field = section and section.model_fields.get(str(path[-1]))
+    return bool(field) and _is_triple(field.annotation)
+
+
 def is_key(text: str) -> bool:
     """Whether a text is the dotted path of a key in a section, or below one.
 
@@ -67,6 +80,13 @@ def holds_items(annotation: Any) -> bool:
     """Whether a field is a list, or may be one."""
     parts = get_args(annotation)
     return get_origin(annotation) is tuple or any(map(holds_items, parts))
+
+
+def _is_triple(annotation: Any) -> bool:
+    parts = get_args(annotation)
+    if get_origin(annotation) is tuple:
+        return len(parts) == 3 and Ellipsis not in parts
+    return any(map(_is_triple, parts))
 
 
 def _section_in(annotation: Any) -> Schema | None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from connectomics.config.dotted import DottedPath, format_path
 from connectomics.config.levels import MODES
-from connectomics.config.schema_keys import keys_at
+from connectomics.config.schema_keys import has_axes, keys_at
 from connectomics.errors import Fault
 
 PRESETS = Path(__file__).parent / "presets"
@@ -167,6 +167,9 @@ def likely_slip(path: DottedPath, value: Any, expected: str, schema: type[BaseMo
         return "Write {} for its usual settings, null to leave it out."
     if not isinstance(value, str):
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if is_number and expected == "a list" and has_axes(path, schema):
+            unit = ", nm per voxel" if path[-1] == "resolution" else ""
+            return f"One number for each axis, [z, y, x]{unit}: [{value}, {value}, {value}]"
         return f'Put it in quotes: "{value}"' if is_number and expected == "text" else ""
     if len(value) > LONGEST:
         return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from connectomics.config.schema import DataSection, PhantomSection, SplitSection
@@ -195,7 +196,7 @@ def open_on_one_grid(
         try:
             volume = open_volume(path, resolution=resolution)
         except DataError as error:
-            faults += error.faults
+            faults += [_keyed(fault, name, path) for fault in error.faults]
             continue
         opened[name] = volume
         if len(volume.shape) != 3:
@@ -214,6 +215,13 @@ def open_on_one_grid(
     if faults or first not in opened:
         return opened, faults
     return opened, faults + alignment_faults(opened)
+
+
+def _keyed(fault: Fault, name: str, path: str) -> Fault:
+    """A fault of a file, at the key of the config that names the file, where one does."""
+    if not name.startswith("data.") or not fault.where.startswith(path):
+        return fault
+    return replace(fault, where=name, problem=f"{fault.where}: {fault.problem}")
 
 
 def _fraction_faults(volume: LazyVolume) -> list[Fault]:

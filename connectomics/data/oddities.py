@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.ndimage import binary_fill_holes
 
+from connectomics.data.agreement import REACH, Agreement
 from connectomics.data.counting import label_slabs, read_label
 from connectomics.data.survey import marks_of
 from connectomics.data.volumes import LabelledVolume
@@ -26,8 +27,18 @@ HOLES = 0.02
 """The share of labelled voxels that holes make up, at least, to be worth saying."""
 
 CONTINUED = 0.3
-"""The share of a section's labels that lie on labels two sections on, where an empty one between
-them is a gap."""
+"""The share of a section's labels that lie on those of the next labelled section, where the empty
+ones between them are a gap."""
+
+LONGEST_GAP = 3
+"""Sections. After more, other synapses may lie where the earlier ones lay."""
+
+EXPECTED = 15
+"""So many synapses in sections without a label, going by the others, do not lack by chance, though
+tissue is uneven and one synapse may be counted twice."""
+
+THICKER = 1.5
+"""How many times as thick as pixels are wide sections are, at least, to tell them apart by."""
 
 CUBE = 96
 
@@ -37,21 +48,29 @@ class Looks(NamedTuple):
 
     Attributes:
         empty: Sections whose image is all of one value.
-        unlabelled: Sections without labels between two whose labels go on.
+        unlabelled: Sections without labels between others whose labels go on.
+        bare: The first section, and one past the last, of the longest run without labels.
         holes: Voxels in holes of labels, within sections.
         labelled: Voxels that are labelled.
         contrast: How much brighter labelled voxels are, in standard deviations; NaN for none.
+        agreement: How the labels agree with the image.
     """
 
     empty: list[int]
     unlabelled: list[int]
+    bare: tuple[int, int]
     holes: int
     labelled: int
     contrast: float
+    agreement: Agreement
 
 
-def oddities(volumes: Sequence[LabelledVolume]) -> list[Fault]:
+def oddities(volumes: Sequence[LabelledVolume], *, sided: bool = False) -> list[Fault]:
     """Find what is odd about volumes; each is read once, section by section.
+
+    Args:
+        volumes: What is to be looked at.
+        sided: Odd labels are pre-synaptic, and even ones post-synaptic.
 
     Raises:
         DataError: One cannot be read.
@@ -61,32 +80,45 @@ def oddities(volumes: Sequence[LabelledVolume]) -> list[Fault]:
     for volume, seen in zip(volumes, looks, strict=True):
         faults += axis_doubts(volume)
         faults += _of_sections(volume, seen)
-    return [*faults, *_inverted(volumes, looks)]
+        faults += _shifted(volume, seen.agreement)
+    faults += _inverted(volumes, looks)
+    return [*faults, *(_exchanged(volumes, looks) if sided else ())]
 
 
 def look(volume: LabelledVolume) -> Looks:
     """Look at every section of a volume."""
     empty: list[int] = []
-    masks: list[np.ndarray] = []
     unlabelled: list[int] = []
+    last: tuple[int, np.ndarray] | None = None
+    bare, agreement = (0, 0), Agreement()
     holes, z = 0, 0
     inside, outside = np.zeros(3), np.zeros(3)
     marks = marks_of(volume.label) if volume.label is not None else None
     for slab in label_slabs(volume):
         image = volume.image.read(slab)
-        labels = read_label(volume, slab, marks=marks).label if marks else np.zeros_like(image)
-        for section, label in zip(image, labels > 0, strict=True):
+        labels, counts = np.zeros(image.shape, np.uint8), None
+        if marks:
+            labels, counts = read_label(volume, slab, marks=marks)
+        for number, (section, label) in enumerate(zip(image, labels, strict=True)):
+            mask = label > 0
             if section.min() == section.max():
                 empty.append(z)
             else:
-                inside += _moments(section[label])
-                outside += _moments(section[~label])
-            holes += int(np.count_nonzero(binary_fill_holes(label) & ~label)) if label.any() else 0
-            masks = [*masks[-2:], label]
-            if len(masks) == 3 and _goes_on(*masks):
-                unlabelled.append(z - 1)
+                inside += _moments(section[mask])
+                outside += _moments(section[~mask])
+            if mask.any() or (counts is not None and not counts[number].any()):
+                first = last[0] + 1 if last else 0
+                if last and 0 < z - first <= LONGEST_GAP and _goes_on(last[1], mask):
+                    unlabelled += range(first, z)
+                bare = max(bare, (first, z), key=_length)
+                last = z, mask
+            if mask.any():
+                holes += int(np.count_nonzero(binary_fill_holes(mask) & ~mask))
+            agreement.add(section, label)
             z += 1
-    return Looks(empty, unlabelled, holes, int(inside[0]), _contrast(inside, outside))
+    bare = max(bare, (last[0] + 1 if last else 0, z), key=_length)
+    contrast = _contrast(inside, outside)
+    return Looks(empty, unlabelled, bare, holes, int(inside[0]), contrast, agreement)
 
 
 def axis_doubts(volume: LabelledVolume) -> Iterator[Fault]:
@@ -95,7 +127,7 @@ def axis_doubts(volume: LabelledVolume) -> Iterator[Fault]:
     Neighbours across sections differ more than neighbours within one, where sections are thicker
     than pixels are wide by half or more.
     """
-    if volume.resolution is None or volume.resolution[0] < 1.5 * max(volume.resolution[1:]):
+    if volume.resolution is None or volume.resolution[0] < THICKER * max(volume.resolution[1:]):
         return
     if min(volume.shape) < 2:
         return
@@ -127,10 +159,60 @@ def _of_sections(volume: LabelledVolume, seen: Looks) -> Iterator[Fault]:
     if seen.unlabelled:
         problem = f"{_numbered(seen.unlabelled)}: no labels, though those before and after go on."
         yield Fault(label, problem, "Label them too, or give a `mask` that is 0 there.")
+    length, others = _length(seen.bare), volume.shape[0] - _length(seen.bare)
+    expected = seen.agreement.synapses * length / max(1, others)
+    if expected >= EXPECTED:
+        first, stop = seen.bare
+        problem = (
+            f"sections {first}-{stop - 1} have no labels, where the others would let expect "
+            f"{expected:.0f} synapses: not labelled yet?"
+        )
+        remedy = "If so, leave them out (`z_range`), or give a `mask` that is 0 there."
+        yield Fault(label, problem, remedy)
     if seen.holes > HOLES * seen.labelled:
         share = seen.holes / seen.labelled
         problem = f"its labels have holes within sections, {share:.0%} of what is labelled."
         yield Fault(label, problem, "Fill them, unless only outlines are meant to be learned.")
+
+
+def _shifted(volume: LabelledVolume, agreement: Agreement) -> Iterator[Fault]:
+    """Labels that fit the sections before or after their own.
+
+    Within sections it cannot be told: real labels are a pixel or two off, all to one side.
+    """
+    size, shift = volume.resolution, agreement.shift
+    if size is None or size[0] < THICKER * max(size[1:]) or not shift:
+        return
+    count = f"{abs(shift)}{' or more' if abs(shift) == REACH else ''}"
+    where, way = ("before", "late") if shift > 0 else ("after", "early")
+    yield Fault(
+        str(getattr(volume.label, "source", volume.name)),
+        f"its labels fit the image best {count} section{'s' * (abs(shift) > 1)} {where} theirs, "
+        f"in {agreement.votes.max()} of {agreement.votes.sum()} sections: they seem to come too "
+        f"{way}.",
+        "Was a section lost, or counted from 1? Look at the pictures, and shift them along z.",
+    )
+
+
+def _exchanged(volumes: Sequence[LabelledVolume], looks: Sequence[Looks]) -> Iterator[Fault]:
+    """Volumes whose pre side is the darker one, where in most others post is, or the reverse.
+
+    Which of them is right cannot be told: the density is on the post side in some animals, on the
+    pre side in others. So a single volume says nothing.
+    """
+    sides = [seen.agreement.darker_side for seen in looks]
+    pre = [volume for volume, side in zip(volumes, sides, strict=True) if side == "pre"]
+    post = [volume for volume, side in zip(volumes, sides, strict=True) if side == "post"]
+    if not pre or not post:
+        return
+    (fewer, darker), (more, other) = sorted([(pre, "pre"), (post, "post")], key=lambda p: len(p[0]))
+    for volume in fewer:
+        yield Fault(
+            str(getattr(volume.label, "source", volume.name)),
+            f"its {darker} sides are darker than its {other} sides, and in {_source(more[0])} it "
+            "is the other way round: pre and post may be exchanged in one of them.",
+            "Look where the vesicles are, which is pre; then exchange odd and even numbers there.",
+        )
 
 
 def _inverted(volumes: Sequence[LabelledVolume], looks: Sequence[Looks]) -> Iterator[Fault]:
@@ -166,11 +248,13 @@ def _contrast(inside: np.ndarray, outside: np.ndarray) -> float:
     return float((inside[1] / inside[0] - outside[1] / outside[0]) / spread) if spread else 0.0
 
 
-def _goes_on(before: np.ndarray, here: np.ndarray, after: np.ndarray) -> bool:
-    if here.any() or not (before.any() and after.any()):
-        return False
+def _goes_on(before: np.ndarray, after: np.ndarray) -> bool:
     least = min(np.count_nonzero(before), np.count_nonzero(after))
-    return bool(np.count_nonzero(before & after) >= CONTINUED * least)
+    return bool(least and np.count_nonzero(before & after) >= CONTINUED * least)
+
+
+def _length(sections: tuple[int, int]) -> int:
+    return sections[1] - sections[0]
 
 
 def _numbered(sections: Sequence[int], at_most: int = 5) -> str:

@@ -13,6 +13,9 @@ from connectomics.data.recognition import Recognised, own_words
 from connectomics.errors import DataError, Fault
 
 PAIRS = "Say which belong together, in pairs: image=[A.h5,B.h5] label=[C.h5,D.h5]."
+NEARLY = 2
+"""Voxels along an axis. Shapes that differ by no more belong together, and one lacks something."""
+
 OPTIONAL = ("mask", "neurons")
 
 
@@ -119,6 +122,15 @@ def _nothing_fits(volume: LazyVolume, images: Sequence[LazyVolume]) -> Fault:
                 "them is in the order (x, y, z)."
             )
             remedy = "Both have to be (z, y, x); an attribute axes: 'xyz' of a dataset says so."
+            return Fault(volume.source, problem, remedy)
+    for image in images:
+        apart = [abs(here - there) for here, there in zip(shape, image.shape, strict=True)]
+        if all(n <= min(NEARLY, there / 10) for n, there in zip(apart, image.shape, strict=True)):
+            problem = (
+                f"has {size_text(shape)} voxels, and {image.source} {size_text(image.shape)}: all "
+                f"but the same. Were sections or edges of one of them left out?"
+            )
+            remedy = "Both have to cover the same voxels, or say where they begin (offset)."
             return Fault(volume.source, problem, remedy)
     listed = "".join(f"\n    {image.source}  {size_text(image.shape)}" for image in images)
     problem = f"is labels of {size_text(shape)} voxels without an image. The images are{listed}"

@@ -92,7 +92,8 @@ def _check(train: Resolved, overrides: Sequence[str], program: str) -> None:
         _show("note", [note])
     if test:
         drawn.append(_draw_test(test[0], folder, sided=sided))
-    odd = [*training.warnings, *map(str, _oddities([*learned, *held, *test], config.data, tested))]
+    faults = _oddities([*learned, *held, *test], config.data, tested, sided=sided)
+    odd = [*training.warnings, *map(str, faults)]
     for text in odd or ["nothing"]:
         _show("odd", text.splitlines())
     _show("pictures", [str(path) for path in drawn])
@@ -210,9 +211,13 @@ def _time(timing: Timing, config: Config) -> Iterator[str]:
 
 
 def _oddities(
-    volumes: Sequence[LabelledVolume], section: DataSection, tested: Config | None
+    volumes: Sequence[LabelledVolume],
+    section: DataSection,
+    tested: Config | None,
+    *,
+    sided: bool,
 ) -> Iterator[Fault]:
-    yield from dict.fromkeys(oddities(volumes))
+    yield from dict.fromkeys(oddities(volumes, sided=sided))
     splits: list[tuple[str, SplitSection | None]] = [("data.val", section.val)]
     if tested:
         splits.append(("data.test", tested.data.test))

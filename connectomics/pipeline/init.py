@@ -242,7 +242,9 @@ def _read_labels(groups: Sequence[Group], settings: InitFiles) -> list[Labels]:
     if not found:
         listed = "".join(f"\n    {group.image.source}  image" for group in groups)
         problem = f"no labels were found, and training needs some:{listed}"
-        raise DataError("--init", problem, "Name a label file, or say which it is: label=FILE.")
+        image = groups[0].image.source
+        remedy = f"Name a label file, or say which it is: image={image} label=FILE."
+        raise DataError("--init", problem, remedy)
     sides = {labels.sided for labels in found}
     if len(sides) > 1:
         listed = "".join(f"\n    {_source(one)}  {STORED_AS[one.encoding]}" for one in found)
@@ -323,7 +325,7 @@ def _print_found(labels: Sequence[Labels], choices: Choices) -> None:
     print(f"init: {choices.division.why}")
     patch = size_text(recipe.patch_size)
     print(f"init: machine={recipe.machine}, as {recipe.why_machine}; patches of {patch} voxels")
-    for fault in oddities([one.volume for one in labels]):
+    for fault in oddities([one.volume for one in labels], sided=labels[0].sided):
         print(f"init: odd: {fault}")
 
 

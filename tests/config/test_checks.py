@@ -206,6 +206,8 @@ def test_what_was_lost_is_not_held_against_the_rest(lost: str):
          "  A phantom has its own: phantom: {neurons: true}."),
         ("test", {"phantom": {}, "annotations": "a.hdf"},
          "data.test.annotations: is given without an image.\n  Name the image too:"),
+        ("train", {"label": "b.h5"},
+         "data.train.label: is given without an image.\n  Name the image too:"),
         ("train", {"image": "a.h5", "annotations": "a.hdf"},
          "data.train.annotations: is not read: only scores of test volumes compare"),
     ],

@@ -83,7 +83,8 @@ def test_checks_see_what_was_meant_and_keep_quiet_about_what_could_not_be_read()
         yield Fault("resolution", "is odd.")
 
     assert said("truht=a.h5", "resolution=3", checks=[check]) == [
-        "resolution: has to be a list, not 3.",
+        "resolution: has to be a list, not 3.\n"
+        "  One number for each axis, [z, y, x], nm per voxel: [3, 3, 3]",
         "truht: no such key.\n  Did you mean 'truth'?",
         "truht: is a.h5.",
     ]

@@ -38,7 +38,11 @@ def test_nothing_wrong():
          "experiment_name, inference, model, monitor, optimization, save_path, system, tune."),
         ("data.dataloader.patch_size", [18, 256], "has to be a list of 3, not [18, 256]."),
         ("data.dataloader.patch_size", [1, 2, 3, 4], "has to be a list of 3, not [1, 2, 3, 4]."),
-        ("data.dataloader.patch_size", 18, "has to be a list, not 18."),
+        ("data.dataloader.patch_size", 18, "has to be a list, not 18.\n"
+         "  One number for each axis, [z, y, x]: [18, 18, 18]"),
+        ("data.test.resolution", 10, "has to be a list, not 10.\n"
+         "  One number for each axis, [z, y, x], nm per voxel: [10, 10, 10]"),
+        ("data.test.z_range", 10, "has to be a list, not 10."),
         ("data.dataloader.batch_size", "four", "has to be a whole number, not 'four'."),
         ("data.dataloader.batch_size", 1.5, "has to be a whole number, not 1.5."),
         ("data.dataloader.batch_size", 0, "has to be more than 0, not 0."),

@@ -123,6 +123,9 @@ def test_two_masks_are_joined_when_asked(run, phantom) -> None:
         (["img.h5", "syn.h5"], "img.h5: does not say its voxel size.\n  Give it, nm"),
         (["img.h5", "nothing.h5"], "nothing.h5: no such file"),
         (["img.h5", SIZE], "no labels were found"),
+        (["img.h5", SIZE], "or say which it is: image=img.h5 label=FILE."),
+        (["img.h5", "cut.h5", SIZE], "cut.h5: has 39 x 192 x 192 voxels, and img.h5 40 x 192 x"),
+        (["img.h5", "syn.h5", "resolution=8"], "[z, y, x], nm per voxel: [8, 8, 8]"),
         (["syn.h5", SIZE], "none of these is an image"),
         (["img.h5", "broken.h5", SIZE], "broken.h5: "),
         (["img.h5", "syn.h5", "resolutoin=[30,8,8]"], "Did you mean 'resolution'?"),
@@ -138,6 +141,7 @@ def test_what_is_wrong_is_said_and_nothing_written(
 ) -> None:
     em_r50(phantom)
     (here / "broken.h5").write_text("no HDF5")
+    save_volume("cut.h5", semantic(phantom)[1:])
     with h5py.File("two.h5", "w") as two, h5py.File("turned.h5", "w") as turned:
         two["raw"], two["a"], two["b"] = phantom.image, semantic(phantom), semantic(phantom)
         turned["raw"], turned["syn"] = phantom.image.T, semantic(phantom).T

@@ -11,6 +11,7 @@ from connectomics.errors import Fault
 SPLITS = ("train", "val", "test")
 
 
+SOURCE = "Name image files, or phantom: {seed: 0}."
 TOO = "Name the image too: volumes of one split are not put together from several files."
 
 
@@ -106,10 +107,13 @@ def _lacks_label(split: SplitSection) -> bool:
 
 
 def _split_faults(where: str, split: SplitSection) -> Iterator[Fault]:
-    if (split.image is None) == (split.phantom is None):
-        problem = "has image and phantom" if split.image else "has neither image nor phantom"
-        yield Fault(where, f"{problem}.", "Name image files, or phantom: {seed: 0}.")
-    for name in ("label", "mask", "neurons", "annotations"):
+    on_image = ("label", "mask", "neurons", "annotations")
+    given = [name for name in on_image if getattr(split, name) is not None]
+    if split.image and split.phantom:
+        yield Fault(where, "has image and phantom.", SOURCE)
+    elif not (split.image or split.phantom or given):
+        yield Fault(where, "has neither image nor phantom.", SOURCE)
+    for name in on_image:
         paths = getattr(split, name)
         if paths is not None and split.image is None:
             own = {"neurons": "A phantom has its own: phantom: {neurons: true}."}
