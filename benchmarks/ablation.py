@@ -32,7 +32,7 @@ from connectomics.data.io import open_volume, read_volume
 from connectomics.decoding import BASELINE, decode_synapses
 from connectomics.decoding.sides import drop_one_sided
 from connectomics.errors import DataError
-from connectomics.evaluation import PolarityScores, polarity_tables, score_polarity
+from connectomics.evaluation import Pair, PolarityScores, polarity_tables, score_polarity
 from connectomics.phantom import Phantom, make_phantom
 
 THRESHOLDS = (0.3, 0.5)
@@ -237,7 +237,9 @@ def measure(
             if decoder.drops_one_sided:
                 labels = drop_one_sided(labels)
             tables = polarity_tables(
-                volume.truth, labels, truth_encoding="polarity", prediction_encoding="polarity"
+                Pair(
+                    volume.truth, labels, truth_encoding="polarity", prediction_encoding="polarity"
+                )
             )
             scores = [score_polarity(tables, threshold) for threshold in THRESHOLDS]
             before = found.get(name)

@@ -52,6 +52,7 @@ from connectomics.evaluation.matching import Matching, assign, match_objects
 from connectomics.evaluation.metric import Metric
 from connectomics.evaluation.metrics import METRICS, SITE_METRICS, TABLE_METRICS
 from connectomics.evaluation.overlap import MaskOverlap, mask_overlap
+from connectomics.evaluation.pair import Pair
 from connectomics.evaluation.points import PointMatches, match_points
 from connectomics.evaluation.polarity import PolarityScores, polarity_scores, score_polarity
 from connectomics.evaluation.sides import PolarityTables, polarity_tables
@@ -88,6 +89,7 @@ __all__ = [
     "Matching",
     "Metric",
     "Objects",
+    "Pair",
     "PartnerMatches",
     "Partners",
     "PointMatches",

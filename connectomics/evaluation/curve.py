@@ -94,10 +94,10 @@ def precision_recall_curve(
     Raises:
         DataError: A synapse has no confidence, or one that is not finite.
 
-    >>> from connectomics.evaluation import polarity_tables
+    >>> from connectomics.evaluation import Pair, polarity_tables
     >>> truth = np.array([[[1, 2, 0, 3, 4, 0, 0]]])
     >>> prediction = np.array([[[1, 2, 0, 3, 4, 5, 6]]])
-    >>> tables = polarity_tables(truth, prediction)
+    >>> tables = polarity_tables(Pair(truth, prediction))
     >>> curve = precision_recall_curve(tables, {1: 0.9, 2: 0.5, 3: 0.8})
     >>> curve.is_tp.tolist(), round(curve.average_precision, 3)
     ([True, False, True], 0.833)

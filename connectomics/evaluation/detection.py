@@ -14,8 +14,9 @@ from connectomics.evaluation.contingency import (
 from connectomics.evaluation.counts import Counts, check_same_threshold, ratio
 from connectomics.evaluation.encoding import SIDED, Encoding, Interpretation, interpret
 from connectomics.evaluation.matches import Matches, match_instances
+from connectomics.evaluation.pair import Pair
 from connectomics.evaluation.sides import synapse_number
-from connectomics.evaluation.volumes import Labels, check_shapes
+from connectomics.evaluation.volumes import Labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,37 +134,23 @@ def detection_scores(
     >>> detection_scores(truth, prediction, iou_threshold=0.6).detection
     Counts(tp=1, fp=1, fn=1)
     """
-    table = detection_table(
-        truth,
-        prediction,
-        mask=mask,
-        truth_encoding=truth_encoding,
-        prediction_encoding=prediction_encoding,
-        dilate_sz=dilate_sz,
-    )
-    return score_detection(table, iou_threshold, ignore_border=ignore_border)
+    pair = Pair(truth, prediction, mask, truth_encoding, prediction_encoding, dilate_sz)
+    return score_detection(detection_table(pair), iou_threshold, ignore_border=ignore_border)
 
 
-def detection_table(
-    truth: Labels,
-    prediction: Labels,
-    *,
-    mask: Labels | None = None,
-    truth_encoding: Encoding = "auto",
-    prediction_encoding: Encoding = "auto",
-    dilate_sz: int | None = None,
-) -> DetectionTable:
+def detection_table(pair: Pair) -> DetectionTable:
     """Count once what two volumes of objects share, for scores at any threshold.
 
-    Args and Raises: as `detection_scores`.
+    Raises:
+        DataError: As `detection_scores`.
     """
-    check_shapes(truth, prediction, mask)
-    options = {"mask": mask, "dilate_sz": dilate_sz}
-    first = interpret("truth", truth, truth_encoding, sided=prediction_encoding in SIDED, **options)
+    stored = pair.truth_encoding, pair.prediction_encoding
+    options = {"mask": pair.mask, "dilate_sz": pair.dilate_sz}
+    first = interpret("truth", pair.truth, stored[0], sided=stored[1] in SIDED, **options)
     second = interpret(
-        "prediction", prediction, prediction_encoding, sided=truth_encoding in SIDED, **options
+        "prediction", pair.prediction, stored[1], sided=stored[0] in SIDED, **options
     )
-    table = contingency_table(first.labels, second.labels, mask=mask)
+    table = contingency_table(first.labels, second.labels, mask=pair.mask)
     return DetectionTable(table.merged(_key(first), _key(second)), first.notes + second.notes)
 
 

@@ -18,6 +18,7 @@ from connectomics.evaluation.counts import ratio
 from connectomics.evaluation.derived import Derived
 from connectomics.evaluation.encoding import Encoding
 from connectomics.evaluation.metric import Metric
+from connectomics.evaluation.pair import Pair
 from connectomics.evaluation.sides import (
     compare_sides,
     polarity_tables,
@@ -183,13 +184,7 @@ def em_r50_pair(
     >>> em_r50_pair(truth, prediction).precision
     0.5
     """
-    tables = polarity_tables(
-        truth,
-        prediction,
-        mask=mask,
-        truth_encoding=truth_encoding,
-        prediction_encoding=prediction_encoding,
-    )
+    tables = polarity_tables(Pair(truth, prediction, mask, truth_encoding, prediction_encoding))
     table = tables.synapses
     pairs = table.truth.ids[table.truth_index], table.prediction.ids[table.prediction_index]
     compared = compare_sides(tables.sides, *pairs)

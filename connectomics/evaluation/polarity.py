@@ -10,6 +10,7 @@ from connectomics.evaluation.contingency import ContingencyTable
 from connectomics.evaluation.counts import Counts, check_same_threshold, ratio
 from connectomics.evaluation.encoding import Encoding
 from connectomics.evaluation.matches import Matches, match_instances, match_sides
+from connectomics.evaluation.pair import Pair
 from connectomics.evaluation.sides import PolarityTables, polarity_tables
 from connectomics.evaluation.volumes import Labels
 
@@ -202,15 +203,8 @@ def polarity_scores(
     >>> scores.polarity
     Counts(tp=1, fp=1, fn=1)
     """
-    tables = polarity_tables(
-        truth,
-        prediction,
-        mask=mask,
-        truth_encoding=truth_encoding,
-        prediction_encoding=prediction_encoding,
-        dilate_sz=dilate_sz,
-    )
-    return score_polarity(tables, iou_threshold, ignore_border=ignore_border)
+    pair = Pair(truth, prediction, mask, truth_encoding, prediction_encoding, dilate_sz)
+    return score_polarity(polarity_tables(pair), iou_threshold, ignore_border=ignore_border)
 
 
 def score_polarity(

@@ -14,7 +14,8 @@ from connectomics.evaluation.contingency import (
     find_rows,
 )
 from connectomics.evaluation.encoding import SIDED, Encoding, Interpretation, interpret
-from connectomics.evaluation.volumes import Labels, check_shapes
+from connectomics.evaluation.pair import Pair
+from connectomics.evaluation.volumes import Labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,23 +41,16 @@ class PolarityTables:
     notes: tuple[str, ...]
 
 
-def polarity_tables(
-    truth: Labels,
-    prediction: Labels,
-    *,
-    mask: Labels | None = None,
-    truth_encoding: Encoding = "auto",
-    prediction_encoding: Encoding = "auto",
-    dilate_sz: int | None = None,
-) -> PolarityTables:
+def polarity_tables(pair: Pair) -> PolarityTables:
     """Count once what two polarity volumes share, for scores at any threshold.
 
-    Args and Raises: as `polarity_scores`.
+    Raises:
+        DataError: As `polarity_scores`.
     """
-    check_shapes(truth, prediction, mask)
-    first = sided_labels("truth", truth, truth_encoding, mask, dilate_sz)
-    second = sided_labels("prediction", prediction, prediction_encoding, mask, dilate_sz)
-    sides = contingency_table(first.labels, second.labels, mask=mask)
+    options = pair.mask, pair.dilate_sz
+    first = sided_labels("truth", pair.truth, pair.truth_encoding, *options)
+    second = sided_labels("prediction", pair.prediction, pair.prediction_encoding, *options)
+    sides = contingency_table(first.labels, second.labels, mask=pair.mask)
     synapses = sides.merged(synapse_number, synapse_number)
     sides = _spread_border(sides, synapses)
     return PolarityTables(

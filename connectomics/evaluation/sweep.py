@@ -15,6 +15,7 @@ from connectomics.evaluation.curve import PrecisionRecallCurve, precision_recall
 from connectomics.evaluation.detection import DetectionScores, detection_table, score_detection
 from connectomics.evaluation.encoding import Encoding
 from connectomics.evaluation.metric import INTERVAL, Metric
+from connectomics.evaluation.pair import Pair
 from connectomics.evaluation.polarity import PolarityScores, polarity_tables, score_polarity
 from connectomics.evaluation.volumes import Labels
 
@@ -162,14 +163,8 @@ def polarity_sweep(
         confidence: Of each predicted synapse by its number, for the precision-recall curve.
         dilate_sz: See `interpret`.
     """
-    tables = polarity_tables(
-        truth,
-        prediction,
-        mask=mask,
-        truth_encoding=truth_encoding,
-        prediction_encoding=prediction_encoding,
-        dilate_sz=dilate_sz,
-    )
+    pair = Pair(truth, prediction, mask, truth_encoding, prediction_encoding, dilate_sz)
+    tables = polarity_tables(pair)
 
     def scored(threshold: float) -> PolarityScores:
         return score_polarity(tables, threshold, ignore_border=ignore_border)
@@ -208,14 +203,8 @@ def detection_sweep(
         prediction_encoding: See `interpret`.
         dilate_sz: See `interpret`.
     """
-    table = detection_table(
-        truth,
-        prediction,
-        mask=mask,
-        truth_encoding=truth_encoding,
-        prediction_encoding=prediction_encoding,
-        dilate_sz=dilate_sz,
-    )
+    pair = Pair(truth, prediction, mask, truth_encoding, prediction_encoding, dilate_sz)
+    table = detection_table(pair)
 
     def scored(threshold: float) -> DetectionScores:
         return score_detection(table, threshold, ignore_border=ignore_border)

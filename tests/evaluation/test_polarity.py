@@ -12,7 +12,14 @@ from hypothesis.extra import numpy as hnp
 from scipy.optimize import linear_sum_assignment
 
 from connectomics.errors import DataError
-from connectomics.evaluation import Counts, polarity_scores, polarity_tables, pool, score_polarity
+from connectomics.evaluation import (
+    Counts,
+    Pair,
+    polarity_scores,
+    polarity_tables,
+    pool,
+    score_polarity,
+)
 
 
 def line(*runs):
@@ -355,6 +362,8 @@ def test_agrees_with_a_slow_scoring_in_2000_cases(volumes, threshold):
 @settings(max_examples=40, deadline=None)
 @given(similar_volumes(), st.sampled_from([0.3, 0.5, 0.75]))
 def test_polarity_never_counts_more_than_detection(volumes, threshold):
-    tables = polarity_tables(*volumes, truth_encoding="polarity", prediction_encoding="polarity")
+    tables = polarity_tables(
+        Pair(*volumes, truth_encoding="polarity", prediction_encoding="polarity")
+    )
     scores = score_polarity(tables, threshold)
     assert scores.polarity.tp <= scores.correct <= scores.detection.tp
