@@ -103,7 +103,7 @@ def in_child(work: Callable[[], object]) -> float:
     return usage.ru_maxrss / 1024
 
 
-def command(mode: str, checkpoint: Path | None) -> int:
+def command(mode: str, checkpoint: Path | None, *more: str) -> int:
     """Run the command line, with the cheap network in place of the checkpoint's."""
     import torch
     from main import main as command_line  # type: ignore[import-not-found]
@@ -122,7 +122,7 @@ def command(mode: str, checkpoint: Path | None) -> int:
         return replace(predictor, network=Compare(), sliding=sliding)
 
     stages.load_predictor = load_cheap
-    arguments = ["--config", "my.yaml", "--mode", mode]
+    arguments = ["--config", "my.yaml", "--mode", mode, *more]
     return command_line([*arguments, *(["--checkpoint", str(checkpoint)] if checkpoint else [])])
 
 
