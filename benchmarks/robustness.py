@@ -301,7 +301,8 @@ def volume(seed: int) -> tuple[np.ndarray, np.ndarray]:
 def results_before(start: Path, mode: str) -> None:
     """Make what a mode reads."""
     for earlier in {"decode": ["infer"], "evaluate": ["infer", "decode"]}.get(mode, []):
-        expect([*arguments_of(earlier, start), "system.block_size=null"], start)
+        whole = ["system.block_size=null", "system.executor={name: this_process, scheduler: null}"]
+        expect([*arguments_of(earlier, start), *whole], start)
         if earlier == "infer":
             for name in ("a", "b"):
                 pretend(start, name)

@@ -5,13 +5,14 @@
     python benchmarks/workers.py --no-time --mode decode --times 10 --seed 1
 
 The scheduler, and workers with a folder of their own each, are programs beside the command, which
-is told their address. **Time**: a volume of a quarter of a GiB (that of `benchmarks/scale.py`) is
-decoded by one worker and by two, from the command to its end. **Losses**: infer and decode work on
-tiny volumes in blocks (those of `benchmarks/robustness.py`) until, at a random moment, the command,
-a worker or the scheduler gets a SIGKILL, one after the other. A command that lost a worker has to
-end well by itself. Otherwise what was lost is started anew and the command is given again; what it
-leaves is compared, bit for bit, with what it leaves undisturbed. The columns are those of
-`benchmarks/robustness.py`; `survived` counts commands that ended well without being given again.
+is told their address. **Time**: a volume of a GiB (that of `benchmarks/scale.py`) is decoded by one
+worker and by two; printed are the seconds of the passes, which workers share, and those of the
+whole command. **Losses**: infer and decode work on tiny volumes in blocks (those of
+`benchmarks/robustness.py`) until, at a random moment, the command, a worker or the scheduler gets a
+SIGKILL, one after the other. A command that lost a worker has to end well by itself. Otherwise what
+was lost is started anew and the command is given again; what it leaves is compared, bit for bit,
+with what it leaves undisturbed. The columns are those of `benchmarks/robustness.py`; `survived`
+counts commands that ended well without being given again.
 
 Needs the `dask` extra, and Linux.
 """
@@ -21,6 +22,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -30,7 +32,8 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from unittest import mock
 
 import numpy as np
 import robustness
@@ -107,6 +110,7 @@ def main() -> int:
     """Measure what is asked for, and print it."""
     parser = argparse.ArgumentParser(description="Time Dask workers, and lose them.")
     parser.add_argument("--no-time", action="store_true", help="leave out one worker against two")
+    parser.add_argument("--gib", type=float, default=1.0, choices=[*scale.SHAPES])
     parser.add_argument("--repeats", type=int, default=1, help="of each time; the best counts")
     parser.add_argument("--mode", nargs="+", default=["infer", "decode"])
     parser.add_argument("--times", type=int, default=30, help="losses in each mode")
@@ -114,35 +118,49 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="workers_") as name:
         if not options.no_time:
-            (Path(name) / "time").mkdir()
-            time_of_workers(Path(name) / "time", options.repeats)
+            time_of_workers(Path(name) / "time", options.gib, options.repeats)
         return lose(Path(name), options.mode, options.times, options.seed) if options.times else 0
 
 
-def time_of_workers(folder: Path, repeats: int) -> None:
+def time_of_workers(folder: Path, gib: float, repeats: int) -> None:
     """Decode with one worker and with two, and say how much sooner two are done."""
-    start, work = folder / "start", folder / "work"
-    start.mkdir(parents=True)
-    os.chdir(start)
+    folder.mkdir()
+    os.chdir(folder)
     Path("my.yaml").write_text(json.dumps(scale.CONFIG))
     scale.in_child(lambda: scale.command("train", None))
     (checkpoint,) = Path().glob("outputs/scale/*/checkpoints/last.ckpt")
-    scale.in_child(lambda: scale.make(scale.SHAPES[0.25]))
+    scale.in_child(lambda: scale.make(scale.SHAPES[gib]))
     scale.in_child(lambda: scale.command("infer", checkpoint))
-    seconds = {1: float("inf"), 2: float("inf")}
-    for _ in range(repeats):
-        for workers in seconds:
-            robustness.copy(start, work)
-            os.chdir(work)
-            with Cluster(folder / "parts", workers):
-                began = time.perf_counter()
-                scale.in_child(lambda: scale.command("decode", checkpoint, EXECUTOR))
-                seconds[workers] = min(seconds[workers], time.perf_counter() - began)
-            os.chdir(folder)
-    one, two = seconds.values()
-    print(
-        f"decode: {one:.1f} s by one worker, {two:.1f} s by two: {one / two:.2f} times", flush=True
-    )
+    seconds: dict[int, tuple[float, float]] = {}
+    for workers in (1, 2) * repeats:
+        with Cluster(folder / "parts", workers):
+            began = time.perf_counter()
+            scale.in_child(lambda: decode(checkpoint))
+            whole = time.perf_counter() - began
+        passes = float(Path("passes.txt").read_text())
+        seconds[workers] = min(seconds.get(workers, (passes, whole)), (passes, whole))
+        shutil.rmtree(next(checkpoint.parents[1].glob("results/*/labels.zarr")))
+    for what, one, two in zip(("passes", "command"), seconds[1], seconds[2], strict=True):
+        print(f"decode, {what}: {one:.1f} s by one worker, {two:.1f} s by two: {one / two:.2f} x")
+
+
+def decode(checkpoint: Path) -> int:
+    """Decode, and write down how long the passes took."""
+    from connectomics.pipeline import block_passes
+
+    run_tasks, seconds = block_passes.run_tasks, 0.0
+
+    def timed(*arguments: Any, **settings: Any) -> Any:
+        nonlocal seconds
+        began = time.perf_counter()
+        tally = run_tasks(*arguments, **settings)
+        seconds += time.perf_counter() - began
+        return tally
+
+    with mock.patch.object(block_passes, "run_tasks", timed):
+        status = scale.command("decode", checkpoint, EXECUTOR)
+    Path("passes.txt").write_text(str(seconds))
+    return status
 
 
 def lose(folder: Path, modes: Sequence[str], times: int, seed: int) -> int:

@@ -68,7 +68,8 @@ def to_stored(probabilities: np.ndarray, dtype: str) -> np.ndarray:
     [0, 128, 255]
     """
     if dtype == "uint8":
-        return np.rint(np.clip(probabilities, 0, 1) * 255).astype(np.uint8)
+        scaled = torch.from_numpy(probabilities).clamp(0, 1).mul_(255).round_()
+        return scaled.to(torch.uint8).numpy()
     return probabilities.astype(dtype)
 
 
