@@ -27,6 +27,7 @@ FLOORS = {
     "connectomics.neuroglancer": 2,
     "connectomics.blocks": 3,
     "connectomics.data": 3,
+    "connectomics.devices": 3,
     "connectomics.losses": 3,
     "connectomics.models": 3,
     "connectomics.decoding": 3,
@@ -55,6 +56,7 @@ WITHOUT_TORCH = (
     "connectomics.phantom",
     "connectomics.data.processing",
 )
+LIGHTNING = {"pytorch_lightning", "lightning", "lightning_fabric", "torchmetrics"}
 TORCH = {"torch", "torchvision", "pytorch_lightning", "lightning", "monai"}
 
 Graph = dict[str, set[str]]
@@ -138,13 +140,13 @@ def torch_faults(graph: Graph) -> list[str]:
     for module in sorted(graph):
         if not any(f"{module}.".startswith(f"{room}.") for room in WITHOUT_TORCH):
             continue
-        way = _way_to_torch(module, graph)
+        way = _way_to(TORCH, module, graph)
         if way:
             faults.append(" → ".join(way))
     return faults
 
 
-def _way_to_torch(module: str, graph: Graph) -> list[str]:
+def _way_to(packages: set[str], module: str, graph: Graph) -> list[str]:
     ways, seen = [[module]], {module}
     while ways:
         way = ways.pop(0)
@@ -152,7 +154,7 @@ def _way_to_torch(module: str, graph: Graph) -> list[str]:
         parts = way[-1].split(".")
         ancestors = {".".join(parts[:n]) for n in range(1, len(parts))}
         for target in sorted(graph.get(way[-1], set()) | (ancestors & graph.keys())):
-            if target.split(".")[0] in TORCH:
+            if target.split(".")[0] in packages:
                 return [*way, target]
             if target in graph and target not in seen:
                 seen.add(target)
@@ -175,6 +177,12 @@ def test_no_import_runs_in_a_circle(house: Graph) -> None:
 
 def test_numpy_rooms_do_without_torch(house: Graph) -> None:
     assert torch_faults(house) == []
+
+
+def test_predicting_does_without_lightning(house: Graph) -> None:
+    # Whose import takes as long as all others together.
+    assert _way_to(LIGHTNING, "connectomics.pipeline.predictor", house) == []
+    assert _way_to(LIGHTNING, "connectomics.training", house) != []
 
 
 def test_the_graph_is_not_empty(house: Graph) -> None:

@@ -135,10 +135,10 @@ def load_predictor(config: Config, path: Path) -> Predictor:
     """
     import torch
 
+    from connectomics.devices import choose_devices, precision_to_predict, threads_of_torch
     from connectomics.inference.build import build_sliding
     from connectomics.models import load_model, read_checkpoint, require_same_architecture
     from connectomics.models.folding import folded
-    from connectomics.training import choose_devices, precision_to_predict, threads_of_torch
 
     torch.set_num_threads(threads_of_torch(config.system))
     accelerator, _ = choose_devices(config.system)
@@ -171,8 +171,8 @@ def require_memory(predictor: Predictor, shape: Triple, block: Triple | None) ->
     """
     import torch
 
+    from connectomics.devices import memory_of_gpu
     from connectomics.inference.memory import footprint
-    from connectomics.training.memory import memory_of_gpu
 
     sliding, system = predictor.sliding, predictor.config.system
     if system.executor.name == "dask":

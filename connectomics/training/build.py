@@ -16,12 +16,12 @@ from connectomics.config.channels import channel_range
 from connectomics.config.schema import Config
 from connectomics.data.datamodule import PatchDataModule
 from connectomics.data.processing.build import channel_names, kinds_of_targets, target_channels
+from connectomics.devices import choose_precision
 from connectomics.losses.build import build_loss
 from connectomics.models import build_model
 from connectomics.training.checkpoint import AtomicCheckpointIO
 from connectomics.training.compiled_network import CompileNetwork, compiles
 from connectomics.training.curves import LogCurves
-from connectomics.training.devices import choose_precision
 from connectomics.training.ema import AverageWeights
 from connectomics.training.first_error import SpawnedProcesses
 from connectomics.training.images import LogImages

@@ -10,6 +10,7 @@ import torch
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor, nn
 
+from connectomics.config.schema import Config
 from connectomics.models.compiled import compile_network
 
 WORTHWHILE_STEPS = 5000
@@ -18,7 +19,7 @@ an H200 with the network of the CREMI recipe)."""
 
 
 def compiles(wanted: bool | str, accelerator: str, steps: int) -> bool:
-    """Decide what `system.compile: auto` stands for; anything else stands for itself.
+    """Decide what `optimization.compile: auto` stands for; anything else stands for itself.
 
     >>> compiles("auto", "gpu", 50_000), compiles("auto", "cpu", 50_000), compiles(True, "cpu", 1)
     (True, False, True)
@@ -65,3 +66,23 @@ def _one_step(network: nn.Module, images: Tensor) -> None:
     logits: Tensor | list[Tensor] = network(images)
     levels = logits if isinstance(logits, list) else [logits]
     torch.stack([level.float().mean() for level in levels]).sum().backward()
+
+
+def notes_on_speed(config: Config, accelerator: str) -> list[str]:
+    """What is done to train fast on a machine, and what is in the way; on a GPU alone."""
+    if accelerator != "gpu":
+        return []
+    optimization, filters = config.optimization, config.model.rsunet.filters
+    if compiles(optimization.compile, accelerator, optimization.max_steps):
+        compiled = "compiled before the first step"
+    else:
+        asked = "auto" if optimization.compile == "auto" else "false"
+        compiled = f"not compiled (optimization.compile={asked})"
+    fused = "" if optimization.precision == "16-mixed" else ", a fused optimizer"
+    notes = [f"features lie with channels last{fused}; the network is {compiled}"]
+    if odd := [width for width in filters if width % 8]:
+        notes.append(
+            f"a GPU is slow with {', '.join(map(str, odd))} channels (model.rsunet.filters); "
+            "multiples of 8, better of 16, cost less time"
+        )
+    return notes

@@ -10,8 +10,9 @@ import torch
 
 from connectomics.config.schema import Config
 from connectomics.data.processing.build import target_channels
+from connectomics.devices import memory_of_gpu
 from connectomics.models.live_bytes import CERTAIN, COMPILED, Live, Network, live_bytes, nbytes
-from connectomics.process.fitting import Memory, Need, memory_of_machine, require_room
+from connectomics.process.fitting import Need, memory_of_machine, require_room
 from connectomics.training.compiled_network import compiles
 from connectomics.training.module import SynapseModule
 
@@ -128,14 +129,6 @@ def require_memory(
     of_patch = share * one.step.peak / config.data.dataloader.batch_size
     fits = int((total / times - one.kept) / of_patch)
     return require_room(need, where, "training", _remedy(config, fits))
-
-
-def memory_of_gpu(device: torch.device) -> Memory:
-    """The memory of the GPU that PyTorch uses next."""
-    free, total = torch.cuda.mem_get_info(device)
-    reserved = torch.cuda.memory_reserved(device)
-    held = torch.cuda.memory_allocated(device)
-    return Memory("the GPU", held, free + reserved - held, total)
 
 
 def _remedy(config: Config, fits: int) -> str:

@@ -17,6 +17,12 @@ from connectomics.config.schema import Config
 from connectomics.data.build import Given, build_datamodule
 from connectomics.data.counting import Counted, lack_of, what_counts
 from connectomics.data.datamodule import PatchDataModule
+from connectomics.devices import (
+    choose_devices,
+    choose_precision,
+    computes_bfloat16,
+    threads_of_torch,
+)
 from connectomics.errors import CheckpointError, ConfigError, ConnectomicsError, DataError
 from connectomics.models import read_checkpoint, take_weights
 from connectomics.process.cpus import use_threads
@@ -24,13 +30,7 @@ from connectomics.process.failures import machine_error
 from connectomics.process.launchers import without_launchers
 from connectomics.training.build import build_module, build_trainer
 from connectomics.training.checkpoint import require_resumable
-from connectomics.training.devices import (
-    choose_devices,
-    choose_precision,
-    computes_bfloat16,
-    notes_on_speed,
-    threads_of_torch,
-)
+from connectomics.training.compiled_network import notes_on_speed
 from connectomics.training.heads import start_heads
 from connectomics.training.keeping import best_checkpoints
 from connectomics.training.memory import require_memory

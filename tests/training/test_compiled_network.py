@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from connectomics.models import RSUNet
-from connectomics.training.compiled_network import CompileNetwork, compiles
+from connectomics.training.compiled_network import CompileNetwork, compiles, notes_on_speed
 
 
 def fit_start(network: nn.Module, shape: tuple[int, ...]) -> None:
@@ -56,3 +56,13 @@ def test_compiled_it_gives_the_same_without_a_break_in_the_graph(capsys):
     assert "was compiled in" in capsys.readouterr().err
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
     torch.testing.assert_close(network(images), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_gpu_is_said_to_be_used_well_or_not(make_config):
+    network = {"filters": [16, 20], "down_factors": [[1, 2, 2]]}
+    config = make_config(optimization={"max_steps": 10}, model={"rsunet": network})
+    speed, odd = notes_on_speed(config, "gpu")
+    assert "channels last, a fused optimizer" in speed
+    assert "not compiled (optimization.compile=auto)" in speed
+    assert "slow with 20 channels (model.rsunet.filters)" in odd
+    assert notes_on_speed(config, "cpu") == []

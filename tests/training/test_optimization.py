@@ -8,6 +8,8 @@ import pytest
 import torch
 from torch import nn
 
+from connectomics.models import read_checkpoint
+from connectomics.training import prepare
 from connectomics.training.optimization import (
     LearningRate,
     StepScheduler,
@@ -145,3 +147,24 @@ def test_every_optimizer_reduces_a_loss(name):
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < losses[0]
+
+
+def test_training_says_what_it_chose(make_config, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    training = prepare(make_config(optimization={"precision": "auto"}))
+    assert training.config.optimization.precision == "32-true"
+    assert "precision auto is 32-true on this cpu" in training.notes
+
+
+def test_a_gradient_is_clipped_beside_a_fused_optimizer(make_config, tmp_path):
+    # As on a GPU; Lightning's own clipping refuses the two together in mixed precision.
+    settings = {"precision": "bf16-mixed", "gradient_clip_val": 1e-12, "max_steps": 2}
+    training = prepare(make_config(optimization=settings))
+    training.module.build_optimizer = lambda network: torch.optim.SGD(
+        network.parameters(), lr=1.0, fused=True
+    )
+    before = {n: p.detach().clone() for n, p in training.module.network.named_parameters()}
+    after = read_checkpoint(training.run(tmp_path).last).weights(use_ema=False)
+    for name, parameter in before.items():
+        torch.testing.assert_close(after[name], parameter, atol=1e-6, rtol=0, msg=name)

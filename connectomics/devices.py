@@ -1,4 +1,4 @@
-"""What a machine trains and predicts on, and what it does fast."""
+"""What a machine trains and predicts on: GPUs or CPUs, their precision, threads and memory."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Literal
 
 import torch
 
-from connectomics.config.schema import Config, SystemSection
+from connectomics.config.schema import SystemSection
 from connectomics.errors import ConfigError
 from connectomics.process.cpus import available_cpus
-from connectomics.training.compiled_network import compiles
+from connectomics.process.fitting import Memory
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
@@ -67,26 +67,14 @@ def computes_bfloat16() -> bool:
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
-def notes_on_speed(config: Config, accelerator: str) -> list[str]:
-    """What is done to train fast on a machine, and what is in the way; on a GPU alone."""
-    if accelerator != "gpu":
-        return []
-    optimization, filters = config.optimization, config.model.rsunet.filters
-    if compiles(optimization.compile, accelerator, optimization.max_steps):
-        compiled = "compiled before the first step"
-    else:
-        asked = "auto" if optimization.compile == "auto" else "false"
-        compiled = f"not compiled (optimization.compile={asked})"
-    fused = "" if optimization.precision == "16-mixed" else ", a fused optimizer"
-    notes = [f"features lie with channels last{fused}; the network is {compiled}"]
-    if odd := [width for width in filters if width % 8]:
-        notes.append(
-            f"a GPU is slow with {', '.join(map(str, odd))} channels (model.rsunet.filters); "
-            "multiples of 8, better of 16, cost less time"
-        )
-    return notes
-
-
 def threads_of_torch(system: SystemSection) -> int:
     """How many threads PyTorch is to use: those asked for, or no more than there are CPUs."""
     return system.num_threads or min(torch.get_num_threads(), available_cpus())
+
+
+def memory_of_gpu(device: torch.device) -> Memory:
+    """The memory of the GPU that PyTorch uses next."""
+    free, total = torch.cuda.mem_get_info(device)
+    reserved = torch.cuda.memory_reserved(device)
+    held = torch.cuda.memory_allocated(device)
+    return Memory("the GPU", held, free + reserved - held, total)
