@@ -1,8 +1,8 @@
 """What a user can get wrong, said so that they can put it right.
 
-Every error names the place, the problem and the remedy. `connectomics.command` prints it and
-leaves with exit code 2; nothing else in the package turns an error into a message. What may be
-a mistake and stops nothing is a `DataWarning`.
+Every error names the place, the problem and the remedy. `connectomics.process.outcome` prints it
+and leaves with exit code 2; nothing else in the package turns an error into a message. What may
+be a mistake and stops nothing is a `DataWarning`.
 """
 
 from __future__ import annotations

@@ -142,25 +142,6 @@ def window_starts(length: int, window: int, overlap: float) -> list[int]:
     return [*range(0, length - window, step), length - window]
 
 
-def window_boxes(
-    shape: Sequence[int], window_size: Sequence[int], overlap: float | Sequence[float]
-) -> list[Box]:
-    """Places of a sliding window in a volume, z slowest.
-
-    Args:
-        shape: (Z, Y, X) of the volume.
-        window_size: (z, y, x) of the window. Every box has exactly this shape; where it exceeds
-            the volume the box reaches past the volume's end.
-        overlap: Fraction shared by neighbours, for all axes or per axis; see `window_starts`.
-
-    >>> [box.start for box in window_boxes((4, 6, 5), (4, 4, 4), 0.0)]
-    [(0, 0, 0), (0, 0, 1), (0, 2, 0), (0, 2, 1)]
-    """
-    overlaps = (overlap,) * 3 if isinstance(overlap, int | float) else overlap
-    axes = [window_starts(*axis) for axis in zip(shape, window_size, overlaps, strict=True)]
-    return [Box(_triple(a), _add(a, window_size)) for a in itertools.product(*axes)]
-
-
 def block_boxes(shape: Sequence[int], block: Sequence[int]) -> list[Box]:
     """Split a volume into blocks on a grid through the origin, z slowest.
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from connectomics.command import in_process, main
+from connectomics.command import main
+from connectomics.process.outcome import in_process
 
 __all__ = ["main"]
 
 if __name__ == "__main__":
-    sys.exit(in_process(main))
+    with in_process():
+        sys.exit(main())

@@ -8,9 +8,9 @@ from pathlib import Path
 from signal import SIGINT
 from threading import Event
 
-from connectomics.command import guarded, in_process
 from connectomics.errors import ConfigError, did_you_mean
 from connectomics.neuroglancer.link import VIEWER, link
+from connectomics.process.outcome import in_process, reported
 from connectomics.process.signals import Stopped
 
 SETTINGS = ("volume", "port", "viewer")
@@ -26,12 +26,14 @@ unless viewer=ADDRESS names another); the data do not leave this machine. Ctrl-C
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line, see `USAGE`; the exit status is that of `guarded`."""
+    """Run the command line, see `USAGE`; the exit status is that of `Outcome`."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or {"-h", "--help"} & {*given}:
         print(USAGE)
         return 0 if given else 2
-    return guarded(lambda: view(given))
+    with reported() as outcome:
+        view(given)
+    return outcome.status
 
 
 def view(arguments: Sequence[str], stop: Event | None = None) -> None:
@@ -83,4 +85,5 @@ def _settings(arguments: Sequence[str]) -> tuple[Path, dict[str, str]]:
 
 
 if __name__ == "__main__":
-    sys.exit(in_process(main))
+    with in_process():
+        sys.exit(main())

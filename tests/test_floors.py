@@ -21,6 +21,7 @@ FLOORS = {
     "connectomics.digests": 1,
     "connectomics.naming": 1,
     "connectomics.process": 1,
+    "connectomics.arguments": 2,
     "connectomics.config": 2,
     "connectomics.files": 2,
     "connectomics.phantom": 2,

@@ -12,7 +12,6 @@ from connectomics.geometry import (
     nm_to_voxel,
     voxel_to_nm,
     whole,
-    window_boxes,
     window_starts,
 )
 
@@ -120,22 +119,6 @@ def test_windows_cover_and_overlap_enough(length: int, window: int, overlap: flo
 def test_window_starts_refuses_nonsense(length: int, window: int, overlap: float) -> None:
     with pytest.raises(ValueError, match="must be"):
         window_starts(length, window, overlap)
-
-
-@given(triples, triples, st.sampled_from([0.0, 0.25, 0.5]))
-def test_window_boxes_are_all_of_the_window_size(
-    shape: tuple[int, int, int], window: tuple[int, int, int], overlap: float
-) -> None:
-    covered = np.zeros(np.maximum(shape, window), int)
-    for box in window_boxes(shape, window, overlap):
-        assert box.shape == window
-        covered[box.slices] += 1
-    assert covered[whole(shape).slices].min() >= 1
-
-
-def test_window_boxes_take_an_overlap_per_axis() -> None:
-    boxes = window_boxes((4, 8, 8), (4, 4, 4), (0.0, 0.0, 0.5))
-    assert [box.start[1:] for box in boxes] == [(0, 0), (0, 2), (0, 4), (4, 0), (4, 2), (4, 4)]
 
 
 @given(triples, triples)

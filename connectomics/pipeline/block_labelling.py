@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from connectomics.blocks import open_ledger
-from connectomics.config import Config
 from connectomics.data.io import LazyVolume, open_volume
 from connectomics.data.io.sharded import ShardedStore, create_sharded
 from connectomics.data.origin import Origin
@@ -20,8 +17,9 @@ from connectomics.decoding import blockwise
 from connectomics.geometry import Box, Triple
 from connectomics.pipeline.block_passes import PartsOnDisk, RunTask, reduce_passes, run_pass
 from connectomics.pipeline.block_predicting import is_intact
-from connectomics.pipeline.by_block import note_volumes
+from connectomics.pipeline.block_size import note_volumes
 from connectomics.pipeline.fusing import Predicted, predict_needed
+from connectomics.pipeline.label_origin import Labelling
 from connectomics.pipeline.results import LABELS
 
 if TYPE_CHECKING:
@@ -61,27 +59,14 @@ class LabelsByBlock:
         return open_volume(self.store.path)
 
 
-def decode_by_block(
-    probabilities: LazyVolume | Predicted,
-    folder: Path,
-    config: Config,
-    *,
-    block: Triple,
-    origin: Origin,
-    attributes: Mapping[str, Any],
-    neurons: LazyVolume | None = None,
-) -> LabelsByBlock | None:
+def decode_by_block(work: Labelling, block: Triple, origin: Origin) -> LabelsByBlock | None:
     """Decode probabilities block by block, or go on with that.
 
     Args:
-        probabilities: (C, Z, Y, X), with the voxel size and offset that count; what is needed of
-            them is predicted first where they are not there.
-        folder: Of what is begun; whoever calls holds it (`working_on`).
-        config: Of the stage: the decoder, and where blocks are worked on.
+        work: The labels; whoever calls holds the folder in which they are begun (`working_on`).
+            Of probabilities that are not there what is needed is predicted first.
         block: (z, y, x) voxels of a block.
         origin: What the labels depend on.
-        attributes: What the store shall say of itself.
-        neurons: The neuron segmentation of the volume.
 
     Returns:
         The labels; None where other shards have blocks to do.
@@ -89,43 +74,46 @@ def decode_by_block(
     Raises:
         DataError: Some blocks failed; all others are done. Or the decoder refuses the volume.
     """
-    system, (depth, height, width) = config.system, probabilities.shape[-3:]
-    shape = depth, height, width
-    ledger = open_ledger(folder, origin.parts, LABELS)
+    probabilities, system = work.probabilities, work.config.system
+    ledger = open_ledger(work.begun, origin.parts, LABELS)
     note_volumes(ledger, origin.volumes)
     parts = PartsOnDisk(ledger)
-    steps = blockwise.passes(
-        config.decoding.steps,
-        shape=shape,
-        block_size=block,
-        resolution=probabilities.resolution,
-        offset_nm=probabilities.offset_nm,
-        neurons=None if neurons is None else ReadNeurons(neurons),
-    )
-    place = {"resolution": probabilities.resolution, "offset_nm": probabilities.offset_nm}
+    passes = _passes(work, block)
     seen: int | None = None
     if isinstance(probabilities, Predicted):
-        needed = predict_needed(probabilities, steps, ledger, block)
+        needed = predict_needed(probabilities, passes, ledger, block)
         if needed is None:
             return None
         probabilities, seen = needed
-    reduced = reduce_passes(steps[:-1], probabilities, ledger, parts, system)
+    reduced = reduce_passes(passes[:-1], probabilities, ledger, parts, system)
     if reduced is None:
         return None
     state, foreground = reduced
     store = create_sharded(
-        folder / f"{LABELS}.zarr",
-        shape,
+        work.begun / f"{LABELS}.zarr",
+        work.probabilities.shape[-3:],
         blockwise.label_dtype(state),
         block,
-        **place,
-        attributes=attributes,
+        resolution=work.probabilities.resolution,
+        offset_nm=work.probabilities.offset_nm,
+        attributes=work.attributes(origin),
     )
-    last = steps[-1]
-    work = RunTask(last.name, last.run, probabilities, parts, store)
-    intact = partial(is_intact, store)
-    tasks = partial(last.tasks, state)
-    if not run_pass(tasks, work, ledger.of(last.name), system, intact, last=True):
+    last = passes[-1]
+    paint = RunTask(last.name, last.run, probabilities, parts, store)
+    tasks, intact = partial(last.tasks, state), partial(is_intact, store)
+    if not run_pass(tasks, paint, ledger.of(last.name), system, intact, last=True):
         return None
     store.finish()
     return LabelsByBlock(store, *blockwise.tables_of(state), foreground if seen is None else seen)
+
+
+def _passes(work: Labelling, block: Triple) -> list[blockwise.Pass]:
+    volume, neurons = work.probabilities, work.neurons
+    return blockwise.passes(
+        work.config.decoding.steps,
+        shape=volume.shape[-3:],
+        block_size=block,
+        resolution=volume.resolution,
+        offset_nm=volume.offset_nm,
+        neurons=None if neurons is None else ReadNeurons(neurons),
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -29,40 +28,13 @@ from connectomics.data.processing import ImageStatistics, channel_names, normali
 from connectomics.data.volumes import LabelledVolume, Volume
 from connectomics.geometry import Box, Triple
 from connectomics.keeping import set_aside
-from connectomics.pipeline.by_block import (
-    NOTES,
-    describe,
-    executor_of,
-    note_volumes,
-    shard_of,
-    unfinished,
-)
+from connectomics.pipeline.block_size import NOTES, note_volumes
+from connectomics.pipeline.by_block import describe, executor_of, shard_of, unfinished
 from connectomics.pipeline.results import PROBABILITIES, VolumeResults
 from connectomics.process.signals import unbroken
 
 if TYPE_CHECKING:
     from connectomics.pipeline.predictor import Predictor
-
-COPIES = 4
-"""Float32 copies of what is predicted, and of what the network sees, that memory holds at once."""
-
-
-def memory_of_slab(config: Config, shape: Triple) -> int:
-    """Bytes that predicting a whole volume takes, which goes in slabs along z."""
-    window = config.inference.window.window_size
-    assert window is not None
-    depth = min(window[0], shape[0])
-    return COPIES * 4 * (config.model.out_channels + 1) * depth * shape[1] * shape[2]
-
-
-def memory_of_block(config: Config, shape: Triple, block: Triple) -> int:
-    """Bytes that predicting a block takes, the network not counted."""
-    window = config.inference.window.window_size
-    assert window is not None
-    hull = [min(b + 2 * w, n) for b, w, n in zip(block, window, shape, strict=True)]
-    slab = window[0] * hull[1] * hull[2]
-    channels = config.model.out_channels
-    return 4 * (2 * math.prod(hull) + 2 * channels * slab + COPIES * channels * math.prod(block))
 
 
 @dataclass

@@ -12,7 +12,7 @@ from connectomics.config import Config
 from connectomics.config.schema import ScoringSection
 from connectomics.data.alignment import require_alignment
 from connectomics.data.build import open_split
-from connectomics.data.io import LazyVolume, open_volume
+from connectomics.data.io import open_volume
 from connectomics.data.origin import Origin, origin_of, reading_result
 from connectomics.data.volumes import LabelledVolume
 from connectomics.decoding import read_table
@@ -23,7 +23,8 @@ from connectomics.pipeline.fusing import PREDICTED_WITH
 from connectomics.pipeline.label_volumes import open_labels
 from connectomics.pipeline.labelling import ensure_labels
 from connectomics.pipeline.predictor import configured_parts
-from connectomics.pipeline.results import VolumeResults, ask, existing_results, require_made_with
+from connectomics.pipeline.result_folders import ask, existing_results, require_made_with
+from connectomics.pipeline.results import VolumeResults
 from connectomics.pipeline.scoring import confidences, read_pair, stored_as
 from connectomics.runs import Provenance, RunFolder
 
@@ -55,18 +56,11 @@ def with_labels(
     """
     split = config.data.test
     volumes = open_split(split, "data.test")
-    found = existing_results(run.results, [ask(one) for one in volumes], all_of_them=True)
+    found = existing_results(run.results, [ask(one, split) for one in volumes], all_of_them=True)
     labelled = []
     for volume, (asked, results) in zip(volumes, found, strict=True):
         require_made_with(results.first, checkpoint)
-        doubt = ensure_labels(
-            asked,
-            results,
-            config,
-            provenance=provenance,
-            neurons=volume.neurons if isinstance(volume.neurons, LazyVolume) else None,
-            resolution=split.resolution if split else None,
-        )
+        doubt = ensure_labels(asked, results, config, provenance)
         notes = tuple(filter(None, (doubt, other_settings(config, results))))
         labelled.append(Labelled(replace(volume, name=results.folder.name), results, notes))
     return labelled

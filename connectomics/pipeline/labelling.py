@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping
 from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +11,8 @@ import numpy as np
 
 from connectomics.blocks import discard, working_on
 from connectomics.config import Config
-from connectomics.config.schema import DecodingSection, SystemSection
+from connectomics.config.schema import DecodingSection
 from connectomics.data.alignment import require_alignment
-from connectomics.data.identity import Identity
 from connectomics.data.io import LazyVolume, open_volume
 from connectomics.data.io.header import Resolution
 from connectomics.data.origin import Origin, origin_of, reading_result
@@ -30,34 +26,25 @@ from connectomics.decoding import (
 from connectomics.errors import DataError, Fault, naming, warn
 from connectomics.geometry import Triple
 from connectomics.pipeline.block_labelling import LabelsByBlock, decode_by_block
-from connectomics.pipeline.by_block import (
-    block_in,
-    choose_block,
-    known_volumes,
-    shard_of,
-)
-from connectomics.pipeline.fusing import PREDICTED_WITH, Predicted
+from connectomics.pipeline.block_size import block_in, known_volumes
+from connectomics.pipeline.by_block import shard_of
+from connectomics.pipeline.choosing_blocks import block_to_decode
+from connectomics.pipeline.fusing import Predicted
 from connectomics.pipeline.label_files import export_again, write_decoded
-from connectomics.pipeline.label_origin import difference, origin_of_labels, require_as_asked
-from connectomics.pipeline.results import LABELS, Asked, VolumeResults, image_of
+from connectomics.pipeline.label_origin import Labelling, difference, require_as_asked
+from connectomics.pipeline.result_folders import Asked, image_of
+from connectomics.pipeline.results import LABELS, VolumeResults
 from connectomics.runs import Provenance
 
 RESOLUTION_REMEDY = "Set data.test.resolution to [z, y, x] in nm."
-HANDED_ON = ("checkpoint", "checkpoint_sha256", PREDICTED_WITH)
-"""What probabilities say of how they came about, and labels after them."""
-
-BYTES_OF_VOXEL = 8
-"""What decoding takes of memory beside the probabilities: masks, labels, and what is listed."""
 
 
 def decode_volume(
     asked: Asked,
     results: VolumeResults,
     config: Config,
-    *,
     provenance: Provenance,
-    neurons: LazyVolume | None = None,
-    resolution: Resolution | None = None,
+    *,
     announce: bool = True,
 ) -> str | None:
     """Decode the probabilities of one volume, unless what they would give is there already.
@@ -67,8 +54,6 @@ def decode_volume(
         results: Where the probabilities lie, and where labels and tables go.
         config: Of the stage: the decoder, the exports, and whether it is done block by block.
         provenance: How the labels come about.
-        neurons: The neuron segmentation of the volume, where there is one.
-        resolution: nm per voxel (z, y, x), where neither the volume nor the probabilities say.
         announce: Whether to say so where there is nothing to do.
 
     Returns:
@@ -81,103 +66,68 @@ def decode_volume(
     """
     before = origin_of(results.labels)
     image, doubt = image_of(results.probabilities, asked, before and before.image)
-    with open_probabilities(asked, results, resolution) as volume:
+    with open_probabilities(asked, results) as volume:
         block = block_to_decode(volume, results, config.system)
-        whole = make_labels(
-            volume,
-            image,
-            results,
-            config,
-            block=block,
-            provenance=provenance,
-            neurons=neurons,
-            announce=announce,
-        )
+        work = Labelling(volume, image, asked.neurons, results, config, provenance)
+        whole = make_labels(work, block, announce=announce)
     return doubt if whole else None
 
 
-def make_labels(
-    volume: LazyVolume | Predicted,
-    image: Identity | None,
-    results: VolumeResults,
-    config: Config,
-    *,
-    block: Triple | None,
-    provenance: Provenance,
-    neurons: LazyVolume | None,
-    announce: bool = True,
-) -> bool:
+def make_labels(work: Labelling, block: Triple | None, *, announce: bool = True) -> bool:
     """Decode probabilities, unless what they would give is there already.
 
     Args:
-        volume: The probabilities, there or to be predicted.
-        image: The volume that they are of, where that is known.
-        results: See `decode_volume`, as for the others.
-        config: Of the stage.
+        work: The labels.
         block: (z, y, x) voxels of a block; None for all at once.
-        provenance: How the labels come about.
-        neurons: The neuron segmentation of the volume.
         announce: Whether to say so where there is nothing to do.
 
     Returns:
         Whether the labels are there now; otherwise other shards have blocks to do.
     """
-    section, begun = config.decoding, results.begun(LABELS)
+    volume, results, config = work.probabilities, work.results, work.config
     before = origin_of(results.labels)
-    # Of what is there, any size of blocks will do unless one is given.
-    there = block if config.system.block_size else before and block_in(before.parts)
-    known = before.volumes if before else known_volumes(begun)
-    origin_of_blocks = partial(origin_of_labels, volume, image, section, neurons, known)
-    tabulated = _has_table(section, volume)
-    named = tabulated and neurons is not None
-    whole = (results.table.is_file(), results.partners.is_file()) == (tabulated, named)
-    if whole and before and before.key == origin_of_blocks(there).key:
-        discard(begun)
-        if not export_again(results, section.exports, volume) and announce:
+    known = before.volumes if before else known_volumes(work.begun)
+    if before and _are_whole(work, before, block):
+        discard(work.begun)
+        if not export_again(results, config.decoding.exports, volume) and announce:
             print(f"decode: {results.labels} is up to date")
         return True
-    origin = origin_of_blocks(block)
+    origin = work.origin(block, known)
     if before and before.parts:
         print(f"decode: {results.labels} is of {difference(before, origin)}; decoding anew")
-    about = _about(origin, volume, section)
     at_once, by_block = results.forms(LABELS)
     print(f"decode: {volume.source} → {by_block if block else at_once}")
-    with working_on(begun, shard_of(config.system)) if block else nullcontext():
-        if block is None:
-            decoded = _decode_at_once(volume, section, neurons)
-        else:
-            decoded = decode_by_block(
-                volume,
-                begun,
-                config,
-                block=block,
-                origin=origin,
-                attributes=about,
-                neurons=neurons,
-            )
+    with working_on(work.begun, shard_of(config.system)) if block else nullcontext():
+        decoded = decode_by_block(work, block, origin) if block else _decode_at_once(work)
         if decoded is None:
             return False
         if isinstance(decoded, LabelsByBlock):
-            given = _given(volume, section)
-            _warn(volume, doubt_of_count(decoded.foreground, volume.shape, **given))
+            _warn(work, doubt_of_count(decoded.foreground, volume.shape, **_given(work)))
         write_decoded(
             results,
             decoded,
             volume,
-            about=about,
-            exports=section.exports,
-            config={results.config(at_once): provenance.one_text()},
+            about=work.attributes(origin),
+            exports=config.decoding.exports,
+            config={results.config(at_once): work.provenance.one_text()},
             stale=results.replaced_by_labels() if isinstance(volume, Predicted) else [],
         )
-    discard(begun)
-    if not tabulated and about["encoding"] == "polarity":
+    discard(work.begun)
+    if work.sided and volume.resolution is None:
         print(f"  no synapses.csv: the voxel size is not known. {RESOLUTION_REMEDY}")
     return True
 
 
-def _decode_at_once(
-    volume: LazyVolume | Predicted, section: DecodingSection, neurons: LazyVolume | None
-) -> Decoded:
+def _are_whole(work: Labelling, before: Origin, block: Triple | None) -> bool:
+    """Whether labels and tables that are there are those that would be made."""
+    # Of what is there, any size of blocks will do unless one is given.
+    there = block if work.config.system.block_size else block_in(before.parts)
+    tables = work.results.table.is_file(), work.results.partners.is_file()
+    return tables == work.tables and before.key == work.origin(there, before.volumes).key
+
+
+def _decode_at_once(work: Labelling) -> Decoded:
+    volume, neurons = work.probabilities, work.neurons
     if isinstance(volume, Predicted):
         probabilities = volume.read()
     else:
@@ -186,70 +136,28 @@ def _decode_at_once(
     with naming(volume.source):
         decoded = steps.decode(
             probabilities,
-            section.steps,
+            work.config.decoding.steps,
             resolution=volume.resolution,
             offset_nm=volume.offset_nm,
             neurons=None if neurons is None else read_neurons(neurons),
         )
-    _warn(volume, foreground_doubt(probabilities, **_given(volume, section)))
+    _warn(work, foreground_doubt(probabilities, **_given(work)))
     return decoded
 
 
-def _given(volume: LazyVolume | Predicted, section: DecodingSection) -> dict[str, Any]:
+def _given(work: Labelling) -> dict[str, Any]:
     """What it takes to tell whether a network says yes everywhere."""
-    exclusive = bool(section.steps[0].kwargs.get("exclusive", False))
-    return {"exclusive": exclusive, "resolution": volume.resolution}
+    exclusive = bool(work.config.decoding.steps[0].kwargs.get("exclusive", False))
+    return {"exclusive": exclusive, "resolution": work.probabilities.resolution}
 
 
-def _warn(volume: LazyVolume | Predicted, doubt: tuple[str, str] | None) -> None:
+def _warn(work: Labelling, doubt: tuple[str, str] | None) -> None:
     if doubt is not None:
-        warn(volume.source, *doubt)
-
-
-def _about(
-    origin: Origin, volume: LazyVolume | Predicted, section: DecodingSection
-) -> dict[str, Any]:
-    """What labels say of themselves."""
-    return {
-        **origin.attributes(),
-        "encoding": steps.output_encoding(section.steps[0]),
-        "decoder": json.dumps(origin.parts["decoding.steps"]),
-        "synthetic": volume.attributes.get("synthetic", False),
-        **{name: volume.attributes[name] for name in HANDED_ON if name in volume.attributes},
-    }
-
-
-def memory_of(volume: LazyVolume | Predicted, voxels: int) -> int:
-    """Bytes that decoding so many voxels takes, their probabilities among them."""
-    return voxels * (math.prod(volume.shape[:-3]) * volume.dtype.itemsize + BYTES_OF_VOXEL)
-
-
-def block_to_decode(
-    volume: LazyVolume, results: VolumeResults, system: SystemSection
-) -> Triple | None:
-    """The size of the blocks in which probabilities are decoded; None for all at once."""
-    depth, height, width = volume.shape[-3:]
-    return choose_block(
-        system,
-        (depth, height, width),
-        begun=results.begun(LABELS),
-        at_once=memory_of(volume, depth * height * width),
-        of_block=partial(_memory_of_block, volume),
-    )
-
-
-def _memory_of_block(volume: LazyVolume | Predicted, block: Triple) -> int:
-    return 2 * memory_of(volume, math.prod(block))
+        warn(work.probabilities.source, *doubt)
 
 
 def ensure_labels(
-    asked: Asked,
-    results: VolumeResults,
-    config: Config,
-    *,
-    provenance: Provenance,
-    neurons: LazyVolume | None = None,
-    resolution: Resolution | None = None,
+    asked: Asked, results: VolumeResults, config: Config, provenance: Provenance
 ) -> str:
     """Make sure that the labels of a volume are those that a config asks for.
 
@@ -261,8 +169,6 @@ def ensure_labels(
         results: Where its labels lie, and its probabilities if they are still there.
         config: See `decode_volume`, as for the others.
         provenance: How labels come about that are made anew.
-        neurons: The neuron segmentation of the volume.
-        resolution: nm per voxel (z, y, x).
 
     Returns:
         What has to be said where nothing tells which volume the labels are of.
@@ -273,15 +179,7 @@ def ensure_labels(
     section, origin, path = config.decoding, origin_of(results.labels), results.labels
     foreign = path.exists() and origin is None
     if section.steps and results.probabilities.exists() and not foreign:
-        doubt = decode_volume(
-            asked,
-            results,
-            config,
-            provenance=provenance,
-            neurons=neurons,
-            resolution=resolution,
-            announce=False,
-        )
+        doubt = decode_volume(asked, results, config, provenance, announce=False)
         assert doubt is not None  # labels are not scored by shards
         return doubt
     if not path.exists():
@@ -293,9 +191,7 @@ def ensure_labels(
     return doubt
 
 
-def open_probabilities(
-    asked: Asked, results: VolumeResults, resolution: Resolution | None = None
-) -> LazyVolume:
+def open_probabilities(asked: Asked, results: VolumeResults) -> LazyVolume:
     """Open the probabilities of a volume, with the voxel size and offset that it has by now.
 
     Raises:
@@ -305,7 +201,7 @@ def open_probabilities(
     origin = origin_of(path)
     ours = origin is not None and origin.image is not None
     with reading_result(path, "infer"):
-        volume = open_volume(path, resolution=None if ours and image else resolution)
+        volume = open_volume(path, resolution=None if ours and image else asked.resolution)
     if ours and image is not None and image.resolution is not None:
         volume.resolution, volume.offset_nm = image.resolution, image.offset_nm
     if image is not None:
@@ -336,8 +232,3 @@ def read_neurons(neurons: LazyVolume) -> np.ndarray:
         DataError: They are no ids.
     """
     return clean_neurons(neurons.read(), neurons.source)
-
-
-def _has_table(section: DecodingSection, volume: LazyVolume | Predicted) -> bool:
-    sided = steps.output_encoding(section.steps[0]) == "polarity"
-    return sided and volume.resolution is not None

@@ -21,18 +21,14 @@ from connectomics.data.volumes import LabelledVolume
 from connectomics.decoding import blockwise
 from connectomics.errors import ConfigError, DataError
 from connectomics.geometry import Box, Triple
-from connectomics.pipeline.by_block import SMALLEST, workers_of
-from connectomics.pipeline.infer_and_decode import block_of_labels, probabilities_of
-from connectomics.pipeline.labelling import block_to_decode, open_probabilities
-from connectomics.pipeline.predicting import block_of
+from connectomics.pipeline.block_size import SMALLEST
+from connectomics.pipeline.by_block import workers_of
+from connectomics.pipeline.choosing_blocks import block_of, block_of_labels, block_to_decode
+from connectomics.pipeline.infer_and_decode import probabilities_of
+from connectomics.pipeline.labelling import open_probabilities
 from connectomics.pipeline.predictor import Predictor, load_predictor, require_memory
-from connectomics.pipeline.results import (
-    asked_of,
-    existing_results,
-    require_checkpoint,
-    results_of_volumes,
-    run_of,
-)
+from connectomics.pipeline.result_folders import asked_of, existing_results, results_of_volumes
+from connectomics.pipeline.run_folders import require_checkpoint, run_of
 from connectomics.process.memory import peak_memory
 from connectomics.process.progress import in_words
 
@@ -94,7 +90,7 @@ def _plan_decoding(resolved: Resolved, checkpoint: Path | None) -> float:
     run = run_of(checkpoint, config.save_path)
     disk, seconds = 0.0, math.nan
     for asked, results in existing_results(run.results, asked_of(split)):
-        with open_probabilities(asked, results, split.resolution if split else None) as volume:
+        with open_probabilities(asked, results) as volume:
             depth, height, width = volume.shape[-3:]
             shape = depth, height, width
             size = block_to_decode(volume, results, config.system)

@@ -22,12 +22,9 @@ from connectomics.data.volumes import LabelledVolume, Volume
 from connectomics.files import atomic_path
 from connectomics.geometry import Triple
 from connectomics.keeping import replacing
-from connectomics.pipeline.block_predicting import (
-    memory_of_block,
-    memory_of_slab,
-    predict_by_block,
-)
-from connectomics.pipeline.by_block import block_in, choose_block, known_volumes, with_block
+from connectomics.pipeline.block_predicting import predict_by_block
+from connectomics.pipeline.block_size import block_in, known_volumes, with_block
+from connectomics.pipeline.choosing_blocks import block_of
 from connectomics.pipeline.predictor import Predictor, require_memory
 from connectomics.pipeline.results import PROBABILITIES, VolumeResults
 from connectomics.runs import Provenance
@@ -75,18 +72,6 @@ def predict_volumes(
             said.add(line)
         whole &= _write(predictor, held, results, origin, block, about)
     return whole
-
-
-def block_of(predictor: Predictor, volume: LabelledVolume, results: VolumeResults) -> Triple | None:
-    """The size of the blocks in which a volume is predicted; None for all at once."""
-    return choose_block(
-        predictor.config.system,
-        volume.shape,
-        begun=results.begun(PROBABILITIES),
-        at_once=memory_of_slab(predictor.config, volume.shape),
-        of_block=partial(memory_of_block, predictor.config, volume.shape),
-        gpus=predictor.gpus,
-    )
 
 
 def origin_of_probabilities(

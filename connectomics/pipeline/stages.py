@@ -18,16 +18,13 @@ from pathlib import Path
 
 from connectomics import tuning
 from connectomics.config import Resolved
-from connectomics.config.schema import SplitSection
 from connectomics.data.build import HeldOut, open_split, open_validation
 from connectomics.data.checks import (
     check_data,
-    names_neurons,
     split_faults,
     unnamed_validation,
 )
 from connectomics.data.counting import Counted, lack_of, what_counts
-from connectomics.data.io import LazyVolume
 from connectomics.data.overlap import learned_faults
 from connectomics.data.volumes import LabelledVolume
 from connectomics.errors import ConfigError, DataError, Fault
@@ -52,17 +49,14 @@ from connectomics.pipeline.labelling import (
 )
 from connectomics.pipeline.predicting import predict_volumes
 from connectomics.pipeline.predictor import load_predictor
-from connectomics.pipeline.results import (
-    PAGE,
-    ask,
+from connectomics.pipeline.result_folders import (
     asked_of,
     existing_results,
-    require_checkpoint,
     require_made_with,
     results_of_volumes,
-    run_of,
-    tuned_run,
 )
+from connectomics.pipeline.results import PAGE
+from connectomics.pipeline.run_folders import require_checkpoint, run_of, tuned_run
 from connectomics.pipeline.scoring import write_scores
 from connectomics.pipeline.truth import scored_truth_faults, truth_faults
 from connectomics.pipeline.validating import (
@@ -178,25 +172,16 @@ def decode(resolved: Resolved, checkpoint: Path | None) -> bool:
     labelled = split is not None and split.label is not None
     if resolved.mode == "decode" and labelled and not split_faults(split, "data.test"):
         _require_counting(open_split(split, "data.test"), refuses=False)
-    resolution = split.resolution if split else None
-    neurons = _neurons(split)
     found = existing_results(run.results, asked_of(split))
     sizes = {}
     for asked, results in found:
         require_made_with(results.probabilities, checkpoint)
-        with open_probabilities(asked, results, resolution) as volume:
+        with open_probabilities(asked, results) as volume:
             sizes[str(results.probabilities)] = volume.resolution
     _require(voxel_size_faults(sizes, config.decoding))
     whole = True
     for asked, results in found:
-        doubt = decode_volume(
-            asked,
-            results,
-            config,
-            provenance=_provenance(resolved, checkpoint),
-            neurons=neurons.get(asked.source),
-            resolution=resolution,
-        )
+        doubt = decode_volume(asked, results, config, _provenance(resolved, checkpoint))
         for said in filter(None, (doubt, other_settings(config, results))):
             print(f"  {said}")
         whole &= doubt is not None
@@ -360,14 +345,6 @@ def _provenance(resolved: Resolved, checkpoint: Path | None) -> Provenance:
     notes = {"checkpoint": str(checkpoint)} if checkpoint else {}
     seed = resolved.config.system.seed
     return provenance_of(resolved.to_yaml(), seed=seed, notes=notes)
-
-
-def _neurons(split: SplitSection | None) -> dict[str, LazyVolume]:
-    """The neuron segmentations that decoding is to know of, by the file of the image."""
-    if not names_neurons(split):
-        return {}
-    found = [(ask(volume).source, volume.neurons) for volume in open_split(split, "data.test")]
-    return {source: part for source, part in found if isinstance(part, LazyVolume)}
 
 
 @unbroken

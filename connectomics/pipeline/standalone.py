@@ -61,17 +61,7 @@ def evaluate(section: EvaluateFiles) -> None:
     found = stored_as(prediction, section.prediction_encoding)
     section = section.model_copy(update={"truth_encoding": true.encoding})
     _require_metrics(section, found.encoding)
-    volume = LabelledVolume(
-        prediction.name,
-        image=truth,
-        label=truth,
-        mask=volumes.get("mask"),
-        neurons=volumes.get("neurons"),
-        annotations=section.annotations,
-        resolution=truth.resolution or prediction.resolution,
-        offset_nm=(truth if truth.placed else prediction).offset_nm,
-        synthetic=bool(truth.attributes.get("synthetic", False)),
-    )
+    volume = _with_truth(volumes, section.annotations)
     table = read_table(section.table) if section.table else None
     pair = read_pair(volume, prediction, section, encoding=found.encoding, table=table)
     if pair.confidence and found.encoding == "polarity":
@@ -102,6 +92,22 @@ def evaluate(section: EvaluateFiles) -> None:
         pictures={Path(section.output) / PAGE: partial(_write_page, section, shown, pair, report)},
     )
     print("evaluate: " + "\n          ".join(map(str, written)))
+
+
+def _with_truth(volumes: Mapping[str, LazyVolume], annotations: str | None) -> LabelledVolume:
+    """The volume that truth and prediction are of, placed as either of them says."""
+    truth, prediction = volumes["truth"], volumes["prediction"]
+    return LabelledVolume(
+        prediction.name,
+        image=truth,
+        label=truth,
+        mask=volumes.get("mask"),
+        neurons=volumes.get("neurons"),
+        annotations=annotations,
+        resolution=truth.resolution or prediction.resolution,
+        offset_nm=(truth if truth.placed else prediction).offset_nm,
+        synthetic=bool(truth.attributes.get("synthetic", False)),
+    )
 
 
 class Shown(NamedTuple):

@@ -21,11 +21,13 @@ from connectomics.data.volumes import LabelledVolume
 from connectomics.decoding.steps import needs_resolution
 from connectomics.errors import ConfigError, DataError, Fault
 from connectomics.evaluation import Encoding
+from connectomics.pipeline.choosing_blocks import BYTES_OF_VOXEL
 from connectomics.pipeline.label_volumes import read_truth
-from connectomics.pipeline.labelling import BYTES_OF_VOXEL, read_neurons
+from connectomics.pipeline.labelling import read_neurons
 from connectomics.pipeline.predicting import predict_volumes
 from connectomics.pipeline.predictor import Predictor
-from connectomics.pipeline.results import VolumeResults, ask, image_of, results_of_volumes
+from connectomics.pipeline.result_folders import ask, image_of, results_of_volumes
+from connectomics.pipeline.results import VolumeResults
 from connectomics.pipeline.scoring import stored_as
 from connectomics.process.fitting import Need, memory_of_machine, require_room
 from connectomics.runs import Provenance, RunFolder

@@ -61,16 +61,7 @@ def write_page(
         DataError: The page cannot be written.
     """
     told = background or Background("synapses")
-    cards: list[Card] = []
-    volumes = []
-    places: list[Placed] = []
-    for scene in scenes:
-        listed = list_cards(scene)
-        cards += listed
-        volumes.append(scene_facts(scene))
-        if scene.matches is not None:
-            places.append(Placed(scene.matches, [card.to_border for card in listed]))
-    cards = errors_first(cards)
+    cards, volumes, places = _seen(scenes)
     pictures = _pictures(cards)
     sections = {
         "Training curves": _training(told),
@@ -110,6 +101,32 @@ class Placed(NamedTuple):
 
     matches: Matches
     to_border: list[float]
+
+
+class Seen(NamedTuple):
+    """What is left of scenes once their voxels are let go.
+
+    Attributes:
+        cards: Of all synapses, errors first.
+        volumes: What is said of each volume.
+        places: Where the synapses of each lie; none of a volume that was not scored.
+    """
+
+    cards: list[Card]
+    volumes: list[VolumeFacts]
+    places: list[Placed]
+
+
+def _seen(scenes: Iterable[Scene]) -> Seen:
+    """Look at one scene at a time."""
+    seen = Seen([], [], [])
+    for scene in scenes:
+        listed = list_cards(scene)
+        seen.cards.extend(listed)
+        seen.volumes.append(scene_facts(scene))
+        if scene.matches is not None:
+            seen.places.append(Placed(scene.matches, [card.to_border for card in listed]))
+    return seen._replace(cards=errors_first(seen.cards))
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,16 @@ import pytest
 from connectomics.blocks import ThisProcess, open_ledger
 from connectomics.blocks.processes import LocalProcesses
 from connectomics.config.schema import SystemSection
-from connectomics.pipeline import by_block
-from connectomics.pipeline.by_block import choose_block, executor_of, workers_of
+from connectomics.pipeline import block_size, by_block
+from connectomics.pipeline.block_size import choose_block
+from connectomics.pipeline.by_block import executor_of, workers_of
 
 SHAPE = (100, 3000, 2000)
 
 
 @pytest.fixture(autouse=True)
 def _a_machine(monkeypatch):
-    monkeypatch.setattr(by_block, "available_memory", lambda: 2**30)
+    monkeypatch.setattr(block_size, "available_memory", lambda: 2**30)
     monkeypatch.setattr(by_block, "available_cpus", lambda: 8)
 
 

@@ -12,14 +12,14 @@ from connectomics.data.io import open_volume, save_volume
 from connectomics.data.origin import Origin, origin_of, reading_result
 from connectomics.errors import DataError
 from connectomics.geometry import Box
-from connectomics.pipeline.results import (
+from connectomics.pipeline.result_folders import (
     Asked,
-    VolumeResults,
     existing_results,
     folders_of,
     image_of,
     require_made_with,
 )
+from connectomics.pipeline.results import VolumeResults
 
 SHAPE = (4, 6, 8)
 RESULTS = Path("results")

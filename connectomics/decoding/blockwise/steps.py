@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,8 +19,56 @@ from connectomics.decoding.table import check_resolution
 from connectomics.errors import ConfigError
 from connectomics.geometry import Box, Triple
 
-BY_BLOCK = ("binary2instance", "polarity2instance", "synapses")
-"""Decoders that have passes; any other decodes whole volumes."""
+
+class Plan(NamedTuple):
+    """What passes follow from.
+
+    Attributes:
+        steps: One decoder, and what follows it.
+        settings: All settings of the decoder.
+        blocks: The grid.
+        resolution: nm per voxel (z, y, x), where it is known.
+        offset_nm: Position of voxel (0, 0, 0) in nm (z, y, x).
+        neurons: Reads the neurons of a box, where there are any.
+        batch: Voxels of foreground that are decided on at once.
+    """
+
+    steps: Sequence[Step]
+    settings: dict[str, Any]
+    blocks: Blocks
+    resolution: Sequence[float] | None
+    offset_nm: tuple[float, float, float]
+    neurons: Read | None
+    batch: int
+
+
+def _baseline(plan: Plan) -> list[Pass]:
+    name, nm = plan.steps[0].name, plan.resolution
+    return Baseline(
+        decoder=name,
+        settings=plan.settings,
+        blocks=plan.blocks,
+        paired=len(plan.steps) > 1,
+        resolution=None if nm is None else check_resolution(name, nm),
+        offset_nm=plan.offset_nm,
+        neurons=plan.neurons,
+        batch=plan.batch,
+    ).passes()
+
+
+def _synapses(plan: Plan) -> list[Pass]:
+    nm = check_resolution("decode_synapses", plan.resolution)
+    return Synapses(
+        plan.settings, plan.blocks, nm, plan.offset_nm, plan.neurons, plan.batch
+    ).passes()
+
+
+BY_BLOCK: dict[str, Callable[[Plan], list[Pass]]] = {
+    "binary2instance": _baseline,
+    "polarity2instance": _baseline,
+    "synapses": _synapses,
+}
+"""What plans the passes of a decoder; one that is not here decodes whole volumes."""
 
 
 def passes(
@@ -70,14 +118,8 @@ def passes(
         )
     blocks = Blocks(_triple(shape), _triple(block_size))
     z, y, x = map(float, offset_nm)
-    common = {"blocks": blocks, "offset_nm": (z, y, x), "neurons": neurons, "batch": batch}
-    if step.name == "synapses":
-        nm = check_resolution("decode_synapses", resolution)
-        return Synapses(settings=settings, resolution=nm, **common).passes()
-    nm = None if resolution is None else check_resolution(step.name, resolution)
-    paired = len(steps) > 1
-    common |= {"settings": settings, "resolution": nm, "paired": paired}
-    return Baseline(decoder=step.name, **common).passes()
+    offset = z, y, x
+    return BY_BLOCK[step.name](Plan(steps, settings, blocks, resolution, offset, neurons, batch))
 
 
 def label_dtype(state: State) -> np.dtype:
@@ -127,24 +169,29 @@ def decode_blocks(
         neurons=None if neurons is None else lambda box: neurons[box.slices],
         batch=batch,
     )
+    with announced_compilation():
+        return _run_in_memory(plan, shape, read)
+
+
+def _run_in_memory(plan: Sequence[Pass], shape: Triple, read: Read) -> Decoded:
+    """Do all tasks of all passes, one after the other."""
     kept: dict[tuple[str, str], Part] = {}
     state: State = {}
-    labels = np.zeros(shape, np.uint8)
 
     def parts(step: str, task: str) -> Part:
         return kept[step, task]
 
-    with announced_compilation():
-        for step in plan[:-1]:
-            made = []
-            for task in step.tasks(state):
-                kept[step.name, task.name] = step.run(task, read, parts)
-                made.append(task)
-            state = step.combine(state, ((task, kept[step.name, task.name]) for task in made))
-        labels = np.zeros(shape, label_dtype(state))
-        for task in plan[-1].tasks(state):
-            assert task.box is not None
-            labels[task.box.slices] = plan[-1].run(task, read, parts)["labels"]
+    *before, last = plan
+    for step in before:
+        made = []
+        for task in step.tasks(state):
+            kept[step.name, task.name] = step.run(task, read, parts)
+            made.append(task)
+        state = step.combine(state, ((task, kept[step.name, task.name]) for task in made))
+    labels = np.zeros(shape, label_dtype(state))
+    for task in last.tasks(state):
+        assert task.box is not None
+        labels[task.box.slices] = last.run(task, read, parts)["labels"]
     return Decoded(labels, *tables_of(state))
 
 
