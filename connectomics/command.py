@@ -15,7 +15,7 @@ from pathlib import Path
 
 from connectomics.arguments import parse_arguments, refuse_options
 from connectomics.errors import ConfigError
-from connectomics.process.outcome import in_process, reported
+from connectomics.process.outcome import in_process, reported, require_current_folder
 
 DOWNLOAD = "download"
 WITHOUT_CONFIG = ("decode", "evaluate")
@@ -40,6 +40,7 @@ def main(arguments: Sequence[str] | None = None, *, installed: bool = False) -> 
     """
     given = sys.argv[1:] if arguments is None else arguments
     with reported() as outcome:
+        require_current_folder()
         if installed and given and given[0] == DOWNLOAD:
             from connectomics.exchange.arguments import download_data
 

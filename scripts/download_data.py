@@ -6,13 +6,14 @@ import sys
 from collections.abc import Sequence
 
 from connectomics.exchange.arguments import download_data
-from connectomics.process.outcome import in_process, reported
+from connectomics.process.outcome import in_process, reported, require_current_folder
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; see `connectomics.command.main` for what it returns."""
     given = sys.argv[1:] if arguments is None else arguments
     with reported() as outcome:
+        require_current_folder()
         download_data(given, "download_data.py")
     return outcome.status
 

@@ -10,7 +10,7 @@ from threading import Event
 
 from connectomics.errors import ConfigError, did_you_mean
 from connectomics.neuroglancer.link import VIEWER, link
-from connectomics.process.outcome import in_process, reported
+from connectomics.process.outcome import in_process, reported, require_current_folder
 from connectomics.process.signals import Stopped
 
 SETTINGS = ("volume", "port", "viewer")
@@ -32,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(USAGE)
         return 0 if given else 2
     with reported() as outcome:
+        require_current_folder()
         view(given)
     return outcome.status
 

@@ -39,11 +39,11 @@ def reported() -> Iterator[Outcome]:
     Yields:
         What to ask for the exit status afterwards.
     """
-    outcome = Outcome()
+    outcome, begun = Outcome(), False
     show, warnings.showwarning = warnings.showwarning, _show_warning
     try:
         with stopping(), without_launchers():
-            _require_current_folder()
+            begun = True
             yield outcome
     except ConnectomicsError as error:
         print(error, file=sys.stderr)
@@ -58,9 +58,16 @@ def reported() -> Iterator[Outcome]:
         outcome.status = _unexpected(error)
     finally:
         warnings.showwarning = show
+    if not begun:  # a signal was faster
+        sys.exit(outcome.status)
 
 
-def _require_current_folder() -> None:
+def require_current_folder() -> None:
+    """Refuse to work in a folder that is gone.
+
+    Raises:
+        ConfigError: It is.
+    """
     try:
         Path.cwd()
     except OSError as error:
