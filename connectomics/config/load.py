@@ -139,10 +139,7 @@ def load_config(
     for stage in stages:
         read = _read(trees[stage], components, no_volumes=no_volumes)
         configs[stage] = read.config
-        sections = list(check_sections(read.config, components, lost=read.lost))
-        if stage == stages[0]:
-            sections += check_mode(read.config, mode)
-        found = [*read.faults, *_news(read, sections, checks)]
+        found = _faults(read, mode if stage == stages[0] else None, components, checks)
         faults += [_placed(fault, read, sources, stage) for fault in found]
     if faults:
         raise ConfigError.of(dict.fromkeys(faults))
@@ -178,8 +175,17 @@ def _read(
     return read
 
 
-def _news(read: Validated[Config], found: list[Fault], checks: Sequence[Check]) -> Iterator[Fault]:
-    """What was found, and what the checks find elsewhere, but for consequences of what is lost."""
+def _faults(
+    read: Validated[Config],
+    mode: str | None,
+    components: Components | None,
+    checks: Sequence[Check],
+) -> Iterator[Fault]:
+    """What the schema finds, and what other checks do but for consequences of that."""
+    yield from read.faults
+    found = list(check_sections(read.config, components, lost=read.lost))
+    if mode:
+        found += check_mode(read.config, mode)
     known = {fault.where for fault in found}
     for check in checks:
         found += [fault for fault in check(read.config) if fault.where not in known]

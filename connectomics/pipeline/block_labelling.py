@@ -18,8 +18,9 @@ from connectomics.geometry import Box, Triple
 from connectomics.pipeline.block_passes import PartsOnDisk, RunTask, reduce_passes, run_pass
 from connectomics.pipeline.block_predicting import is_intact
 from connectomics.pipeline.block_size import note_volumes
-from connectomics.pipeline.fusing import Predicted, predict_needed
+from connectomics.pipeline.fusing import predict_needed
 from connectomics.pipeline.label_origin import Labelling
+from connectomics.pipeline.predicted import Predicted
 from connectomics.pipeline.results import LABELS
 
 if TYPE_CHECKING:

@@ -23,8 +23,8 @@ from connectomics.data.io import LazyVolume
 from connectomics.data.io.sharded import ShardedStore
 from connectomics.decoding import blockwise
 from connectomics.errors import naming
-from connectomics.pipeline.block_predicting import PredictBox
 from connectomics.pipeline.by_block import describe, executor_of, shard_of, unfinished
+from connectomics.pipeline.predicted import PredictBox
 
 STATES = "states"
 """Among the markers of a ledger, those of what each pass has found out of the whole volume."""

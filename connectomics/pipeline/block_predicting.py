@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from connectomics.blocks import (
     BlockGrid,
@@ -21,82 +18,14 @@ from connectomics.blocks import (
     run_tasks,
     working_on,
 )
-from connectomics.config import Config
 from connectomics.data.io.sharded import ShardedStore, create_sharded
-from connectomics.data.origin import Origin
-from connectomics.data.processing import ImageStatistics, channel_names, normalize
-from connectomics.data.volumes import LabelledVolume, Volume
-from connectomics.geometry import Box, Triple
+from connectomics.geometry import Triple
 from connectomics.keeping import set_aside
-from connectomics.pipeline.block_size import NOTES, note_volumes
+from connectomics.pipeline.block_size import note_volumes
 from connectomics.pipeline.by_block import describe, executor_of, shard_of, unfinished
+from connectomics.pipeline.predicted import PredictBox, Predicted
 from connectomics.pipeline.results import PROBABILITIES, VolumeResults
 from connectomics.process.signals import unbroken
-
-if TYPE_CHECKING:
-    from connectomics.pipeline.predictor import Predictor
-
-
-@dataclass
-class PredictBox:
-    """Predicts a box as it is stored, in whatever process; loads the network at the first one.
-
-    Attributes:
-        config: Of the stage.
-        checkpoint: The network.
-        image: The whole volume.
-        mask: 0 where nothing is asked for.
-        statistics: The grey values by which the volume is normalised.
-        predictor: The network, once it is loaded; it does not travel.
-        ready: Whether it is in the form that predicts this volume.
-    """
-
-    config: Config
-    checkpoint: Path
-    image: Volume
-    mask: Volume | None
-    statistics: ImageStatistics
-    predictor: Predictor | None = None
-    ready: bool = False
-
-    @property
-    def source(self) -> str:
-        """What messages call it."""
-        return self.image.source
-
-    def __call__(self, box: Box) -> tuple[np.ndarray, bool]:
-        """(C, z, y, x) of a box, and whether there was nothing to predict in it."""
-        from connectomics.inference.build import nothing_there, predict_stored_block
-        from connectomics.pipeline.predictor import load_predictor
-
-        if self.predictor is None:
-            self.predictor = load_predictor(self.config, self.checkpoint)
-        if not self.ready:
-            self.predictor, self.ready = self.predictor.ready_for(self.image.shape), True
-        normalise = partial(
-            normalize, statistics=self.statistics, mode=self.config.data.image_transform.normalize
-        )
-        dtype = self.config.inference.save_dtype
-        predicted = predict_stored_block(
-            self.predictor.network,
-            self.image,
-            box,
-            self.predictor.sliding,
-            normalise=normalise,
-            dtype=dtype,
-            mask=self.mask,
-        )
-        if predicted is not None:
-            return predicted, False
-        channels = channel_names(self.config.data.label_transform.targets)
-        return nothing_there(channels, box.shape, dtype), True
-
-    def read(self, box: Box) -> np.ndarray:
-        """The probabilities of a box, as of a volume that is there."""
-        return self(box)[0]
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "predictor": None, "ready": False}
 
 
 @dataclass(frozen=True)
@@ -121,25 +50,19 @@ def is_intact(store: ShardedStore, task: Task, facts: Facts) -> bool:
 
 
 def predict_by_block(
-    predictor: Predictor,
-    volume: LabelledVolume,
+    predicted: Predicted,
     results: VolumeResults,
-    *,
     block: Triple,
-    origin: Origin,
-    measured: Callable[[], Sequence[ImageStatistics]],
+    *,
     attributes: Mapping[str, Any],
     about: str,
 ) -> bool:
     """Write the probabilities of a volume block by block, or go on with that.
 
     Args:
-        predictor: The network.
-        volume: The volume.
-        results: Its folder.
+        predicted: The probabilities.
+        results: The folder of the volume.
         block: (z, y, x) voxels of a block.
-        origin: What the probabilities depend on.
-        measured: Measures the grey values to normalise by, which takes reading the volume.
         attributes: What the store shall say of itself.
         about: How the probabilities come about.
 
@@ -150,30 +73,28 @@ def predict_by_block(
         DataError: Some blocks failed; all others are done. Or blocks were begun with other parts.
         MachineError: Another command works on them.
     """
-    config, folder = predictor.config, results.begun(PROBABILITIES)
-    system, grid = config.system, BlockGrid(volume.shape, block)
-    channels = channel_names(config.data.label_transform.targets)
+    config, folder = predicted.config, results.begun(PROBABILITIES)
+    system, grid = config.system, BlockGrid(predicted.volume.shape, block)
     with working_on(folder, shard_of(system)):
+        origin = predicted.origin(block)
         ledger = open_ledger(folder, origin.parts, "probabilities")
         note_volumes(ledger, origin.volumes)
-        statistics = statistics_of(ledger, measured)
+        predict = predicted.box_of(ledger)
         store = create_sharded(
             folder / f"{PROBABILITIES}.zarr",
-            (len(channels), *volume.shape),
+            predicted.shape,
             config.inference.save_dtype,
             block,
-            resolution=volume.resolution,
-            offset_nm=volume.offset_nm,
-            attributes={**attributes, "channels": channels},
+            resolution=predicted.resolution,
+            offset_nm=predicted.offset_nm,
+            attributes=attributes,
         )
-        image, mask = volume.image, volume.mask
-        predict = PredictBox(config, predictor.checkpoint, image, mask, statistics, predictor)
         tally = run_tasks(
             lambda: grid,
             PredictBlocks(predict, store),
             ledger,
             what="infer",
-            executor=executor_of(system, predictor.gpus),
+            executor=executor_of(system, predicted.predictor.gpus),
             shard=shard_of(system),
             intact=partial(is_intact, store),
             retries=system.executor.retries,
@@ -186,19 +107,6 @@ def predict_by_block(
         _finish(store, results, about)
         discard(folder)
     return True
-
-
-def statistics_of(
-    ledger: Ledger, measured: Callable[[], Sequence[ImageStatistics]]
-) -> ImageStatistics:
-    """The grey values of a volume, measured by the first run that needs them."""
-    notes = ledger.of(NOTES)
-    known = notes.facts("statistics")
-    if known is not None:
-        return ImageStatistics.from_dict(known)
-    (statistics,) = measured()
-    notes.mark("statistics", statistics.as_dict())
-    return statistics
 
 
 def said_of_empty(count: int) -> str:

@@ -15,7 +15,7 @@ from connectomics.data.io import LazyVolume
 from connectomics.data.volumes import LabelledVolume
 from connectomics.geometry import Triple
 from connectomics.pipeline.block_size import choose_block
-from connectomics.pipeline.fusing import Predicted
+from connectomics.pipeline.predicted import Predicted
 from connectomics.pipeline.predictor import Predictor
 from connectomics.pipeline.results import LABELS, PROBABILITIES, VolumeResults
 

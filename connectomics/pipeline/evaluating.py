@@ -19,9 +19,9 @@ from connectomics.decoding import read_table
 from connectomics.evaluation import EvaluationReport, LabelPair
 from connectomics.evaluation.encoding import SIDED
 from connectomics.evaluation.volumes import read
-from connectomics.pipeline.fusing import PREDICTED_WITH
 from connectomics.pipeline.label_volumes import open_labels
 from connectomics.pipeline.labelling import ensure_labels
+from connectomics.pipeline.predicted import PREDICTED_WITH
 from connectomics.pipeline.predictor import configured_parts
 from connectomics.pipeline.result_folders import ask, existing_results, require_made_with
 from connectomics.pipeline.results import VolumeResults

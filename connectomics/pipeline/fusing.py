@@ -15,119 +15,20 @@ from typing import Any
 import numpy as np
 
 from connectomics.blocks import Facts, Ledger, Task, facts_of_file
-from connectomics.config import Config
 from connectomics.data.io import LazyVolume, open_volume
 from connectomics.data.io.sharded import ShardedStore, create_sharded
-from connectomics.data.origin import Origin
-from connectomics.data.processing import ImageStatistics, channel_names, normalize
-from connectomics.data.volumes import LabelledVolume
+from connectomics.data.processing import channel_names
 from connectomics.decoding import blockwise
 from connectomics.decoding.levels import AS_THEY_ARE, Levels
 from connectomics.errors import naming
 from connectomics.geometry import Triple
 from connectomics.pipeline.block_passes import STATES, PartsOnDisk, reduce_passes, run_pass
-from connectomics.pipeline.block_predicting import (
-    PredictBox,
-    is_intact,
-    said_of_empty,
-    statistics_of,
-)
-from connectomics.pipeline.predictor import Predictor, configured_parts, require_memory
+from connectomics.pipeline.block_predicting import is_intact, said_of_empty
+from connectomics.pipeline.predicted import PredictBox, Predicted
 from connectomics.pipeline.results import PROBABILITIES
-
-PREDICTED_WITH = "predicted_with"
-"""What labels say of the settings of probabilities that are not there to say it."""
 
 PREDICT, AGAIN = "predict", "predict_again"
 """Passes that come before those of the decoder."""
-
-
-@dataclass(frozen=True)
-class Predicted:
-    """The probabilities of a volume, which are nowhere until they are read.
-
-    Attributes:
-        predictor: The network.
-        volume: The volume.
-        measured: Measures the grey values to normalise by, which takes reading the volume.
-        origin: What the probabilities depend on, by the size of blocks (None for all at once).
-    """
-
-    predictor: Predictor
-    volume: LabelledVolume
-    measured: Callable[[], Sequence[ImageStatistics]]
-    origin: Callable[[Triple | None], Origin]
-
-    @property
-    def config(self) -> Config:
-        """Of the stage."""
-        return self.predictor.config
-
-    @property
-    def source(self) -> str:
-        """What messages call them."""
-        return f"probabilities of {self.volume.source}"
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(C, Z, Y, X)."""
-        return (self.config.model.out_channels, *self.volume.shape)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """As they would be stored."""
-        return np.dtype(self.config.inference.save_dtype)
-
-    @property
-    def resolution(self) -> tuple[float, float, float] | None:
-        """Nm per voxel (z, y, x)."""
-        return self.volume.resolution
-
-    @property
-    def offset_nm(self) -> tuple[float, float, float]:
-        """Position of voxel (0, 0, 0) in nm (z, y, x)."""
-        return self.volume.offset_nm
-
-    @property
-    def attributes(self) -> Mapping[str, Any]:
-        """What their file would say of itself, as far as labels say it after them."""
-        return {
-            **self.predictor.made_with(),
-            PREDICTED_WITH: configured_parts(self.config),
-            "synthetic": self.volume.synthetic,
-        }
-
-    def read(self) -> np.ndarray:
-        """Predict all of them."""
-        from connectomics.inference.build import predict_stored
-
-        self.announce(None)
-        (statistics,) = self.measured()
-        predictor = self.predictor.ready_for(self.volume.shape)
-        how = self.config.data.image_transform.normalize
-        return predict_stored(
-            predictor.network,
-            self.volume.image,
-            predictor.sliding,
-            normalise=partial(normalize, statistics=statistics, mode=how),
-            dtype=self.config.inference.save_dtype,
-        )
-
-    def announce(self, block: Triple | None) -> None:
-        """Say how much memory it takes, or refuse what there is not the memory for."""
-        for line in require_memory(self.predictor, self.volume.shape, block):
-            print(f"infer: {line}")
-
-    def box_of(self, ledger: Ledger) -> PredictBox:
-        """Predicts boxes, in whatever process."""
-        return PredictBox(
-            self.config,
-            self.predictor.checkpoint,
-            self.volume.image,
-            self.volume.mask,
-            statistics_of(ledger, self.measured),
-            self.predictor,
-        )
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from functools import cache, partial
-
-from connectomics.data.build import HeldOut, measure
+from connectomics.data.build import HeldOut
 from connectomics.data.origin import origin_of
 from connectomics.data.volumes import LabelledVolume
 from connectomics.pipeline.block_size import block_in, known_volumes
 from connectomics.pipeline.choosing_blocks import block_of_labels
-from connectomics.pipeline.fusing import Predicted
 from connectomics.pipeline.label_origin import Labelling
 from connectomics.pipeline.labelling import decode_volume, make_labels
-from connectomics.pipeline.predicting import origin_of_probabilities
+from connectomics.pipeline.predicted import Predicted, to_be_predicted
 from connectomics.pipeline.predictor import Predictor
 from connectomics.pipeline.result_folders import ask
 from connectomics.pipeline.results import LABELS, VolumeResults
@@ -58,9 +55,4 @@ def probabilities_of(
     """The probabilities of a volume, to be predicted when they are decoded."""
     before, held = origin_of(results.labels), HeldOut(volume, volume)
     known = before.volumes if before else known_volumes(results.begun(LABELS))
-    return Predicted(
-        predictor,
-        volume,
-        partial(measure, [volume], predictor.config.data.image_transform, predictor.pooled),
-        cache(partial(origin_of_probabilities, predictor.parts(volume.shape), held, known)),
-    )
+    return to_be_predicted(predictor, held, known)

@@ -22,7 +22,7 @@ from connectomics.decoding import (
 )
 from connectomics.keeping import replacing
 from connectomics.pipeline.block_labelling import LabelsByBlock
-from connectomics.pipeline.fusing import Predicted
+from connectomics.pipeline.predicted import Predicted
 from connectomics.pipeline.results import LABELS, VolumeResults
 
 if TYPE_CHECKING:

@@ -29,9 +29,9 @@ from connectomics.pipeline.block_labelling import LabelsByBlock, decode_by_block
 from connectomics.pipeline.block_size import block_in, known_volumes
 from connectomics.pipeline.by_block import shard_of
 from connectomics.pipeline.choosing_blocks import block_to_decode
-from connectomics.pipeline.fusing import Predicted
 from connectomics.pipeline.label_files import export_again, write_decoded
 from connectomics.pipeline.label_origin import Labelling, difference, require_as_asked
+from connectomics.pipeline.predicted import Predicted
 from connectomics.pipeline.result_folders import Asked, image_of
 from connectomics.pipeline.results import LABELS, VolumeResults
 from connectomics.runs import Provenance
