@@ -1,13 +1,19 @@
-"""VNC: larval fly nerve cord, one image per section, synapses without sides."""
+"""VNC: larval fly nerve cord, synapses without sides.
+
+The archive holds one image per section; whoever has the two volumes as HDF5 may name that.
+"""
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from connectomics.data.io import read_volume, save_volume
+from connectomics.data.io.listing import list_volumes
+from connectomics.data.io.location import HDF5_SUFFIXES
 from connectomics.data.io.section_names import section_numbers
 from connectomics.errors import DataError
 from connectomics.exchange.records import Account, Bounds, Dataset, Material, RemoteFile, nm_text
@@ -21,15 +27,14 @@ REMEDY = "It should hold stack1/raw and stack1/synapses, with one image for each
 
 
 def convert(material: Material, folder: Path) -> Account:
-    """Write the sections of `raw` and `synapses` as two volumes of one file.
+    """Write `raw` and `synapses` as two volumes of one file.
 
     Raises:
         DataError: Sections are missing, or they do not fit together.
     """
     account = Account()
-    place, sections = _stack(material)
-    _require_same_sections(place, sections)
-    raw, synapses = (read_volume(str(_folder(sections[name]))) for name in (RAW, SYNAPSES))
+    place, sources = _volumes(material)
+    raw, synapses = (read_volume(sources[name]) for name in (RAW, SYNAPSES))
     if raw.ndim != 3 or raw.shape != synapses.shape:
         problem = f"raw has shape {raw.shape}, and synapses {synapses.shape}."
         raise DataError(f"{material.source}: {place}", problem, REMEDY)
@@ -52,6 +57,19 @@ def convert(material: Material, folder: Path) -> Account:
     return account
 
 
+def _volumes(material: Material) -> tuple[PurePosixPath, dict[str, str]]:
+    """Where `raw` and `synapses` are: datasets of one file, or folders of sections."""
+    for place, path in material.files.items():
+        if path.suffix in HDF5_SUFFIXES:
+            sources = list_volumes(path)
+            found = {re.split("/|::", source)[-1]: source for source in sources}
+            if found.keys() >= {RAW, SYNAPSES}:
+                return place, found
+    place, sections = _stack(material)
+    _require_same_sections(place, sections)
+    return place, {name: str(files[0].parent) for name, files in sections.items()}
+
+
 def _stack(material: Material) -> tuple[PurePosixPath, dict[str, list[Path]]]:
     """The folder with `raw` and `synapses`, and the sections in them; `stack1` comes first."""
     folders: dict[PurePosixPath, list[Path]] = defaultdict(list)
@@ -72,10 +90,6 @@ def _stack(material: Material) -> tuple[PurePosixPath, dict[str, list[Path]]]:
     place = min(stacks, key=lambda stack: (stack.name != "stack1", len(stack.parts), stack))
     raw = next(p for p in folders if p.parent == place and p.name.lower() == RAW)
     return place, {RAW: folders[raw], SYNAPSES: folders[place / SYNAPSES]}
-
-
-def _folder(files: list[Path]) -> Path:
-    return files[0].parent
 
 
 def _require_same_sections(place: PurePosixPath, sections: dict[str, list[Path]]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from connectomics.data.io import open_volume, read_volume
+from connectomics.data.io import open_volume, read_volume, save_volume
 from connectomics.errors import DataError
 from connectomics.exchange.vnc import convert
 from tests.exchange.layouts import boxes, png, vnc
@@ -36,6 +36,16 @@ def test_sections_become_one_file(folder, made):
             np.testing.assert_array_equal(volume.read(), expected)
     assert account.overrides == []
     assert list(account.made) == ["vnc_stack1.h5"]
+
+
+def test_volumes_in_one_file_will_do(tmp_path, made):
+    (tmp_path / "a").mkdir()
+    for name, values in (("raw", RAW), ("synapses", SYNAPSES.astype(np.uint8)), ("membranes", RAW)):
+        save_volume(tmp_path / "a" / f"stack.h5::labels/{name}", values)
+    account = convert(of(tmp_path / "a"), made)
+    np.testing.assert_array_equal(read_volume(f"{made}/vnc_stack1.h5::raw"), RAW)
+    np.testing.assert_array_equal(read_volume(f"{made}/vnc_stack1.h5::synapses"), SYNAPSES)
+    assert account.differs == ["the shape is (20, 32, 24), and (20, 1024, 1024) is known"]
 
 
 def test_dark_synapses_are_turned_round(folder, made):
