@@ -158,17 +158,17 @@ def explained(sampler: PatchSampler, *, automatic: bool) -> list[str]:
     notes, synapses, size = [], sampler.synapses, list(sampler.patch_size)
     if not synapses or not synapses.small:
         return notes
+    count = len(synapses.sizes)
     if sampler.foreground_fraction:
-        notes.append(
-            f"{sampler.foreground_fraction:.0%} of the patches are centred on one of "
-            f"{len(synapses.sizes):,} labelled synapses"
-        )
+        one = "the one labelled synapse" if count == 1 else f"one of {count:,} labelled synapses"
+        notes.append(f"{sampler.foreground_fraction:.0%} of the patches are centred on {one}")
     if sampler.tables is not None and automatic:
         low, middle, high = (int(n) for n in np.percentile(synapses.sizes, [5, 50, 95]))
+        those = f"the {count:,} labelled ones have" if count > 1 else "the labelled one has"
         notes.append(
             f"size_thres auto is {sampler.size_thres:,} labelled voxels, a small whole synapse: "
-            f"the {len(synapses.sizes):,} labelled ones have {low:,} / {middle:,} / {high:,} "
-            f"(percentiles 5 / 50 / 95) as a patch of {size} sees them"
+            f"{those} {low:,} / {middle:,} / {high:,} (percentiles 5 / 50 / 95) as a patch of "
+            f"{size} sees them"
         )
     return notes
 

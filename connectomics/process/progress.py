@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+from collections.abc import Iterable
 from typing import IO
 
 ON_TERMINAL, IN_LOG = 0.5, 60.0
@@ -97,12 +98,13 @@ class Progress:
         self._said = time.monotonic()
         if not self._visible:
             return
-        text = self.line(self._said - self._began)
+        seconds = self._said - self._began
         if self._stream.isatty():
             width = shutil.get_terminal_size().columns - 1
+            text = self._fitting(seconds, width)
             print(f"{CLEAR}{text[:width]}", end="", file=self._stream, flush=True)
         else:
-            print(text, file=self._stream, flush=True)
+            print(self.line(seconds), file=self._stream, flush=True)
 
     def line(self, seconds: float) -> str:
         """What there is to say after so many seconds.
@@ -114,15 +116,33 @@ class Progress:
         >>> progress.line(2.0)
         'infer: 2 of 8 blocks, 500,000 voxels/s, 12 s left'
         """
-        seconds = max(seconds, 1e-9)
-        whole = "" if self.total is None else f" of {_number(self.total)}"
-        parts = [f"{_number(self.done)}{whole} {self._unit}", self.note]
-        if self._rate and self._work:
-            parts.append(f"{_rate(self._work / seconds)} {self._rate}/s")
-        if self.total is not None and self._now and self.done < self.total:
-            left = (self.total - self.done) * seconds / self._now
-            parts.append(f"{in_words(left)} left")
+        return self._joined(self._parts(seconds))
+
+    def _fitting(self, seconds: float, width: int) -> str:
+        """The line; where it is too long, without rates, then with less of the note."""
+        count, note, rate, left = self._parts(seconds)
+        text = self._joined((count, note, rate, left))
+        if len(text) > width:
+            note = ", ".join(part for part in note.split(", ") if not part.endswith("/s"))
+            text = self._joined((count, note, left))
+        if (over := len(text) - width) > 0:
+            shorter = max(0, len(note) - over - 1)
+            text = self._joined((count, f"{note[:shorter]}…" if shorter else "", left))
+        return text
+
+    def _joined(self, parts: Iterable[str]) -> str:
         return f"{self.what}: {', '.join(filter(None, parts))}"
+
+    def _parts(self, seconds: float) -> tuple[str, str, str, str]:
+        """What is done, the note, the rate and the time left; empty where it is not known."""
+        seconds = max(seconds, 1e-9)
+        rate = left = ""
+        whole = "" if self.total is None else f" of {_number(self.total)}"
+        if self._rate and self._work:
+            rate = f"{_rate(self._work / seconds)} {self._rate}/s"
+        if self.total is not None and self._now and self.done < self.total:
+            left = f"{in_words((self.total - self.done) * seconds / self._now)} left"
+        return f"{_number(self.done)}{whole} {self._unit}", self.note, rate, left
 
     def end(self, *, keep: bool = False) -> None:
         """Clear the line of a terminal, or leave it as it stands there.

@@ -21,6 +21,11 @@ MOST_POINTS = 1000
 PLACES = ("experiment_name", "description", "save_path", "data.train", "data.val", "data.test")
 """Settings that any data set of one's own changes, so that a change of them tells nothing."""
 
+NOT_KEPT = (
+    "No probabilities were kept (inference.save_probabilities: false): to decode with other "
+    "settings, or to see how sure the network was of a voxel, predict again."
+)
+
 
 @dataclass(frozen=True)
 class Background:
@@ -34,6 +39,7 @@ class Background:
         changes: What was set otherwise than there: key, there, here.
         provenance: How the results came about.
         viewer: Address of a Neuroglancer that shows the volume; empty for none.
+        notes: What else to know of the results.
     """
 
     title: str
@@ -43,6 +49,7 @@ class Background:
     changes: Sequence[tuple[str, str, str]] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     viewer: str = ""
+    notes: Sequence[str] = ()
 
 
 def background_of(resolved: Resolved, run: RunFolder) -> Background:
@@ -65,6 +72,7 @@ def background_of(resolved: Resolved, run: RunFolder) -> Background:
         changes=changes,
         provenance=_provenance(run),
         viewer=resolved.config.evaluation.viewer,
+        notes=[] if resolved.config.inference.save_probabilities else [NOT_KEPT],
     )
 
 

@@ -159,5 +159,11 @@ def svg(draw: Callable[[Axes], None], size: tuple[float, float], title: str) -> 
     text = re.sub(r'\s(?:width|height)="[\d.]+pt"', "", text, count=2)
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'<g id="[^"]*"', "<g", text)
+    text = re.sub(r' d="[^"]*"', _rounded_path, text)
     text = text.replace("<svg ", f'<svg role="img" aria-label="{title}" ', 1)
     return text.replace(INK, "currentColor")
+
+
+def _rounded_path(path: re.Match[str]) -> str:
+    """Coordinates to a hundredth of a point, which is finer than any screen."""
+    return re.sub(r"(?<=\.\d\d)\d+", "", path[0])

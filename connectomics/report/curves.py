@@ -15,6 +15,9 @@ from connectomics.files import atomic_path
 
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")  # Okabe, Ito 2008
 
+FINEST = 1 / 400
+"""Of an axis: what two points of a curve are apart, at least, to be told from one another."""
+
 
 def precision_recall_figure(
     path: str | Path, curves: Sequence[PrecisionRecallCurve], *, title: str = ""
@@ -64,13 +67,21 @@ def _draw_curve(axes: Axes, curve: PrecisionRecallCurve, colour: str, width: flo
         axes.plot(recall[place], precision[place], "o", color=colour, clip_on=False)
     # The curve begins where nothing is shown yet, at the precision of the surest synapse.
     start = np.zeros(min(recall.size, 1))
+    line = _thinned(np.concatenate([start, recall]), np.concatenate([precision[:1], precision]))
     axes.plot(
-        np.concatenate([start, recall]),
-        np.concatenate([precision[:1], precision]),
+        *line,
         color=colour,
         linewidth=width,
         label=label,
     )
+
+
+def _thinned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A curve without the points that are too near to the one before them to show."""
+    cells = np.round(np.stack([x, y]) / FINEST)
+    moved = np.any(np.diff(cells, axis=1), axis=0)
+    kept = np.concatenate([[True], moved[:-1], [True]]) if x.size > 1 else np.full(x.size, True)
+    return x[kept], y[kept]
 
 
 def _number(value: float) -> str:

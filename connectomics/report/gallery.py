@@ -324,8 +324,8 @@ def as_json(cards: Sequence[Card]) -> list[dict[str, Any]]:
         entry = {**vars(card), "picture": None}
         del entry["to_border"]
         entry["nm"] = card.nm and [round(value, 1) for value in card.nm]
-        entry["iou"] = [None if value is None else round(value, 4) for value in card.iou]
-        entry["confidence"] = None if card.confidence is None else round(card.confidence, 4)
+        entry["iou"] = [None if value is None else round(value, 3) for value in card.iou]
+        entry["confidence"] = None if card.confidence is None else round(card.confidence, 3)
         entry["size_um3"] = card.size_um3 and float(f"{card.size_um3:.3g}")
         for name in ("truth", "prediction"):
             if entry[name] > LARGEST_EXACT:

@@ -36,8 +36,24 @@ from connectomics.report.background import Background, Curve
 from connectomics.report.gallery import KINDS, Card, Scene, as_json, errors_first, list_cards
 from connectomics.report.scenes import MATCHED, headline_threshold
 
-AT_ONCE = 24
+AT_ONCE = 12
 """Cards that the page shows at once. It works as soon as their pictures are there, and reads on."""
+
+MORE = 48
+"""Further ones that it shows when asked to."""
+
+ORDERS = {
+    "kind": "errors first",
+    "confidence-up": "confidence, lowest first",
+    "confidence-down": "confidence, highest first",
+    "iou-up": "IoU, lowest first",
+    "size-up": "size, smallest first",
+    "size-down": "size, largest first",
+    "place": "place (z, y, x)",
+}
+REPEATED = ("volume", "kind")
+OF_TRUTH = ("kind", "iou-up")
+"""Orders that mean nothing where nothing was compared."""
 
 
 def write_page(
@@ -80,6 +96,9 @@ def write_page(
         else _found(cards, volumes),
         "gallery_kinds": json.dumps(KINDS),
         "at_once": str(AT_ONCE),
+        "more": str(MORE),
+        "orders": _orders(compared=report is not None),
+        "about": ABOUT_BOTH if report else ABOUT_FOUND,
         "background": "".join(sections.values()),
         "style": _asset("page.css"),
         "script": _asset("page.js"),
@@ -94,6 +113,23 @@ def write_page(
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return Path(path)
+
+
+ABOUT_BOTH = (
+    "Orange is pre-synaptic, blue post-synaptic, green has no side; the truth is outlined in full, "
+    "the prediction in dashes."
+)
+ABOUT_FOUND = (
+    "Outlines show what was found: orange pre-synaptic, blue post-synaptic, green no side."
+)
+
+
+def _orders(*, compared: bool) -> str:
+    return "".join(
+        f'<option value="{name}">{text}</option>'
+        for name, text in ORDERS.items()
+        if compared or name not in OF_TRUTH
+    )
 
 
 class Placed(NamedTuple):
@@ -167,6 +203,7 @@ def _lead(told: Background, volumes: Sequence[VolumeFacts]) -> str:
             text += f", from voxel ({first}) of its file on; voxels below are counted from there"
         facts.append(text + (", <strong>synthetic EM, not real tissue</strong>" * volume.synthetic))
     lines = [escape(told.description)] * bool(told.description) + facts
+    lines += map(escape, told.notes)
     return "".join(f"<p>{line}</p>" for line in lines)
 
 
@@ -205,9 +242,10 @@ def _sweep(sweep: ThresholdSweep[Any], by_border: str) -> str:
     interval = "" if math.isnan(low) else f" (95 % interval of {name}: {low:.2f} to {high:.2f})"
     right = " with both sides in place" if sided else ""
     true, predicted = counts.tp + counts.fn, counts.tp + counts.fp
-    of_found = f"of {predicted} predicted, {counts.tp} are right"
+    synapses = "synapse was" if true == 1 else "synapses were"
+    of_found = f"of {predicted} predicted, {counts.tp} {'is' if counts.tp == 1 else 'are'} right"
     sentence = (
-        f"<strong>{counts.tp} of {true} true synapses were found{right}</strong>, and "
+        f"<strong>{counts.tp} of {true} true {synapses} found{right}</strong>, and "
         f"{of_found if predicted else 'nothing was predicted'}. One counts as found where it "
         f"overlaps the truth by an IoU of at least {score.iou_threshold:g}"
         f"{' on the pre and on the post side' if sided else ''}{interval}."
@@ -372,8 +410,19 @@ def _viewer(address: str, cards: Sequence[Card]) -> dict[str, Any] | None:
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """Rows by their columns: each name once, which a browser reads much sooner."""
-    return {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
+    """Rows by their columns: each name once, which a browser reads much sooner.
+
+    Texts that come again and again stand once, and the column holds their numbers.
+    """
+    columns: dict[str, Any] = {}
+    for name in rows[0] if rows else ():
+        values = [row[name] for row in rows]
+        if name in REPEATED:
+            number = {text: i for i, text in enumerate(dict.fromkeys(values))}
+            columns[name] = {"texts": list(number), "rows": [number[text] for text in values]}
+        else:
+            columns[name] = values
+    return columns
 
 
 def _pictures(cards: Sequence[Card]) -> list[str]:

@@ -159,6 +159,10 @@ def test_how_patches_are_drawn_is_explained():
     assert share == "60% of the patches are centred on one of 2 labelled synapses"
     assert threshold.startswith("size_thres auto is 32 labelled voxels, a small whole synapse")
     assert explained(sampler, automatic=False) == [share]
+    label = two_synapses()
+    label[:, 20:] = 0
+    one = on_synapses(label, (2, 5, 5), foreground_fraction=0.6)
+    assert explained(one, automatic=False)[0].endswith("centred on the one labelled synapse")
 
 
 @pytest.mark.parametrize(

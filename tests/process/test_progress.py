@@ -56,10 +56,24 @@ def test_a_terminal_gets_one_line_that_fits(clock, monkeypatch):
     shown.end(keep=True)
     shown.show()  # nothing comes after the end
     first, second, between, last = terminal.getvalue().split(CLEAR)[1:]
-    assert first == "tune: 1 of 4 trials, best 0.7"
-    assert second == "tune: 2 of 4 trials, best 0.7"
+    assert first == "tune: 1 of 4 trials, 9 s left"  # no room for the note
+    assert second == "tune: 2 of 4 trials, 6 s left"
     assert between == "tune: a line between\n"
     assert last == f"{second}\n"
+
+
+def test_where_it_is_too_long_the_time_left_stays(clock, monkeypatch):
+    monkeypatch.setattr(progress.shutil, "get_terminal_size", lambda: os.terminal_size((80, 24)))
+    terminal = Terminal()
+    shown = Progress("train", 3000, "steps", stream=terminal)
+    shown.note = "loss 0.7975, 8.05 patches/s"
+    clock[0] += 100
+    shown.add(1000)
+    shown.note = "loss 0.7975, Dice pre 0.18 post 0.26 union 0.30, 8.05 patches/s"
+    shown.show()
+    short, long = terminal.getvalue().split(CLEAR)[1:]
+    assert short == "train: 1,000 of 3,000 steps, loss 0.7975, 8.05 patches/s, 3 min left"
+    assert long == "train: 1,000 of 3,000 steps, loss 0.7975, Dice pre 0.18 post 0.26 …, 3 min left"
 
 
 def test_what_nobody_is_to_see_is_counted(clock):

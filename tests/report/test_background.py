@@ -40,6 +40,10 @@ def test_what_differs_from_the_tutorial(tmp_path):
     assert "polarity2instance" in rows["decoding.steps"][1]
     assert "experiment_name" not in rows
     assert told.provenance == {}
+    assert told.notes == []
+    file.write_text("defaults: [demo, _self_]\ninference: {save_probabilities: false}\n")
+    (note,) = background_of(read_config(file, mode="test"), RunFolder(tmp_path)).notes
+    assert "No probabilities were kept (inference.save_probabilities: false)" in note
 
 
 def test_nothing_differs_from_itself():

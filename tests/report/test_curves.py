@@ -46,6 +46,18 @@ def test_a_line_a_dot_and_a_legend_for_each_threshold(tmp_path, drawn):
     assert lines[0].get_ydata().tolist() == [1, 1, 1, pytest.approx(2 / 3)]
 
 
+def test_a_curve_of_many_has_as_many_points_as_show(tmp_path, drawn):
+    random = np.random.default_rng(0)
+    many = curve(0.5, random.random(5000), random.random(5000) < 0.9, 5000)
+    precision_recall_figure(tmp_path / "curve.png", [many])
+    (line,) = [line for line in drawn[0].axes[0].lines if line.get_label().startswith("IoU")]
+    _, precision, recall = many.points()
+    assert len(line.get_xdata()) < 1000
+    assert (line.get_xdata()[-1], line.get_ydata()[-1]) == (recall[-1], precision[-1])
+    between = np.interp(recall, line.get_xdata(), line.get_ydata())
+    assert np.abs(between - precision)[recall > 0.02].max() < 0.01
+
+
 def test_nothing_found_and_nothing_there(tmp_path, drawn):
     empty = curve(0.5, [], np.zeros(0, bool), 0)
     missed = curve(0.5, [0.5], [False], 0)

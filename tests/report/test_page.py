@@ -97,7 +97,7 @@ def test_it_says_what_was_found_and_needs_nothing_else(page):
     assert reader.open == []
     assert [one for one in reader.addresses if not one.startswith("data:")] == []
     assert "1 of 3 true synapses were found with both sides in place" in text
-    assert "of 3 predicted, 1 are right" in text
+    assert "of 3 predicted, 1 is right" in text
     assert "4 &times; 60 &times; 90" in text
     assert "em: a &lt;note&gt;" in text
     assert "What differs from demo.yaml" in text
@@ -122,6 +122,8 @@ def test_without_truth_it_is_a_page_of_what_was_found(tmp_path):
     assert "There is no ground truth" in text
     assert "synapses found" in text
     assert "per µm³" in text
+    assert "errors first" not in text  # nor the truth outlined
+    assert "the truth" not in text.partition("<noscript>")[0].partition("</style>")[2]
     assert "F1" not in text.partition("<script")[0].partition("</style>")[2]
 
 
@@ -144,6 +146,19 @@ def test_parts_of_a_file_are_said_and_nothing_predicted_too(tmp_path):
     report = evaluate_volumes([pair], section)
     text = write_page(tmp_path / "report.html", [], report).read_text(encoding="utf-8")
     assert "in place</strong>, and nothing was predicted." in text
+
+
+def test_one_synapse_is_one_in_words(tmp_path):
+    section = ScoringSection.model_validate({"metrics": [{"name": "polarity"}]})
+    report = evaluate_volumes([LabelPair("em", synapses(1), synapses(1), "polarity")], section)
+    text = write_page(tmp_path / "report.html", [], report).read_text(encoding="utf-8")
+    assert "1 of 1 true synapse was found with both sides in place" in text
+
+
+def test_what_else_to_know_of_the_results_is_said(tmp_path):
+    told = Background("kept", notes=["No probabilities were <kept>."])
+    text = write_page(tmp_path / "report.html", [], background=told).read_text(encoding="utf-8")
+    assert "<p>No probabilities were &lt;kept&gt;.</p>" in text
 
 
 def test_empty_volumes(tmp_path):

@@ -3,15 +3,17 @@
   const read = (id) => JSON.parse(document.getElementById(id).textContent);
   const KINDS = read("data-kinds");
   const cards = [];
-  for (const [name, values] of Object.entries(read("data-cards"))) {
+  for (const [name, column] of Object.entries(read("data-cards"))) {
+    const values = column.texts ? column.rows.map((row) => column.texts[row]) : column;
     values.forEach((value, i) => ((cards[i] ??= {})[name] = value));
   }
   const viewer = read("data-viewer");
   if (viewer) cards.forEach((card, i) => (card.view = viewer.places[i]));
   const byId = (id) => document.getElementById(id);
   const PAGE = Number(byId("controls").dataset.atOnce);
+  const MORE = Number(byId("controls").dataset.more);
   const AWAITED = { em: "", layers: {}, sections: [] };
-  const state = { kinds: new Set(), volume: "", order: "kind", number: "", shown: PAGE, hidden: [] };
+  const state = { kinds: new Set(), volume: "", order: byId("order").value, number: "", shown: PAGE, hidden: [] };
 
   function element(tag, text, className) {
     const made = document.createElement(tag);
@@ -169,7 +171,7 @@
     byId("number").addEventListener("input", (event) => again(() => (state.number = event.target.value.trim())));
     byId("controls").addEventListener("submit", (event) => event.preventDefault());
     byId("more").addEventListener("click", () => {
-      state.shown += PAGE;
+      state.shown += MORE;
       show();
     });
     const layers = byId("picture-0") ? Object.keys(read("picture-0").layers) : [];
