@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from connectomics.config import Resolved, load_config
+from connectomics.config import Config, Resolved, load_config
 from connectomics.config.defaults_list import TUTORIALS
+from connectomics.errors import ConfigError
 from connectomics.runs import RunFolder
 
 Curve = tuple[Sequence[int], Sequence[float]]
@@ -63,7 +64,9 @@ def background_of(resolved: Resolved, run: RunFolder) -> Background:
     changes: list[tuple[str, str, str]] = []
     if tutorial is not None:
         before = load_config(tutorial, mode=resolved.mode, components=resolved.components)
-        changes = list(changed_settings(before, resolved))
+        changes = list(
+            changed_settings(before, replace(resolved, training=_trained(resolved, run)))
+        )
     return Background(
         title=resolved.config.experiment_name,
         description=resolved.config.description,
@@ -115,6 +118,17 @@ def changed_settings(before: Resolved, now: Resolved) -> Iterator[tuple[str, str
             if row[1] != row[2] and not place and row not in seen:
                 seen.add(row)
                 yield row
+
+
+def _trained(resolved: Resolved, run: RunFolder) -> Config:
+    """The config that the run was trained with; that of the test where there is none to read."""
+    file = run.path / "config.yaml"
+    if not file.is_file():
+        return resolved.training
+    try:
+        return load_config(file, mode="train", components=resolved.components).training
+    except ConfigError:  # of an earlier version, or written by hand
+        return resolved.training
 
 
 def _flat(tree: Any, key: str = "") -> Iterator[tuple[str, Any]]:

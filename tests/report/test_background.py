@@ -46,6 +46,18 @@ def test_what_differs_from_the_tutorial(tmp_path):
     assert "No probabilities were kept (inference.save_probabilities: false)" in note
 
 
+def test_the_training_is_that_of_the_run_and_not_of_the_command_that_tests(tmp_path):
+    config = read_config(
+        TUTORIALS / "demo.yaml", mode="train", overrides=["optimization.max_steps=7"]
+    )
+    (tmp_path / "config.yaml").write_text(config.to_yaml())
+    test = read_config(TUTORIALS / "demo.yaml", mode="test")
+    told = background_of(test, RunFolder(tmp_path))
+    assert ("optimization.max_steps", "2000", "7") in told.changes
+    (tmp_path / "config.yaml").write_text("optimization: {nothing: 1}")
+    assert background_of(test, RunFolder(tmp_path)).changes == []
+
+
 def test_nothing_differs_from_itself():
     config = read_config(TUTORIALS / "demo.yaml", mode="test")
     assert list(changed_settings(config, config)) == []

@@ -17,7 +17,7 @@ from connectomics.data.volumes import MemoryVolume
 from connectomics.evaluation import LabelPair, evaluate_volumes
 from connectomics.neuroglancer.link import link, state_of
 from connectomics.report import page as page_module
-from connectomics.report.charts import histogram_chart
+from connectomics.report.charts import histogram_chart, training_chart
 from connectomics.report.gallery import Scene
 from connectomics.report.page import Background, write_page
 
@@ -257,6 +257,11 @@ window.empty = document.querySelectorAll(".strip:empty").length;
     assert seen == ["sides the wrong way round", "missed: no prediction matches"]
     assert (empty, then) == (2, 0)
     assert images == 4 * 3
+
+
+def test_a_curve_of_one_point_is_a_point():
+    assert "fill: #0072b2" in training_chart({"val_loss": ([10], [0.3])}, "loss")
+    assert "fill: #0072b2" not in training_chart({"val_loss": ([10, 20], [0.3, 0.2])}, "loss")
 
 
 def test_ticks_of_sizes_are_plain_numbers_and_counts_are_whole():
