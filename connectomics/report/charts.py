@@ -133,9 +133,8 @@ def training_chart(curves: Mapping[str, tuple[Sequence[int], Sequence[float]]], 
 
     def draw(axes: Axes) -> None:
         for i, (name, (steps, values)) in enumerate(curves.items()):
-            alone = {"marker": "o"} if len(steps) == 1 else {}
-            colour = COLOURS[i % len(COLOURS)]
-            axes.plot(steps, values, color=colour, linewidth=1.4, label=name, **alone)
+            mark, colour = "o" if len(steps) == 1 else "", COLOURS[i % len(COLOURS)]
+            axes.plot(steps, values, color=colour, linewidth=1.4, label=name, marker=mark)
         axes.set(xlabel="step", ylabel=label)
         axes.legend(frameon=False, fontsize=8)
 
