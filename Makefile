@@ -23,6 +23,9 @@ demo: $(VENV)/.runtime
 	$(BIN)/python scripts/main.py --config tutorials/demo.yaml --mode test \
 		--checkpoint "$$(ls -td outputs/demo/*/checkpoints | head -n 1)/last.ckpt"
 
+# What Python compiles is kept for the other worker, the processes of tests, and the next run.
+test test-all: export PYTHONDONTWRITEBYTECODE =
+
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term --cov-fail-under=90
 

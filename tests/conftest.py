@@ -1,29 +1,98 @@
-"""Lets tests import the command line, `from main import main`, without a process of its own."""
+"""Lets tests import the command line, `from main import main`, without a process of its own.
+
+While coverage is measured, every line of every library is traced with ours, which makes some
+twice as slow and numba's compiler thrice. Here its trace is taken away from long stretches that
+never come back to this project's code.
+"""
 
 from __future__ import annotations
 
+import functools
+import importlib
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-from numba.core import event
+import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
-
-class _Unmeasured(event.Listener):
-    """Takes coverage's trace away while numba compiles, which is three times as slow under it."""
-
-    def __init__(self) -> None:
-        self._thread = threading.local()
-
-    def on_start(self, _: event.Event) -> None:
-        kept = self._thread.__dict__.setdefault("kept", [])
-        kept.append(sys.gettrace())
-        sys.settrace(None)
-
-    def on_end(self, _: event.Event) -> None:
-        sys.settrace(self._thread.kept.pop())
+IMPORTED = ("hydra", "hypothesis", "matplotlib.figure", "monai", "pytorch_lightning", "zarr")
+CALLED = {
+    "_pytest.assertion.rewrite": ["_rewrite_test"],
+    "hydra._internal.config_loader_impl.ConfigLoaderImpl": ["compute_defaults_list"],
+    "matplotlib.figure.Figure": ["savefig", "subplots"],
+    "torch": ["load", "save"],
+}
 
 
-event.register("numba:compile", _Unmeasured())
+def _between(before: Any, function: Callable, after: Any) -> Callable:
+    """The function, run with one trace and left with another."""
+
+    @functools.wraps(function)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        sys.settrace(before)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            sys.settrace(after)
+
+    return run
+
+
+def _unmeasured(function: Callable) -> Callable:
+    @functools.wraps(function)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        return _between(None, function, sys.gettrace())(*args, **kwargs)
+
+    return run
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    is_worker = hasattr(config, "workerinput")
+    if sys.gettrace() is None or (config.getoption("numprocesses", None) and not is_worker):
+        return
+    load = _unmeasured(importlib.import_module)
+    for name in IMPORTED:
+        load(name)
+    for place, methods in CALLED.items():
+        module, _, last = place.rpartition(".")
+        owner = getattr(load(module), last) if last[0].isupper() else load(place)
+        for method in methods:
+            setattr(owner, method, _unmeasured(getattr(owner, method)))
+    _leave_compilation_unmeasured()
+
+
+def _leave_compilation_unmeasured() -> None:
+    from numba.core import event
+
+    thread = threading.local()
+
+    class Listener(event.Listener):
+        def on_start(self, _: event.Event) -> None:
+            kept = thread.__dict__.setdefault("kept", [])
+            kept.append(sys.gettrace())
+            sys.settrace(None)
+
+        def on_end(self, _: event.Event) -> None:
+            sys.settrace(thread.kept.pop())
+
+    event.register("numba:compile", Listener())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Of a property, only the test itself is measured, and not how Hypothesis finds examples."""
+    handle, trace = getattr(getattr(item, "obj", None), "hypothesis", None), sys.gettrace()
+    if handle is None or trace is None:
+        return (yield)
+    inner = handle.inner_test
+    handle.inner_test = _between(trace, inner, None)
+    sys.settrace(None)
+    try:
+        return (yield)
+    finally:
+        handle.inner_test = inner
+        sys.settrace(trace)
