@@ -15,7 +15,6 @@ _BLOCK = 64
 _FIRST_CAPACITY = 1024
 
 
-@compiled
 def count_pairs(
     truth: np.ndarray, prediction: np.ndarray, labelled: np.ndarray, step: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -31,6 +30,15 @@ def count_pairs(
         Keys (k, 3) uint64 and their counts (k,) int64, in no particular order. The pair of
         two backgrounds is left out.
     """
+    keys, counts = _fill(truth, prediction, labelled, step)
+    kept = counts > 0  # not in the compiled loop, where it takes long to compile for each dtype
+    return keys[kept], counts[kept]
+
+
+@compiled
+def _fill(
+    truth: np.ndarray, prediction: np.ndarray, labelled: np.ndarray, step: int
+) -> tuple[np.ndarray, np.ndarray]:
     keys = np.zeros((_FIRST_CAPACITY, 3), dtype=np.uint64)
     counts = np.zeros(_FIRST_CAPACITY, dtype=np.int64)
     used = 0
@@ -55,8 +63,7 @@ def count_pairs(
         if 2 * used > counts.size:
             keys, counts = _rehash(keys, counts)
         start = stop
-    kept = counts > 0
-    return keys[kept], counts[kept]
+    return keys, counts
 
 
 @compiled
@@ -108,7 +115,6 @@ def _rehash(keys: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return larger_keys, larger_counts
 
 
-@compiled
 def measure_runs(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Measure every value of a volume, 0 as well.
 
@@ -119,6 +125,13 @@ def measure_runs(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray
         Values (k,) uint64 and their voxels (k,) int64, in no particular order, and boxes
         (k, 6) int64: the first z, y, x and the last z, y, x of each.
     """
+    values, voxels, boxes = _fill_measured(labels)
+    kept = voxels > 0
+    return values[kept], voxels[kept], boxes[kept]
+
+
+@compiled
+def _fill_measured(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     values = np.zeros(_FIRST_CAPACITY, dtype=np.uint64)
     voxels = np.zeros(_FIRST_CAPACITY, dtype=np.int64)
     boxes = np.zeros((_FIRST_CAPACITY, 6), dtype=np.int64)
@@ -139,8 +152,7 @@ def measure_runs(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray
                 if 2 * used > values.size:
                     values, voxels, boxes = _rehash_measured(values, voxels, boxes)
                 start = stop
-    kept = voxels > 0
-    return values[kept], voxels[kept], boxes[kept]
+    return values, voxels, boxes
 
 
 @compiled

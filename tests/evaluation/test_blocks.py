@@ -65,15 +65,22 @@ chunk_shapes = st.tuples(st.integers(1, 3), st.integers(2, 7), st.integers(1, 8)
 seeds = st.integers(0, 2**32 - 1)
 
 
-def random_labels(rng: np.random.Generator, shape: tuple[int, ...], top: int) -> np.ndarray:
+def random_labels(
+    rng: np.random.Generator, shape: tuple[int, ...], top: int, dtype: Any
+) -> np.ndarray:
     """Boxes of random labels that overlap, so that objects are in pieces and touch."""
-    labels = np.zeros(shape, (np.uint8, np.int32, np.uint64)[rng.integers(3)])
+    labels = np.zeros(shape, dtype)
     for _ in range(rng.integers(0, 9)):
         start = [int(rng.integers(0, n)) for n in shape]
         size = rng.integers(1, 5, 3)
         index = tuple(slice(a, a + int(d)) for a, d in zip(start, size, strict=True))
         labels[index] = rng.integers(0, top + 1)
     return labels
+
+
+def some_dtype(rng: np.random.Generator) -> Any:
+    """One for truth and prediction: the loops are compiled for each pair of types."""
+    return (np.uint8, np.int32, np.uint64)[rng.integers(3)]
 
 
 def scored(pair: LabelPair, **section: Any) -> str:
@@ -104,7 +111,8 @@ def as_lazy(pair: LabelPair, chunks: tuple[int, ...], which: tuple[bool, ...]) -
 def test_labels_with_sides(seed, shape, chunks, truth_encoding, prediction_encoding, lazy):
     rng = np.random.default_rng(seed)
     tops = [2 if one != "polarity" else 8 for one in (truth_encoding, prediction_encoding)]
-    truth, prediction = (random_labels(rng, shape, top) for top in tops)
+    dtype = some_dtype(rng)
+    truth, prediction = (random_labels(rng, shape, top, dtype) for top in tops)
     if rng.random() < 0.5:
         prediction = np.where(rng.random(shape) < 0.8, truth, prediction).astype(np.uint16)
         prediction = np.minimum(prediction, tops[1]).astype(np.uint16)
@@ -141,8 +149,9 @@ def test_labels_with_sides(seed, shape, chunks, truth_encoding, prediction_encod
 @given(seeds, shapes, chunk_shapes, st.sampled_from(["instance", "binary", "auto"]))
 def test_labels_without_sides(seed, shape, chunks, encoding):
     rng = np.random.default_rng(seed)
-    truth = random_labels(rng, shape, int(rng.integers(1, 4)))
-    prediction = random_labels(rng, shape, 5)
+    dtype = some_dtype(rng)
+    truth = random_labels(rng, shape, int(rng.integers(1, 4)), dtype)
+    prediction = random_labels(rng, shape, 5, dtype)
     mask = None if rng.random() < 0.4 else (rng.random(shape) < 0.8).astype(np.uint8)
     pair = LabelPair("v", truth, prediction, "instance", RESOLUTION, mask, truth_encoding=encoding)
     section = {"metrics": [{"name": name} for name in UNSIDED]}
@@ -171,7 +180,8 @@ def test_groups_have_the_numbers_of_the_whole(seed, shape, chunks, size, density
 )
 @given(seeds, shapes, chunk_shapes, st.integers(1, 12))
 def test_what_labels_hold(seed, shape, chunks, top):
-    labels = random_labels(np.random.default_rng(seed), shape, top)
+    rng = np.random.default_rng(seed)
+    labels = random_labels(rng, shape, top, some_dtype(rng))
     found = list_extents(Lazy(labels, chunks))
     assert found.ids.tolist() == sorted(set(labels[labels > 0].tolist()))
     for i, one in enumerate(found.ids.tolist()):
