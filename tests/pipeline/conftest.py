@@ -26,7 +26,7 @@ TINY: dict[str, Any] = {
         "num_val_patches": 1,
     },
     "optimization": {"max_steps": 1, "n_steps_per_epoch": 1, "precision": "32-true"},
-    "inference": {"window": {"window_size": [6, 16, 16]}, "save_dtype": "float32"},
+    "inference": {"window": {"window_size": [6, 16, 16], "batch_size": 8}, "save_dtype": "float32"},
     "decoding": {"steps": [{"name": "polarity2instance", "kwargs": {"thres_small": 4}}]},
     "evaluation": {"metrics": ["polarity"], "truth_encoding": "polarity"},
 }

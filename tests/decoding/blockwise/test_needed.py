@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 from block_decoding import NM, few_blocks, step
 from block_volumes import SMALL, classes, crowd, neurons
 from decoding_volumes import as_dtype
@@ -87,8 +88,7 @@ CHOSEN = {
 }
 
 
-@settings(max_examples=30, deadline=None)
-@given(
+cases = given(
     seed=st.integers(0, 10_000),
     shape=SHAPES,
     block_size=BLOCKS,
@@ -98,9 +98,22 @@ CHOSEN = {
     decoder=st.sampled_from([*CHOSEN]),
     data=st.data(),
 )
-def test_what_is_cleared_is_never_missed(
-    seed, shape, block_size, dtype, exclusive, named, decoder, data
-):
+
+
+@settings(max_examples=10, deadline=None)
+@cases
+def test_what_is_cleared_is_never_missed(**case):
+    check(**case)
+
+
+@pytest.mark.slow
+@settings(max_examples=100, deadline=None)
+@cases
+def test_what_is_cleared_is_never_missed_in_many_cases(**case):
+    check(**case)
+
+
+def check(seed, shape, block_size, dtype, exclusive, named, decoder, data):
     small = SMALL if decoder == "synapses" else {}
     chosen = data.draw(CHOSEN[decoder])
     steps = [step(decoder, **{**small, **chosen}, exclusive=exclusive)]
