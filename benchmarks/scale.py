@@ -1,7 +1,7 @@
 """Memory and time of infer, decode and evaluate on volumes of growing size, block by block.
 
     python benchmarks/scale.py                       # 0.25 and 2 GiB of uint8
-    python benchmarks/scale.py --gib 0.25 2 16       # needs 60 GiB of disk for the last
+    python benchmarks/scale.py --gib 2 16 --decoder polarity2instance   # 20 GiB of disk
 
 Volumes are noise with synapses in it, bright on one side and dark on the other, on a grid. The
 network is as cheap as can be (it compares grey values), so that what is measured is everything
@@ -63,7 +63,9 @@ def main() -> int:
     parser.add_argument("--gib", nargs="+", type=float, default=[0.25, 2.0], choices=[*SHAPES])
     parser.add_argument("--folder", type=Path, help="where there is room; a temporary one if not")
     parser.add_argument("--modes", nargs="+", default=["infer", "decode", "evaluate"])
+    parser.add_argument("--decoder", default="synapses")
     options = parser.parse_args()
+    CONFIG["decoding"]["steps"] = [options.decoder]
     print(f"{'GiB':>6} {'mode':>10} {'seconds':>9} {'Mvoxels/s':>10} {'peak MiB':>9}", flush=True)
     with tempfile.TemporaryDirectory(prefix="scale_", dir=options.folder) as name:
         os.chdir(name)
