@@ -126,8 +126,9 @@ def test_functions_compile_where_nothing_can_be_kept():
 
 
 @pytest.fixture
-def fresh(tmp_path: Path) -> Callable[[], Any]:
+def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
     """Compiles a function of a module of its own anew, whose cache lies beside it."""
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "")
     (tmp_path / "added.py").write_text("def add(x):\n    return x + 1\n")
     spec = importlib.util.spec_from_file_location("added", tmp_path / "added.py")
     assert spec is not None
