@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from connectomics.process.signals import STOPPING
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
@@ -96,3 +99,15 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     finally:
         handle.inner_test = inner
         sys.settrace(trace)
+
+
+@pytest.fixture(autouse=True)
+def heeded_signals() -> Iterator[None]:
+    """Signals that whoever started the tests had ignored (`nohup`, `&`) are heeded in them."""
+    usual = dict.fromkeys(STOPPING, signal.SIG_DFL) | {signal.SIGINT: signal.default_int_handler}
+    ignored = [number for number in usual if signal.getsignal(number) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, usual[number])
+    yield
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)

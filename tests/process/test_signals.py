@@ -13,15 +13,6 @@ def send(number: signal.Signals) -> None:
     os.kill(os.getpid(), number)
 
 
-@pytest.fixture(autouse=True)
-def heeded():
-    """Signals that whoever started the tests had ignored are heeded here."""
-    before = {number: signal.signal(number, signal.SIG_DFL) for number in STOPPING}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
 @pytest.mark.parametrize("number", STOPPING)
 def test_each_breaks_off_what_is_done_and_its_tidying_up_is_done(number):
     before = signal.getsignal(number)
