@@ -107,7 +107,19 @@ def identify(volume: LazyVolume, known: Identity | None = None) -> Identity:
     Raises:
         DataError: The volume cannot be read.
     """
-    now = Identity(
+    now = place_of(volume)
+    if known and now.files and replace(known, source="", content="") == replace(now, source=""):
+        return replace(now, content=known.content)
+    if not now.files:
+        return replace(now, content=_content(volume))
+    if now not in _READ:
+        _READ[now] = _content(volume)
+    return replace(now, content=_READ[now])
+
+
+def place_of(volume: LazyVolume) -> Identity:
+    """Tell where a volume lies and how its files are, with no sum of its voxels: it is not read."""
+    return Identity(
         source=volume.source,
         path=str(canonical(volume.source)),
         dataset=volume.dataset.strip("/"),
@@ -117,13 +129,6 @@ def identify(volume: LazyVolume, known: Identity | None = None) -> Identity:
         files=_files_digest(volume),
         content="",
     )
-    if known and now.files and replace(known, source="", content="") == replace(now, source=""):
-        return replace(now, content=known.content)
-    if not now.files:
-        return replace(now, content=_content(volume))
-    if now not in _READ:
-        _READ[now] = _content(volume)
-    return replace(now, content=_READ[now])
 
 
 _READ: dict[Identity, str] = {}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from connectomics.evaluation.volumes import Labels, blocks_of, read, unsigned
+from connectomics.evaluation.volumes import Labels, blocks_of, in_turn, read, unsigned
 from connectomics.geometry import Box
 
 _LOOSE_ROWS = 2**16
@@ -100,7 +100,7 @@ def list_values(labels: Labels) -> Extents:
 
     found, loose, rows = NOTHING, [], 0
     with announced_compilation():
-        for box in blocks_of(labels):
+        for box in in_turn(blocks_of(labels), "labels read"):
             loose.append(_measured(read(labels, box), box))
             rows += len(loose[-1])
             # Rarely enough that each row is sorted but a few times.

@@ -14,6 +14,7 @@ import numpy as np
 
 from connectomics.errors import DataError
 from connectomics.geometry import Box, Triple, block_boxes, block_shape, whole
+from connectomics.process.progress import Progress
 
 BLOCK_VOXELS = 2**23
 """The most voxels that are read at a time, where chunks allow: a second's work, under 100 MiB."""
@@ -85,7 +86,7 @@ def compare_blocks(truth: Labels, prediction: Labels, mask: Labels | None) -> It
         everything = (slice(None),) * len(truth.shape)
         yield PairBlock(None, truth.shape, truth, prediction, mask, everything)  # pyright: ignore
         return
-    for box in blocks_of(truth, prediction, mask):
+    for box in in_turn(blocks_of(truth, prediction, mask), "labels compared"):
         around = box.grow(1).clip(truth.shape)
         yield PairBlock(
             box,
@@ -129,6 +130,19 @@ def blocks_of(*volumes: Labels | None) -> list[Box]:
     if math.prod(together) > BLOCK_VOXELS:  # such as of sections beside cubes
         together = max(chunks, key=math.prod)
     return block_boxes((z, y, x), block_shape((z, y, x), together, BLOCK_VOXELS))
+
+
+def in_turn(blocks: list[Box], what: str) -> Iterator[Box]:
+    """Blocks one after the other; of several it is said how far that is.
+
+    Args:
+        blocks: Of a volume.
+        what: What is done with them.
+    """
+    with Progress(what, len(blocks), rate="voxels", visible=len(blocks) > 1) as progress:
+        for block in blocks:
+            yield block
+            progress.add(work=block.size)
 
 
 def values_at(labels: Labels, voxels: np.ndarray) -> np.ndarray:

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from connectomics.data.counting import nothing_counts
+from connectomics.data.identity import Identity, place_of
+from connectomics.data.io import LazyVolume
 from connectomics.data.processing import clean_label, clean_neurons
 from connectomics.data.processing.labels import whole_numbers
 from connectomics.data.processing.marks import find_marks, is_any
@@ -142,10 +144,10 @@ class _WholeNumbers:
     def __init__(self, volume: Volume) -> None:
         self.shape, self.chunks = volume.shape, getattr(volume, "chunks", None)
         self.dtype = volume.dtype if volume.dtype.kind in "biu" else np.dtype(np.int64)
-        self._volume = volume
+        self.volume = volume
 
     def read(self, box: Box) -> np.ndarray:
-        return whole_numbers(self._volume.read(box), self._volume.source, start=box.start)
+        return whole_numbers(self.volume.read(box), self.volume.source, start=box.start)
 
 
 class _Held:
@@ -153,7 +155,7 @@ class _Held:
 
     def __init__(self, numbers: _WholeNumbers) -> None:
         self.numbers, self.dtype, self.size = numbers, numbers.dtype, math.prod(numbers.shape)
-        self._found = list_values(numbers)
+        self._found = _values_in(numbers)
         unsigned = self._found.ids.astype(f"u{self.dtype.itemsize}")
         self._values = unsigned.view(self.dtype).tolist()
         self.low, self.high = int(min(self._values)), int(max(self._values))
@@ -180,6 +182,20 @@ class _Held:
         kept = [value not in marks and (value != 0 or zero > 0) for value in self._values]
         names = np.where(self._found.ids == 0, np.uint64(zero), self._found.ids)
         return self._found.selected(np.asarray(kept, bool)).renamed(names[kept])
+
+
+_SEEN: dict[Identity, Extents] = {}
+"""The values of volumes that this program has seen; one whose files have changed is seen anew."""
+
+
+def _values_in(numbers: _WholeNumbers) -> Extents:
+    """Each value, with its voxels and its box. Scores, report and picture all ask for them."""
+    place = place_of(numbers.volume) if isinstance(numbers.volume, LazyVolume) else None
+    if place is None or not place.files:
+        return list_values(numbers)
+    if place not in _SEEN:
+        _SEEN[place] = list_values(numbers)
+    return _SEEN[place]
 
 
 def _is_small(volume: Volume, at_most: float | None) -> bool:

@@ -19,6 +19,7 @@ from connectomics.pipeline import label_volumes
 from connectomics.pipeline.evaluating import Labelled, draw
 from connectomics.pipeline.label_volumes import CleanVolume, open_truth, read_truth
 from connectomics.pipeline.results import VolumeResults
+from connectomics.process import progress
 from connectomics.report import cutouts
 
 SHAPE = (6, 24, 60)
@@ -153,3 +154,28 @@ def test_the_picture_of_a_run_is_the_same(tmp_path, monkeypatch):
         monkeypatch.setattr(volumes, "BLOCK_VOXELS", 1)
         draw(one, tmp_path / "by_box.png")
     assert (tmp_path / "by_box.png").read_bytes() == (tmp_path / "whole.png").read_bytes()
+
+
+def test_a_volume_is_gone_through_once_until_its_file_changes(tmp_path, monkeypatch):
+    calls = []
+    count = label_volumes.list_values
+    monkeypatch.setattr(label_volumes, "list_values", lambda one: calls.append(one) or count(one))
+    for labels, times in ((TRUTH, 1), (FOUND, 2)):
+        store(tmp_path / "truth.h5", labels)
+        for _ in range(2):
+            with open_volume(tmp_path / "truth.h5") as volume:
+                held = list_extents(CleanVolume(volume))
+            np.testing.assert_array_equal(held.ids, np.unique(labels[labels > 0]))
+        assert len(calls) == times
+
+
+def test_how_far_a_large_volume_is_read_is_said(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(progress, "IN_LOG", 0.0)
+    monkeypatch.setattr(progress, "LINES", 10**9)
+    list_extents(TRUTH)
+    assert not capsys.readouterr().err
+    monkeypatch.setattr(volumes, "BLOCK_VOXELS", 1)
+    store(tmp_path / "truth.h5", TRUTH)
+    with open_volume(tmp_path / "truth.h5") as volume:
+        CleanVolume(volume)
+    assert "labels read: 2 of 24 blocks, " in capsys.readouterr().err
