@@ -4,10 +4,10 @@
     python benchmarks/workers.py --times 0        # the time alone
     python benchmarks/workers.py --no-time --mode decode --times 10 --seed 1
 
-The scheduler, and workers with a folder and a CPU of their own each, are programs beside the
-command, which is told their address. **Time**: a volume of a GiB (that of `benchmarks/scale.py`) is
-decoded by one worker and by two; printed are the seconds of the passes, which workers share, and
-those of the whole command. **Losses**: infer and decode work on tiny volumes in blocks (those of
+The scheduler, and workers with a folder of their own each, are programs beside the command, which
+is told their address. **Time**: a volume of a GiB (that of `benchmarks/scale.py`) is decoded by one
+worker and by two; printed are the seconds of the passes, which workers share, and those of the
+whole command. **Losses**: infer and decode work on tiny volumes in blocks (those of
 `benchmarks/robustness.py`) until, at a random moment, the command, a worker or the scheduler gets a
 SIGKILL, one after the other. A command that lost a worker has to end well by itself. Otherwise what
 was lost is started anew and the command is given again; what it leaves is compared, bit for bit,
@@ -103,11 +103,7 @@ class Cluster:
         place = Path(tempfile.mkdtemp(prefix=f"{part}_", dir=self.folder))
         command = [sys.executable, "-m", f"distributed.cli.dask_{part}", *arguments]
         log = (place / "log").open("wb")
-        process = subprocess.Popen([*command, "--no-dashboard"], cwd=place, stdout=log, stderr=log)
-        if part == "worker":
-            cpus = sorted(os.sched_getaffinity(0))
-            os.sched_setaffinity(process.pid, {cpus[len(self.workers) % len(cpus)]})
-        return process
+        return subprocess.Popen([*command, "--no-dashboard"], cwd=place, stdout=log, stderr=log)
 
 
 def main() -> int:
