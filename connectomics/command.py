@@ -134,12 +134,11 @@ def _run_on_files(options: argparse.Namespace, overrides: Sequence[str]) -> None
         FILE_MODES[options.mode].run(settings)
 
 
-def _write_json_schema(options: argparse.Namespace, overrides: Sequence[str]) -> None:
+def _write_json_schema(options: argparse.Namespace, _: Sequence[str]) -> None:
     """Write or print the schema of a config, whatever else was asked for."""
     from connectomics.files import atomic_path
     from connectomics.pipeline.components import config_schema
 
-    del overrides
     target, text = options.json_schema, json.dumps(config_schema(), indent=2)
     if str(target) == "-":
         print(text)

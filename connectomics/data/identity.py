@@ -107,7 +107,7 @@ def identify(volume: LazyVolume, known: Identity | None = None) -> Identity:
     Raises:
         DataError: The volume cannot be read.
     """
-    now = place_of(volume)
+    now = located(volume)
     if known and now.files and replace(known, source="", content="") == replace(now, source=""):
         return replace(now, content=known.content)
     if not now.files:
@@ -117,8 +117,8 @@ def identify(volume: LazyVolume, known: Identity | None = None) -> Identity:
     return replace(now, content=_READ[now])
 
 
-def place_of(volume: LazyVolume) -> Identity:
-    """Tell where a volume lies and how its files are, with no sum of its voxels: it is not read."""
+def located(volume: LazyVolume) -> Identity:
+    """Tell where a volume lies and how its files are; it is not read, and `content` is empty."""
     return Identity(
         source=volume.source,
         path=str(canonical(volume.source)),

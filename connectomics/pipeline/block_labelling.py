@@ -15,9 +15,9 @@ from connectomics.data.origin import Origin
 from connectomics.data.processing import clean_neurons
 from connectomics.decoding import blockwise
 from connectomics.geometry import Box, Triple
+from connectomics.pipeline.begun import note_volumes
 from connectomics.pipeline.block_passes import PartsOnDisk, RunTask, reduce_passes, run_pass
 from connectomics.pipeline.block_predicting import is_intact
-from connectomics.pipeline.block_size import note_volumes
 from connectomics.pipeline.fusing import predict_needed
 from connectomics.pipeline.label_origin import Labelling
 from connectomics.pipeline.predicted import Predicted

@@ -1,5 +1,8 @@
 """How large the blocks of each result are, by what predicting and decoding take of memory.
 
+A volume that fits into memory is one block, and is worked on at once. Larger ones, and all where
+`system` says so, are cut into blocks; their results are Zarr stores in which a block is a file.
+
 Here the network is not counted; what is announced of predicting is counted with it
 (`inference/memory.py`).
 """
@@ -7,17 +10,28 @@ Here the network is not counted; what is announced of predicting is counted with
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
+from connectomics.blocks import BlockGrid, parts_begun
 from connectomics.config import Config
 from connectomics.config.schema import SystemSection
 from connectomics.data.io import LazyVolume
 from connectomics.data.volumes import LabelledVolume
 from connectomics.geometry import Triple
-from connectomics.pipeline.block_size import choose_block
+from connectomics.pipeline.begun import block_in
+from connectomics.pipeline.block_workers import workers_of
 from connectomics.pipeline.predicted import Predicted
 from connectomics.pipeline.predictor import Predictor
 from connectomics.pipeline.results import LABELS, PROBABILITIES, VolumeResults
+from connectomics.process.memory import available_memory
+
+SMALLEST, LARGEST = (16, 128, 128), (128, 1024, 1024)
+"""Blocks that are chosen here are whole numbers of the chunks in which volumes are stored."""
+
+SHARE_OF_MEMORY = 0.5
+"""What results may take of the memory that is free."""
 
 COPIES = 4
 """Float32 copies of what is predicted, and of what the network sees, that memory holds at once."""
@@ -66,6 +80,59 @@ def block_of_labels(predicted: Predicted, results: VolumeResults) -> Triple | No
         ),
         gpus=predicted.predictor.gpus,
     )
+
+
+def choose_block(
+    system: SystemSection,
+    shape: Triple,
+    *,
+    begun: Path,
+    at_once: int,
+    of_block: Callable[[Triple], int],
+    gpus: int = 0,
+) -> Triple | None:
+    """Decide whether a result is made block by block, and of what size.
+
+    Args:
+        system: The section.
+        shape: (Z, Y, X) of the volume.
+        begun: The folder of the result, if it was begun before: an unfinished one is gone on with
+            as it was begun, unless a size is given.
+        at_once: Bytes of memory that making all of it at once takes.
+        of_block: Bytes that a block takes.
+        gpus: See `workers_of`.
+
+    Returns:
+        (z, y, x) voxels, no more than the volume has, or None to make it at once.
+    """
+    elsewhere = system.shard is not None or system.executor.name != "this_process"
+    size = system.block_size or block_in(parts_begun(begun) or {})
+    if size is None:
+        budget = SHARE_OF_MEMORY * available_memory()
+        if at_once <= budget and not elsewhere:
+            return None
+        workers = 1 if system.executor.name == "dask" else workers_of(system, gpus)
+        size = largest_block(shape, lambda block: of_block(block) <= budget / workers)
+    grid = BlockGrid(shape, size)
+    return grid.block if len(grid) > 1 or elsewhere else None
+
+
+def largest_block(shape: Triple, fits: Callable[[Triple], bool]) -> Triple:
+    """The largest block that fits, growing along y and x before z.
+
+    >>> largest_block((100, 5000, 300), lambda block: block[1] * block[2] <= 512 * 512)
+    (128, 512, 512)
+    """
+    block = list(SMALLEST)
+    grown = True
+    while grown:
+        grown = False
+        for axis in (1, 2, 0):
+            larger = [2 * n if i == axis else n for i, n in enumerate(block)]
+            useful = block[axis] < shape[axis] and larger[axis] <= LARGEST[axis]
+            if useful and fits((larger[0], larger[1], larger[2])):
+                block, grown = larger, True
+    return block[0], block[1], block[2]
 
 
 def _predicted_at_once(config: Config, shape: Triple) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from connectomics.data.build import HeldOut
 from connectomics.data.origin import origin_of
 from connectomics.data.volumes import LabelledVolume
-from connectomics.pipeline.block_size import block_in, known_volumes
+from connectomics.pipeline.begun import block_in, known_volumes
 from connectomics.pipeline.choosing_blocks import block_of_labels
 from connectomics.pipeline.label_origin import Labelling
 from connectomics.pipeline.labelling import decode_volume, make_labels

@@ -17,7 +17,7 @@ from connectomics.decoding.steps import output_encoding
 from connectomics.digests import code_digest
 from connectomics.errors import DataError
 from connectomics.geometry import Triple
-from connectomics.pipeline.block_size import with_block
+from connectomics.pipeline.begun import with_block
 from connectomics.pipeline.predicted import PREDICTED_WITH, Predicted
 from connectomics.pipeline.results import LABELS, VolumeResults
 from connectomics.runs import Provenance

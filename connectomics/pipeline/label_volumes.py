@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from connectomics.data.counting import nothing_counts
-from connectomics.data.identity import Identity, place_of
+from connectomics.data.identity import Identity, located
 from connectomics.data.io import LazyVolume
 from connectomics.data.processing import clean_label, clean_neurons
 from connectomics.data.processing.labels import whole_numbers
@@ -190,12 +190,12 @@ _SEEN: dict[Identity, Extents] = {}
 
 def _values_in(numbers: _WholeNumbers) -> Extents:
     """Each value, with its voxels and its box. Scores, report and picture all ask for them."""
-    place = place_of(numbers.volume) if isinstance(numbers.volume, LazyVolume) else None
-    if place is None or not place.files:
+    found = located(numbers.volume) if isinstance(numbers.volume, LazyVolume) else None
+    if found is None or not found.files:
         return list_values(numbers)
-    if place not in _SEEN:
-        _SEEN[place] = list_values(numbers)
-    return _SEEN[place]
+    if found not in _SEEN:
+        _SEEN[found] = list_values(numbers)
+    return _SEEN[found]
 
 
 def _is_small(volume: Volume, at_most: float | None) -> bool:

@@ -25,9 +25,9 @@ from connectomics.decoding import (
 )
 from connectomics.errors import DataError, Fault, naming, warn
 from connectomics.geometry import Triple
+from connectomics.pipeline.begun import block_in, known_volumes
 from connectomics.pipeline.block_labelling import LabelsByBlock, decode_by_block
-from connectomics.pipeline.block_size import block_in, known_volumes
-from connectomics.pipeline.by_block import shard_of
+from connectomics.pipeline.block_workers import shard_of
 from connectomics.pipeline.choosing_blocks import block_to_decode
 from connectomics.pipeline.label_files import export_again, write_decoded
 from connectomics.pipeline.label_origin import Labelling, difference, require_as_asked

@@ -21,9 +21,13 @@ from connectomics.data.volumes import LabelledVolume
 from connectomics.decoding import blockwise
 from connectomics.errors import ConfigError, DataError
 from connectomics.geometry import Box, Triple
-from connectomics.pipeline.block_size import SMALLEST
-from connectomics.pipeline.by_block import workers_of
-from connectomics.pipeline.choosing_blocks import block_of, block_of_labels, block_to_decode
+from connectomics.pipeline.block_workers import workers_of
+from connectomics.pipeline.choosing_blocks import (
+    SMALLEST,
+    block_of,
+    block_of_labels,
+    block_to_decode,
+)
 from connectomics.pipeline.infer_and_decode import probabilities_of
 from connectomics.pipeline.labelling import open_probabilities
 from connectomics.pipeline.predictor import Predictor, load_predictor, require_memory

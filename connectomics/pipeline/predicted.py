@@ -19,7 +19,7 @@ from connectomics.data.origin import Origin
 from connectomics.data.processing import ImageStatistics, channel_names, normalize
 from connectomics.data.volumes import LabelledVolume, Volume
 from connectomics.geometry import Box, Triple
-from connectomics.pipeline.block_size import NOTES, with_block
+from connectomics.pipeline.begun import NOTES, with_block
 from connectomics.pipeline.predictor import (
     Predictor,
     configured_parts,

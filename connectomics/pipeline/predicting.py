@@ -22,8 +22,8 @@ from connectomics.data.volumes import LabelledVolume
 from connectomics.files import atomic_path
 from connectomics.geometry import Triple
 from connectomics.keeping import replacing
+from connectomics.pipeline.begun import block_in, known_volumes
 from connectomics.pipeline.block_predicting import predict_by_block
-from connectomics.pipeline.block_size import block_in, known_volumes
 from connectomics.pipeline.choosing_blocks import block_of
 from connectomics.pipeline.predicted import Predicted, to_be_predicted
 from connectomics.pipeline.predictor import Predictor, require_memory

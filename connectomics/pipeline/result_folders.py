@@ -23,7 +23,7 @@ from connectomics.data.volumes import LabelledVolume
 from connectomics.digests import file_digest
 from connectomics.errors import DataError
 from connectomics.naming import folder_names
-from connectomics.pipeline.block_size import known_volumes
+from connectomics.pipeline.begun import known_volumes
 from connectomics.pipeline.results import FILES_REMEDY, LABELS, PROBABILITIES, VolumeResults
 
 

@@ -9,17 +9,17 @@ import pytest
 from connectomics.blocks import ThisProcess, open_ledger
 from connectomics.blocks.processes import LocalProcesses
 from connectomics.config.schema import SystemSection
-from connectomics.pipeline import block_size, by_block
-from connectomics.pipeline.block_size import choose_block
-from connectomics.pipeline.by_block import executor_of, workers_of
+from connectomics.pipeline import block_workers, choosing_blocks
+from connectomics.pipeline.block_workers import executor_of, workers_of
+from connectomics.pipeline.choosing_blocks import choose_block
 
 SHAPE = (100, 3000, 2000)
 
 
 @pytest.fixture(autouse=True)
 def _a_machine(monkeypatch):
-    monkeypatch.setattr(block_size, "available_memory", lambda: 2**30)
-    monkeypatch.setattr(by_block, "available_cpus", lambda: 8)
+    monkeypatch.setattr(choosing_blocks, "available_memory", lambda: 2**30)
+    monkeypatch.setattr(block_workers, "available_cpus", lambda: 8)
 
 
 def choose(tmp_path, *, at_once=2**40, shape=SHAPE, **system):

@@ -14,7 +14,7 @@ from main import main
 from connectomics.data.io import LazyVolume, read_volume, save_volume
 from connectomics.data.volumes import LabelledVolume, MemoryVolume
 from connectomics.errors import MachineError
-from connectomics.pipeline import block_size, standalone, validating
+from connectomics.pipeline import choosing_blocks, standalone, validating
 from connectomics.process.fitting import Memory
 
 
@@ -68,9 +68,8 @@ def test_large_probabilities_that_are_there_are_decoded_by_block(trained, tmp_pa
     expected = read_volume(results / "labels.h5")
     assert expected.max() == 6
     (results / "labels.h5").unlink()
-    monkeypatch.setattr(
-        block_size, "available_memory", lambda: volume.size
-    )  # 16 bytes a block voxel
+    # A voxel of a block takes 16 bytes.
+    monkeypatch.setattr(choosing_blocks, "available_memory", lambda: volume.size)
     sizes, read = [], LazyVolume.read
 
     def reads(self, box=None):

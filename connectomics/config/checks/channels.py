@@ -99,8 +99,8 @@ def check_masks(config: Config, components: Components) -> Iterator[Fault]:
     """Every loss can leave out the voxels that a mask takes from training."""
     facts = {term.function: components.loss(term) for term in config.model.loss.losses}
     names = [name for name, loss in facts.items() if not loss.takes_weight]
-    for name in ("train", "val") if names else ():
-        split = getattr(config.data, name)
+    splits = {"train": config.data.train, "val": config.data.val}
+    for name, split in splits.items() if names else ():
         if split is not None and split.mask:
             yield Fault(
                 f"data.{name}.mask",

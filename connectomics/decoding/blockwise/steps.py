@@ -59,7 +59,12 @@ def _baseline(plan: Plan) -> list[Pass]:
 def _synapses(plan: Plan) -> list[Pass]:
     nm = check_resolution("decode_synapses", plan.resolution)
     return Synapses(
-        plan.settings, plan.blocks, nm, plan.offset_nm, plan.neurons, plan.batch
+        settings=plan.settings,
+        blocks=plan.blocks,
+        resolution=nm,
+        offset_nm=plan.offset_nm,
+        neurons=plan.neurons,
+        batch=plan.batch,
     ).passes()
 
 

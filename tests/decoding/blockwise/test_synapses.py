@@ -208,7 +208,7 @@ def test_crowded_blocks_are_listed_once_it_is_known_that_the_volume_is_not(monke
     volume = as_dtype(crowd(5, (8, 30, 60)), np.uint8)
     volume[:, :4, :10, :20] = 230
     monkeypatch.setattr(candidates, "MOST_UNION", 0.5)
-    few = lambda *known: Synapses(*known, crowd=20)  # noqa: E731
+    few = lambda **known: Synapses(**known, crowd=20)  # noqa: E731
     monkeypatch.setattr(steps, "Synapses", few)
     plan = plan_for(volume, block_size=(4, 10, 20), **SMALL)
     kept, _ = run_in(volume, plan, list)
@@ -218,7 +218,7 @@ def test_crowded_blocks_are_listed_once_it_is_known_that_the_volume_is_not(monke
 
 
 def test_a_network_that_says_yes_everywhere_is_refused_as_on_the_whole(monkeypatch):
-    few = lambda *known: Synapses(*known, crowd=1000)  # noqa: E731
+    few = lambda **known: Synapses(**known, crowd=1000)  # noqa: E731
     monkeypatch.setattr(steps, "Synapses", few)
     volume = np.full((3, 40, 128, 128), 0.9, np.float32)
     with pytest.raises(TooMuchForegroundError) as expected:

@@ -1,0 +1,206 @@
+"""What the page says of synapses: scores and counts, in sentences, tables and charts."""
+
+from __future__ import annotations
+
+import functools
+import math
+import operator
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from connectomics.evaluation import (
+    METRICS,
+    EvaluationReport,
+    Matches,
+    PolarityScores,
+    PolaritySweep,
+    ThresholdSweep,
+    bootstrap_intervals,
+    scores_by_distance,
+    scores_by_size,
+)
+from connectomics.report import charts
+from connectomics.report.gallery import KINDS, Card, Scene
+from connectomics.report.scenes import MATCHED, headline_threshold
+
+
+class Placed(NamedTuple):
+    """Synapses of a volume, and how far each lies from its border."""
+
+    matches: Matches
+    to_border: list[float]
+
+
+@dataclass(frozen=True)
+class VolumeFacts:
+    """What a page says of a volume as a whole."""
+
+    name: str
+    shape: tuple[int, ...]
+    origin: tuple[int, int, int]
+    resolution: tuple[float, float, float] | None
+    synthetic: bool
+
+    @property
+    def um3(self) -> float | None:
+        """Its volume in µm³."""
+        if self.resolution is None:
+            return None
+        return math.prod(self.shape) * math.prod(self.resolution) / 1e9
+
+
+def scene_facts(scene: Scene) -> VolumeFacts:
+    """What is left to say of a volume once its voxels are let go."""
+    return VolumeFacts(
+        scene.name, scene.prediction.shape, scene.origin, scene.resolution, scene.synthetic
+    )
+
+
+def scores_of(report: EvaluationReport, by_border: str) -> str:
+    """Every metric; the chart of places stands with the one that the gallery is made from."""
+    parts = []
+    carded = next((name for name in MATCHED if name in report.pooled), "")
+    for metric, pooled in report.pooled.items():
+        shown = pooled if isinstance(pooled, ThresholdSweep) else None
+        chart = by_border if metric == carded else ""
+        parts.append(_sweep(shown, chart) if shown is not None else "")
+        legend = " ".join(METRICS[metric].legend.split())
+        rows = [
+            {"volume": name, **row}
+            for name, score in _named(report, metric)
+            for row in score.rows()
+        ]
+        parts.append(f"<h3>{escape(metric)}</h3>{table_of(rows)}<p class='legend'>{legend}</p>")
+    notes = "".join(f"<li>{escape(note)}</li>" for note in report.notes)
+    listed = f"<h3>Before you quote these numbers</h3><ul>{notes}</ul>" if notes else ""
+    return "".join(parts) + listed
+
+
+def _named(report: EvaluationReport, metric: str) -> list[tuple[str, Any]]:
+    named = [(v.name, v.scores[metric]) for v in report.volumes if metric in v.scores]
+    return [*named, ("pooled", report.pooled[metric])] if len(named) > 1 else named
+
+
+def _sweep(sweep: ThresholdSweep[Any], by_border: str) -> str:
+    score = sweep.at(headline_threshold(sweep))
+    sided = isinstance(score, PolarityScores)
+    counts = score.polarity if sided else score.detection
+    name = score.headings[score.headline]
+    value = getattr(score, score.headline)
+    low, high = bootstrap_intervals(score)[score.headline]
+    interval = "" if math.isnan(low) else f" (95 % interval of {name}: {low:.2f} to {high:.2f})"
+    right = " with both sides in place" if sided else ""
+    true, predicted = counts.tp + counts.fn, counts.tp + counts.fp
+    synapses = "synapse was" if true == 1 else "synapses were"
+    of_found = f"of {predicted} predicted, {counts.tp} {'is' if counts.tp == 1 else 'are'} right"
+    sentence = (
+        f"<strong>{counts.tp} of {true} true {synapses} found{right}</strong>, and "
+        f"{of_found if predicted else 'nothing was predicted'}. One counts as found where it "
+        f"overlaps the truth by an IoU of at least {score.iou_threshold:g}"
+        f"{' on the pre and on the post side' if sided else ''}{interval}."
+    )
+    boxes = [(f"{name} at IoU {score.iou_threshold:g}", value)]
+    if sided:
+        boxes += [("F1_det, sides aside", score.f1_det), ("side accuracy", score.side_accuracy)]
+    boxes += [("precision", counts.precision), ("recall", counts.recall)]
+    shown = "".join(
+        f"<div class='number'><b>{_number(v)}</b><span>{escape(n)}</span></div>" for n, v in boxes
+    )
+    drawn = []
+    if len(score.matches):
+        sizes = scores_by_size(score.matches)
+        drawn.append(charts.shares_chart(sizes, sided=sided, label="size in voxels"))
+    if by_border:
+        drawn.append(by_border)
+    if isinstance(sweep, PolaritySweep) and sweep.curves:
+        drawn.insert(0, charts.precision_recall_chart(sweep.curves, score.iou_threshold))
+    figures = "".join(f"<figure>{chart}</figure>" for chart in drawn)
+    confusion = _confusion(score) if sided else ""
+    return (
+        f"<div class='numbers'>{shown}</div><p>{sentence}</p>{confusion}"
+        f"<div class='charts'>{figures}</div>"
+    )
+
+
+def border_chart(places: Sequence[Placed], volumes: Sequence[VolumeFacts]) -> str:
+    """Scores by distance to the border; nothing where there is no synapse."""
+    if not any(len(place.matches) for place in places):
+        return ""
+    matches = functools.reduce(operator.add, (place.matches for place in places))
+    away = np.concatenate([place.to_border for place in places])
+    unit = "nm" if all(volume.resolution for volume in volumes) else "voxels"
+    return charts.shares_chart(
+        scores_by_distance(matches, away),
+        sided=bool(matches.polarity.any()),
+        label=f"{unit} to the border of the volume",
+    )
+
+
+def _confusion(score: PolarityScores) -> str:
+    hit, counted = score.matches.polarity[:, 0], score.matches.polarity.any(axis=1)
+    loose = (score.matches.outcome == "correct") & counted & ~hit
+    counts = {
+        "true": score.polarity.tp,
+        "loose": int(loose.sum()),
+        "flipped": score.flipped,
+        "one_sided": score.one_sided,
+        "missed": score.detection.fn,
+        "false": score.detection.fp,
+    }
+    cells = "".join(f"<tr><td>{KINDS[k]}</td><td>{count}</td></tr>" for k, count in counts.items())
+    return (
+        f"<table class='plain'><caption>What became of the synapses at IoU {score.iou_threshold:g}"
+        f"</caption><tbody>{cells}</tbody></table>"
+    )
+
+
+def what_was_found(cards: Sequence[Card], volumes: Sequence[VolumeFacts]) -> str:
+    """Counts, densities and distributions, where there is no truth to score by."""
+    count = len(cards)
+    space = [volume.um3 for volume in volumes]
+    known = [one for one in space if one is not None]
+    boxes = [("synapses found", f"{count:,}")]
+    if volumes and len(known) == len(space) and sum(known):
+        boxes.append(("per µm³", f"{count / sum(known):.3g}"))
+    shown = "".join(f"<div class='number'><b>{v}</b><span>{n}</span></div>" for n, v in boxes)
+    drawn = []
+    sizes = [card.size_um3 for card in cards if card.size_um3]
+    if sizes:
+        drawn.append(charts.histogram_chart(sizes, label="size (µm³)", log=True))
+    sure = [card.confidence for card in cards if card.confidence is not None]
+    if sure:
+        drawn.append(charts.histogram_chart(sure, label="confidence"))
+    figures = "".join(f"<figure>{chart}</figure>" for chart in drawn)
+    per_volume = Counter(card.volume for card in cards)
+    rows = [{"volume": v.name, "synapses": per_volume[v.name]} for v in volumes]
+    note = "<p>There is no ground truth, so nothing here says how many of these are right.</p>"
+    return f"<div class='numbers'>{shown}</div>{note}<div class='charts'>{figures}</div>" + (
+        table_of(rows) if len(rows) > 1 else ""
+    )
+
+
+def table_of(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as an HTML table, with a column for each name that any of them has."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    head = "".join(f"<th>{escape(name)}</th>" for name in names)
+    body = "".join(
+        "<tr>"
+        + "".join(f"<td>{escape(_number(row.get(name, '')))}</td>" for name in names)
+        + "</tr>"
+        for row in rows
+    )
+    return (
+        f"<div class='scroll'><table><thead><tr>{head}</tr></thead>"
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def _number(value: Any) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return "-" if math.isnan(value) else f"{value:.3f}"
