@@ -153,16 +153,18 @@ def axis_doubts(volume: LabelledVolume) -> Iterator[Fault]:
 def _of_sections(volume: LabelledVolume, seen: Looks) -> Iterator[Fault]:
     where = _source(volume)
     if seen.empty and not volume.synthetic:  # phantoms have lost sections on purpose
-        problem = f"{_numbered(seen.empty)} of its image {_hold(seen.empty)} one value everywhere."
+        empty = _numbered(seen.empty, _first(volume.image))
+        problem = f"{empty} of its image {_hold(seen.empty)} one value everywhere."
         yield Fault(where, problem, "If the sections are not lost, copy them again.")
     label = getattr(volume.label, "source", where)
     if seen.unlabelled:
-        problem = f"{_numbered(seen.unlabelled)}: no labels, though those before and after go on."
+        unlabelled = _numbered(seen.unlabelled, _first(volume.label))
+        problem = f"{unlabelled}: no labels, though those before and after go on."
         yield Fault(label, problem, "Label them too, or give a `mask` that is 0 there.")
     length, others = _length(seen.bare), volume.shape[0] - _length(seen.bare)
     expected = seen.agreement.synapses * length / max(1, others)
     if expected >= EXPECTED:
-        first, stop = seen.bare
+        first, stop = (z + _first(volume.label) for z in seen.bare)
         problem = (
             f"sections {first}-{stop - 1} have no labels, where the others would let expect "
             f"{expected:.0f} synapses: not labelled yet?"
@@ -257,8 +259,13 @@ def _length(sections: tuple[int, int]) -> int:
     return sections[1] - sections[0]
 
 
-def _numbered(sections: Sequence[int], at_most: int = 5) -> str:
-    shown = ", ".join(map(str, sections[:at_most]))
+def _first(array: object) -> int:
+    """The section of its file that an array begins with."""
+    return int(getattr(array, "origin", (0, 0, 0))[0])
+
+
+def _numbered(sections: Sequence[int], first: int, at_most: int = 5) -> str:
+    shown = ", ".join(str(first + z) for z in sections[:at_most])
     more = f" and {len(sections) - at_most} more" if len(sections) > at_most else ""
     return f"section{'s' * (len(sections) > 1)} {shown}{more}"
 

@@ -76,7 +76,7 @@ def patch_figure(
         keys.append(Patch(color=(0.3, 0.3, 0.3), label="dark: does not count"))
     figure.legend(handles=keys, loc="lower center", ncols=len(keys), frameon=False)
     figure.suptitle(title)
-    figure.tight_layout(rect=(0, 0.03, 1, 1))
+    figure.tight_layout(rect=(0, 0.03, 1, 0.99))
     with atomic_path(path) as temporary:
         figure.savefig(temporary)
     return Path(path)

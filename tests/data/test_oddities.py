@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from connectomics.data.io import open_volume
+from connectomics.data.io import open_volume, save_volume
 from connectomics.data.oddities import look, oddities
 from connectomics.data.volumes import LabelledVolume, MemoryVolume
+from connectomics.geometry import Box
 from connectomics.phantom import make_phantom
 
 VNC = Path(__file__).parents[3] / "shared" / "data" / "vnc" / "vnc_stack1.h5"
@@ -108,6 +109,18 @@ def test_empty_sections_are_numbered(phantom) -> None:
     image[3], image[9] = 0, 255
     (text,) = texts(volume(image, phantom.label))
     assert "sections 3, 9 of its image hold one value everywhere" in text
+
+
+def test_sections_of_a_part_are_numbered_as_in_its_file(phantom, tmp_path) -> None:
+    image, label = phantom.image.copy(), np.zeros_like(phantom.label)
+    image[9], label[4:12, 20:40, 20:40], label[7] = 0, 1, 0
+    for name, array in (("em", image), ("syn", label)):
+        save_volume(tmp_path / f"{name}.h5", array, resolution=phantom.resolution)
+    files = (open_volume(str(tmp_path / f"{name}.h5")) for name in ("em", "syn"))
+    whole = LabelledVolume("em", *files, resolution=phantom.resolution)
+    empty, unlabelled = texts(whole.crop(Box((4, 0, 0), (12, *image.shape[1:]))))
+    assert "section 9 of its image" in empty
+    assert "section 7: no labels" in unlabelled
 
 
 def test_a_section_that_was_not_labelled_is_found(phantom) -> None:
