@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,27 @@ def test_what_a_page_points_to_is_there(page):
     ):
         made = name.startswith("datasets/") and name != "datasets/README.md"
         assert made or (ROOT / name).exists(), f"{page.name} names {name}"
+
+
+def test_what_is_to_be_installed_is_what_the_project_names():
+    """On the package index the name of this project is somebody else's."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    known = {
+        ".",
+        *(f".[{name}]" for name in extras),
+        *(one for all in extras.values() for one in all),
+    }
+    sources = [*PAGES, *OTHERS, *(ROOT / "connectomics").rglob("*.py")]
+    commands = re.findall(
+        r"pip install ((?:-e )?[^\n'`]*)", "\n".join(f.read_text() for f in sources)
+    )
+    assert len(commands) > 8
+    for command in commands:
+        words = re.findall(r'"([^"]+)"|(?<!\S)(\.)(?!\S)', command)
+        assert words, command
+        assert {quoted or bare for quoted, bare in words} <= known, command
 
 
 def test_every_page_is_in_the_navigation():

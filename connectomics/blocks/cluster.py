@@ -16,7 +16,7 @@ from typing import Any, Literal
 from connectomics.blocks.executors import Outcome, Task, Work, attempt
 from connectomics.errors import Fault, MachineError
 
-INSTALL = "pip install 'connectomics[dask]'"
+INSTALL = 'pip install "distributed>=2025.1" "dask-jobqueue>=0.9"'
 IN_HAND = 2
 """Tasks at the scheduler for each worker: one that is worked on, one that waits."""
 

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 ROUNDING = 1e-6
 """Part of a voxel by which the position of one may miss it: index · nm / nm is not quite index."""
 
-PARQUET_REMEDY = 'Run: pip install "connectomics[parquet]"'
+PARQUET_REMEDY = 'Run: pip install "pyarrow>=15"'
 
 
 class Grid(NamedTuple):

@@ -36,7 +36,7 @@ PAUSE = 1.0
 TIMEOUT = (20, 60)
 """Seconds until a server has answered, and between two pieces of a file."""
 
-INSTALL = 'pip install "connectomics[datasets]", or from a checkout: pip install -e ".[datasets]"'
+INSTALL = 'Run: pip install "pooch>=1.8"'
 GOES_ON = "The same command goes on where it stands."
 
 

@@ -100,7 +100,7 @@ def test_what_is_no_table_at_all_is_refused(tmp_path, name, content):
 
 def test_parquet_without_pyarrow_says_what_to_install(tmp_path, table, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(DataError, match=r'pip install "connectomics\[parquet\]"'):
+    with pytest.raises(DataError, match=r'pip install "pyarrow>=15"'):
         write_table(table, tmp_path / "table.parquet")
     assert list(tmp_path.iterdir()) == []
 
@@ -251,7 +251,7 @@ def test_faults_of_exports(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     (fault,) = check_exports(["cave", "parquet"], "exports")
     assert fault.where == "exports[1]"
-    assert 'pip install "connectomics[parquet]"' in fault.remedy
+    assert 'pip install "pyarrow>=15"' in fault.remedy
     assert check_exports([], "exports", encoding="instance") == []
 
 

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from connectomics.data.io.location import Location
 from connectomics.errors import ConnectomicsError, DataError
 
-INSTALL = 'Run: pip install "connectomics[stores]"'
+INSTALL = 'Run: pip install "obstore>=0.6"'
 S3_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
 S3_KEYS += ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",)
 GS_KEYS = ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_KEY")

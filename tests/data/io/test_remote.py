@@ -246,4 +246,4 @@ def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "obstore.store", None)
     text = message("https://example.org/em.zarr")
     assert "needs obstore, which is not installed" in text
-    assert 'pip install "connectomics[stores]"' in text
+    assert 'pip install "obstore>=0.6"' in text
