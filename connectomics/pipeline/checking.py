@@ -141,14 +141,10 @@ def _part(volume: LabelledVolume) -> str:
 
 
 def _synapses(labels: Labels) -> Iterator[str]:
-    count = len(labels.sizes)
-    counted = f"{count} synapse{'s' * (count != 1)}"
     share = f"{labels.filled:.2%} labelled"
     source = getattr(labels.volume.label, "source", labels.volume.name)
-    pieces = f"{labels.specks} piece{'s' * (labels.specks > 1)}"
-    specks = f" (and {pieces} too small for one)" if labels.specks else ""
-    yield f"labels {source}: {labels.encoding}; {counted}{specks}, {share}"
-    if not count:
+    yield f"labels {source}: {labels.encoding}; {labels.number}, {share}"
+    if not len(labels.sizes):
         return
     low, middle, high = (int(n) for n in np.percentile(labels.sizes, [5, 50, 95]))
     extent = np.median(labels.high - labels.low, axis=0)

@@ -54,6 +54,13 @@ class Labels:
         return self.encoding in SIDED
 
     @property
+    def number(self) -> str:
+        """How many synapses, and pieces that are too small for one, in words."""
+        count, specks = len(self.sizes), self.specks
+        text = f"{count} synapse{'s' * (count != 1)}"
+        return text + f" and {specks} small piece{'s' * (specks > 1)}" * (specks > 0)
+
+    @property
     def filled(self) -> float:
         """The share of voxels that are labelled, of those that count."""
         return (self.odd + self.even) / max(1, self.counted)
