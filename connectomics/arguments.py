@@ -69,13 +69,14 @@ exit status:
   Ctrl-C, 143 by SIGTERM), after saving what can be; 1 a fault of this program
 
 where to read on:
-  README.md                first steps, and your own volumes in ten lines
+  README.md                first steps, and from your own volumes to a report in four commands
   tutorials/               configs to start from; --print-config shows every setting there is
   datasets/README.md       how to get the data they name
   docs/decoding.md         from probabilities to synapses: the decoders and their settings
   docs/scores.md           what each score means
   docs/scale.md            volumes larger than memory, several processes and machines
   docs/tuning.md           better settings for the decoder, and how to use them
+  docs/troubleshooting.md  when something goes wrong, by message
   docs/architecture.md     how the program is built
 """
 FIRST = ("init", "check")
@@ -98,7 +99,10 @@ OPTIONS = {
         "metavar": "CKPT",
         "help": "one to use, or its run folder",
     },
-    "--plan": {"action": "store_true", "help": "say what infer or test would take, and stop"},
+    "--plan": {
+        "action": "store_true",
+        "help": "say what infer, decode or test would take, and stop",
+    },
     "--print-config": {"action": "store_true", "help": "print all of the config, and stop"},
     "--json-schema": {
         "nargs": "?",

@@ -326,9 +326,10 @@ def _told(
     if account.differs:
         lines += ["what differs from what is known:", *(f"  {text}" for text in account.differs)]
     if not account.missing:
-        words = ["--config", f"tutorials/{dataset.tutorials[0]}.yaml"]
-        words += [*_moved(dataset, to), *account.overrides]
-        lines.append(f"to train: python scripts/main.py {shlex.join(words)}")
+        for intro, tutorial in zip(("to train", "on a CPU"), dataset.tutorials, strict=False):
+            words = ["--config", f"tutorials/{tutorial}.yaml"]
+            words += [*_moved(dataset, to), *account.overrides]
+            lines.append(f"{intro}: python scripts/main.py {shlex.join(words)}")
     return lines
 
 
