@@ -74,7 +74,7 @@ class DaskCluster:
             pending, running = iter(tasks), distributed.as_completed()
             in_hand: dict[Any, Task] = {}
             while True:
-                room = IN_HAND * max(1, len(client.scheduler_info()["workers"]), self.workers)
+                room = IN_HAND * max(1, workers_there(client), self.workers)
                 while len(in_hand) < room and (task := next(pending, None)) is not None:
                     future = client.submit(_do, payload, task, folder, pure=False)
                     in_hand[future] = task
@@ -144,6 +144,19 @@ class DaskCluster:
             scheduler_options={"dashboard_address": None},
             **{name: value for name, value in named.items() if value is not None},
         )
+
+
+def workers_there(client: Any) -> int:
+    """How many workers a scheduler has by now; none where it does not answer.
+
+    `Client.scheduler_info` lists five at most in some versions of Dask.
+    """
+    if client.status != "running":
+        return 0
+    try:
+        return len(client.nthreads())
+    except OSError:
+        return 0
 
 
 def _do(payload: bytes, task: Task, folder: str) -> Outcome:

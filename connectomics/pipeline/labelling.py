@@ -34,6 +34,7 @@ from connectomics.pipeline.label_origin import Labelling, difference, require_as
 from connectomics.pipeline.predicted import Predicted
 from connectomics.pipeline.result_folders import Asked, image_of
 from connectomics.pipeline.results import LABELS, VolumeResults
+from connectomics.process.progress import elapsing
 from connectomics.runs import Provenance
 
 RESOLUTION_REMEDY = "Set data.test.resolution to [z, y, x] in nm."
@@ -133,7 +134,8 @@ def _decode_at_once(work: Labelling) -> Decoded:
     else:
         with reading_result(Path(volume.source), "infer"):
             probabilities = volume.read()
-    with naming(volume.source):
+    names = " and ".join(step.name for step in work.config.decoding.steps)
+    with naming(volume.source), elapsing(f"decode: {names}"):
         decoded = steps.decode(
             probabilities,
             work.config.decoding.steps,

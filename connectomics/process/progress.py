@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 import sys
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import IO
 
 ON_TERMINAL, IN_LOG = 0.5, 60.0
@@ -155,6 +157,40 @@ class Progress:
                 self.show()
             print("\n" if keep else CLEAR, end="", file=self._stream, flush=True)
         self._visible = False
+
+
+@contextmanager
+def elapsing(what: str, stream: IO[str] | None = None) -> Iterator[None]:
+    """Say now and then how long something goes on that cannot tell how far it is.
+
+    Args:
+        what: What goes on, such as `decode: synapses`.
+        stream: Where lines go; standard error unless given.
+    """
+    out = sys.stderr if stream is None else stream
+    began, over = time.monotonic(), threading.Event()
+
+    def tell() -> None:
+        seconds: float = 0
+        while not over.wait(ON_TERMINAL if out.isatty() else max(IN_LOG, seconds / LINES)):
+            seconds = time.monotonic() - began
+            start, end = (CLEAR, "") if out.isatty() else ("", "\n")
+            print(f"{start}{what}, {in_words(seconds)} so far", end=end, file=out, flush=True)
+
+    def tell_while_it_is_heard() -> None:
+        with suppress(OSError, ValueError):  # the terminal is gone, or its stream is closed
+            tell()
+
+    teller = threading.Thread(target=tell_while_it_is_heard, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        over.set()
+        teller.join()
+        with suppress(OSError, ValueError):
+            if out.isatty():
+                print(CLEAR, end="", file=out, flush=True)
 
 
 def say(text: str, stream: IO[str] | None = None) -> None:

@@ -6,11 +6,12 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from connectomics.blocks import BlockGrid, Ledger, open_ledger, run_tasks
-from connectomics.blocks.cluster import DaskCluster, Job
+from connectomics.blocks.cluster import DaskCluster, Job, workers_there
 from connectomics.errors import MachineError
 
 GRID = BlockGrid((3, 4, 4), (1, 2, 2))  # twelve blocks
@@ -95,6 +96,18 @@ def test_a_lost_scheduler_costs_nothing_that_is_marked(works, tmp_path, started,
     tally = run_tasks(lambda: many, works.Work(), Ledger(ledger.folder), what="infer")
     assert tally.earlier >= 9
     assert tally.earlier + tally.done == 400
+
+
+def test_every_worker_is_counted_as_long_as_the_scheduler_answers():
+    threads = {f"tcp://10.0.0.{number}:4000": 1 for number in range(40)}
+    client = SimpleNamespace(status="running", nthreads=lambda: threads)
+    assert workers_there(client) == 40
+
+    def silent():
+        raise OSError("the connection is closed")
+
+    assert workers_there(SimpleNamespace(status="running", nthreads=silent)) == 0
+    assert workers_there(SimpleNamespace(status="closed")) == 0
 
 
 def test_a_scheduler_that_is_not_there_is_said(works, tmp_path):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 import os
+import time
 
 import pytest
 
 from connectomics.process import progress
-from connectomics.process.progress import CLEAR, Progress, say
+from connectomics.process.progress import CLEAR, Progress, elapsing, say
 
 
 class Terminal(io.StringIO):
@@ -83,3 +84,39 @@ def test_what_nobody_is_to_see_is_counted(clock):
     shown.add(7)
     assert shown.line(1.0) == "infer: 7 voxels"
     assert log.getvalue() == ""
+
+
+def test_what_cannot_be_counted_says_how_long_it_goes_on(monkeypatch):
+    monkeypatch.setattr(progress, "ON_TERMINAL", 0.01)
+    terminal = Terminal()
+    with elapsing("decode: synapses", terminal):
+        time.sleep(0.2)
+    lines = terminal.getvalue().split(CLEAR)
+    assert lines[1] == "decode: synapses, 0 s so far"
+    assert lines[-1] == ""  # the line is cleared
+
+
+def test_a_log_is_told_of_what_cannot_be_counted_by_whole_lines(monkeypatch):
+    monkeypatch.setattr(progress, "IN_LOG", 0.05)
+    log = io.StringIO()
+    with elapsing("decode: synapses", log):
+        time.sleep(0.2)
+    assert set(log.getvalue().splitlines()) == {"decode: synapses, 0 s so far"}
+    before = log.getvalue()
+    time.sleep(0.1)
+    assert log.getvalue() == before
+
+
+def test_what_is_soon_over_says_nothing():
+    log = io.StringIO()
+    with elapsing("decode: synapses", log):
+        pass
+    assert log.getvalue() == ""
+
+
+def test_what_cannot_be_counted_goes_on_when_nobody_listens(monkeypatch):
+    monkeypatch.setattr(progress, "IN_LOG", 0.01)
+    log = io.StringIO()
+    log.close()
+    with elapsing("decode: synapses", log):
+        time.sleep(0.05)
