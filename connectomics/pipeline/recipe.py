@@ -27,6 +27,9 @@ CUBES: dict[Machine, int] = {"cpu": 64, "small_gpu": 96, "gpu": 112}
 VIEW_NM = 1280
 """What a patch on a CPU shows in the plane: a synapse of 100 to 900 nm with what is around it."""
 
+LEVELS: dict[Machine, int] = {"cpu": 2, "small_gpu": 3, "gpu": 4}
+"""How often the networks of the presets pool."""
+
 CUBIC = 1.8
 """Sections less than so many times as thick as pixels are wide: all three axes are pooled."""
 
@@ -164,9 +167,8 @@ def _room(
 
 
 def _network(machine: Machine, pixel: float, *, cubic: bool) -> tuple[dict[str, object], str]:
-    levels = 4 if machine == "gpu" else 3
     if cubic:
-        pooled = {"down_factors": [[2, 2, 2]] * levels, "depth_2d": 0}
+        pooled = {"down_factors": [[2, 2, 2]] * LEVELS[machine], "depth_2d": 0}
         stem = {"stem": "none"} if machine == "cpu" else {}
         return {**pooled, **stem}, "Voxels are about as deep as wide: all axes alike."
     if machine == "cpu" and pixel > COARSE_NM:
