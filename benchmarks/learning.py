@@ -250,8 +250,9 @@ def measure(
     options: argparse.Namespace,
 ) -> Iterator[Row]:
     """Train one variant with one seed, and score it at evenly spaced steps."""
-    recipe = RECIPES[options.recipe]
-    patch = recipe.patch or TISSUES[volumes.tissue].patch
+    recipe, tissue = RECIPES[options.recipe], TISSUES[volumes.tissue]
+    # Real EM has room for its own patch alone.
+    patch = tissue.patch if tissue.kwargs is None else recipe.patch or tissue.patch
     of_step = recipe.batch * math.prod(patch) / 1e6
     points = options.points
     steps = round(options.mvoxels / of_step / points) * points
