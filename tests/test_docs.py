@@ -125,6 +125,20 @@ def test_what_is_to_be_installed_is_what_the_project_names():
         assert {quoted or bare for quoted, bare in words} <= known, command
 
 
+def test_the_page_of_messages_has_them_as_they_are_said():
+    page = (ROOT / "docs" / "troubleshooting.md").read_text()
+    source = "\n".join(
+        file.read_text()
+        for file in [*(ROOT / "connectomics").rglob("*.py"), *(ROOT / "scripts").glob("*.py")]
+    )
+    said = re.sub(r'"\s*\n\s*f?"', "", source)  # texts over several lines
+    said = re.sub(r"\{[^{}]*\}", "", said)
+    messages = re.findall(r"\*\*`([^`]+)`\*\*", page)
+    assert len(messages) > 12
+    for message in messages:
+        assert message.removeprefix("is of ") in said, message
+
+
 def test_every_page_is_in_the_navigation():
     named = set(re.findall(r": (\w[\w-]*\.md)$", (ROOT / "mkdocs.yml").read_text(), re.M))
     assert named == {page.name for page in PAGES} - {"README.md"}

@@ -378,7 +378,7 @@ def told(out):
 def test_the_tutorial_runs_on_what_was_made(run, here, tmp_path, name, capsys):
     status, out, _ = run(name, ACCEPT, "--from", *tutorial_sources(name, tmp_path, polarity_volume))
     assert status == 0
-    ((tutorial, *overrides),) = told(out)
+    (tutorial, *overrides), *_ = told(out)
     options = ["--config", str(TUTORIALS / tutorial), *overrides, *SMALL]
     assert main(options) == 0, capsys.readouterr().err
     (checkpoint,) = here.glob("outputs/*/*/checkpoints/last.ckpt")

@@ -114,6 +114,14 @@ def test_output_that_is_lost_is_a_status(script: str):
     assert (done.returncode, done.stderr) == (2, lost)
 
 
+def test_a_python_without_the_program_is_told_which_to_take():
+    command = [sys.executable, "-I", "-S", str(ROOT / "scripts" / "main.py"), "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "has no connectomics, which this program needs" in done.stderr
+    assert ". .venv/bin/activate" in done.stderr
+
+
 def test_help_lists_modes_and_where_to_read_on(run):
     code, out, _ = run("--help")
     assert code == 0
