@@ -148,5 +148,5 @@ def test_more_than_the_dataset_can_hold(server, remote, tmp_path, length):
 
 def test_without_pooch_the_install_line_is_named(remote, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pooch", None)
-    with pytest.raises(ConfigError, match=r"connectomics\[datasets\]"):
+    with pytest.raises(ConfigError, match=r'pip install "pooch>='):
         download(remote, tmp_path, BOUNDS)
