@@ -93,7 +93,7 @@ class Dataset:
         licence: What its owners allow.
         citation: Whom to cite.
         homepage: Where to read on, and to download by hand.
-        tutorials: Those that use it, the usual one first.
+        tutorials: The usual one, then, where there is one, that in a size for a CPU.
         convert: From what was downloaded to what the tutorials name.
         bounds: What it cannot exceed.
     """

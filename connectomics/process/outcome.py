@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import traceback
 import warnings
@@ -13,6 +14,7 @@ from typing import Any
 
 from connectomics.errors import ConfigError, ConnectomicsError, DataWarning
 from connectomics.process.launchers import without_launchers
+from connectomics.process.progress import say
 from connectomics.process.signals import Stopped, end_with_the_first, stopping
 
 FAULT = """\
@@ -41,6 +43,8 @@ def reported() -> Iterator[Outcome]:
     """
     outcome, begun = Outcome(), False
     show, warnings.showwarning = warnings.showwarning, _show_warning
+    package, lines = logging.getLogger("connectomics"), _OwnLines(logging.WARNING)
+    package.addHandler(lines)
     try:
         with stopping(), without_launchers():
             begun = True
@@ -58,6 +62,7 @@ def reported() -> Iterator[Outcome]:
         outcome.status = _unexpected(error)
     finally:
         warnings.showwarning = show
+        package.removeHandler(lines)
     if not begun:  # a signal was faster
         sys.exit(outcome.status)
 
@@ -78,9 +83,16 @@ def require_current_folder() -> None:
 def _show_warning(message: Warning | str, category: type[Warning], *place: Any) -> None:
     """What a user is to know of their data, without the line of code that found it."""
     if issubclass(category, DataWarning):
-        print(f"warning: {message}", file=sys.stderr)
+        say(f"warning: {message}")
     else:
-        print(warnings.formatwarning(message, category, *place[:2]), end="", file=sys.stderr)
+        say(warnings.formatwarning(message, category, *place[:2]).rstrip("\n"))
+
+
+class _OwnLines(logging.Handler):
+    """Gives what the package logs a line of its own, where one of `Progress` may stand."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(self.format(record))
 
 
 def _unexpected(error: Exception) -> int:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import get_args
+
 import pytest
+import yaml
 
+from connectomics import config
 from connectomics.errors import DataError
-from connectomics.pipeline.recipe import Machine, choose_recipe
+from connectomics.pipeline.recipe import LEVELS, PATCHES, Machine, choose_recipe
 
+PRESETS = Path(config.__file__).parent / "presets" / "machine"
+MACHINES = get_args(Machine)
 ROOMY = [(200, 2000, 2000)]
 
 
@@ -23,6 +30,13 @@ ROOMY = [(200, 2000, 2000)]
 def test_patches(machine: Machine, resolution, patch) -> None:
     recipe = choose_recipe((machine, "asked"), resolution, ROOMY, val_fraction=0.15)
     assert recipe.patch_size == patch
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_what_is_known_of_presets_is_theirs(machine: Machine) -> None:
+    preset = yaml.safe_load((PRESETS / f"{machine}.yaml").read_text())
+    assert preset["data"]["dataloader"]["patch_size"] == list(PATCHES[machine])
+    assert len(preset["model"]["rsunet"]["down_factors"]) == LEVELS[machine]
 
 
 def test_patches_leave_room_to_hold_back() -> None:
