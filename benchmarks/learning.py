@@ -364,16 +364,14 @@ def _config(
     path = folder / "learning.yaml"
     base = {
         "defaults": [recipe.tutorial, "_self_"],
-        "data": {
-            "train": split_of(tissue),
-            "test": None,
-            "dataloader": {"patch_size": list(budget.patch), "batch_size": budget.batch},
-        },
-        "optimization": {"max_steps": budget.steps, "n_steps_per_epoch": budget.every},
+        "data": {"train": split_of(tissue), "test": None},
         "system": {"seed": budget.seed},
     }
     path.write_text(yaml.safe_dump(base))
+    # `machine=` beats the file; these beat both.
     limits = [
+        f"data.dataloader.patch_size={list(budget.patch)}",
+        f"data.dataloader.batch_size={budget.batch}",
         f"optimization.max_steps={budget.steps}",
         f"optimization.n_steps_per_epoch={budget.every}",
     ]
