@@ -7,6 +7,7 @@ padded file, whose image reaches beyond its labels, what is labelled is cut out.
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 from contextlib import suppress
@@ -17,12 +18,14 @@ import h5py
 import numpy as np
 
 from connectomics.data.annotations import read_annotations
-from connectomics.data.io import LazyVolume, create_volume, open_volume
+from connectomics.data.io import LazyVolume, open_volume
 from connectomics.data.processing.marks import CREMI_BACKGROUND, CREMI_INVALID
 from connectomics.errors import DataError, reading
 from connectomics.exchange.records import Account, Bounds, Dataset, Material, RemoteFile, nm_text
+from connectomics.exchange.slabs import converting, read_slabs, write_slabs
 from connectomics.files import write_hdf5
 from connectomics.geometry import Box
+from connectomics.process.progress import Progress
 
 SAMPLES = {
     "A": "4c563d1b78acb2bcfb3ea958b6fe1533422f7f4a19f3e05b600bfa11430b510d",
@@ -48,18 +51,21 @@ def convert(material: Material, folder: Path) -> Account:
         listed = ", ".join(str(place) for place in list(material.files)[:10]) or "nothing"
         problem = f"holds no training sample. It holds {listed}."
         raise DataError(material.source, problem, REMEDY)
-    for letter, path in sorted(samples.items()):
-        name = file_name(letter)
-        raw, clefts = _volumes(path)
-        account.differs += [f"{name}: {text}" for text in _checked(path, clefts)]
-        print(f"cremi: checking {path.name}", flush=True)
-        holds = _describe(path, clefts)
-        if raw.shape == clefts.shape:
-            _place(path, folder / name, ours=material.ours)
-        else:
-            _crop(path, folder / name, raw, clefts)
-            account.differs.append(f"{name}: what is labelled of {path.name} {raw.shape}")
-        account.made[name] = holds
+    opened = {letter: _volumes(path) for letter, path in sorted(samples.items())}
+    passes = [v.shape for v in opened.values() for _ in range(1 + v.padded)]
+    with converting(passes) as progress:
+        for letter, volumes in opened.items():
+            path, name = samples[letter], file_name(letter)
+            account.differs += [f"{name}: {text}" for text in _checked(path, volumes.clefts)]
+            holds = _describe(path, volumes.clefts, progress)
+            if volumes.padded:
+                _crop(path, folder / name, volumes, progress)
+                account.differs.append(
+                    f"{name}: what is labelled of {path.name} {volumes.raw.shape}"
+                )
+            else:
+                _place(path, folder / name, ours=material.ours)
+            account.made[name] = holds
     return account
 
 
@@ -85,7 +91,20 @@ def _samples(material: Material, account: Account) -> dict[str, Path]:
     return samples
 
 
-def _volumes(path: Path) -> tuple[LazyVolume, LazyVolume]:
+class _Volumes(NamedTuple):
+    raw: LazyVolume
+    clefts: LazyVolume
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.clefts.shape
+
+    @property
+    def padded(self) -> bool:
+        return self.raw.shape != self.clefts.shape
+
+
+def _volumes(path: Path) -> _Volumes:
     """Image and clefts of a sample.
 
     Raises:
@@ -110,7 +129,7 @@ def _volumes(path: Path) -> tuple[LazyVolume, LazyVolume]:
                 "do not fit together."
             )
             raise DataError(str(path), problem, REMEDY)
-    return raw, clefts
+    return _Volumes(raw, clefts)
 
 
 def _labelled_part(raw: LazyVolume, clefts: LazyVolume) -> Box:
@@ -148,29 +167,28 @@ class _Clefts(NamedTuple):
     invalid: float
 
 
-def _describe(path: Path, clefts: LazyVolume) -> str:
-    counted = _count(clefts)
+def _describe(path: Path, clefts: LazyVolume, progress: Progress) -> str:
+    with clefts:
+        counted = _count(clefts, progress)
     partners = len(read_annotations(str(path)).pre_nm)
     size = nm_text(clefts.resolution or ())
     text = f"{clefts.shape}, {size}, {counted.number} clefts, {partners} partners"
     return f"{text}; {counted.invalid:.2%} does not count" if counted.invalid else text
 
 
-def _count(clefts: LazyVolume) -> _Clefts:
-    """How many clefts there are, section by section as they are many bytes."""
+def _count(clefts: LazyVolume, progress: Progress) -> _Clefts:
+    """How many clefts there are, slab by slab as they are many bytes."""
     ids: set[int] = set()
     counts: dict[int, int] = dict.fromkeys((CREMI_BACKGROUND, CREMI_INVALID), 0)
-    depth, height, width = clefts.shape
-    for z in range(0, depth, 16):
-        slab = clefts.read(Box((z, 0, 0), (min(z + 16, depth), height, width)))
-        for value, count in zip(*np.unique(slab, return_counts=True), strict=True):
+    for _, values in read_slabs(clefts, progress):
+        for value, count in zip(*np.unique(values, return_counts=True), strict=True):
             if int(value) in counts:
                 counts[int(value)] += int(count)
             else:
                 ids.add(int(value))
     if not counts[CREMI_BACKGROUND]:  # cast, or cleaned: 0 is background
         ids.discard(0)
-    total = depth * height * width
+    total = math.prod(clefts.shape)
     return _Clefts(len(ids), counts[CREMI_BACKGROUND] / total, counts[CREMI_INVALID] / total)
 
 
@@ -182,22 +200,17 @@ def _place(path: Path, target: Path, *, ours: bool) -> None:
     shutil.copyfile(path, target)
 
 
-def _crop(path: Path, target: Path, raw: LazyVolume, clefts: LazyVolume) -> None:
+def _crop(path: Path, target: Path, volumes: _Volumes, progress: Progress) -> None:
     """Write a padded sample without what is not labelled."""
-    box = _labelled_part(raw, clefts)
-    with create_volume(
-        f"{target}::{RAW}",
-        clefts.shape,
-        raw.dtype,
-        resolution=raw.resolution,
-        offset_nm=clefts.offset_nm,
-    ) as writer:
-        for z in range(box.start[0], box.stop[0], 16):
-            slab = Box(
-                (z, *box.start[1:]),  # type: ignore[arg-type]
-                (min(z + 16, box.stop[0]), *box.stop[1:]),  # type: ignore[arg-type]
-            )
-            writer.write(slab.shift([-n for n in box.start]), raw.read(slab))
+    clefts = volumes.clefts
+    with volumes.raw.crop(_labelled_part(volumes.raw, clefts)) as raw:
+        write_slabs(
+            f"{target}::{RAW}",
+            raw,
+            progress,
+            resolution=raw.resolution,
+            offset_nm=clefts.offset_nm,
+        )
     with h5py.File(path) as source, write_hdf5(target) as (file, check):
         for group in ("volumes/labels", "annotations"):
             if group in source:

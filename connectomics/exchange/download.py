@@ -22,10 +22,9 @@ from connectomics.errors import ConfigError, DataError
 from connectomics.exchange.records import ANOTHER_FOLDER, Bounds, RemoteFile
 from connectomics.exchange.unpack import size_text
 from connectomics.files import writing_to
-from connectomics.process.progress import Progress
+from connectomics.process.progress import BytesProgress
 from connectomics.process.signals import Stopped
 
-MB = 1e6
 CHUNK = 2**14
 TRIES = 4
 """How often in a row nothing may come before it is given up."""
@@ -205,13 +204,12 @@ def _continues(response: Any, have: int, total: int | None) -> bool:
 
 
 def _write(response: Any, url: str, state: _State, most: int) -> None:
-    total = None if state.total is None else state.total / MB
-    progress = Progress("download", total, "MB", rate="MB", done=state.have / MB)
+    progress = BytesProgress("download", state.total, done=state.have)
     too_large = state.total is not None and state.total > most
     with progress, state.part.open("ab") as file:
         for piece in () if too_large else response.iter_content(CHUNK):
             file.write(piece)
-            progress.add(len(piece) / MB, work=len(piece) / MB)
+            progress.add(len(piece))
             if file.tell() > (most if state.total is None else state.total):
                 too_large = True
                 break

@@ -14,11 +14,13 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from connectomics.data.io import read_volume, save_volume
+from connectomics.data.io import LazyVolume, open_volume
 from connectomics.data.processing.labels import clean_label
 from connectomics.errors import DataError, naming
 from connectomics.evaluation.encoding import likely_encoding
 from connectomics.exchange.records import Account, Bounds, Dataset, Material, RemoteFile, nm_text
+from connectomics.exchange.slabs import converting, read_counted, write_slabs
+from connectomics.process.progress import Progress
 
 NAMES = (("im_yx2", "syn_yx2"), ("img", "syn"), ("data_img", "data_syn"), ("im", "syn"))
 """Image and labels of one volume, without suffixes; the first that a folder has is taken."""
@@ -38,6 +40,10 @@ class _Pair:
     label: Path
     square: bool
 
+    @property
+    def shown(self) -> str:
+        return f"{self.image.name} and {self.label.name} in {self.place}"
+
 
 def convert(material: Material, folder: Path) -> Account:
     """Write `img.h5` and `syn.h5` of each volume.
@@ -52,9 +58,11 @@ def convert(material: Material, folder: Path) -> Account:
         problem = f"holds no image with its labels under a known name. It holds {listed}."
         known = ", ".join(f"{image}.h5 + {label}.h5" for image, label in NAMES)
         raise DataError(material.source, problem, f"Known: {known} (any case), in any folder.")
-    for number, pair in enumerate(pairs):
-        own = "" if number == 0 else f"{pair.place.name or f'vol{number + 1}'}/"
-        _write(pair, folder, own, account)
+    shapes = [_open(pair)[0].shape for pair in pairs]
+    with converting(shapes * 3) as progress:  # image passed on, labels read, labels written
+        for number, pair in enumerate(pairs):
+            own = "" if number == 0 else f"{pair.place.name or f'vol{number + 1}'}/"
+            _write(pair, folder / own, own, account, progress)
     if len(pairs) > 1:
         account.differs.append(
             f"{len(pairs)} volumes. The tutorial takes {pairs[0].place}; for all of them, name "
@@ -90,19 +98,30 @@ def _named(stems: Mapping[str, PurePosixPath]) -> tuple[PurePosixPath, PurePosix
     return None
 
 
-def _write(pair: _Pair, folder: Path, own: str, account: Account) -> None:
-    image, label = read_volume(str(pair.image)), read_volume(str(pair.label))
-    shown = f"{pair.image.name} and {pair.label.name} in {pair.place}"
-    if image.ndim != 3 or image.shape != label.shape:
+def _open(pair: _Pair) -> tuple[LazyVolume, LazyVolume]:
+    """Image and labels, which fit together.
+
+    Raises:
+        DataError: They do not.
+    """
+    image, label = open_volume(pair.image), open_volume(pair.label)
+    if len(image.shape) != 3 or image.shape != label.shape:
         problem = f"have the shapes {image.shape} and {label.shape}; one volume has one shape."
-        raise DataError(shown, problem, "The archive is damaged, or another one.")
-    with naming(str(pair.label)):
-        label = clean_label(label, "label").label
-    holds = _meaning(label, shown)
+        raise DataError(pair.shown, problem, "The archive is damaged, or another one.")
+    return image, label
+
+
+def _write(pair: _Pair, folder: Path, own: str, account: Account, progress: Progress) -> None:
+    image, stored = _open(pair)
+    with stored, naming(str(pair.label)):
+        label = clean_label(read_counted(stored, progress), "label").label
+    holds = _meaning(label, pair.shown)
     resolution = RESOLUTION if pair.square else (RESOLUTION[0], 2 * RESOLUTION[1], RESOLUTION[2])
-    for name, array, what in ((IMAGE, image, ""), (LABEL, label, f", {holds}")):
-        save_volume(folder / f"{own}{name}", array, resolution=resolution)
-        account.made[f"{own}{name}"] = f"{array.shape} {array.dtype}, {nm_text(resolution)}{what}"
+    with image:
+        for name, source, what in ((IMAGE, image, ""), (LABEL, label, f", {holds}")):
+            write_slabs(folder / name, source, progress, resolution=resolution)
+            about = f"{source.shape} {source.dtype}, {nm_text(resolution)}{what}"
+            account.made[f"{own}{name}"] = about
     account.differs += _unexpected(pair, image, own)
     if not own:
         account.overrides += _overrides(image.shape, resolution)
@@ -130,7 +149,7 @@ def _meaning(label: np.ndarray, shown: str) -> str:
     return f"{np.unique((ids + 1) // 2).size} synapses: 2n-1 pre, 2n post"
 
 
-def _unexpected(pair: _Pair, image: np.ndarray, own: str) -> list[str]:
+def _unexpected(pair: _Pair, image: LazyVolume, own: str) -> list[str]:
     found = []
     if image.shape != SHAPE:
         found.append(f"{own}{IMAGE} has shape {image.shape}, and {SHAPE} is known")

@@ -30,6 +30,7 @@ from connectomics.exchange.records import (
 )
 from connectomics.exchange.unpack import is_archive, unpack
 from connectomics.files import atomic_path, temporary_folder, writing_to
+from connectomics.process.progress import elapsing
 
 RECORD = "dataset.yaml"
 DOWNLOADS = "download"
@@ -140,7 +141,7 @@ def _sum(dataset: Dataset, path: Path, *, downloaded: bool) -> dict[str, Any]:
         return {"file": str(path)}
     if not path.is_file():
         raise DataError(str(path), "no such file or folder.", "Check --from.")
-    with path.open("rb") as file:
+    with elapsing(f"download: summing up {path.name}"), path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     remote = _known(dataset, path, found)
     entry: dict[str, Any] = {"file": path.name, "bytes": path.stat().st_size, "sha256": found}

@@ -21,6 +21,7 @@ from typing import IO
 from connectomics.errors import DataError, MachineError, reading
 from connectomics.exchange.records import ANOTHER_FOLDER, Bounds
 from connectomics.files import writing_to
+from connectomics.process.progress import BytesProgress
 
 CHUNK = 2**20
 BY_HAND = "Where you trust it, unpack it yourself and name the folder: --from FOLDER"
@@ -85,12 +86,14 @@ def unpack(path: Path, folder: Path, bounds: Bounds) -> dict[PurePosixPath, Path
     """
     with _opened(path) as archive:
         members = _checked(path, archive, bounds)
-        _require_room(folder, sum(member.size for member in members.values()))
+        total = sum(member.size for member in members.values())
+        _require_room(folder, total)
         written = {}
-        for place, member in members.items():
-            target = folder.joinpath(*place.parts)
-            _write(archive, member, target, path)
-            written[place] = target
+        with BytesProgress("unpack", total) as progress:
+            for place, member in members.items():
+                target = folder.joinpath(*place.parts)
+                _write(archive, member, target, path, progress)
+                written[place] = target
         return written
 
 
@@ -179,7 +182,9 @@ def _tar_kind(entry: tarfile.TarInfo) -> str:
     return "file" if entry.isreg() and not entry.issparse() else "no plain file"
 
 
-def _write(archive: _Archive, member: _Member, target: Path, path: Path) -> None:
+def _write(
+    archive: _Archive, member: _Member, target: Path, path: Path, progress: BytesProgress
+) -> None:
     left = member.size
     with reading(str(path), AGAIN, f"its member {_shown(member.name)} cannot be unpacked"):
         source = archive.open(member)
@@ -195,6 +200,7 @@ def _write(archive: _Archive, member: _Member, target: Path, path: Path) -> None
                 if left < 0:
                     break
                 file.write(piece)
+                progress.add(len(piece))
     if left:
         problem = f"its member {_shown(member.name)} is not as long as it says."
         raise DataError(str(path), problem, AGAIN)

@@ -11,12 +11,13 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from connectomics.data.io import read_volume, save_volume
+from connectomics.data.io import open_volume
 from connectomics.data.io.listing import list_volumes
 from connectomics.data.io.location import HDF5_SUFFIXES
 from connectomics.data.io.section_names import section_numbers
 from connectomics.errors import DataError
 from connectomics.exchange.records import Account, Bounds, Dataset, Material, RemoteFile, nm_text
+from connectomics.exchange.slabs import converting, read_counted, write_slabs
 
 RAW, SYNAPSES = "raw", "synapses"
 SUFFIXES = (".tif", ".tiff", ".png")
@@ -34,13 +35,15 @@ def convert(material: Material, folder: Path) -> Account:
     """
     account = Account()
     place, sources = _volumes(material)
-    raw, synapses = (read_volume(sources[name]) for name in (RAW, SYNAPSES))
-    if raw.ndim != 3 or raw.shape != synapses.shape:
-        problem = f"raw has shape {raw.shape}, and synapses {synapses.shape}."
+    raw, stored = (open_volume(sources[name]) for name in (RAW, SYNAPSES))
+    if len(raw.shape) != 3 or raw.shape != stored.shape:
+        problem = f"raw has shape {raw.shape}, and synapses {stored.shape}."
         raise DataError(f"{material.source}: {place}", problem, REMEDY)
-    synapses = _binary(synapses, f"{material.source}: {place / SYNAPSES}", account)
-    for name, array in ((RAW, raw), (SYNAPSES, synapses)):
-        save_volume(folder / f"{FILE}::{name}", array, resolution=RESOLUTION)
+    with raw, stored, converting([raw.shape] * 3) as progress:
+        grey = read_counted(stored, progress)
+        synapses = _binary(grey, f"{material.source}: {place / SYNAPSES}", account)
+        for name, source in ((RAW, raw), (SYNAPSES, synapses)):
+            write_slabs(folder / f"{FILE}::{name}", source, progress, resolution=RESOLUTION)
     share = np.count_nonzero(synapses) / synapses.size
     account.made[FILE] = (
         f"raw and synapses, {raw.shape} {raw.dtype}, {nm_text(RESOLUTION)}; {share:.2%} is synapse"

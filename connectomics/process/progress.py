@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import IO
+from typing import IO, Self
 
 ON_TERMINAL, IN_LOG = 0.5, 60.0
 """Seconds between two lines."""
@@ -16,6 +16,8 @@ ON_TERMINAL, IN_LOG = 0.5, 60.0
 LINES = 50
 """About so many lines in a log, and so many more each time that a stage has taken three times as
 long: a day is no reason for a thousand."""
+
+MB = 1e6
 
 CLEAR = "\r\033[K"
 
@@ -60,7 +62,7 @@ class Progress:
         self._now: float = 0
         self._work: float = 0
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -157,6 +159,30 @@ class Progress:
                 self.show()
             print("\n" if keep else CLEAR, end="", file=self._stream, flush=True)
         self._visible = False
+
+
+class BytesProgress(Progress):
+    """Counts bytes, and says megabytes.
+
+    Args:
+        what: See `Progress`.
+        total: How many bytes there are, or None where nobody knows.
+        done: How many of them are here already.
+
+    >>> shown = BytesProgress("unpack", 8_000_000, done=1_000_000)
+    >>> shown.add(3_000_000)
+    False
+    >>> shown.line(2.0)
+    'unpack: 4.0 of 8.0 MB, 1.5 MB/s, 3 s left'
+    """
+
+    def __init__(self, what: str, total: int | None, *, done: int = 0) -> None:
+        whole = None if total is None else total / MB
+        super().__init__(what, whole, "MB", rate="MB", done=done / MB)
+
+    def add(self, number: float = 1, *, work: float | None = None) -> bool:
+        """Count bytes; see `Progress.add`."""
+        return super().add(number / MB, work=(number if work is None else work) / MB)
 
 
 @contextmanager

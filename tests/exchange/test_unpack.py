@@ -14,6 +14,7 @@ from connectomics.errors import DataError, MachineError
 from connectomics.exchange import unpack as unpacking
 from connectomics.exchange.records import Bounds
 from connectomics.exchange.unpack import is_archive, unpack
+from connectomics.process import progress
 
 BOUNDS = Bounds(file=10**6, unpacked=10**6, members=20)
 
@@ -199,3 +200,12 @@ def test_a_disk_without_room(tmp_path, folder, monkeypatch):
     monkeypatch.setattr(unpacking.shutil, "disk_usage", lambda _: usage)
     with pytest.raises(MachineError, match="2 bytes free, and 3 bytes"):
         unpack(path, folder, BOUNDS)
+
+
+def test_unpacking_says_how_far_it_is(tmp_path, folder, monkeypatch, capsys):
+    monkeypatch.setattr(progress, "IN_LOG", 0.0)
+    monkeypatch.setattr(progress, "LINES", 1e9)
+    archive = make_zip(tmp_path / "a.zip", [("a", b"a" * 600_000), ("b", b"b" * 200_000)])
+    unpack(archive, folder, BOUNDS)
+    said = [line.partition(",")[0] for line in capsys.readouterr().err.splitlines()]
+    assert said == ["unpack: 0.6 of 0.8 MB", "unpack: 0.8 of 0.8 MB"]
