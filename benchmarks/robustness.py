@@ -2,7 +2,7 @@
 
     python benchmarks/robustness.py                      # 30 kills of each mode, 30 full disks
     python benchmarks/robustness.py --mode train tune --times 5 --full 0 --seed 1
-    python benchmarks/robustness.py --blocks             # infer and decode, block by block
+    python benchmarks/robustness.py --blocks             # infer, decode and fused, block by block
 
 Every fourth kill is a SIGTERM, the others are SIGKILL; moments are drawn evenly from the time that
 the mode takes undisturbed. Then the same command runs again, a training with `--checkpoint` where
@@ -14,14 +14,15 @@ Counted are, of the kills that met the program at work:
     half       a file with a final name was not whole right after the kill; a search that is asked
                to stop leaves the best so far
     left       the repetition left files that an undisturbed run does not leave
-    twice      the repetition of infer did a block again that was marked as done (with --blocks)
+    twice      the repetition did a block of a pass again that was marked as done (with --blocks)
     hung       the repetition took ten times as long as undisturbed, and a minute
 
 For full disks (needs root, for a small file system in memory; skipped otherwise) `said` counts
 those that ended with an exit status that is not 0 and a message that says so, without a traceback.
 
 Programs are forked from this one, which has loaded the libraries: so kills meet the work and not
-the loading, and a run takes minutes. Volumes and network are tiny.
+the loading, and a run takes minutes. Volumes and network are tiny. `fused` is decode where no
+probabilities are kept, with the network of `benchmarks/scale.py`, which finds the synapses.
 """
 
 from __future__ import annotations
@@ -53,8 +54,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 import h5py
 import numpy as np
+import scale
 
 MODES = ("train", "infer", "decode", "evaluate", "test", "tune")
+BY_BLOCKS = ("infer", "decode", "fused")
+FUSED = "inference.save_probabilities=false"
 SHAPE = (16, 64, 64)
 RUN = "outputs/robust/run"
 CHECKPOINT = f"{RUN}/checkpoints/last.ckpt"
@@ -114,15 +118,15 @@ class Undisturbed:
 def main() -> int:
     """Disturb the modes asked for, and print how they took it."""
     parser = argparse.ArgumentParser(description="Kill programs, and fill their disks.")
-    parser.add_argument("--mode", nargs="+", default=[*MODES], choices=MODES)
+    parser.add_argument("--mode", nargs="+", choices=[*MODES, "fused"])
     parser.add_argument("--times", type=int, default=30, help="kills of each mode at work")
     parser.add_argument("--full", type=int, default=30, help="full disks, over all modes")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--blocks", action="store_true", help="work in blocks of 8 x 32 x 32")
     options = parser.parse_args()
+    options.mode = options.mode or [*(BY_BLOCKS if options.blocks else MODES)]
     if options.blocks:
         CONFIG["system"]["block_size"] = [8, 32, 32]
-        options.mode = [mode for mode in options.mode if mode in ("infer", "decode")]
     random = np.random.default_rng(options.seed)
     began, counts, problems = time.perf_counter(), Counter[tuple[str, str]](), []
     fills = {
@@ -230,14 +234,11 @@ def judge(
         problems.append(f"{place}: not whole: {', '.join(half)}")
     log = work.parent.parent / "log" if work.parent.name == "disk" else None
     limit = max(60.0, 10 * usual.seconds)
-    marked = len(list((work / RUN).glob("results/*/blocks/probabilities/done/blocks/*/[!.]*")))
+    marked = blocks_marked(work)
     ended = run(arguments_of(mode, work), work, limit=limit, log=log)
-    earlier = sum(map(int, re.findall(r"^infer: .*?(\d+) done before", ended.output, re.MULTILINE)))
-    if mode == "infer" and earlier != marked:
-        counts[key, "twice"] += 1
-        problems.append(
-            f"{place}: {marked} blocks were marked as done, {earlier} were not repeated"
-        )
+    twice = made_twice(marked, ended.output)
+    counts[key, "twice"] += bool(twice)
+    problems += [f"{place}: {one}" for one in twice]
     counts[key, "hung"] += ended.status is None
     good = ended.status == 0 or (mode == "train" and bool(ALL_DONE.search(ended.output)))
     counts[key, "again"] += good
@@ -250,6 +251,32 @@ def judge(
     counts[key, "left"] += bool(left)
     problems += [f"{place}: other results: {', '.join(differ)}"] if differ else []
     return problems + ([f"{place}: left: {', '.join(left)}"] if left else [])
+
+
+def blocks_marked(work: Path) -> dict[str, int]:
+    """How many blocks are marked as done, by passes that are not done as a whole."""
+    marked = Counter[str]()
+    for done in (work / RUN).glob("results/*/blocks/*/done"):
+        for stage in done.iterdir():
+            if stage.name != "states" and not (done / "states" / stage.name / stage.name).exists():
+                marked[stage.name] += len(list(stage.glob("*/[!.]*")))
+    return marked
+
+
+def made_twice(marked: dict[str, int], output: str) -> list[str]:
+    """What a repetition says of passes in which it did not leave all that was marked."""
+    said = {}
+    for stage, rest in re.findall(
+        r"^(?:infer|decode: (\w+)): (.* done (?:now|before).*)$", output, re.M
+    ):
+        earlier = re.search(r"(\d+) done before", rest)
+        # The first line of a pass is of the volume that had been begun.
+        said.setdefault(stage or "blocks", int(earlier[1]) if earlier else 0)
+    return [
+        f"{stage}: {number} blocks were marked as done, {said[stage]} were not repeated"
+        for stage, number in marked.items()
+        if said.get(stage, number) < number
+    ]
 
 
 def undisturbed(folder: Path, mode: str) -> Undisturbed:
@@ -323,7 +350,8 @@ def pretend(start: Path, name: str) -> None:
 def arguments_of(mode: str, work: Path) -> list[str]:
     """The command line of a mode; a training goes on from its newest checkpoint."""
     found = sorted(work.glob("outputs/*/*/checkpoints/last.ckpt"))
-    arguments = ["--config", "my.yaml", "--mode", mode]
+    how = ["decode", FUSED] if mode == "fused" else [mode]
+    arguments = ["--config", "my.yaml", "--mode", *how]
     return [*arguments, "--checkpoint", str(found[-1].relative_to(work))] if found else arguments
 
 
@@ -394,6 +422,8 @@ def _be_program(arguments: Sequence[str], work: Path, log: Path) -> None:
         os.dup2(target, 1)
         os.dup2(target, 2)
         sys.argv = ["scripts/main.py", *arguments]
+        if FUSED in arguments:
+            scale.use_cheap_network()
         status = command_line(arguments)
     except SystemExit as stop:
         status = stop.code

@@ -108,8 +108,16 @@ def in_child(work: Callable[[], object]) -> float:
 
 def command(mode: str, checkpoint: Path | None, *more: str) -> int:
     """Run the command line, with the cheap network in place of the checkpoint's."""
-    import torch
     from main import main as command_line  # type: ignore[import-not-found]
+
+    use_cheap_network()
+    arguments = ["--config", "my.yaml", "--mode", mode, *more]
+    return command_line([*arguments, *(["--checkpoint", str(checkpoint)] if checkpoint else [])])
+
+
+def use_cheap_network() -> None:
+    """From now on, this process predicts with `compare` whatever the checkpoint."""
+    import torch
 
     from connectomics.pipeline import stages
 
@@ -125,8 +133,6 @@ def command(mode: str, checkpoint: Path | None, *more: str) -> int:
         return replace(predictor, network=Compare(), sliding=sliding)
 
     stages.load_predictor = load_cheap
-    arguments = ["--config", "my.yaml", "--mode", mode, *more]
-    return command_line([*arguments, *(["--checkpoint", str(checkpoint)] if checkpoint else [])])
 
 
 def compare(inputs: Any) -> Any:
