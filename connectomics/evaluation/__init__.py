@@ -21,7 +21,8 @@ from connectomics.evaluation.build import (
     default_metrics,
     evaluate_volumes,
 )
-from connectomics.evaluation.contingency import ContingencyTable, Objects, contingency_table
+from connectomics.evaluation.contingency import ContingencyTable, Objects
+from connectomics.evaluation.counting import contingency_table
 from connectomics.evaluation.counts import Counts, Score, pool
 from connectomics.evaluation.cremi import (
     CremiClefts,

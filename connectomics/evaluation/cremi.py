@@ -9,13 +9,12 @@ from typing import Any, Literal
 import numpy as np
 
 from connectomics.errors import DataError
-from connectomics.evaluation.contingency import check_labels
 from connectomics.evaluation.counts import Counts, ratio
 from connectomics.evaluation.distances import BlockDistances, measure_apart
 from connectomics.evaluation.matching import assign
 from connectomics.evaluation.metric import Metric
 from connectomics.evaluation.points import as_points, near_pairs
-from connectomics.evaluation.volumes import Labels, blocks_of, check_shapes, read
+from connectomics.evaluation.volumes import Labels, blocks_of, check_labels, check_shapes, read
 from connectomics.geometry import Box
 
 

@@ -6,11 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from connectomics.evaluation.contingency import (
-    ContingencyTable,
-    Key,
-    contingency_table,
-)
+from connectomics.evaluation.contingency import ContingencyTable, Key
+from connectomics.evaluation.counting import contingency_table
 from connectomics.evaluation.counts import Counts, check_same_threshold, ratio
 from connectomics.evaluation.encoding import SIDED, Encoding, Interpretation, interpret
 from connectomics.evaluation.matches import Matches, match_instances

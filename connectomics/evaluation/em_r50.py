@@ -13,7 +13,7 @@ import numpy as np
 
 from connectomics.errors import DataError
 from connectomics.evaluation.components import Components, Growth
-from connectomics.evaluation.contingency import check_labels, contingency_table
+from connectomics.evaluation.counting import contingency_table
 from connectomics.evaluation.counts import ratio
 from connectomics.evaluation.derived import Derived
 from connectomics.evaluation.encoding import Encoding
@@ -25,7 +25,7 @@ from connectomics.evaluation.sides import (
     sided_labels,
     synapse_number,
 )
-from connectomics.evaluation.volumes import Labels, check_shapes
+from connectomics.evaluation.volumes import Labels, check_labels, check_shapes
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,9 @@ import numpy as np
 
 from connectomics.errors import DataError
 from connectomics.evaluation.components import Components, in_plane
-from connectomics.evaluation.contingency import check_labels
 from connectomics.evaluation.derived import Derived
 from connectomics.evaluation.extents import list_extents
-from connectomics.evaluation.volumes import Labels
+from connectomics.evaluation.volumes import Labels, check_labels
 
 Encoding = Literal["auto", "polarity", "semantic", "instance", "binary"]
 

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from connectomics.evaluation.contingency import check_labels
 from connectomics.evaluation.counts import ratio
 from connectomics.evaluation.metric import Metric
-from connectomics.evaluation.volumes import Labels, compare_blocks
+from connectomics.evaluation.volumes import Labels, check_labels, compare_blocks
 
 
 @dataclass(frozen=True)

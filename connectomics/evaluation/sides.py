@@ -7,12 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from connectomics.errors import DataError
-from connectomics.evaluation.contingency import (
-    ContingencyTable,
-    Objects,
-    contingency_table,
-    find_rows,
-)
+from connectomics.evaluation.contingency import ContingencyTable, Objects, find_rows
+from connectomics.evaluation.counting import contingency_table
 from connectomics.evaluation.encoding import SIDED, Encoding, Interpretation, interpret
 from connectomics.evaluation.pair import Pair
 from connectomics.evaluation.volumes import Labels

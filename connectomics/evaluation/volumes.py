@@ -19,6 +19,9 @@ from connectomics.process.progress import Progress
 BLOCK_VOXELS = 2**23
 """The most voxels that are read at a time, where chunks allow: a second's work, under 100 MiB."""
 
+_CREMI_MARKS = 2
+"""How many of the largest numbers are marks in CREMI's labels: background is the largest."""
+
 
 @runtime_checkable
 class LabelVolume(Protocol):
@@ -175,3 +178,39 @@ def unsigned(labels: np.ndarray) -> np.ndarray:
     if not labels.dtype.isnative:
         labels = labels.astype(labels.dtype.newbyteorder("="))
     return labels.view(f"u{labels.dtype.itemsize}")
+
+
+def check_labels(name: str, labels: np.ndarray, mask: np.ndarray | None = None) -> None:
+    """Refuse labels that are not whole numbers from 0, and marks that are no objects.
+
+    Args:
+        name: "truth" or "prediction", for messages.
+        labels: Of any shape.
+        mask: Same shape; marks are of no matter where it is 0.
+
+    Raises:
+        DataError: Float or negative labels, or CREMI's marks.
+    """
+    if labels.dtype.kind not in "biu":
+        raise DataError(
+            f"evaluation: {name}",
+            f"its dtype is {labels.dtype}; labels are whole numbers.",
+            "Decode probabilities into labels first, or store the labels as integers.",
+        )
+    if labels.dtype.kind == "i" and labels.min(initial=0) < 0:
+        raise DataError(
+            f"evaluation: {name}",
+            f"it holds negative labels (smallest {labels.min()}).",
+            "Background is 0 and objects are positive; mark voxels to leave out in a mask.",
+        )
+    bits = 8 * labels.dtype.itemsize
+    lowest = 2**bits - _CREMI_MARKS
+    if labels.dtype.kind == "u" and bits >= 32 and labels.max(initial=0) >= lowest:
+        marked = labels >= lowest
+        if np.any(marked if mask is None else marked & (mask != 0)):
+            raise DataError(
+                f"evaluation: {name}",
+                f"it holds CREMI's marks, 2**{bits} - 1 (background) or 2**{bits} - 2 (invalid).",
+                "Set the first to 0 and leave the second out by the mask. With the first, 0 is an "
+                "object: connectomics.data.processing.clean_label knows both.",
+            )
