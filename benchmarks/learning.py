@@ -2,12 +2,14 @@
 
     python benchmarks/learning.py [--tissue crowded ...] [--variant recipe plain ...]
         [--seeds 0 1 2] [--mvoxels 150] [--points 3] [--threads 1] [--rows learning.csv]
-        [--change 'name: key=value key=value' ...] [--recipe cpu] [--gpu]
+        [--change 'name: key=value key=value' ...] [--recipe cpu] [--patch 16 160 160] [--batch 2]
+        [--set key=value ...] [--gpu]
 
 Every variant sees the same number of voxels of the same volume; one factor differs from `recipe`
 at a time. `plain` is `baselines/plain_loop.py`. Scores are of volumes of other seeds, decoded by
 `polarity2instance` as published. `--recipe` says what `recipe` is: the demo's network and patches,
-or those of EM-R50 for two CPU cores or for a GPU; on `--gpu`, as many voxels go by sooner. On `vnc`
+or those of EM-R50 for two CPU cores or for a GPU; `--patch` and `--batch` set its patches, `--set`
+anything else of every variant. On `--gpu`, as many voxels go by sooner. On `vnc`
 (real EM without sides, sections 0-13 and 14-19) the score is F1_det of `binary2instance`. Rows
 already in the file are not measured again.
 """
@@ -73,6 +75,12 @@ TISSUES = {
     "em_r50": Tissue(
         {"synapse_density_um3": 0.6}, (68, 1024, 1024), (24, 768, 768), (16, 160, 160)
     ),
+    "em_r50_faint": Tissue(
+        {"synapse_density_um3": 0.6, "contrast": 0.6, "noise": 16.0},
+        (68, 1024, 1024),
+        (24, 768, 768),
+        (16, 160, 160),
+    ),
     "vnc": Tissue(None, patch=(4, 160, 160)),
 }
 
@@ -115,7 +123,6 @@ RECIPES = {
     ),
     "cpu": Recipe("syn_em_r50", ("machine=cpu",), (16, 160, 160)),
     "gpu": Recipe("syn_em_r50", ("machine=gpu",), (18, 256, 256), batch=4),
-    "gpu_small_patches": Recipe("syn_em_r50", ("machine=gpu",), (16, 160, 160)),
 }
 
 _ONE_CHANNEL = (
@@ -148,14 +155,17 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "pos_weight 5": (_LOSSES.format(", kwargs: {pos_weight: 5}", 1),),
     "Dice per patch": (_LOSSES.format("", 1).replace("batch: true", "batch: false"),),
     "lr 2e-3": ("optimization.optimizer.lr=2e-3",),
+    "lr 1e-2": ("optimization.optimizer.lr=1e-2",),
     "warm-up 50": ("optimization.scheduler.warmup_steps=50",),
     "no stem": ("model.rsunet.stem=none",),
     "wider": ("model.rsunet.filters=[16, 32, 64]",),
     "deeper": (f"model.rsunet={_DEEPER}",),
     "group norm": ("model.rsunet.norm=group",),
     "flips alone": ("data/augmentation=none", "data.augmentation={flip: {prob: 0.5}}"),
+    "light augmentation": ("data/augmentation=light",),
     "standard augmentation": ("data/augmentation=standard",),
     "no average": ("optimization.ema.enabled=false",),
+    "longer average": ("optimization.ema.decay=0.999",),
 }
 
 
@@ -251,6 +261,11 @@ def measure(
 ) -> Iterator[Row]:
     """Train one variant with one seed, and score it at evenly spaced steps."""
     recipe, tissue = RECIPES[options.recipe], TISSUES[volumes.tissue]
+    recipe = recipe._replace(
+        settings=(*recipe.settings, *options.set, f"system.num_gpus={int(options.gpu)}"),
+        patch=tuple(options.patch) if options.patch else recipe.patch,
+        batch=options.batch or recipe.batch,
+    )
     # Real EM has room for its own patch alone.
     patch = tissue.patch if tissue.kwargs is None else recipe.patch or tissue.patch
     of_step = recipe.batch * math.prod(patch) / 1e6
@@ -285,8 +300,9 @@ def our_points(
 ) -> Iterator[tuple[int, float, Any]]:
     """Train by the command's own way; yields steps, seconds and what predicts a volume."""
     with tempfile.TemporaryDirectory() as folder:
-        changes = [*changes, "system.num_gpus=1" if gpu else "system.num_gpus=0"]
         config = _config(volumes.tissue, recipe, changes, budget, Path(folder))
+        if changes and config == _config(volumes.tissue, recipe, (), budget, Path(folder)):
+            raise SystemExit(f"{' '.join(changes)}: changes nothing of this recipe")
         began = time.time()
         fit(config, Path(folder))
         kept = sorted((Path(folder) / "checkpoints").glob("step_*.ckpt"))
@@ -433,6 +449,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--points", type=int, default=3, help="of each curve")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--recipe", default="demo", choices=RECIPES)
+    parser.add_argument("--patch", nargs=3, type=int, help="(z, y, x), instead of the recipe's")
+    parser.add_argument("--batch", type=int, help="patches of a step, instead of the recipe's")
+    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="of all variants")
     parser.add_argument("--gpu", action="store_true", help="train and predict on a GPU")
     parser.add_argument("--rows", type=Path, default=Path("learning.csv"), help="where rows go")
     return parser.parse_args()

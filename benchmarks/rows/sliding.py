@@ -10,6 +10,9 @@ from monai.inferers.utils import sliding_window_inference
 from timing import Row, versus
 
 from connectomics.inference import predict_volume
+from connectomics.inference.compiled import compiled
+from connectomics.inference.predict import in_one, predict_slabs
+from connectomics.inference.windows import Sliding
 from connectomics.models import RSUNet
 from connectomics.models.folding import folded
 
@@ -64,6 +67,19 @@ def rows(small: bool) -> Iterator[Row]:
         lambda: ours(network),
         ("MONAI's sliding_window_inference", lambda: monai(network)),
     )
+    if cuda:
+        sliding = Sliding(
+            window, blending="gaussian", batch_size=batch, device=device, precision=torch.bfloat16
+        )
+        fast, whole = compiled(network, sliding)
+        yield versus(
+            "sliding window, compiled, GPU",
+            size,
+            lambda: in_one(
+                predict_slabs(fast, lambda z0, z1: image[z0:z1], image.shape, whole), image.shape
+            ),
+            ("MONAI's sliding_window_inference", lambda: monai(network)),
+        )
     nothing = _Nothing().to(device)
     yield versus(
         f"sliding window without a network, {where}",

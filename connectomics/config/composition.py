@@ -13,9 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from connectomics.config.defaults_list import defaults_list, search_path
+from connectomics.config.defaults_list import defaults_list, group_of, search_path
 from connectomics.config.inheritance import TUTORIALS, is_file, read_inherited, relative_to_here
 from connectomics.config.levels import Layer, split_levels
+from connectomics.config.merging import Tree
+from connectomics.config.overrides import MACHINE
 from connectomics.config.yaml_text import read_yaml
 from connectomics.errors import ConfigError, Fault
 
@@ -54,10 +56,26 @@ def compose(
         source_shown = shown if source.samefile(path) else relative_to_here(source)
         content = contents.get(source.resolve()) or read_yaml(source, source_shown)
         sections = {key: value for key, value in content.items() if key != "defaults"}
+        if source.parent.name == MACHINE:
+            for group in map(group_of, choices):
+                sections = _without(sections, group.split("/"))
         layer, found = split_levels(sections, package, source_shown)
         layers.append(layer)
         faults += found
     return Composition(tuple(layers), tuple(faults))
+
+
+def _without(tree: Tree, path: Sequence[str]) -> Tree:
+    """What a machine says, less a section for which the command line picks another preset.
+
+    >>> _without({"data": {"augmentation": {"flip": None}, "train": 1}}, ["data", "augmentation"])
+    {'data': {'train': 1}}
+    """
+    key, *below = path
+    if not isinstance(tree.get(key), dict):
+        return tree
+    rest = {name: value for name, value in tree.items() if name != key}
+    return {**rest, key: _without(tree[key], below)} if below else rest
 
 
 def _require_file(path: Path, shown: str) -> None:

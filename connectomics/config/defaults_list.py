@@ -63,7 +63,7 @@ def _check_choices(choices: Sequence[str], folders: Sequence[Path]) -> None:
     """Refuse groups that do not exist; Hydra would take the choice for something else."""
     faults = []
     for choice in choices:
-        group = _group(choice)
+        group = group_of(choice)
         if package := leads_astray(choice.partition("=")[0]):
             problem = f"puts settings under {package!r}, and there is no such section."
             faults.append(Fault(f"command line: {choice}", problem, f"Take @{package} out."))
@@ -125,7 +125,7 @@ def _as_override(choice: str, known: dict[str, Any]) -> str:
     if choice.startswith("~"):
         return choice
     bare = choice.lstrip("+")
-    return bare if _group(choice) in known else f"+{bare}"
+    return bare if group_of(choice) in known else f"+{bare}"
 
 
 def _missing(
@@ -133,7 +133,7 @@ def _missing(
 ) -> Fault:
     group, _, name = str(error.missing_cfg_file).rpartition("/")
     for choice in choices:
-        where = f"command line: {choice}" if _group(choice) == group else where
+        where = f"command line: {choice}" if group_of(choice) == group else where
     kind = f"no preset {name!r} in {group}" if group else f"no config {name!r}"
     options = _options(group, folders)
     if not options:
@@ -141,7 +141,12 @@ def _missing(
     return Fault(where, f"{kind}.", did_you_mean(name, options))
 
 
-def _group(choice: str) -> str:
+def group_of(choice: str) -> str:
+    """The group that a choice on the command line picks from.
+
+    >>> group_of("+model/rsunet@default=demo")
+    'model/rsunet'
+    """
     return re.split("[=@]", choice.lstrip("+~"))[0]
 
 

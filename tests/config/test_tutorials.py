@@ -70,6 +70,19 @@ def test_a_value_on_the_command_line_beats_the_machine():
     assert config.optimization.max_steps == 7
 
 
+@pytest.mark.parametrize("machine", ["cpu", "small_gpu", "gpu"])
+def test_a_preset_on_the_command_line_beats_the_machine(machine: str):
+    """Only what was picked: the rest of the machine stays."""
+    asked = [f"machine={machine}", "data/augmentation=light", "model/rsunet=demo"]
+    alone = read_config(TUTORIALS / "syn_em_r50.yaml", overrides=asked[1:]).config
+    found = read_config(TUTORIALS / "syn_em_r50.yaml", overrides=asked).config
+    assert set(found.data.augmentation) == {"flip", "rotate90", "transpose", "intensity", "noise"}
+    assert found.data.augmentation == alone.data.augmentation
+    assert found.model.rsunet == alone.model.rsunet
+    of_machine = read_config(TUTORIALS / "syn_em_r50.yaml", overrides=asked[:1]).config
+    assert found.optimization == of_machine.optimization
+
+
 def test_the_cremi_recipe():
     config = read_config(TUTORIALS / "syn_cremi.yaml").config
     network, data, optimization = config.model.rsunet, config.data, config.optimization
