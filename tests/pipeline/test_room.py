@@ -14,7 +14,7 @@ from main import main
 from connectomics.data.io import LazyVolume, read_volume, save_volume
 from connectomics.data.volumes import LabelledVolume, MemoryVolume
 from connectomics.errors import MachineError
-from connectomics.pipeline import choosing_blocks, standalone, validating
+from connectomics.pipeline import choosing_blocks, decoding_files, validating
 from connectomics.process.fitting import Memory
 
 
@@ -42,7 +42,7 @@ def test_tuning_says_what_it_holds_and_refuses_what_can_never_fit(monkeypatch, c
 
 def test_labels_that_memory_cannot_hold_are_refused(tmp_path, monkeypatch, capsys):
     save_volume(tmp_path / "labels.h5", np.ones((4, 50, 50), np.uint16), resolution=(30, 8, 8))
-    monkeypatch.setattr(standalone, "memory_of_machine", lambda: machine(19_999))
+    monkeypatch.setattr(decoding_files, "memory_of_machine", lambda: machine(19_999))
     given = [f"labels={tmp_path / 'labels.h5'}", f"output={tmp_path / 'out'}", "encoding=polarity"]
     assert main(["--mode", "decode", *given]) == 2
     assert "Cut it, and list the synapses of each part" in capsys.readouterr().err
