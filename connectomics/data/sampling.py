@@ -160,11 +160,11 @@ def explained(sampler: PatchSampler, *, automatic: bool) -> list[str]:
         return notes
     count = len(synapses.sizes)
     if sampler.foreground_fraction:
-        one = "the one labelled synapse" if count == 1 else f"one of {count:,} labelled synapses"
+        one = "the one labelled piece" if count == 1 else f"one of {count:,} labelled pieces"
         notes.append(f"{sampler.foreground_fraction:.0%} of the patches are centred on {one}")
     if sampler.tables is not None and automatic:
         low, middle, high = (int(n) for n in np.percentile(synapses.sizes, [5, 50, 95]))
-        those = f"the {count:,} labelled ones have" if count > 1 else "the labelled one has"
+        those = f"the {count:,} labelled pieces have" if count > 1 else "the labelled piece has"
         notes.append(
             f"size_thres auto is {sampler.size_thres:,} labelled voxels, a small whole synapse: "
             f"{those} {low:,} / {middle:,} / {high:,} (percentiles 5 / 50 / 95) as a patch of "

@@ -23,7 +23,7 @@ from connectomics.evaluation.build import (
 )
 from connectomics.evaluation.contingency import ContingencyTable, Objects
 from connectomics.evaluation.counting import contingency_table
-from connectomics.evaluation.counts import Counts, Score, pool
+from connectomics.evaluation.counts import Counts, Score, SynapseCount, pool
 from connectomics.evaluation.cremi import (
     CremiClefts,
     PartnerMatches,
@@ -34,6 +34,7 @@ from connectomics.evaluation.cremi import (
 from connectomics.evaluation.curve import PrecisionRecallCurve, precision_recall_curve
 from connectomics.evaluation.detection import (
     DetectionScores,
+    count_synapses,
     detection_scores,
     detection_table,
     score_detection,
@@ -102,12 +103,14 @@ __all__ = [
     "Share",
     "SiteScore",
     "Sites",
+    "SynapseCount",
     "ThresholdSweep",
     "VolumeScores",
     "assign",
     "bootstrap_intervals",
     "check_evaluation",
     "contingency_table",
+    "count_synapses",
     "cremi_clefts",
     "cremi_partners",
     "default_metrics",

@@ -57,6 +57,41 @@ class Counts:
         return counts | {"precision": self.precision, "recall": self.recall, "f1": self.f1}
 
 
+@dataclass(frozen=True)
+class SynapseCount:
+    """How many synapses labels hold, as scores count them and in the words that all use.
+
+    Attributes:
+        number: A synapse is counted once, in however many pieces it is and however small it is.
+        cut: How many of them the border cuts: a face of the volume, or unlabelled voxels.
+
+    >>> print(SynapseCount(45, 18)), print(SynapseCount(2, 0) + SynapseCount(1, 0))
+    45 synapses, 18 of them cut by the border
+    3 synapses, none of them cut by the border
+    (None, None)
+    """
+
+    number: int
+    cut: int
+
+    @classmethod
+    def of(cls, touches_border: Iterable[bool]) -> SynapseCount:
+        """Of synapses, by whether each is cut."""
+        cut = [bool(one) for one in touches_border]
+        return cls(len(cut), sum(cut))
+
+    def __add__(self, other: SynapseCount) -> SynapseCount:
+        return SynapseCount(self.number + other.number, self.cut + other.cut)
+
+    def __str__(self) -> str:
+        if self.number == 0:
+            return "0 synapses"
+        if self.number == 1:
+            return f"1 synapse, {'' if self.cut else 'not '}cut by the border"
+        cut = f"{self.cut:,}" if self.cut else "none"
+        return f"{self.number:,} synapses, {cut} of them cut by the border"
+
+
 def ratio(part: float, whole: float) -> float:
     """`part / whole`, NaN where `whole` is 0."""
     return part / whole if whole else math.nan

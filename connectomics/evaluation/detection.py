@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from connectomics.evaluation.contingency import ContingencyTable, Key
 from connectomics.evaluation.counting import contingency_table
-from connectomics.evaluation.counts import Counts, check_same_threshold, ratio
+from connectomics.evaluation.counts import Counts, SynapseCount, check_same_threshold, ratio
 from connectomics.evaluation.encoding import SIDED, Encoding, Interpretation, interpret
 from connectomics.evaluation.matches import Matches, match_instances
 from connectomics.evaluation.pair import Pair
@@ -149,6 +149,30 @@ def detection_table(pair: Pair) -> DetectionTable:
     )
     table = contingency_table(first.labels, second.labels, mask=pair.mask)
     return DetectionTable(table.merged(_key(first), _key(second)), first.notes + second.notes)
+
+
+def count_synapses(
+    labels: Labels, encoding: Encoding, *, sided: bool, mask: Labels | None = None
+) -> SynapseCount:
+    """Count the synapses of a label volume as a truth is counted by the scores.
+
+    Args:
+        labels: (Z, Y, X) integers; 0 is background.
+        encoding: How they are stored.
+        sided: Whether sides are looked for where the encoding is `auto`.
+        mask: (Z, Y, X); voxels where it is 0 do not count.
+
+    Raises:
+        DataError: As `interpret`.
+
+    >>> import numpy as np
+    >>> count_synapses(np.array([[[1, 2, 0, 3, 0, 4, 0]]]), "polarity", sided=True)
+    SynapseCount(number=2, cut=1)
+    """
+    found = interpret("truth", labels, encoding, sided=sided, mask=mask)
+    table = contingency_table(found.labels, found.labels, mask=mask)
+    objects = table.merged(_key(found), _key(found)).truth
+    return SynapseCount.of(objects.touches_border)
 
 
 def _key(volume: Interpretation) -> Key:

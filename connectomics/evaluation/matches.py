@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from connectomics.evaluation.contingency import ContingencyTable
-from connectomics.evaluation.counts import Counts
+from connectomics.evaluation.counts import Counts, SynapseCount
 from connectomics.evaluation.matching import Matching, match_objects
 from connectomics.evaluation.sides import compare_sides
 
@@ -63,6 +63,11 @@ class Matches:
     def is_pair(self) -> np.ndarray:
         """(k,) bool, whether the row has both a truth object and a prediction."""
         return (self.truth_id > 0) & (self.prediction_id > 0)
+
+    @property
+    def truth_count(self) -> SynapseCount:
+        """How many synapses the truth holds, those included that `ignore_border` leaves out."""
+        return SynapseCount.of(self.truth_touches_border[self.truth_id > 0])
 
     @property
     def detection_counts(self) -> Counts:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from connectomics.evaluation.counts import Score
+from connectomics.evaluation.counts import Score, SynapseCount
 from connectomics.evaluation.curve import PrecisionRecallCurve
 from connectomics.evaluation.matches import MATCH_COLUMNS
 from connectomics.evaluation.metrics import METRICS
@@ -67,6 +67,16 @@ class EvaluationReport:
         ]
 
     @property
+    def truth_counts(self) -> dict[str, SynapseCount]:
+        """How many synapses the truth of each volume holds, where they were matched."""
+        return {
+            volume.name: score.strict[0].matches.truth_count
+            for volume in self.volumes
+            for score in volume.scores.values()
+            if isinstance(score, ThresholdSweep)
+        }
+
+    @property
     def curves(self) -> dict[str, tuple[PrecisionRecallCurve, ...]]:
         """Precision and recall over confidence, by volume, `pooled` last where there are several.
 
@@ -99,6 +109,8 @@ class EvaluationReport:
     def table(self) -> str:
         """The scores in plain text: a block per metric, pooled last where there are several."""
         blocks = [self._block(metric) for metric in self.pooled]
+        if counts := self.truth_counts:
+            blocks.append("\n".join(f"{name}: truth holds {n}" for name, n in counts.items()))
         notes = "\n".join(f"- {note}" for note in self.notes)
         return "\n\n".join([*blocks, *([notes] if notes else [])]) + "\n"
 

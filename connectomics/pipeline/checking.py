@@ -143,7 +143,7 @@ def _part(volume: LabelledVolume) -> str:
 def _synapses(labels: Labels) -> Iterator[str]:
     share = f"{labels.filled:.2%} labelled"
     source = getattr(labels.volume.label, "source", labels.volume.name)
-    yield f"labels {source}: {labels.encoding}; {labels.number}, {share}"
+    yield f"labels {source}: {labels.encoding}; {labels.count}; {share}"
     if not len(labels.sizes):
         return
     low, middle, high = (int(n) for n in np.percentile(labels.sizes, [5, 50, 95]))
@@ -153,6 +153,8 @@ def _synapses(labels: Labels) -> Iterator[str]:
     if labels.volume.resolution is not None:
         text += f", {_rounded(extent * np.array(labels.volume.resolution))} nm"
     yield text
+    if labels.specks:
+        yield f"without {labels.specks:,} that are too small for a whole one"
 
 
 def _balance(patches: PatchDataModule, section: DataSection) -> list[str]:

@@ -16,7 +16,7 @@ from connectomics.data.origin import Origin, origin_of
 from connectomics.data.processing import clean_label
 from connectomics.decoding import Decoded, check_exports, list_synapses
 from connectomics.errors import DataError, Fault, warn
-from connectomics.evaluation import Encoding, Interpretation, interpret
+from connectomics.evaluation import Encoding, Interpretation, SynapseCount, interpret
 from connectomics.evaluation.encoding import SIDED
 from connectomics.pipeline.given_files import open_files
 from connectomics.pipeline.label_files import write_decoded
@@ -99,7 +99,8 @@ def _summary(decoded: Decoded) -> Iterator[str]:
     assert decoded.table is not None
     sides = decoded.table["side"].value_counts().to_dict()
     counts = ", ".join(f"{count} {side}" for side, count in sides.items())
-    yield f"{len(decoded.table)} synapses{f' ({counts})' if counts else ''}"
+    found = SynapseCount.of(decoded.table["touches_border"])
+    yield f"{found}{f'; {counts}' if counts else ''}"
     if decoded.partners is not None:
         autapses = int(np.count_nonzero(decoded.partners["autapse"]))
         yield f"{autapses} with both sides in one neuron"

@@ -75,8 +75,8 @@ def divide_volumes(found: Sequence[Labels]) -> Division:
     if shares[chosen] > 0.6:  # the others hold next to nothing
         chosen = int(np.argmin(np.where(counts > 0, shares, np.inf)))
     why = (
-        f"One of {len(found)} volumes is kept aside to test on: it holds {counts[chosen]} of "
-        f"{counts.sum()} synapses, which is nearest to a quarter."
+        f"One of {len(found)} volumes is kept aside to test on: it holds "
+        f"{shares[chosen]:.0%} of the synapses, which is nearest to a quarter."
     )
     train = tuple(n for n in range(len(found)) if n != chosen)
     return Division(train, (chosen,), why=why)
@@ -105,8 +105,8 @@ def _by_sections(labels: Labels) -> Division:
         "as many as a large synapse spans, so that none is both learned and tested"
     )  # fmt: skip
     why = (
-        f"Sections {kept[0]}-{kept[1] - 1} are kept aside to test on: {tested} of {count} "
-        f"synapses. {gap} beside them are left out: {spans}."
+        f"Sections {kept[0]}-{kept[1] - 1} are kept aside to test on, with {tested / count:.0%} "
+        f"of the synapses. {gap} beside them are left out: {spans}."
     )
     return Division((0,), (0,), learned=learned, tested=kept, why=why)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 import shlex
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -15,7 +17,7 @@ from connectomics.config.yaml_text import write_yaml
 from connectomics.data.io import LazyVolume
 from connectomics.data.io.header import size_text
 from connectomics.pipeline.division import Division
-from connectomics.pipeline.inspection import Labels
+from connectomics.pipeline.inspection import Labels, count_in
 from connectomics.pipeline.recipe import Recipe
 
 WIDTH = 98
@@ -144,11 +146,9 @@ def _split(
     name: str, choices: Choices, numbers: Sequence[int], sections: tuple[int, int] | None
 ) -> Iterator[str]:
     chosen = [choices.labels[number].volume for number in numbers]
-    count = sum(
-        labels.between(*sections) if sections else len(labels.sizes)
-        for labels in (choices.labels[number] for number in numbers)
-    )
-    yield f"  {name}:  # {count} {'synapse' if count == 1 else 'synapses'}"
+    found = [choices.labels[number] for number in numbers]
+    counts = (count_in(one, sections) if sections else one.count for one in found)
+    yield f"  {name}:  # {functools.reduce(operator.add, counts)}"
     for part in ("image", "label", "mask", "neurons"):
         volumes = [getattr(volume, part) for volume in chosen]
         if part == "neurons" and (name != "test" or not choices.sided):

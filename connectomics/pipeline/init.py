@@ -311,7 +311,7 @@ def _print_found(labels: Sequence[Labels], choices: Choices) -> None:
         marks = ", with CREMI's marks" if one.marks.background is not None else ""
         print(
             f"init: {_source(one)}: its labels, {one.encoding}{marks} ({STORED_AS[one.encoding]}); "
-            f"{one.number}, {one.filled:.2%} labelled"
+            f"{one.count}; {one.filled:.2%} labelled"
         )
         for part in (volume.mask, volume.neurons):
             if isinstance(part, LazyVolume):

@@ -12,9 +12,10 @@ from connectomics.data.processing import Marks
 from connectomics.data.survey import marks_of
 from connectomics.data.synapse_table import SynapseTable, VolumeSynapses
 from connectomics.data.volumes import LabelledVolume
-from connectomics.evaluation import Encoding
+from connectomics.evaluation import Encoding, SynapseCount, count_synapses
 from connectomics.evaluation.encoding import SIDED
 from connectomics.geometry import Box
+from connectomics.pipeline.label_volumes import open_truth
 from connectomics.pipeline.scoring import stored_as
 
 Ints = NDArray[np.int64]
@@ -28,10 +29,11 @@ class Labels:
         volume: Whose labels.
         encoding: How they are stored; `auto` where nothing can be told.
         marks: Values that are no ids.
-        sizes: Voxels of each synapse, the specks of a label left out.
+        count: How many synapses, as scores count them.
+        sizes: Voxels of each that is large enough to be a whole one.
         low: First voxel (z, y, x) of the box around each, (n, 3).
         high: One past its last, (n, 3).
-        specks: How many pieces are too small for a synapse, such as those that a border cuts off.
+        specks: How many pieces are too small for a whole one, such as those that a border leaves.
         counted: Voxels that count.
         odd: Of them, those with an odd number: pre, where there are sides.
         even: Those with an even number, 0 apart.
@@ -40,6 +42,7 @@ class Labels:
     volume: LabelledVolume
     encoding: Encoding
     marks: Marks
+    count: SynapseCount
     sizes: Ints
     low: Ints
     high: Ints
@@ -54,19 +57,12 @@ class Labels:
         return self.encoding in SIDED
 
     @property
-    def number(self) -> str:
-        """How many synapses, and pieces that are too small for one, in words."""
-        count, specks = len(self.sizes), self.specks
-        text = f"{count} synapse{'s' * (count != 1)}"
-        return text + f" and {specks} small piece{'s' * (specks > 1)}" * (specks > 0)
-
-    @property
     def filled(self) -> float:
         """The share of voxels that are labelled, of those that count."""
         return (self.odd + self.even) / max(1, self.counted)
 
     def between(self, first: int, stop: int) -> int:
-        """How many synapses have their middle in sections `first` to `stop - 1`."""
+        """How many of `sizes` have their middle in sections `first` to `stop - 1`."""
         middle = (self.low[:, 0] + self.high[:, 0]) // 2
         return int(np.count_nonzero((first <= middle) & (middle < stop)))
 
@@ -83,7 +79,7 @@ def inspect_labels(volume: LabelledVolume, encoding: Encoding = "auto") -> Label
     """
     assert volume.label is not None
     marks = marks_of(volume.label)
-    stored = stored_as(volume.label, encoding).encoding
+    stored, count = _counted(volume, encoding)
     counts = np.zeros((volume.shape[0], 3), dtype=np.int64)
 
     def sections():
@@ -100,7 +96,24 @@ def inspect_labels(volume: LabelledVolume, encoding: Encoding = "auto") -> Label
     low, high = (ends[kept] for ends in found.bounds())
     totals = (int(total) for total in counts.sum(axis=0))
     specks = int(np.count_nonzero(~kept))
-    return Labels(volume, stored, marks, found.voxels[kept], low, high, specks, *totals)
+    sizes = found.voxels[kept]
+    return Labels(volume, stored, marks, count, sizes, low, high, specks, *totals)
+
+
+def count_in(labels: Labels, sections: tuple[int, int]) -> SynapseCount:
+    """How many synapses scores would count in sections [first, stop)."""
+    first, stop = sections
+    part = labels.volume.crop(Box((first, 0, 0), (stop, *labels.volume.shape[1:])))
+    return _counted(part, labels.encoding)[1]
+
+
+def _counted(volume: LabelledVolume, encoding: Encoding) -> tuple[Encoding, SynapseCount]:
+    """How labels are stored, and how many synapses they hold."""
+    assert volume.label is not None
+    truth = open_truth(volume)
+    stored = stored_as(volume.label, encoding, truth.labels).encoding
+    sided = stored in (*SIDED, "auto")
+    return stored, count_synapses(truth.labels, stored, sided=sided, mask=truth.mask)
 
 
 def _each(volume: LabelledVolume, slab: Box, marks: Marks):

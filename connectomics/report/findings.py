@@ -19,6 +19,7 @@ from connectomics.evaluation import (
     Matches,
     PolarityScores,
     PolaritySweep,
+    SynapseCount,
     ThresholdSweep,
     bootstrap_intervals,
     scores_by_distance,
@@ -102,7 +103,8 @@ def _sweep(sweep: ThresholdSweep[Any], by_border: str) -> str:
         f"<strong>{counts.tp} of {true} true {synapses} found{right}</strong>, and "
         f"{of_found if predicted else 'nothing was predicted'}. One counts as found where it "
         f"overlaps the truth by an IoU of at least {score.iou_threshold:g}"
-        f"{' on the pre and on the post side' if sided else ''}{interval}."
+        f"{' on the pre and on the post side' if sided else ''}{interval}. "
+        f"The truth holds {score.matches.truth_count}."
     )
     boxes = [(f"{name} at IoU {score.iou_threshold:g}", value)]
     if sided:
@@ -178,7 +180,10 @@ def what_was_found(cards: Sequence[Card], volumes: Sequence[VolumeFacts]) -> str
     figures = "".join(f"<figure>{chart}</figure>" for chart in drawn)
     per_volume = Counter(card.volume for card in cards)
     rows = [{"volume": v.name, "synapses": per_volume[v.name]} for v in volumes]
-    note = "<p>There is no ground truth, so nothing here says how many of these are right.</p>"
+    note = (
+        f"<p>{SynapseCount.of(card.at_border for card in cards)}. There is no ground truth, so "
+        "nothing here says how many of these are right.</p>"
+    )
     return f"<div class='numbers'>{shown}</div>{note}<div class='charts'>{figures}</div>" + (
         table_of(rows) if len(rows) > 1 else ""
     )

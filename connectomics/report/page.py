@@ -169,7 +169,8 @@ def _lead(told: Background, volumes: Sequence[VolumeFacts]) -> str:
 def _counted(cards: Sequence[Card]) -> str:
     pictures = sum(card.picture is not None for card in cards)
     shown = f", {pictures:,} of them with a picture" if 0 < pictures < len(cards) else ""
-    return f"{len(cards):,} synapse{'' if len(cards) == 1 else 's'}{shown}"
+    both = ", true and predicted" if any(card.kind != "found" for card in cards) else ""
+    return f"{len(cards):,} synapse{'' if len(cards) == 1 else 's'}{both}{shown}"
 
 
 def _training(told: Background) -> str:

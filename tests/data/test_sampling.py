@@ -156,13 +156,13 @@ def test_a_share_on_synapses_needs_some():
 def test_how_patches_are_drawn_is_explained():
     sampler = on_synapses(two_synapses(), (2, 5, 5), foreground_fraction=0.6, size_thres=32, p=0.95)
     share, threshold = explained(sampler, automatic=True)
-    assert share == "60% of the patches are centred on one of 2 labelled synapses"
+    assert share == "60% of the patches are centred on one of 2 labelled pieces"
     assert threshold.startswith("size_thres auto is 32 labelled voxels, a small whole synapse")
     assert explained(sampler, automatic=False) == [share]
     label = two_synapses()
     label[:, 20:] = 0
     one = on_synapses(label, (2, 5, 5), foreground_fraction=0.6)
-    assert explained(one, automatic=False)[0].endswith("centred on the one labelled synapse")
+    assert explained(one, automatic=False)[0].endswith("centred on the one labelled piece")
 
 
 @pytest.mark.parametrize(

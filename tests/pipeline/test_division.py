@@ -8,6 +8,7 @@ import pytest
 from connectomics.data.processing.marks import NO_MARKS
 from connectomics.data.volumes import LabelledVolume, MemoryVolume
 from connectomics.errors import DataError
+from connectomics.evaluation import SynapseCount
 from connectomics.pipeline.division import divide_volumes
 from connectomics.pipeline.inspection import Labels
 
@@ -18,7 +19,7 @@ def labels(name: str, middles: list[int], *, depth: int = 40, span: int = 2) -> 
     sizes = np.full(len(middles), 100)
     return Labels(
         LabelledVolume(name, volume, volume),
-        *("polarity", NO_MARKS, sizes, low, low + span, 0),
+        *("polarity", NO_MARKS, SynapseCount(len(middles), 0), sizes, low, low + span, 0),
         *(depth * 16, 10, 10),
     )
 
@@ -29,7 +30,7 @@ def test_sections_are_kept_aside_with_a_gap_as_long_as_a_synapse() -> None:
     assert division.tested
     assert division.tested == (30, 40)
     assert division.learned == (0, 26)
-    assert "5 of 20 synapses" in division.why
+    assert "with 25% of the synapses" in division.why
 
 
 def test_the_end_that_has_synapses_is_tested() -> None:

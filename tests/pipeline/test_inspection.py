@@ -1,20 +1,68 @@
-"""What labels hold, counted by hand."""
+"""What labels hold, counted by hand, and by the scores in the same words."""
 
 from __future__ import annotations
 
 import numpy as np
+import pytest
+from main import main
 
+from connectomics.data.io import save_volume
 from connectomics.data.volumes import LabelledVolume, MemoryVolume
-from connectomics.pipeline.inspection import inspect_labels
+from connectomics.pipeline.inspection import count_in, inspect_labels
 
 
-def test_small_pieces_are_told_beside_the_synapses() -> None:
-    label = np.zeros((4, 24, 24), np.uint8)
-    for n, y in enumerate((0, 8, 16)):
-        label[:, y : y + 4, :4], label[:, y : y + 4, 4:8] = 2 * n + 1, 2 * n + 2
-    volume = LabelledVolume("em", MemoryVolume("em", label), MemoryVolume("syn", label))
-    assert inspect_labels(volume).number == "3 synapses"
+def blocks(numbers=3, depth=4):
+    """Synapses of two sides, one above the other, from the first section to the last but one."""
+    label = np.zeros((depth, 24, 24), np.uint8)
+    for n in range(numbers):
+        y = 1 + 8 * n
+        label[1:-1, y : y + 3, 1:5], label[1:-1, y : y + 3, 5:9] = 2 * n + 1, 2 * n + 2
+    return label
+
+
+def volume_of(label):
+    return LabelledVolume("em", MemoryVolume("em", label), MemoryVolume("syn", label))
+
+
+def test_small_pieces_count_but_do_not_say_how_large_a_synapse_is() -> None:
+    label = blocks()
+    assert (
+        str(inspect_labels(volume_of(label)).count) == "3 synapses, none of them cut by the border"
+    )
     label[0, 0, 20], label[0, 0, 21] = 7, 8
-    found = inspect_labels(volume)
-    assert found.number == "3 synapses and 1 small piece"
-    assert found.sizes.tolist() == [128, 128, 128]
+    found = inspect_labels(volume_of(label))
+    assert str(found.count) == "4 synapses, 1 of them cut by the border"
+    assert found.specks == 1
+    assert found.sizes.tolist() == [48, 48, 48]
+
+
+def test_a_part_is_counted_as_it_would_be_scored() -> None:
+    label = blocks(depth=10)
+    label[:5, :8] = 0  # the first begins in section 5
+    whole = inspect_labels(volume_of(label))
+    assert str(count_in(whole, (0, 4))) == "2 synapses, 2 of them cut by the border"
+    assert str(count_in(whole, (4, 10))) == "3 synapses, 2 of them cut by the border"
+
+
+@pytest.mark.parametrize("stored", ["polarity", "semantic", "binary", "instance"])
+def test_scores_count_the_same(tmp_path, capsys, stored) -> None:
+    label = blocks()
+    label[0, 0, 20:22] = 7, 8
+    label[1, 10, 20] = 5  # far from the others of its number: still one synapse
+    numbers = (label + 1) // 2
+    kept = {
+        "polarity": label,
+        "semantic": np.where(label > 0, 2 - label % 2, 0),
+        "binary": label > 0,
+        "instance": numbers,
+    }[stored].astype(np.uint8)
+    counted = str(inspect_labels(volume_of(kept), stored).count)
+    alone = {"polarity": 4, "semantic": 5, "binary": 5, "instance": 4}[stored]
+    assert counted == f"{alone} synapses, 1 of them cut by the border"
+    save_volume(tmp_path / "a.h5", kept)
+    files = [f"{name}={tmp_path / 'a.h5'}" for name in ("truth", "prediction")]
+    known = [f"truth_encoding={stored}", f"prediction_encoding={stored}"]
+    given = ["--mode", "evaluate", *files, *known, f"output={tmp_path / 'scores'}"]
+    assert main(given) == 0
+    assert f"truth holds {counted}\n" in capsys.readouterr().out
+    assert f"The truth holds {counted}." in (tmp_path / "scores" / "report.html").read_text("utf-8")

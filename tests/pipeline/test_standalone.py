@@ -357,7 +357,7 @@ def test_with_a_config_its_run_is_meant(run):
 def test_the_table_of_ground_truth(run):
     save_volume("sized.h5", TRUTH, resolution=NM, offset_nm=(300, 0, 80))
     out = run("decode", "labels=sized.h5", "output=made")
-    assert "decode: 3 synapses (3 paired)" in out
+    assert "decode: 3 synapses, none of them cut by the border; 3 paired" in out
     assert files("made") == {"synapses.csv"}  # whose ids are those of the file itself
     table = read_table("made/synapses.csv")
     expected = synapse_table(TRUTH, resolution=NM, offset_nm=(300, 0, 80))
