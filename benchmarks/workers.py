@@ -6,13 +6,13 @@
 
 The scheduler, and workers with a folder of their own each, are programs beside the command, which
 is told their address. **Time**: a volume of a GiB (that of `benchmarks/scale.py`) is decoded by one
-worker and by two; printed are the seconds of the passes, which workers share, and those of the
-whole command. **Losses**: infer and decode work on tiny volumes in blocks (those of
-`benchmarks/robustness.py`) until, at a random moment, the command, a worker or the scheduler gets a
-SIGKILL, one after the other. A command that lost a worker has to end well by itself. Otherwise what
-was lost is started anew and the command is given again; what it leaves is compared, bit for bit,
-with what it leaves undisturbed. The columns are those of `benchmarks/robustness.py`; `survived`
-counts commands that ended well without being given again.
+worker and by two, of one thread each; printed are the seconds of the passes, which workers share,
+and those of the whole command. **Losses**: infer and decode work on tiny volumes in blocks (those
+of `benchmarks/robustness.py`) until, at a random moment, the command, a worker or the scheduler
+gets a SIGKILL, one after the other. A command that lost a worker has to end well by itself.
+Otherwise what was lost is started anew and the command is given again; what it leaves is compared,
+bit for bit, with what it leaves undisturbed. The columns are those of `benchmarks/robustness.py`;
+`survived` counts commands that ended well without being given again.
 
 Needs the `dask` extra, and Linux.
 """
@@ -45,6 +45,9 @@ TARGETS = ("command", "worker", "scheduler")
 COLUMNS = ("killed", "survived", "again", "identical", "half", "left", "twice", "hung")
 BLOCK = [8, 32, 32]
 EXECUTOR = f"system.executor={{name: dask, scheduler: '{ADDRESS}'}}"
+
+ONE_THREAD = "system.num_threads=1"
+"""Two workers are then twice what one is; otherwise one takes all CPUs of the machine at times."""
 
 
 class Loss(NamedTuple):
@@ -158,7 +161,7 @@ def decode(checkpoint: Path) -> int:
         return tally
 
     with mock.patch.object(block_passes, "run_tasks", timed):
-        status = scale.command("decode", checkpoint, EXECUTOR)
+        status = scale.command("decode", checkpoint, EXECUTOR, ONE_THREAD)
     Path("passes.txt").write_text(str(seconds))
     return status
 

@@ -26,7 +26,8 @@ CONFIG = {
 def test_every_mode_is_told(tmp_path, monkeypatch, mode):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(cpus, "_told", None)
-    monkeypatch.setenv("OMP_NUM_THREADS", "9")
+    for variable in ("OMP_NUM_THREADS", "ZARR_THREADING__MAX_WORKERS"):
+        monkeypatch.setenv(variable, "9")
     found: list[int] = []
     monkeypatch.setitem(stages.STAGES, mode, lambda *_: found.append(cpus.available_cpus()))
     Path("my.yaml").write_text(yaml.safe_dump(CONFIG))

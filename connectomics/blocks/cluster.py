@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from connectomics.blocks.executors import Outcome, Task, Work, attempt
 from connectomics.errors import Fault, MachineError
+from connectomics.process.cpus import use_threads
 
 INSTALL = 'pip install "distributed>=2025.1" "dask-jobqueue>=0.9"'
 IN_HAND = 2
@@ -54,6 +55,7 @@ class DaskCluster:
         cluster: What starts them: this program itself, or SLURM, LSF or PBS.
         scheduler: The address of one that is there already, such as tcp://10.0.0.1:8786.
         job: What one job asks for.
+        threads: Of a worker, for the block in its hand; None leaves it all CPUs that it may use.
         seconds_to_answer: How long to wait for the scheduler at an address.
     """
 
@@ -61,6 +63,7 @@ class DaskCluster:
     cluster: Literal["local", "slurm", "lsf", "pbs"] = "local"
     scheduler: str | None = None
     job: Job = Job()
+    threads: int | None = None
     seconds_to_answer: float = 30
 
     def map(self, work: Work, tasks: Iterable[Task]) -> Iterator[Outcome]:
@@ -69,14 +72,14 @@ class DaskCluster:
         # What it says of lost connections, with lines of Python, is said here in words.
         for name in [name for name in logging.root.manager.loggerDict if "distributed" in name]:
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        payload, folder = pickle.dumps(work), str(Path.cwd())
+        given = pickle.dumps(work), str(Path.cwd()), self.threads
         with self._client(distributed) as client:
             pending, running = iter(tasks), distributed.as_completed()
             in_hand: dict[Any, Task] = {}
             while True:
                 room = IN_HAND * max(1, workers_there(client), self.workers)
                 while len(in_hand) < room and (task := next(pending, None)) is not None:
-                    future = client.submit(_do, payload, task, folder, pure=False)
+                    future = client.submit(_do, task, *given, pure=False)
                     in_hand[future] = task
                     running.add(future)
                 if not in_hand:
@@ -159,9 +162,10 @@ def workers_there(client: Any) -> int:
         return 0
 
 
-def _do(payload: bytes, task: Task, folder: str) -> Outcome:
+def _do(task: Task, payload: bytes, folder: str, threads: int | None) -> Outcome:
     """Do a task on a worker, in the folder of who asks for it: paths may be seen from there."""
     os.chdir(folder)
+    use_threads(threads)
     return attempt(_work(payload), task)
 
 

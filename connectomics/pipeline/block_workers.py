@@ -31,19 +31,30 @@ def workers_of(system: SystemSection, gpus: int = 0) -> int:
     return system.executor.workers or max(1, available_cpus() // (system.num_threads or 1))
 
 
+def threads_of(system: SystemSection, workers: int) -> int | None:
+    """How many threads each of so many workers has; None where another program starts them."""
+    executor = system.executor
+    if system.num_threads is not None or executor.scheduler is not None:
+        return system.num_threads
+    if executor.name == "dask" and executor.cluster != "local":
+        return executor.job.cores
+    return max(1, available_cpus() // workers)
+
+
 def executor_of(system: SystemSection, gpus: int = 0) -> Executor:
     """Where `system.executor` has blocks worked on; see `workers_of`."""
     chosen, workers = system.executor, workers_of(system, gpus)
     if chosen.name == "this_process":
         return ThisProcess()
+    threads = threads_of(system, workers)
     if chosen.name == "processes":
-        threads = system.num_threads or max(1, available_cpus() // workers)
         return LocalProcesses(workers, threads=threads, gpus=gpus)
     return DaskCluster(
         chosen.workers or workers,
         chosen.cluster,
         chosen.scheduler,
         Job(**chosen.job.model_dump()),
+        threads,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +22,9 @@ def use_threads(number: int | None) -> None:
     global _told
     _told = number
     if number is not None:
-        os.environ["OMP_NUM_THREADS"] = str(number)
+        os.environ["OMP_NUM_THREADS"] = os.environ["ZARR_THREADING__MAX_WORKERS"] = str(number)
+    if "zarr" in sys.modules:  # which reads its variable but once
+        sys.modules["zarr"].config.set({"threading.max_workers": number})
 
 
 def available_cpus() -> int:

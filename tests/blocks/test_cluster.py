@@ -19,6 +19,7 @@ WORKS = """
 import os, signal, time
 from dataclasses import dataclass
 from pathlib import Path
+from connectomics.process.cpus import available_cpus
 
 @dataclass
 class Work:
@@ -30,7 +31,7 @@ class Work:
             os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(0.05)
         Path(task.name).touch()  # seen from where the command was given
-        return {"pid": os.getpid()}
+        return {"pid": os.getpid(), "threads": available_cpus()}
 """
 
 
@@ -49,14 +50,16 @@ def works(tmp_path, monkeypatch):
 def test_workers_share_the_blocks_and_one_that_is_killed_costs_its_own(works, tmp_path):
     ledger = open_ledger(tmp_path / "ledger", {}, "blocks")
     work = works.Work("0001_0000_0001")
-    cluster = DaskCluster(workers=2)
+    cluster = DaskCluster(workers=2, threads=3)
     tally = run_tasks(lambda: GRID, work, ledger, what="infer", executor=cluster)
     assert tally.done == len(GRID)
     assert (tmp_path / "here" / "died").exists()
     assert all((tmp_path / "here" / block.name).exists() for block in GRID)
-    pids = {(ledger.facts(block.name) or {})["pid"] for block in GRID}
+    facts = [ledger.facts(block.name) or {} for block in GRID]
+    pids = {one["pid"] for one in facts}
     assert os.getpid() not in pids
     assert len(pids) >= 2
+    assert {one["threads"] for one in facts} == {3}
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import math
 import pytest
 
 from connectomics.blocks import ThisProcess, open_ledger
+from connectomics.blocks.cluster import DaskCluster
 from connectomics.blocks.processes import LocalProcesses
 from connectomics.config.schema import SystemSection
 from connectomics.pipeline import block_workers, choosing_blocks
@@ -69,3 +70,19 @@ def test_processes_are_as_many_as_gpus_or_cpus():
     assert (executor.workers, executor.threads, executor.gpus) == (3, 2, 0)
     threads = SystemSection.model_validate({"num_threads": 4, "executor": {"name": "processes"}})
     assert workers_of(threads) == 2
+
+
+def test_workers_of_dask_have_the_threads_of_their_machine_or_job():
+    def threads(number=None, **executor):
+        executor = {"name": "dask", "workers": 4, **executor}
+        found = executor_of(
+            SystemSection.model_validate({"num_threads": number, "executor": executor})
+        )
+        assert isinstance(found, DaskCluster)
+        return found.threads
+
+    slurm = {"cluster": "slurm", "job": {"cores": 5}}
+    assert [threads(), threads(3), threads(workers=20)] == [2, 3, 1]
+    assert [threads(**slurm), threads(3, **slurm)] == [5, 3]
+    assert threads(scheduler="tcp://10.0.0.1:8786") is None
+    assert threads(1, scheduler="tcp://10.0.0.1:8786") == 1

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import zarr
 
 from connectomics.process import cgroups, cpus
 from connectomics.process.cpus import available_cpus, use_threads
@@ -64,9 +65,12 @@ def test_a_quota_of_version_1(machine, tmp_path, top, quota, found):
 
 
 def test_what_the_program_was_told_counts(machine, monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    for variable in ("OMP_NUM_THREADS", "ZARR_THREADING__MAX_WORKERS"):
+        monkeypatch.setenv(variable, "7")
     use_threads(3)
     assert machine() == 3
-    assert os.environ["OMP_NUM_THREADS"] == "3"
+    assert os.environ["OMP_NUM_THREADS"] == os.environ["ZARR_THREADING__MAX_WORKERS"] == "3"
+    assert zarr.config.get("threading.max_workers") == 3
     use_threads(None)
     assert machine() == 8
+    assert zarr.config.get("threading.max_workers") is None
