@@ -13,6 +13,8 @@ from connectomics.process.fitting import Memory
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
+FASTEST = "Set optimization.precision=auto: it takes what this machine is fast in."
+
 
 def choose_devices(system: SystemSection, precision: str = "32-true") -> tuple[str, int]:
     """Decide where to train.
@@ -35,7 +37,7 @@ def choose_devices(system: SystemSection, precision: str = "32-true") -> tuple[s
         raise ConfigError(
             "optimization.precision",
             "16-mixed needs a GPU.",
-            "On a CPU set optimization.precision=bf16-mixed or 32-true.",
+            FASTEST,
         )
     return ("gpu", wanted) if wanted else ("cpu", system.num_cpu_processes)
 
@@ -53,6 +55,21 @@ def choose_precision(precision: Precision | Literal["auto"], accelerator: str) -
         ampere = torch.cuda.get_device_capability() >= (8, 0)
         return "bf16-mixed" if ampere else "16-mixed"
     return "bf16-mixed" if computes_bfloat16() else "32-true"
+
+
+def slow_precision(precision: Precision | Literal["auto"], accelerator: str) -> list[str]:
+    """Warn of a precision that the user set and this machine does not compute itself.
+
+    Args:
+        precision: `optimization.precision`, as the user has it.
+        accelerator: "gpu" or "cpu".
+    """
+    if precision != "bf16-mixed" or accelerator != "cpu" or computes_bfloat16():
+        return []
+    return [
+        "optimization.precision: bf16-mixed is tens of times slower than 32-true on this "
+        f"processor, which does not compute bfloat16 itself.\n  {FASTEST}"
+    ]
 
 
 def precision_to_predict(precision: Precision | Literal["auto"], accelerator: str) -> Precision:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import runpy
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from connectomics.exchange.arguments import download_data
-from connectomics.process.outcome import in_process, reported, require_current_folder
+try:
+    from connectomics.exchange.arguments import download_data
+    from connectomics.process.outcome import in_process, reported, require_current_folder
+except ModuleNotFoundError as error:
+    runpy.run_path(str(Path(__file__).with_name("missing.py")))["end"](error)
+    raise
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
+import runpy
 import sys
+from pathlib import Path
 
 try:
     from connectomics.command import main
     from connectomics.process.outcome import in_process
 except ModuleNotFoundError as error:
-    if (error.name or "").startswith("connectomics."):
-        raise
-    print(
-        f"{sys.executable}: has no {error.name}, which this program needs.\n"
-        "  Use the Python it was installed for: `. .venv/bin/activate`, once in each terminal, "
-        "where `make demo` made that folder; else install it: pip install -e .",
-        file=sys.stderr,
-    )
-    sys.exit(2)
+    runpy.run_path(str(Path(__file__).with_name("missing.py")))["end"](error)
+    raise
 
 __all__ = ["main"]
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import runpy
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from signal import SIGINT
 from threading import Event
 
-from connectomics.errors import ConfigError, did_you_mean
-from connectomics.neuroglancer.link import VIEWER, link
-from connectomics.process.outcome import in_process, reported, require_current_folder
-from connectomics.process.signals import Stopped
+try:
+    from connectomics.errors import ConfigError, did_you_mean
+    from connectomics.neuroglancer.link import VIEWER, link
+    from connectomics.process.outcome import in_process, reported, require_current_folder
+    from connectomics.process.signals import Stopped
+except ModuleNotFoundError as error:
+    runpy.run_path(str(Path(__file__).with_name("missing.py")))["end"](error)
+    raise
 
 SETTINGS = ("volume", "port", "viewer")
 USAGE = f"""\

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from connectomics.devices import choose_precision
+from connectomics import devices
+from connectomics.devices import choose_precision, slow_precision
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
@@ -23,3 +24,14 @@ def test_a_processor_with_bfloat16_uses_it(monkeypatch, avx512, amx):
 def test_a_gpu_uses_the_half_precision_it_has(monkeypatch, capability, expected):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
     assert choose_precision("auto", "gpu") == expected
+
+
+def test_bfloat16_set_by_hand_is_warned_of_where_the_processor_does_not_compute_it(monkeypatch):
+    monkeypatch.setattr(devices, "computes_bfloat16", lambda: False)
+    (said,) = slow_precision("bf16-mixed", "cpu")
+    assert said.startswith("optimization.precision: bf16-mixed is tens of times slower")
+    assert said.endswith(f"\n  {devices.FASTEST}")
+    for precision, accelerator in (("auto", "cpu"), ("32-true", "cpu"), ("bf16-mixed", "gpu")):
+        assert slow_precision(precision, accelerator) == []
+    monkeypatch.setattr(devices, "computes_bfloat16", lambda: True)
+    assert slow_precision("bf16-mixed", "cpu") == []

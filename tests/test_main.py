@@ -114,8 +114,9 @@ def test_output_that_is_lost_is_a_status(script: str):
     assert (done.returncode, done.stderr) == (2, lost)
 
 
-def test_a_python_without_the_program_is_told_which_to_take():
-    command = [sys.executable, "-I", "-S", str(ROOT / "scripts" / "main.py"), "--help"]
+@pytest.mark.parametrize("script", ["main.py", "view.py", "download_data.py"])
+def test_a_python_without_the_program_is_told_which_to_take(script: str):
+    command = [sys.executable, "-I", "-S", str(SCRIPT.with_name(script)), "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert "has no connectomics, which this program needs" in done.stderr

@@ -20,7 +20,7 @@ from connectomics.data.datamodule import PatchDataModule
 from connectomics.devices import (
     choose_devices,
     choose_precision,
-    computes_bfloat16,
+    slow_precision,
     threads_of_torch,
 )
 from connectomics.errors import CheckpointError, ConfigError, ConnectomicsError, DataError
@@ -37,11 +37,6 @@ from connectomics.training.memory import require_memory
 from connectomics.training.module import SynapseModule
 from connectomics.training.progress import quiet_lightning
 from connectomics.training.stopping import supervising
-
-SLOW = (
-    "this processor does not compute bfloat16 itself, so that optimization.precision=bf16-mixed is "
-    "many times slower here than auto or 32-true."
-)
 
 APART = (
     "each process normalises by its own patches alone (model.rsunet.norm=batch): with few patches "
@@ -170,10 +165,9 @@ def prepare(
     if wanted == "auto":
         notes.append(f"precision auto is {config.optimization.precision} on this {devices[0]}")
     notes += notes_on_speed(config, devices[0])
-    slow = wanted == "bf16-mixed" and devices[0] == "cpu" and not computes_bfloat16()
     apart = devices[0] == "cpu" and devices[1] > 1 and config.model.rsunet.norm == "batch"
-    warnings = [*data.warnings, *([SLOW] if slow else []), *([APART] if apart else [])]
-    warnings += [scarce] if scarce else []
+    warnings = [*data.warnings, *slow_precision(wanted, devices[0])]
+    warnings += [*([APART] if apart else []), *([scarce] if scarce else [])]
     if resume_from is None:
         notes += [taken.describe()] if taken else []
         notes += start_heads(module, config, data, taken)

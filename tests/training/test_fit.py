@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from connectomics import devices
 from connectomics.data.counting import Counted
 from connectomics.data.io import open_volume, save_volume
 from connectomics.errors import CheckpointError, ConfigError, DataError
@@ -249,9 +250,11 @@ def test_a_checkpoint_of_another_network_is_refused_before_training(make_config,
         fit(other, tmp_path / "second", resume_from=first.last)
 
 
-def test_bf16_runs_on_a_cpu(make_config, tmp_path):
-    config = make_config(optimization={"precision": "bf16-mixed", "max_steps": 2})
-    assert fit(config, tmp_path).step == 2
+def test_bf16_runs_on_a_cpu(make_config, tmp_path, monkeypatch):
+    monkeypatch.setattr(devices, "computes_bfloat16", lambda: False)
+    training = prepare(make_config(optimization={"precision": "bf16-mixed", "max_steps": 2}))
+    assert any("optimization.precision=auto" in warning for warning in training.warnings)
+    assert training.run(tmp_path).step == 2
 
 
 def test_exclusive_polarity_trains_and_scores(make_config, tmp_path):
