@@ -1,0 +1,67 @@
+"""What was downloaded or named becomes materials: archives unpacked, single files together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from connectomics.errors import DataError
+from connectomics.exchange.records import Dataset, Material
+from connectomics.exchange.unpack import is_archive, unpack
+
+HDF5 = (".h5", ".hdf", ".hdf5")
+
+
+def materials_of(
+    dataset: Dataset, given: Sequence[Path], work: Path, *, ours: bool
+) -> list[Material]:
+    """Unpack archives; single files are one material together."""
+    materials, single = [], {}
+    for number, path in enumerate(given):
+        if path.is_dir():
+            files = {
+                PurePosixPath(file.relative_to(path).as_posix()): file
+                for file in sorted(path.rglob("*"))
+                if file.is_file() and not any(p.startswith(".") for p in file.parts[-1:])
+            }
+            materials.append(Material(str(path), files))
+        elif is_archive(path):
+            folder = work / f"unpacked_{number}"
+            folder.mkdir()
+            print(f"download: unpacking {path}", flush=True)
+            materials.append(Material(str(path), unpack(path, folder, dataset.bounds), ours=True))
+        elif path.suffix.lower() in HDF5:
+            _require_hdf5(path)
+            single[PurePosixPath(path.name)] = path
+        else:
+            raise DataError(str(path), f"is {_kind(path)}.", _by_hand(dataset))
+    if single:
+        source = ", ".join(str(path) for path in single.values())
+        materials.append(Material(source, single, ours=ours))
+    return materials
+
+
+def _require_hdf5(path: Path) -> None:
+    import h5py
+
+    if not h5py.is_hdf5(path):
+        raise DataError(str(path), f"is {_kind(path)}.", "Download it again.")
+
+
+def _kind(path: Path) -> str:
+    """What a file is that is neither archive nor HDF5."""
+    with path.open("rb") as file:
+        start = file.read(512)
+    if not start:
+        return "empty"
+    if start.lstrip().lower().startswith((b"<!doctype", b"<html")):
+        return "a web page, not the file"
+    if start.startswith(b"PK"):
+        return "a damaged or incomplete zip file"
+    if start.startswith(b"version https://git-lfs"):
+        return "a pointer of Git LFS, not the file"
+    return "no archive that is known here (zip, tar), or a damaged one"
+
+
+def _by_hand(dataset: Dataset) -> str:
+    return f"Download it again; {dataset.homepage} says from where."
