@@ -145,6 +145,8 @@ def main() -> int:
                     break
                 kill = (random.uniform(0, usual.seconds), SIGNALS[number % len(SIGNALS)])
                 problems += kill_once(folder / "work", mode, usual, kill, counts)
+                killed, same = counts[mode, "killed"], counts[mode, "identical"]
+                print(f"{mode}: {killed} killed, {same} of them identical", flush=True)
             for _ in range(fills[mode]):
                 free = int(usual.written * random.uniform(0, 1))
                 problems += fill_once(folder, mode, usual, free, counts)

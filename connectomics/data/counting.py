@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum
 
@@ -73,6 +74,30 @@ def what_counts(volumes: Iterable[LabelledVolume]) -> Counted:
             if counts is None or counts.any():
                 found = Counted.BACKGROUND
     return found
+
+
+def require_counting(volumes: list[LabelledVolume], *, refuses: bool = True) -> None:
+    """Refuse to test where nothing counts, and say so where nothing is labelled.
+
+    Args:
+        volumes: Those without labels are left out.
+        refuses: False to say it in either case.
+
+    Raises:
+        DataError: Nothing counts in some, each of which is named.
+    """
+    labelled = [volume for volume in volumes if volume.label is not None]
+    found = [what_counts([volume]) for volume in labelled]
+    counted = zip(labelled, found, strict=True)
+    uncounted = [volume for volume, counts in counted if counts is Counted.NOTHING]
+    faults = [lack_of(Counted.NOTHING, "data.test", [volume]) for volume in uncounted]
+    if not faults and labelled:
+        faults = [lack_of(max(found), "data.test", labelled)]
+    shown = [fault for fault in faults if fault is not None]
+    if uncounted and refuses:
+        raise DataError.of(shown)
+    for fault in shown:
+        print(f"warning: {fault}", file=sys.stderr)
 
 
 def lack_of(found: Counted, where: str, volumes: Iterable[LabelledVolume] = ()) -> Fault | None:

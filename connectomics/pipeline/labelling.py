@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from connectomics.pipeline.choosing_blocks import block_to_decode
 from connectomics.pipeline.label_files import export_again, write_decoded
 from connectomics.pipeline.label_origin import Labelling, difference, require_as_asked
 from connectomics.pipeline.predicted import Predicted
-from connectomics.pipeline.result_folders import Asked, image_of
+from connectomics.pipeline.result_folders import Asked, image_of, require_made_with
 from connectomics.pipeline.results import LABELS, VolumeResults
 from connectomics.process.progress import elapsing
 from connectomics.runs import Provenance
@@ -209,6 +209,28 @@ def open_probabilities(asked: Asked, results: VolumeResults) -> LazyVolume:
     if image is not None:
         require_alignment(image, volume)
     return volume
+
+
+def require_decodable(
+    found: Sequence[tuple[Asked, VolumeResults]], section: DecodingSection, checkpoint: Path | None
+) -> None:
+    """Look at the probabilities of all volumes before those of the first are decoded.
+
+    Args:
+        found: The volumes, and where their probabilities lie.
+        section: The decoder, and the exports.
+        checkpoint: The network they have to come from, if one is named.
+
+    Raises:
+        DataError: Some are of another network, cannot be read, or lack a voxel size.
+    """
+    sizes = {}
+    for asked, results in found:
+        require_made_with(results.probabilities, checkpoint)
+        with open_probabilities(asked, results) as volume:
+            sizes[str(results.probabilities)] = volume.resolution
+    if faults := voxel_size_faults(sizes, section):
+        raise DataError.of(faults)
 
 
 def voxel_size_faults(

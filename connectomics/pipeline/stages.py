@@ -24,7 +24,7 @@ from connectomics.data.checks import (
     split_faults,
     unnamed_validation,
 )
-from connectomics.data.counting import Counted, lack_of, what_counts
+from connectomics.data.counting import require_counting
 from connectomics.data.overlap import learned_faults
 from connectomics.data.volumes import LabelledVolume
 from connectomics.errors import ConfigError, DataError, Fault
@@ -44,7 +44,7 @@ from connectomics.pipeline.infer_and_decode import label_volume
 from connectomics.pipeline.label_checks import require_labels
 from connectomics.pipeline.labelling import (
     decode_volume,
-    open_probabilities,
+    require_decodable,
     voxel_size_faults,
 )
 from connectomics.pipeline.predicting import predict_volumes
@@ -52,7 +52,6 @@ from connectomics.pipeline.predictor import load_predictor
 from connectomics.pipeline.result_folders import (
     asked_of,
     existing_results,
-    require_made_with,
     results_of_volumes,
 )
 from connectomics.pipeline.results import PAGE
@@ -136,7 +135,7 @@ def infer(resolved: Resolved, checkpoint: Path | None) -> bool:
     run = run_of(checkpoint, config.save_path)
     volumes = results_of_volumes(run.results, open_split(config.data.test, "data.test"))
     if resolved.mode == "infer":  # other modes have no use for labels that hold nothing
-        _require_counting([volume for volume, _ in volumes], refuses=False)
+        require_counting([volume for volume, _ in volumes], refuses=False)
     held = [(HeldOut(volume, volume), results) for volume, results in volumes]
     return predict_volumes(predictor, held, _provenance(resolved, checkpoint))
 
@@ -149,7 +148,7 @@ def infer_and_decode(resolved: Resolved, checkpoint: Path | None) -> bool:
     volumes = open_split(config.data.test, "data.test")
     _require(voxel_size_faults({one.source: one.resolution for one in volumes}, config.decoding))
     if resolved.mode == "decode":
-        _require_counting(volumes, refuses=False)
+        require_counting(volumes, refuses=False)
     predictor = load_predictor(config, checkpoint)
     run = run_of(checkpoint, config.save_path)
     provenance, whole = _provenance(resolved, checkpoint), True
@@ -171,14 +170,9 @@ def decode(resolved: Resolved, checkpoint: Path | None) -> bool:
     run = run_of(checkpoint, config.save_path)
     labelled = split is not None and split.label is not None
     if resolved.mode == "decode" and labelled and not split_faults(split, "data.test"):
-        _require_counting(open_split(split, "data.test"), refuses=False)
+        require_counting(open_split(split, "data.test"), refuses=False)
     found = existing_results(run.results, asked_of(split))
-    sizes = {}
-    for asked, results in found:
-        require_made_with(results.probabilities, checkpoint)
-        with open_probabilities(asked, results) as volume:
-            sizes[str(results.probabilities)] = volume.resolution
-    _require(voxel_size_faults(sizes, config.decoding))
+    require_decodable(found, config.decoding, checkpoint)
     whole = True
     for asked, results in found:
         doubt = decode_volume(asked, results, config, _provenance(resolved, checkpoint))
@@ -201,7 +195,7 @@ def evaluate(resolved: Resolved, checkpoint: Path | None) -> None:
     provenance = _provenance(resolved, checkpoint)
     volumes = with_labels(config, run, checkpoint, provenance)
     if resolved.mode == "evaluate":
-        _require_counting([one.volume for one in volumes])
+        require_counting([one.volume for one in volumes])
     seen = notes_on_training(config.data.test, run)
     pairs = map(_announced, label_pairs(volumes, seen, config.evaluation))
     report = evaluate_volumes(pairs, config.evaluation)
@@ -237,7 +231,7 @@ def test(resolved: Resolved, checkpoint: Path | None) -> None:
     volumes = open_split(config.data.test, "data.test")
     _require(voxel_size_faults({one.source: one.resolution for one in volumes}, config.decoding))
     if scored:
-        _require_counting(volumes)
+        require_counting(volumes)
     keeps = config.inference.save_probabilities
     if (keeps and not infer(resolved, checkpoint)) or not decode(resolved, checkpoint):
         return
@@ -297,27 +291,6 @@ def _require_no_shard(resolved: Resolved) -> None:
 def _require(faults: list[Fault]) -> None:
     if faults:
         raise DataError.of(faults)
-
-
-def _require_counting(volumes: list[LabelledVolume], *, refuses: bool = True) -> None:
-    """Refuse to test where nothing counts, and say so where nothing is labelled.
-
-    Args:
-        volumes: Those without labels are left out.
-        refuses: False to say it in either case.
-    """
-    labelled = [volume for volume in volumes if volume.label is not None]
-    found = [what_counts([volume]) for volume in labelled]
-    counted = zip(labelled, found, strict=True)
-    uncounted = [volume for volume, counts in counted if counts is Counted.NOTHING]
-    faults = [lack_of(Counted.NOTHING, "data.test", [volume]) for volume in uncounted]
-    if not faults and labelled:
-        faults = [lack_of(max(found), "data.test", labelled)]
-    shown = [fault for fault in faults if fault is not None]
-    if uncounted and refuses:
-        raise DataError.of(shown)
-    for fault in shown:
-        print(f"warning: {fault}", file=sys.stderr)
 
 
 def _require_config(resolved: Resolved, faults: list[Fault]) -> None:
