@@ -1,8 +1,8 @@
 """Lets tests import the command line, `from main import main`, without a process of its own.
 
 While coverage is measured, every line of every library is traced with ours, which makes some
-twice as slow and numba's compiler thrice. Here its trace is taken away from long stretches that
-never come back to this project's code.
+twice as slow and numba's compiler thrice. Here its trace is taken away from pytest itself, and
+from long stretches of libraries that never come back to this project's code.
 """
 
 from __future__ import annotations
@@ -25,10 +25,18 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 IMPORTED = ("hydra", "hypothesis", "matplotlib.figure", "monai", "pytorch_lightning", "zarr")
 CALLED = {
     "_pytest.assertion.rewrite": ["_rewrite_test"],
-    "hydra._internal.config_loader_impl.ConfigLoaderImpl": ["compute_defaults_list"],
+    "hydra._internal.config_loader_impl.ConfigLoaderImpl": [
+        "compute_defaults_list",
+        "load_configuration",
+    ],
+    "hydra.core.override_parser.overrides_parser.OverridesParser": ["parse_override"],
     "matplotlib.figure.Figure": ["savefig", "subplots"],
     "torch": ["load", "save"],
+    "yaml": ["dump", "load", "safe_dump", "safe_load"],
 }
+
+
+TRACE: pytest.StashKey[Any] = pytest.StashKey()
 
 
 def _between(before: Any, function: Callable, after: Any) -> Callable:
@@ -48,7 +56,9 @@ def _between(before: Any, function: Callable, after: Any) -> Callable:
 def _unmeasured(function: Callable) -> Callable:
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
-        return _between(None, function, sys.gettrace())(*args, **kwargs)
+        if (trace := sys.gettrace()) is None:
+            return function(*args, **kwargs)
+        return _between(None, function, trace)(*args, **kwargs)
 
     return run
 
@@ -85,20 +95,44 @@ def _leave_compilation_unmeasured() -> None:
     event.register("numba:compile", Listener())
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Of a property, only the test itself is measured, and not how Hypothesis finds examples."""
-    handle, trace = getattr(getattr(item, "obj", None), "hypothesis", None), sys.gettrace()
-    if handle is None or trace is None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Of a test, its function and its fixtures are measured, and not how pytest runs them."""
+    trace = sys.gettrace()
+    if trace is None or not isinstance(item, pytest.Function):
         return (yield)
-    inner = handle.inner_test
-    handle.inner_test = _between(trace, inner, None)
+    item.stash[TRACE] = trace
     sys.settrace(None)
     try:
         return (yield)
     finally:
-        handle.inner_test = inner
         sys.settrace(trace)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(request: pytest.FixtureRequest) -> Iterator[Any]:
+    before = sys.gettrace()
+    sys.settrace(request._pyfuncitem.stash.get(TRACE, before))
+    try:
+        return (yield)
+    finally:
+        sys.settrace(before)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[Any]:
+    """Of a property, only the test itself is measured, and not how Hypothesis finds examples."""
+    trace = pyfuncitem.stash.get(TRACE, None)
+    if trace is None:
+        return (yield)
+    handle = getattr(pyfuncitem.obj, "hypothesis", None)
+    owner, name = (handle, "inner_test") if handle else (pyfuncitem, "obj")
+    function = getattr(owner, name)
+    setattr(owner, name, _between(trace, function, None))
+    try:
+        return (yield)
+    finally:
+        setattr(owner, name, function)
 
 
 @pytest.fixture(autouse=True)
