@@ -27,7 +27,7 @@ SHAPE = (6, 24, 40)
 NM = (30.0, 8.0, 8.0)
 CONFIG: dict[str, Any] = {
     "experiment_name": "e",
-    "model": {"out_channels": 3},
+    "model": {"out_channels": 3, "rsunet": {"filters": [4, 8], "down_factors": [[1, 2, 2]]}},
     "data": {
         "test": {"image": "vol.h5", "label": "syn.h5"},
         "label_transform": {"targets": ["polarity"]},
