@@ -32,13 +32,11 @@ def counts_by_threshold(probability: Tensor, truth: Tensor, weight: Tensor | Non
     channels = probability.shape[1]
     bins = (probability * (THRESHOLDS - 1)).long().clamp(0, THRESHOLDS - 1)
     counts = torch.zeros(2, channels, THRESHOLDS, dtype=torch.float64, device=probability.device)
-    counted = torch.ones_like(probability[:, 0]) if weight is None else (weight[:, 0] > 0).float()
+    counted = torch.ones_like(truth[:, 0], dtype=torch.bool) if weight is None else weight[:, 0] > 0
     for channel in range(channels):
-        for row, of_row in enumerate((truth[:, channel], 1 - truth[:, channel])):
-            weights = (of_row * counted).flatten().double()
-            counts[row, channel] = torch.bincount(
-                bins[:, channel].flatten(), weights, minlength=THRESHOLDS
-            )
+        foreground = truth[:, channel] > 0
+        for row, kept in enumerate((foreground & counted, ~foreground & counted)):
+            counts[row, channel] = torch.bincount(bins[:, channel][kept], minlength=THRESHOLDS)
     return counts
 
 
