@@ -133,19 +133,41 @@ def parse_arguments(given: Sequence[str], installed: bool) -> tuple[argparse.Nam
         if sum(word == option or word.startswith(f"{option}=") for word in given) > 1:
             raise ConfigError(option, "is given twice.", "Keep one of them.")
     options, rest = parser.parse_known_args(given)
-    options.program = _program(installed)
     for argument in rest:
         if argument.startswith("-"):
             raise _no_such_option(argument)
     return options, [*options.overrides, *rest]
 
 
-def _program(installed: bool) -> str:
-    """How the program was called, for commands to type next."""
-    if installed:
-        return "connectomics"
-    called = sys.argv[0] if Path(sys.argv[0]).name == "main.py" else "scripts/main.py"
-    return f"python {shlex.quote(called)}"
+def _is_installed() -> bool:
+    """Whether this process was called as the command `connectomics`."""
+    return Path(sys.argv[0]).stem == "connectomics"
+
+
+def tutorial_path(name: str) -> Path:
+    """Where a tutorial lies, seen from where commands are typed."""
+    from connectomics.config.inheritance import TUTORIALS
+
+    return (TUTORIALS if _is_installed() else Path("tutorials")) / f"{name}.yaml"
+
+
+def to_type(mode: str, config: str | Path | None, *words: str) -> str:
+    """A command to type next, in the words in which this program was called.
+
+    Args:
+        mode: One of the modes, or `check`.
+        config: The YAML file, if any.
+        words: What follows.
+
+    >>> to_type("test", "my file.yaml", "--checkpoint", "CKPT")
+    "python scripts/main.py --config 'my file.yaml' --mode test --checkpoint CKPT"
+    """
+    named = [] if config is None else ["--config", str(config)]
+    if _is_installed():
+        return shlex.join(["connectomics", mode, *named, *words])
+    script = sys.argv[0] if Path(sys.argv[0]).name == "main.py" else "scripts/main.py"
+    chosen = {"train": [], "check": ["--check"]}.get(mode, ["--mode", mode])
+    return shlex.join(["python", script, *named, *chosen, *words])
 
 
 def _is_word(argument: str) -> bool:

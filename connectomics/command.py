@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from connectomics.arguments import parse_arguments, refuse_options
+from connectomics.arguments import parse_arguments, refuse_options, tutorial_path
 from connectomics.errors import ConfigError
 from connectomics.process.outcome import in_process, reported, require_current_folder
 
@@ -67,7 +67,7 @@ def _check_config(options: argparse.Namespace, overrides: Sequence[str]) -> None
     from connectomics.pipeline.checking import check
 
     refuse_options(options, "--check", ("checkpoint", "print_config"))
-    check(options.config, overrides, program=options.program)
+    check(options.config, overrides)
 
 
 def _run_config(options: argparse.Namespace, overrides: Sequence[str]) -> None:
@@ -109,14 +109,17 @@ def _write_config(options: argparse.Namespace, words: Sequence[str]) -> None:
     from connectomics.pipeline.init import init
 
     refuse_options(options, "--init", ("config", "check", "checkpoint", "print_config"))
-    init([*options.init, *words], program=options.program)
+    init([*options.init, *words])
 
 
 def _run_on_files(options: argparse.Namespace, overrides: Sequence[str]) -> None:
     """Without a config: score or list what the command line names."""
+    from connectomics.config.load import require_mode
+
+    require_mode(options.mode)
     if options.mode not in WITHOUT_CONFIG:
         named = [word for word in overrides if word.endswith((".yaml", ".yml"))]
-        start = "Start from one in tutorials/: --config tutorials/syn_em_r50.yaml"
+        start = f"Start from a tutorial: --config {tutorial_path('syn_em_r50')}"
         remedy = f"Did you mean --config {named[0]}?" if named else start
         raise ConfigError("--config", "names no file.", remedy)
     if options.plan:

@@ -120,7 +120,7 @@ def test_from_a_checkpoint_to_a_test_with_the_best_settings(work):
     code, out, err = work("tune", "tune.trials=12", THRES)
     assert code == 0, err
     assert "val/probabilities.h5 is up to date" in out
-    assert "F1_pol (mean over IoU 0.3, 0.5, 0.75) on val with 3 true objects" in out
+    assert "F1_pol (mean over IoU 0.3, 0.5, 0.75) on val with 3 synapses, " in out
     assert "another search: it differs in the volumes, labels or probabilities" in out
     for name in ("study.journal", "search.png", "config.yaml", "provenance.yaml"):
         assert (work.tuning / name).is_file()

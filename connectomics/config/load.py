@@ -127,7 +127,7 @@ def load_config(
     from connectomics.config.places import Sources
     from connectomics.config.stage_trees import document_of, stage_trees
 
-    _require_mode(mode)
+    require_mode(mode)
     parsed = parse_overrides(overrides)
     composition = compose(file, parsed.choices, presets)
     sources = Sources(str(file), composition.layers, parsed.assignments)
@@ -155,7 +155,7 @@ def load_config(
     )
 
 
-def _require_mode(mode: str) -> None:
+def require_mode(mode: str) -> None:
     if mode not in MODES:
         raise ConfigError("--mode", f"there is no mode {mode!r}.", did_you_mean(mode, MODES))
 

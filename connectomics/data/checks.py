@@ -263,7 +263,8 @@ def _extent_faults(
     if patch_size is None or all(p <= n for p, n in zip(patch_size, extent, strict=True)):
         return []
     problem = f"{extent} voxels hold no patch of {patch_size} (z, y, x)."
-    return [Fault(name, problem, "Reduce data.dataloader.patch_size.")]
+    most = [min(p, n) for p, n in zip(patch_size, extent, strict=True)]
+    return [Fault(name, problem, f"Set data.dataloader.patch_size={most}, or smaller.")]
 
 
 def files_of(split: SplitSection) -> Iterator[dict[str, str]]:

@@ -118,6 +118,11 @@ class LabelledVolume:
         depth, height, width = self.image.shape
         return depth, height, width
 
+    @property
+    def origin(self) -> Triple:
+        """Voxel (z, y, x) of the image's file at which it begins, where it is a part of one."""
+        return getattr(self.image, "origin", (0, 0, 0))
+
     def crop(self, box: Box) -> LabelledVolume:
         """The part inside `box`, with the offset moved along."""
         parts = {

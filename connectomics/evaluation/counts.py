@@ -88,7 +88,7 @@ class SynapseCount:
             return "0 synapses"
         if self.number == 1:
             return f"1 synapse, {'' if self.cut else 'not '}cut by the border"
-        cut = f"{self.cut:,}" if self.cut else "none"
+        cut = {0: "none", self.number: "all"}.get(self.cut, f"{self.cut:,}")
         return f"{self.number:,} synapses, {cut} of them cut by the border"
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from connectomics.arguments import to_type, tutorial_path
 from connectomics.exchange.dataset_yaml import RECORD
 from connectomics.exchange.records import Account, Dataset
 
@@ -29,9 +29,8 @@ def told(
         lines += ["what differs from what is known:", *(f"  {text}" for text in account.differs)]
     if not account.missing:
         for intro, tutorial in zip(("to train", "on a CPU"), dataset.tutorials, strict=False):
-            words = ["--config", f"tutorials/{tutorial}.yaml"]
-            words += [*_moved(dataset, to), *account.overrides]
-            lines.append(f"{intro}: python scripts/main.py {shlex.join(words)}")
+            overrides = [*_moved(dataset, to), *account.overrides]
+            lines.append(f"{intro}: {to_type('train', tutorial_path(tutorial), *overrides)}")
     return lines
 
 

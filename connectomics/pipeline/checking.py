@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from connectomics.arguments import to_type
 from connectomics.config import Config, Resolved
 from connectomics.config.schema import DataSection, SplitSection
 from connectomics.data.build import open_split
@@ -42,13 +43,12 @@ BUSY = 1.5
 """Programs that are running, or wait to, for each CPU."""
 
 
-def check(file: Path, overrides: Sequence[str], *, program: str = "connectomics") -> None:
+def check(file: Path, overrides: Sequence[str]) -> None:
     """Show what a config trains and tests on, with pictures, and how long that takes.
 
     Args:
         file: The config.
         overrides: As for training.
-        program: How commands to type next begin.
 
     Raises:
         ConfigError: The config cannot be trained or tested.
@@ -56,10 +56,10 @@ def check(file: Path, overrides: Sequence[str], *, program: str = "connectomics"
     """
     train = _load(file, "train", overrides)
     with train.naming_places():
-        _check(train, overrides, program)
+        _check(train, overrides)
 
 
-def _check(train: Resolved, overrides: Sequence[str], program: str) -> None:
+def _check(train: Resolved, overrides: Sequence[str]) -> None:
     from connectomics.training import prepare
     from connectomics.training.timing import time_steps
 
@@ -97,7 +97,7 @@ def _check(train: Resolved, overrides: Sequence[str], program: str) -> None:
     for text in odd or ["nothing"]:
         _show("odd", text.splitlines())
     _show("pictures", [str(path) for path in drawn])
-    print(f"\ncheck: to train:\n    {' '.join([program, '--config', str(file), *overrides])}")
+    print(f"\ncheck: to train:\n    {to_type('train', file, *overrides)}")
 
 
 def _load(file: Path, mode: str, overrides: Sequence[str]) -> Resolved:
@@ -136,7 +136,7 @@ def _lines(volume: LabelledVolume, config: Config) -> Iterator[str]:
 
 def _part(volume: LabelledVolume) -> str:
     """Where a part of a volume begins in it; empty for the beginning."""
-    first = getattr(volume.image, "origin", (0, 0, 0))
+    first = volume.origin
     return f", from voxel {size_text(first).replace(' x ', ', ')}" if any(first) else ""
 
 
@@ -251,17 +251,16 @@ def _shown(sample: Sample, names: Sequence[str]):
 
 def _draw_test(volume: LabelledVolume, folder: Path, *, sided: bool) -> Path:
     """Draw the busiest part of the first test section that has labels, or the first."""
-    from connectomics.report.figures import busiest_view, comparison_figure
+    from connectomics.report.figures import busiest_view, comparison_figure, section_title
 
     z, labels = _first_labelled(volume)
     _, y, x = busiest_view(labels[None]).slices
     section = Box((z, y.start, x.start), (z + 1, y.stop, x.stop))
-    first = getattr(volume.image, "origin", (0, 0, 0))
     return comparison_figure(
         folder / "test.png",
         {} if volume.label is None else {"labels": labels[y, x]},
         volume.image.read(section)[0],
-        title=f"{volume.name}, section {z + first[0]} (section {z} of what is tested on)",
+        title=section_title(volume.name, z, volume.origin[0], synthetic=volume.synthetic),
         sides=sided,
         nm_per_pixel=volume.resolution[2] if volume.resolution else None,
     )

@@ -127,7 +127,7 @@ def found_scenes(volumes: list[Labelled]) -> Iterator[Scene]:
 
 def draw(one: Labelled, path: Path) -> None:
     """Write the picture of EM, truth and prediction of one volume."""
-    from connectomics.report import busiest_view, comparison_figure
+    from connectomics.report import busiest_view, comparison_figure, section_title
 
     volume, results = one.volume, one.results
     with reading_result(results.labels, "decode"), open_volume(results.labels) as labels:
@@ -137,12 +137,13 @@ def draw(one: Labelled, path: Path) -> None:
             panels = {"truth": open_labels(volume.label)[0], **panels}
         box = busiest_view(*panels.values())
         shown = {name: read(labels, box)[0] for name, labels in panels.items()}
-    z = box.start[0]
     comparison_figure(
         path,
         shown,
         volume.image.read(box)[0],
-        title=f"{volume.name}{' (synthetic EM)' if volume.synthetic else ''}, section {z}",
+        title=section_title(
+            volume.name, box.start[0], volume.origin[0], synthetic=volume.synthetic
+        ),
         sides=sides,
         nm_per_pixel=volume.resolution[2] if volume.resolution else None,
     )

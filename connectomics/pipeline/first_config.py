@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import operator
-import shlex
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from connectomics.arguments import to_type
 from connectomics.config.yaml_text import write_yaml
 from connectomics.data.io import LazyVolume
 from connectomics.data.io.header import size_text
@@ -62,12 +62,12 @@ class Choices:
         return "syn_em_r50" if self.sided else "syn_cremi"
 
 
-def config_text(choices: Choices, output: str, program: str) -> str:
+def config_text(choices: Choices, output: str) -> str:
     """Write the file, as text."""
     return (
         "\n".join(
             [
-                *_top(choices, commands(output, choices.name, program)),
+                *_top(choices, commands(output, choices.name)),
                 *_data(choices),
                 *_rest(choices),
             ]
@@ -76,10 +76,10 @@ def config_text(choices: Choices, output: str, program: str) -> str:
     )
 
 
-def commands(output: str, name: str, program: str) -> list[str]:
+def commands(output: str, name: str) -> list[str]:
     """What to type next, in order."""
-    start = f"{program} --config {shlex.quote(output)}"
-    return [f"{start} --check", start, f"{start} --mode test --checkpoint outputs/{name}/TIMESTAMP"]
+    last = to_type("test", output, "--checkpoint", f"outputs/{name}/TIMESTAMP")
+    return [to_type("check", output), to_type("train", output), last]
 
 
 def _top(choices: Choices, next_commands: Sequence[str]) -> Iterator[str]:

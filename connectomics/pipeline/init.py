@@ -47,12 +47,11 @@ STORED_AS = {
 }
 
 
-def init(words: Sequence[str], *, program: str = "connectomics") -> None:
+def init(words: Sequence[str]) -> None:
     """Look at files and write a config for them.
 
     Args:
         words: Files, and `key=value` for the keys of `InitFiles`.
-        program: How commands to type next begin.
 
     Raises:
         ConfigError: A setting is wrong, or the config is there already.
@@ -65,9 +64,9 @@ def init(words: Sequence[str], *, program: str = "connectomics") -> None:
     division = divide_volumes(labels)
     choices = _choose(settings, groups, labels, division)
     _print_found(labels, choices)
-    _write(settings.output, config_text(choices, settings.output, program))
+    _write(settings.output, config_text(choices, settings.output))
     print(f"init: wrote {settings.output}, which says why it is as it is. Next:")
-    for command in commands(settings.output, choices.name, program):
+    for command in commands(settings.output, choices.name):
         print(f"    {command}")
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
+from connectomics.arguments import to_type
 from connectomics.config.file_settings import read_settings
 from connectomics.config.schema import Section
 from connectomics.config.schema.files import DecodeFiles, EvaluateFiles
@@ -31,7 +32,7 @@ class FileMode(NamedTuple):
 
     schema: type[Section]
     needs: tuple[str, ...]
-    example: str
+    example: tuple[str, ...]
     check: Callable[[Any], Iterator[Fault]]
     run: Callable[[Any], None]
 
@@ -48,14 +49,16 @@ def read_file_settings(mode: str, overrides: Sequence[str], *, complete: bool = 
         ConfigError: Every fault there is.
     """
     chosen = FILE_MODES[mode]
-    checks = [partial(_missing, chosen)] if complete else []
+    checks = [partial(_missing, mode)] if complete else []
     return read_settings(chosen.schema, overrides, checks=[*checks, chosen.check])
 
 
-def _missing(mode: FileMode, section: Any) -> Iterator[Fault]:
-    missing = [name for name in mode.needs if getattr(section, name) is None]
+def _missing(name: str, section: Any) -> Iterator[Fault]:
+    mode = FILE_MODES[name]
+    missing = [key for key in mode.needs if getattr(section, key) is None]
     if missing:
-        remedy = f"Such as: {mode.example}\n  Or name the config of a run: --config FILE"
+        example = to_type(name, None, *mode.example)
+        remedy = f"Such as: {example}\n  Or name the config of a run: --config FILE"
         yield Fault(" and ".join(missing), "not given.", remedy)
 
 
@@ -63,14 +66,14 @@ FILE_MODES: dict[str, FileMode] = {
     "evaluate": FileMode(
         EvaluateFiles,
         ("truth", "prediction"),
-        "python scripts/main.py --mode evaluate truth=truth.h5 prediction=labels.h5",
+        ("truth=truth.h5", "prediction=labels.h5"),
         evaluate_faults,
         evaluate,
     ),
     "decode": FileMode(
         DecodeFiles,
         ("labels", "output"),
-        "python scripts/main.py --mode decode labels=truth.h5 output=truth_table",
+        ("labels=truth.h5", "output=truth_table"),
         decode_faults,
         decode,
     ),

@@ -101,6 +101,22 @@ def busiest_view(*labels: Labels) -> Box:
     return Box((z, y.start, x.start), (z + 1, y.stop, x.stop))
 
 
+def section_title(name: str, z: int, first: int, *, synthetic: bool = False) -> str:
+    """What a picture of a section is called.
+
+    Args:
+        name: Of the volume.
+        z: The section, counted in what is tested on.
+        first: Of the file, the section with which that begins.
+        synthetic: Whether it is synthetic EM.
+
+    >>> section_title("em", 3, 39)
+    'em, section 42 (section 3 of what is tested on)'
+    """
+    part = f" (section {z} of what is tested on)" if first else ""
+    return f"{name}{' (synthetic EM)' if synthetic else ''}, section {z + first}{part}"
+
+
 def comparison_figure(
     path: str | Path,
     panels: Mapping[str, np.ndarray],

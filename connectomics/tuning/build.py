@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import operator
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,9 +20,15 @@ from connectomics.config.schema import (
 )
 from connectomics.decoding import decode, output_encoding
 from connectomics.decoding.steps import needs_resolution
-from connectomics.evaluation import Encoding, LabelPair, Score, evaluate_volumes, interpret
+from connectomics.evaluation import (
+    Encoding,
+    LabelPair,
+    Score,
+    count_synapses,
+    evaluate_volumes,
+    interpret,
+)
 from connectomics.evaluation.encoding import SIDED
-from connectomics.evaluation.sides import synapse_number
 from connectomics.tuning.objective import GOALS, Objective, ValidationVolume, goal_value
 from connectomics.tuning.search import Search
 from connectomics.tuning.spaces import (
@@ -93,10 +101,11 @@ def build_search(config: Config, volumes: Sequence[ValidationVolume]) -> Search:
         "seed": seed,
         "volumes, labels or probabilities": [[v.name, _fingerprint(v)] for v in grouped],
     }
-    count = sum(_count(volume.truth, volume.truth_encoding) for volume in grouped)
+    counts = (count_synapses(v.truth, v.truth_encoding, sided=True, mask=v.mask) for v in grouped)
+    count = functools.reduce(operator.add, counts)
     names = ", ".join(volume.name for volume in grouped)
-    on = f"{names} with {count} true object{'' if count == 1 else 's'}"
-    return Search(space, values, objective, seed, identity, _score_in_words(config), on, count)
+    on, score = f"{names} with {count}", _score_in_words(config)
+    return Search(space, values, objective, seed, identity, score, on, count.number)
 
 
 def tuned_steps(config: Config, values: Mapping[str, Any]) -> tuple[NamedSection, ...]:
@@ -170,12 +179,6 @@ def _truth_encoding(
     if scoring.truth_encoding != "auto":
         return scoring.truth_encoding
     return seen if (seen in SIDED) == sided else "auto"
-
-
-def _count(labels: np.ndarray, encoding: Encoding) -> int:
-    ids = np.unique(labels)
-    ids = ids[ids > 0]
-    return len(np.unique(synapse_number(ids))) if encoding in SIDED else len(ids)
 
 
 def _decode(

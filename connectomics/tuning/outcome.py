@@ -6,7 +6,6 @@ import csv
 import json
 import math
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from connectomics.arguments import to_type
 from connectomics.config.yaml_text import write_yaml
 from connectomics.evaluation.summary import format_rows
 from connectomics.files import atomic_path, writing_to
@@ -169,5 +169,4 @@ def command_to_test(file: Path, checkpoint: Path | None, overrides: Sequence[str
     'test --checkpoint a.ckpt a=1 decoding=tuned'
     """
     kept = [text for text in overrides if not _OF_TUNING.match(text)]
-    words = ["python", "scripts/main.py", "--config", str(file), "--mode", "test"]
-    return shlex.join([*words, "--checkpoint", str(checkpoint or "CKPT"), *kept, "decoding=tuned"])
+    return to_type("test", file, "--checkpoint", str(checkpoint or "CKPT"), *kept, "decoding=tuned")

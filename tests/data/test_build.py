@@ -182,7 +182,8 @@ def test_all_faults_of_all_volumes_at_once():
         ({"image": "a.h5", "label": "la.h5", "z_range": [4, 14]}, "[4, 14] is no range of the 12"),
         (
             {"image": "a.h5", "label": "la.h5", "z_range": [4, 6]},
-            "a.h5: (2, 40, 40) voxels hold no patch of (3, 16, 16) (z, y, x).",
+            "a.h5: (2, 40, 40) voxels hold no patch of (3, 16, 16) (z, y, x).\n"
+            "  Set data.dataloader.patch_size=[2, 16, 16], or smaller.",
         ),
         (
             {"phantom": {"shape": [2, 64, 64]}},

@@ -40,7 +40,7 @@ def test_a_part_is_counted_as_it_would_be_scored() -> None:
     label = blocks(depth=10)
     label[:5, :8] = 0  # the first begins in section 5
     whole = inspect_labels(volume_of(label))
-    assert str(count_in(whole, (0, 4))) == "2 synapses, 2 of them cut by the border"
+    assert str(count_in(whole, (0, 4))) == "2 synapses, all of them cut by the border"
     assert str(count_in(whole, (4, 10))) == "3 synapses, 2 of them cut by the border"
 
 

@@ -100,16 +100,18 @@ def test_masked_voxels_and_steps_that_follow_count(make_config, synapses):
 def test_a_search_says_what_it_is_about(make_config, synapses):
     described = build_search(make_config(), [synapses(3)]).describe()
     assert described.splitlines()[0] == (
-        "F1_pol (mean over IoU 0.3, 0.5, 0.75) on drawn with 3 true objects; "
-        "with one volume, no trial is pruned"
+        "F1_pol (mean over IoU 0.3, 0.5, 0.75) on drawn with 3 synapses, none of them cut by the "
+        "border; with one volume, no trial is pruned"
     )
     assert "    thres_small  16 to 4096, by orders of magnitude" in described
     at_one = make_config(tune={"iou_thresholds": 0.5, "metric": "PQ"})
     assert build_search(at_one, [synapses(1)]).describe().startswith(
-        "PQ (at IoU 0.5) on drawn with 1 true object;"
+        "PQ (at IoU 0.5) on drawn with 1 synapse, not cut by the border;"
     )  # fmt: skip
     jaccard = build_search(make_config(tune={"metric": "jaccard"}), [synapses(1), synapses(2)])
-    assert jaccard.describe().startswith("jaccard on drawn, drawn with 3 true objects; pruned")
+    assert jaccard.describe().startswith(
+        "jaccard on drawn, drawn with 3 synapses, none of them cut by the border; pruned"
+    )
 
 
 def test_what_makes_a_search_another_one(make_config, synapses):
