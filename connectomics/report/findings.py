@@ -63,23 +63,25 @@ def scene_facts(scene: Scene) -> VolumeFacts:
 
 
 def scores_of(report: EvaluationReport, by_border: str) -> str:
-    """Every metric; the chart of places stands with the one that the gallery is made from."""
-    parts = []
+    """Every metric, what they come to before the tables.
+
+    The chart of places stands with the metric that the gallery is made from.
+    """
+    heads, tables = [], []
     carded = next((name for name in MATCHED if name in report.pooled), "")
     for metric, pooled in report.pooled.items():
-        shown = pooled if isinstance(pooled, ThresholdSweep) else None
-        chart = by_border if metric == carded else ""
-        parts.append(_sweep(shown, chart) if shown is not None else "")
+        if isinstance(pooled, ThresholdSweep):
+            heads.append(_sweep(pooled, by_border if metric == carded else ""))
         legend = " ".join(METRICS[metric].legend.split())
         rows = [
             {"volume": name, **row}
             for name, score in _named(report, metric)
             for row in score.rows()
         ]
-        parts.append(f"<h3>{escape(metric)}</h3>{table_of(rows)}<p class='legend'>{legend}</p>")
+        tables.append(f"<h3>{escape(metric)}</h3>{table_of(rows)}<p class='legend'>{legend}</p>")
     notes = "".join(f"<li>{escape(note)}</li>" for note in report.notes)
     listed = f"<h3>Before you quote these numbers</h3><ul>{notes}</ul>" if notes else ""
-    return "".join(parts) + listed
+    return "".join([*heads, *tables]) + listed
 
 
 def _named(report: EvaluationReport, metric: str) -> list[tuple[str, Any]]:

@@ -116,6 +116,16 @@ def test_a_side_that_overlaps_too_little_is_told_from_one_in_place(tmp_path):
     assert "<td>missed: no prediction matches</td><td>0</td>" in text
 
 
+def test_what_scores_come_to_stands_before_the_tables(tmp_path):
+    metrics = [{"name": "jaccard"}, {"name": "detection"}]
+    section = ScoringSection.model_validate({"metrics": metrics})
+    report = evaluate_volumes([LabelPair("em", TRUTH, PREDICTION, "polarity")], section)
+    text = write_page(tmp_path / "report.html", [], report).read_text(encoding="utf-8")
+    places = [text.index(part) for part in ("<b>", "The truth holds 3 synapses, ", "<h3>jaccard")]
+    assert places == sorted(places)
+    assert text.index("<h3>jaccard") < text.index("<h3>detection")
+
+
 def test_without_truth_it_is_a_page_of_what_was_found(tmp_path):
     scene = Scene("em", PREDICTION, True, image=EM, resolution=(30, 8, 8), confidence=CONFIDENCE)
     text = write_page(tmp_path / "report.html", [scene]).read_text(encoding="utf-8")
