@@ -155,7 +155,7 @@ def to_type(mode: str, config: str | Path | None, *words: str) -> str:
     """A command to type next, in the words in which this program was called.
 
     Args:
-        mode: One of the modes, or `check`.
+        mode: One of the modes, `init` or `check`.
         config: The YAML file, if any.
         words: What follows.
 
@@ -166,7 +166,7 @@ def to_type(mode: str, config: str | Path | None, *words: str) -> str:
     if _is_installed():
         return shlex.join(["connectomics", mode, *named, *words])
     script = sys.argv[0] if Path(sys.argv[0]).name == "main.py" else "scripts/main.py"
-    chosen = {"train": [], "check": ["--check"]}.get(mode, ["--mode", mode])
+    chosen = {"train": [], "check": ["--check"], "init": ["--init"]}.get(mode, ["--mode", mode])
     return shlex.join(["python", script, *named, *chosen, *words])
 
 

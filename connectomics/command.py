@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from connectomics.arguments import parse_arguments, refuse_options, tutorial_path
+from connectomics.arguments import parse_arguments, refuse_options, to_type, tutorial_path
 from connectomics.errors import ConfigError
 from connectomics.process.outcome import in_process, reported, require_current_folder
 
@@ -119,7 +119,11 @@ def _run_on_files(options: argparse.Namespace, overrides: Sequence[str]) -> None
     require_mode(options.mode)
     if options.mode not in WITHOUT_CONFIG:
         named = [word for word in overrides if word.endswith((".yaml", ".yml"))]
-        start = f"Start from a tutorial: --config {tutorial_path('syn_em_r50')}"
+        start = (
+            f"Start from a tutorial: --config {tutorial_path('syn_em_r50')}\n"
+            f"  or write one for files of yours: {to_type('init', None, 'raw.h5', 'syn.h5')}\n"
+            "  --help shows what else there is."
+        )
         remedy = f"Did you mean --config {named[0]}?" if named else start
         raise ConfigError("--config", "names no file.", remedy)
     if options.plan:

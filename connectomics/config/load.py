@@ -156,6 +156,11 @@ def load_config(
 
 
 def require_mode(mode: str) -> None:
+    """Make sure that there is such a mode.
+
+    Raises:
+        ConfigError: There is not.
+    """
     if mode not in MODES:
         raise ConfigError("--mode", f"there is no mode {mode!r}.", did_you_mean(mode, MODES))
 
