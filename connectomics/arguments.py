@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -137,37 +135,6 @@ def parse_arguments(given: Sequence[str], installed: bool) -> tuple[argparse.Nam
         if argument.startswith("-"):
             raise _no_such_option(argument)
     return options, [*options.overrides, *rest]
-
-
-def _is_installed() -> bool:
-    """Whether this process was called as the command `connectomics`."""
-    return Path(sys.argv[0]).stem == "connectomics"
-
-
-def tutorial_path(name: str) -> Path:
-    """Where a tutorial lies, seen from where commands are typed."""
-    from connectomics.config.inheritance import TUTORIALS
-
-    return (TUTORIALS if _is_installed() else Path("tutorials")) / f"{name}.yaml"
-
-
-def to_type(mode: str, config: str | Path | None, *words: str) -> str:
-    """A command to type next, in the words in which this program was called.
-
-    Args:
-        mode: One of the modes, `init` or `check`.
-        config: The YAML file, if any.
-        words: What follows.
-
-    >>> to_type("test", "my file.yaml", "--checkpoint", "CKPT")
-    "python scripts/main.py --config 'my file.yaml' --mode test --checkpoint CKPT"
-    """
-    named = [] if config is None else ["--config", str(config)]
-    if _is_installed():
-        return shlex.join(["connectomics", mode, *named, *words])
-    script = sys.argv[0] if Path(sys.argv[0]).name == "main.py" else "scripts/main.py"
-    chosen = {"train": [], "check": ["--check"], "init": ["--init"]}.get(mode, ["--mode", mode])
-    return shlex.join(["python", script, *named, *chosen, *words])
 
 
 def _is_word(argument: str) -> bool:

@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from connectomics.arguments import parse_arguments, refuse_options, to_type, tutorial_path
+from connectomics.arguments import parse_arguments, refuse_options
 from connectomics.errors import ConfigError
+from connectomics.process.called import to_type
 from connectomics.process.outcome import in_process, reported, require_current_folder
 
 DOWNLOAD = "download"
@@ -114,6 +115,7 @@ def _write_config(options: argparse.Namespace, words: Sequence[str]) -> None:
 
 def _run_on_files(options: argparse.Namespace, overrides: Sequence[str]) -> None:
     """Without a config: score or list what the command line names."""
+    from connectomics.config.inheritance import tutorial_path
     from connectomics.config.load import require_mode
 
     require_mode(options.mode)

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from connectomics.arguments import to_type, tutorial_path
+from connectomics.config.inheritance import tutorial_path
 from connectomics.exchange.dataset_yaml import RECORD
 from connectomics.exchange.records import Account, Dataset
+from connectomics.process.called import to_type
 
 PLAIN_PATH = re.compile(r"[A-Za-z0-9_./:-]+")
 """What needs no quotes on the command line."""

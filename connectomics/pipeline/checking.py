@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from connectomics.arguments import to_type
 from connectomics.config import Config, Resolved
 from connectomics.config.schema import DataSection, SplitSection
 from connectomics.data.build import open_split
@@ -31,6 +30,7 @@ from connectomics.geometry import Box
 from connectomics.pipeline.components import read_config
 from connectomics.pipeline.inspection import Labels, inspect_labels
 from connectomics.pipeline.label_checks import require_labels
+from connectomics.process.called import to_type
 from connectomics.process.cpus import use_threads
 from connectomics.process.progress import in_words
 

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from connectomics.arguments import to_type
 from connectomics.config.yaml_text import write_yaml
 from connectomics.data.io import LazyVolume
 from connectomics.data.io.header import size_text
 from connectomics.pipeline.division import Division
 from connectomics.pipeline.inspection import Labels, count_in
 from connectomics.pipeline.recipe import Recipe
+from connectomics.process.called import to_type
 
 WIDTH = 98
 STORED = {

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from connectomics.arguments import to_type
 from connectomics.config.file_settings import read_settings
 from connectomics.config.schema import Section
 from connectomics.config.schema.files import DecodeFiles, EvaluateFiles
 from connectomics.errors import Fault
 from connectomics.pipeline.decoding_files import decode, decode_faults
 from connectomics.pipeline.evaluating_files import evaluate, evaluate_faults
+from connectomics.process.called import to_type
 
 
 class FileMode(NamedTuple):

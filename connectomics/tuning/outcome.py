@@ -13,11 +13,11 @@ from typing import Any
 
 import yaml
 
-from connectomics.arguments import to_type
 from connectomics.config.yaml_text import write_yaml
 from connectomics.evaluation.summary import format_rows
 from connectomics.files import atomic_path, writing_to
 from connectomics.keeping import keep_earlier
+from connectomics.process.called import to_type
 from connectomics.tuning.search import Search
 from connectomics.tuning.spaces import Range
 from connectomics.tuning.study import PRESET_FILE, TRIALS_FILE, Trial, best_of

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from connectomics.arguments import to_type, tutorial_path
+from connectomics.config.inheritance import tutorial_path
+from connectomics.process.called import to_type
 
 
 @pytest.mark.parametrize(
