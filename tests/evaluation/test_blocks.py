@@ -114,8 +114,9 @@ def test_labels_with_sides(seed, shape, chunks, truth_encoding, prediction_encod
     dtype = some_dtype(rng)
     truth, prediction = (random_labels(rng, shape, top, dtype) for top in tops)
     if rng.random() < 0.5:
-        prediction = np.where(rng.random(shape) < 0.8, truth, prediction).astype(np.uint16)
-        prediction = np.minimum(prediction, tops[1]).astype(np.uint16)
+        other = np.uint16 if dtype is np.uint8 else dtype
+        prediction = np.where(rng.random(shape) < 0.8, truth, prediction)
+        prediction = np.minimum(prediction, tops[1]).astype(other)
     mask = None if rng.random() < 0.4 else rng.random(shape) < 0.8
     points = rng.random((3, 2, 3)) * 100
     sites = Sites(*points, neurons=rng.integers(0, 3, (2, 2)).astype(np.uint64))
