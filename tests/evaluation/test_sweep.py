@@ -10,7 +10,7 @@ import pytest
 from connectomics.errors import DataError
 from connectomics.evaluation import (
     MEAN_THRESHOLDS,
-    contingency,
+    contingency_table,
     detection_sweep,
     polarity_scores,
     polarity_sweep,
@@ -61,7 +61,7 @@ def test_voxels_are_counted_once(monkeypatch):
 
     def counting(*args, **kwargs):
         calls.append(args)
-        return contingency.contingency_table(*args, **kwargs)
+        return contingency_table(*args, **kwargs)
 
     monkeypatch.setattr(sides, "contingency_table", counting)
     polarity_sweep(TRUTH, PREDICTION, iou_thresholds=(0.1, 0.2, 0.3))
