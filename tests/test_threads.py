@@ -13,7 +13,7 @@ from connectomics.process import cpus
 
 CONFIG = {
     "experiment_name": "e",
-    "model": {"out_channels": 3},
+    "model": {"out_channels": 3, "rsunet": {"filters": [4, 8], "down_factors": [[1, 2, 2]]}},
     "data": {
         "train": {"phantom": {"shape": [20, 256, 256]}},
         "label_transform": {"targets": ["polarity"]},
