@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 help:
 	@echo "make demo      train, predict, decode and score on synthetic EM (under ten minutes, no GPU)"
 	@echo "make test      run the test suite"
-	@echo "make test-all  run the test suite with its slow tests"
+	@echo "make test-all  run the test suite with its slow tests and its coverage"
 	@echo "make lint      check style, format and types"
 	@echo "make docs      build the documentation into build/site"
 	@echo "make bench     time what this project does against the usual ways (some minutes)"
@@ -27,7 +27,7 @@ demo: $(VENV)/.runtime
 test test-all: export PYTHONDONTWRITEBYTECODE =
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term --cov-fail-under=90
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-all: $(VENV)/.dev
 	$(BIN)/python -m pytest -m "slow or not slow" -n 2 --dist worksteal --cov --cov-report=term --cov-fail-under=90

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -75,7 +76,8 @@ def _serve(request: BaseHTTPRequestHandler, file: Served | None) -> None:
     if file.etag:
         request.send_header("ETag", file.etag)
     request.end_headers()
-    request.wfile.write(rest[: file.breaks.pop(0)] if file.breaks else rest)
+    with suppress(ConnectionError):  # whoever asked may have seen enough
+        request.wfile.write(rest[: file.breaks.pop(0)] if file.breaks else rest)
 
 
 @pytest.fixture

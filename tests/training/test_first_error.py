@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import signal
+import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,11 +18,12 @@ FAULTS = [Fault("a.h5", "is gone.", "Look for it."), Fault("b.h5", "is gone, too
 WAITED = RuntimeError("[gloo/transport/tcp/pair.cc:534] Connection closed by peer")
 
 
-class UnreadableError(Exception):
-    """Cannot be made from what pickle keeps of it."""
+class UnpicklableError(Exception):
+    """Holds what no other process can have."""
 
-    def __init__(self, first: str, second: str) -> None:
-        super().__init__(first + second)
+    def __init__(self) -> None:
+        super().__init__()
+        self.held = threading.Lock()
 
 
 def strategy_of(*errors: Exception, monkeypatch, exitcodes: tuple[int, ...] = ()) -> Any:
@@ -76,5 +78,5 @@ def test_an_error_of_waiting_for_one_that_was_killed_says_so(monkeypatch):
 
 def test_what_cannot_be_brought_is_left_to_lightning(monkeypatch):
     large = ArithmeticError("by 0" * 2**14)
-    strategy_of(UnreadableError("a", "b"), large, monkeypatch=monkeypatch).raise_again()
+    strategy_of(UnpicklableError(), large, monkeypatch=monkeypatch).raise_again()
     assert not strategy_of(monkeypatch=monkeypatch).raise_again()
