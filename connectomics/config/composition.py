@@ -52,21 +52,28 @@ def compose(
         remedy = "Start from a tutorial with the line\n    defaults: [syn_em_r50, _self_]"
         raise ConfigError(shown, "is empty.", remedy)
     layers, faults = [], []
-    for source, package in defaults_list(path, shown, choices, folders):
+    for source, package, group in defaults_list(path, shown, choices, folders):
         source_shown = shown if source.samefile(path) else relative_to_here(source)
         content = contents.get(source.resolve()) or read_yaml(source, source_shown)
         sections = {key: value for key, value in content.items() if key != "defaults"}
-        if source.parent.name == MACHINE:
-            for group in map(group_of, choices):
-                sections = _without(sections, group.split("/"))
         layer, found = split_levels(sections, package, source_shown)
-        layers.append(layer)
+        layers.append(_less_picked(layer, choices) if group == MACHINE else layer)
         faults += found
     return Composition(tuple(layers), tuple(faults))
 
 
+def _less_picked(machine: Layer, choices: Sequence[str]) -> Layer:
+    """What a machine says, less the sections for which the command line picks another preset."""
+    levels = machine.levels
+    for choice in choices:
+        if not choice.startswith("~"):
+            path = group_of(choice).split("/")
+            levels = {level: _without(tree, path) for level, tree in levels.items()}
+    return Layer(machine.file, levels)
+
+
 def _without(tree: Tree, path: Sequence[str]) -> Tree:
-    """What a machine says, less a section for which the command line picks another preset.
+    """A copy without one section.
 
     >>> _without({"data": {"augmentation": {"flip": None}, "train": 1}}, ["data", "augmentation"])
     {'data': {'train': 1}}

@@ -18,12 +18,14 @@ from connectomics.config.schema_keys import keys_at
 from connectomics.config.slips import PRESETS
 from connectomics.errors import ConfigError, Fault, did_you_mean
 
+LISTED = "Write for example:\n    defaults: [syn_em_r50, model/rsunet: demo, _self_]"
+PICKED = "Write the group and one name, such as model/rsunet=demo."
 TUNED = "--mode tune writes one into the run of a checkpoint; name that with --checkpoint."
 
 
 def defaults_list(
     file: Path, shown: str, choices: Sequence[str], folders: Sequence[Path]
-) -> list[tuple[Path, str]]:
+) -> list[tuple[Path, str, str]]:
     """Find the files that take part in a config.
 
     Args:
@@ -34,14 +36,15 @@ def defaults_list(
         folders: The search path.
 
     Returns:
-        Files and the places their settings go to (empty for the root), in merge order.
+        Files, the places their settings go to and the groups they are presets of (both empty for
+        the root), in merge order.
 
     Raises:
         ConfigError: A file or preset that is missing or no YAML, or a list that cannot work.
     """
     _check_choices(choices, folders)
     found = _ask_hydra(file, shown, folders, choices)
-    return [(_find(name, folders), package) for name, package in found]
+    return [(_find(name, folders), package, name.rpartition("/")[0]) for name, package in found]
 
 
 def search_path(file: Path, presets: Sequence[Path] = ()) -> list[Path]:
@@ -72,6 +75,8 @@ def _check_choices(choices: Sequence[str], folders: Sequence[Path]) -> None:
             hint = _dotted(choice) or did_you_mean(group, _groups())
             hint = TUNED if group == "decoding" else hint
             faults.append(Fault(f"command line: {choice}", problem, hint))
+        elif choice.partition("=")[2].startswith("{"):
+            faults.append(Fault(f"command line: {choice}", "names no preset.", PICKED))
     if faults:
         raise ConfigError.of(faults)
 
@@ -92,7 +97,7 @@ def _ask_hydra(
     file: Path, shown: str, folders: Sequence[Path], choices: Sequence[str]
 ) -> list[tuple[str, str]]:
     """Names and packages in merge order."""
-    where, name = f"{shown}: defaults", file.name.removesuffix(".yaml")
+    where, remedy, name = f"{shown}: defaults", LISTED, file.name.removesuffix(".yaml")
     quoted = ",".join(f"'file://{_escaped(folder)}'" for folder in folders[1:])
     overrides = [f"hydra.searchpath=[{quoted}]"]
     try:
@@ -100,19 +105,20 @@ def _ask_hydra(
             loader = GlobalHydra.instance().config_loader()
             found = loader.compute_defaults_list(name, overrides, RunMode.RUN)
             if choices:
+                where, remedy = f"command line: {' '.join(choices)}", PICKED
                 known = found.overrides.known_choices
                 overrides += [_as_override(choice, known) for choice in choices]
                 found = loader.compute_defaults_list(name, overrides, RunMode.RUN)
     except RecursionError:
         problem = "the files inherit one another in a circle."
         remedy = "Take one of them out of the other's list."
-        raise ConfigError(where, problem, remedy) from None
+        raise ConfigError(f"{shown}: defaults", problem, remedy) from None
     except MissingConfigException as error:
-        raise ConfigError.of([_missing(error, where, folders, choices)]) from None
+        fault = _missing(error, f"{shown}: defaults", folders, choices)
+        raise ConfigError.of([fault]) from None
     except (HydraException, OmegaConfBaseException, ValueError, AssertionError) as error:
-        problem = str(error).strip().partition("\n")[0] or "is no list that Hydra can follow."
-        example = "Write for example:\n    defaults: [syn_em_r50, model/rsunet: demo, _self_]"
-        raise ConfigError(where, problem, "" if "use '" in problem else example) from None
+        problem = str(error).strip().partition("\n")[0] or "is nothing that Hydra can follow."
+        raise ConfigError(where, problem, "" if "use '" in problem else remedy) from None
     return [
         (default.config_path, default.package or "")
         for default in found.defaults

@@ -86,6 +86,7 @@ def parse_overrides(texts: Sequence[str]) -> ParsedOverrides:
             continue
         try:
             override = parser.parse_override(_without_brackets(text))
+            _require_one_run(text, override)
             if _picks_preset(override):
                 choices.append(text)
             else:
@@ -178,14 +179,19 @@ def _set(node: Any, key: str | int, assignment: Assignment) -> None:
 
 def _picks_preset(override: Override) -> bool:
     key = override.key_or_group
-    return "/" in key or (key in (*SECTIONS, MACHINE) and isinstance(override.value(), str))
+    if "/" in key or key == MACHINE:
+        return True
+    return key in SECTIONS and isinstance(override.value(), str)
+
+
+def _require_one_run(text: str, override: Override) -> None:
+    if override.is_sweep_override():
+        remedy = sweep_remedy(override.key_or_group, text.partition("=")[2])
+        raise ConfigError(place_of(text), "asks for several runs.", remedy)
 
 
 def _assignment(text: str, override: Override) -> Assignment:
     where = place_of(text)
-    if override.is_sweep_override():
-        remedy = sweep_remedy(override.key_or_group, text.partition("=")[2])
-        raise ConfigError(where, "asks for several runs.", remedy)
     path = parse_path(override.key_or_group)
     level = str(path[0]) if path[0] in (DEFAULT, *STAGES) else ""
     path = path[1:] if level else path

@@ -325,6 +325,10 @@ class TestFaults:
              "  Did you mean 'model/rsunet'?"),
             ("~a/b", "there are no presets 'a/b'.\n"
              "  Choices: data/augmentation, machine, model/rsunet."),
+            ("model/rsunet@train=small", "Could not override 'model/rsunet@train'.\n"
+             "  Write the group and one name, such as model/rsunet=demo."),
+            ("model/rsunet={norm: none}", "names no preset.\n"
+             "  Write the group and one name, such as model/rsunet=demo."),
         ],
     )  # fmt: skip
     def test_choices(self, write, choice: str, words: str):
@@ -364,6 +368,45 @@ class TestLevels:
     def test_headings_without_anything_below_are_nothing(self, write):
         file = write("train:\ndefault:\n  data:\nmodel:\nsystem: {seed: 1}")
         assert merged(file)["default"] == {"system": {"seed": 1}}
+
+
+class TestMachines:
+    """A preset on the command line beats a machine; only what was picked."""
+
+    OWN = """
+        # @package _global_
+        default: {model: {rsunet: {filters: [8, 8], norm: none}}}
+        train: {model: {rsunet: {stem: stride2}}, data: {augmentation: {flip: {prob: 0.25}}}}
+        optimization: {max_steps: 77}
+        """
+
+    def test_at_every_level_of_a_machine_of_ones_own(self, write):
+        write(self.OWN, "machine/mine.yaml")
+        file = write("defaults: [syn_em_r50, machine: mine, _self_]")
+        levels, small = merged(file, "model/rsunet=small"), merged(file, "model/rsunet=cremi")
+        assert levels["default"]["model"]["rsunet"]["filters"] == [16, 32, 48, 64]
+        assert small["default"]["model"]["rsunet"]["filters"] == [32, 64, 96, 128, 160]
+        assert levels["train"] == {"model": {}, "data": {"augmentation": {"flip": {"prob": 0.25}}}}
+        assert levels["default"]["optimization"]["max_steps"] == 77
+
+    def test_a_preset_that_is_taken_out_takes_nothing_of_the_machine_with_it(self, write):
+        write(self.OWN, "machine/mine.yaml")
+        file = write("defaults: [syn_em_r50, _self_]")
+        rsunet = merged(file, "machine=mine", "~model/rsunet")["default"]["model"]["rsunet"]
+        assert rsunet == {"filters": [8, 8], "norm": "none"}
+
+    def test_a_machine_of_the_file_is_taken_out(self, write):
+        file = write("defaults: [syn_em_r50, machine: cpu, _self_]")
+        assert merged(file, "~machine") == merged(write("defaults: [syn_em_r50]", "plain.yaml"))
+
+    def test_a_config_in_a_folder_of_that_name_is_none(self, write):
+        text = "defaults: [base, _self_]\nmodel: {rsunet: {norm: none}}"
+        write(
+            "defaults: [syn_em_r50, _self_]\nmodel: {rsunet: {filters: [8, 16]}}",
+            "machine/base.yaml",
+        )
+        rsunet = merged(write(text, "machine/my.yaml"), "model/rsunet=demo")["default"]["model"]
+        assert (rsunet["rsunet"]["filters"], rsunet["rsunet"]["norm"]) == ([8, 16], "none")
 
 
 @pytest.mark.parametrize("name", ["it's", "a=b, c", "[x] {y} (z)", "back\\slash's", "a\\", "ä@:b"])

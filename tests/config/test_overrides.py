@@ -101,6 +101,8 @@ def test_levels_presets_and_values_are_told_apart():
         ("a.b: 3", "is no override.", "Write it with =: a.b=3"),
         ("a=20,000", "asks for several runs.", "Numbers have no commas: a=20000"),
         ("a=8,64,64", "asks for several runs.", "For a list write 'a=[8,64,64]'."),
+        ("model/rsunet=demo,small", "asks for several runs.",
+         "For a list write 'model/rsunet=[demo,small]'."),
         ("a=0,001", "asks for several runs.", "Write a point: a=0.001. For a list: 'a=[0,001]'"),
         ("a =3", "is not in Hydra's grammar (token recognition error at: ' ').",
          "Write it without spaces around =: a=3"),
