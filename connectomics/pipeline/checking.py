@@ -81,6 +81,9 @@ def _check(train: Resolved, overrides: Sequence[str]) -> None:
     for name, volumes in (("train", learned), ("validate", held), ("test", test)):
         for volume in volumes:
             _show(name, list(_lines(volume, config)))
+        if name == "validate" and config.data.val is None:
+            for pair in zip(learned, held, strict=True):
+                _show("", list(_left_out(*pair)))
     if not test:
         _show("test", ["data.test names no volume"])
     _show("balance", _balance(patches, config.data))
@@ -140,6 +143,15 @@ def _part(volume: LabelledVolume) -> str:
     return f", from voxel {size_text(first).replace(' x ', ', ')}" if any(first) else ""
 
 
+def _left_out(learned: LabelledVolume, held: LabelledVolume) -> Iterator[str]:
+    """What lies between two parts of one volume."""
+    for axis, (first, last) in enumerate(zip(learned.origin, held.origin, strict=True)):
+        gap = last - first - learned.shape[axis]
+        if last > first and gap:
+            between = size_text([*held.shape[:axis], gap, *held.shape[axis + 1 :]])
+            yield f"{between} voxels between train and validate are left out"
+
+
 def _synapses(labels: Labels) -> Iterator[str]:
     share = f"{labels.filled:.2%} labelled"
     source = getattr(labels.volume.label, "source", labels.volume.name)
@@ -154,7 +166,7 @@ def _synapses(labels: Labels) -> Iterator[str]:
         text += f", {_rounded(extent * np.array(labels.volume.resolution))} nm"
     yield text
     if labels.specks:
-        yield f"without {labels.specks:,} that are too small for a whole one"
+        yield f"these sizes leave out {labels.specks:,} too small for a whole synapse"
 
 
 def _balance(patches: PatchDataModule, section: DataSection) -> list[str]:

@@ -167,6 +167,7 @@ def test_from_files_to_a_report_in_four_commands(run, here: Path, phantom) -> No
     said = run("--config", "my.yaml", "--check", *settings)
     for line in ("train     img.h5", "validate  img.h5", "test      img.h5", "balance   pre "):
         assert line in said
+    assert "voxels between train and validate are left out" in said
     assert "odd       nothing" in said
     assert "1,000 steps take about" in said
     pictures = [here / "outputs" / "my" / "check" / name for name in ("patches.png", "test.png")]
