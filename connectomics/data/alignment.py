@@ -89,7 +89,7 @@ def _section_faults(volume: LazyVolume, name: str, first: LazyVolume) -> Iterato
 def _shape_faults(volume: LazyVolume, name: str, first: LazyVolume) -> Iterator[Fault]:
     if volume.shape[-3:] != first.shape[-3:]:
         problem = f"has shape {volume.shape}, its {name} {first.source} {first.shape}."
-        yield Fault(volume.source, problem, "Both must cover the same voxels.")
+        yield Fault(volume.source, problem, "Both must cover the same voxels: crop one of them.")
 
 
 def _size_faults(volume: LazyVolume, name: str, first: LazyVolume) -> Iterator[Fault]:

@@ -61,7 +61,7 @@ def _draw_curve(axes: Axes, curve: PrecisionRecallCurve, colour: str, width: flo
     cutoff, precision, recall = curve.points()
     f1, best = curve.best_f1()
     label = f"IoU ≥ {curve.iou_threshold:g}: AP {_number(curve.average_precision)}"
-    if np.isfinite(best):
+    if np.isfinite(best) and f1 > 0:
         label += f"; best F1 {_number(f1)} at confidence ≥ {best:.2f}"
         place = np.flatnonzero(cutoff == best)[:1]
         axes.plot(recall[place], precision[place], "o", color=colour, clip_on=False)

@@ -138,11 +138,10 @@ def border_chart(places: Sequence[Placed], volumes: Sequence[VolumeFacts]) -> st
     matches = functools.reduce(operator.add, (place.matches for place in places))
     away = np.concatenate([place.to_border for place in places])
     unit = "nm" if all(volume.resolution for volume in volumes) else "voxels"
-    return charts.shares_chart(
-        scores_by_distance(matches, away),
-        sided=bool(matches.polarity.any()),
-        label=f"{unit} to the border of the volume",
-    )
+    shares = scores_by_distance(matches, away)
+    to = f"{unit} to" if len(shares) > 2 else "by"
+    label = f"{to} the border of the volume"
+    return charts.shares_chart(shares, sided=bool(matches.polarity.any()), label=label)
 
 
 def _confusion(score: PolarityScores) -> str:

@@ -30,6 +30,7 @@ def test_a_line_a_dot_and_a_legend_for_each_threshold(tmp_path, drawn):
     curves = [
         curve(0.3, [0.9, 0.8, 0.5], [True, True, False], 2),
         curve(0.5, [0.9, 0.8, 0.5], [True, False, False], 2),
+        curve(0.75, [0.9, 0.8, 0.5], [False, False, False], 2),
     ]
     path = precision_recall_figure(tmp_path / "curve.png", curves, title="polarity, a")
     with Image.open(path) as image:
@@ -40,6 +41,7 @@ def test_a_line_a_dot_and_a_legend_for_each_threshold(tmp_path, drawn):
     assert [text.get_text() for text in legend.get_texts()] == [
         "IoU ≥ 0.3: AP 1.00; best F1 1.00 at confidence ≥ 0.80",
         "IoU ≥ 0.5: AP 0.50; best F1 0.67 at confidence ≥ 0.90",
+        "IoU ≥ 0.75: AP 0.00",
     ]
     lines = [line for line in axes.lines if line.get_label().startswith("IoU")]
     assert lines[0].get_xdata().tolist() == [0, 0.5, 1, 1]
