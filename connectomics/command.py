@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -122,7 +123,7 @@ def _run_on_files(options: argparse.Namespace, overrides: Sequence[str]) -> None
     if options.mode not in WITHOUT_CONFIG:
         named = [word for word in overrides if word.endswith((".yaml", ".yml"))]
         start = (
-            f"Start from a tutorial: --config {tutorial_path('syn_em_r50')}\n"
+            f"Start from a tutorial: --config {shlex.quote(tutorial_path('syn_em_r50'))}\n"
             f"  or write one for files of yours: {to_type('init', None, 'raw.h5', 'syn.h5')}\n"
             "  --help shows what else there is."
         )

@@ -294,7 +294,7 @@ def test_train_is_the_default_and_a_checkpoint_is_not_needed(run, started):
     ("arguments", "message"),
     [
         ([], "ConfigError: --config: names no file.\n"
-         "  Start from a tutorial: --config tutorials/syn_em_r50.yaml\n"
+         f"  Start from a tutorial: --config {EM_R50}\n"
          "  or write one for files of yours: python scripts/main.py --init raw.h5 syn.h5\n"
          "  --help shows what else there is.\n"),
         (["--config", "my.yml"], "ConfigError: my.yml: no such file.\n"),

@@ -14,7 +14,6 @@ from connectomics.config.levels import DEFAULT, STAGES
 from connectomics.config.schema import Config
 from connectomics.config.yaml_text import read_yaml, shorten
 from connectomics.errors import ConfigError, Fault, did_you_mean
-from connectomics.process.called import is_installed
 
 PACKAGE = Path(__file__).parents[1]
 INSTALLED = PACKAGE / "tutorials"
@@ -22,9 +21,9 @@ TUTORIALS = INSTALLED if INSTALLED.is_dir() else PACKAGE.parent / "tutorials"
 """Inside the package where it is installed, beside it in a checkout."""
 
 
-def tutorial_path(name: str) -> Path:
+def tutorial_path(name: str) -> str:
     """Where a tutorial lies, seen from where commands are typed."""
-    return (TUTORIALS if is_installed() else Path("tutorials")) / f"{name}.yaml"
+    return relative_to_here(TUTORIALS / f"{name}.yaml")
 
 
 Content = dict[str, Any]

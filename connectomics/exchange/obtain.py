@@ -7,6 +7,7 @@ the data, `dataset.yaml` says where they come from and what was done.
 
 from __future__ import annotations
 
+import filecmp
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -111,14 +112,16 @@ def _join(account: Account, part: Account) -> None:
 
 
 def _move_into_place(dataset: Dataset, parts: Sequence[Path], to: Path) -> None:
-    """Move what was made, if nothing is there in its place.
+    """Move what was made, if nothing else is there in its place.
+
+    Just the same may be: what a command left that was stopped in here.
 
     Raises:
-        DataError: Something is.
+        DataError: Something else is.
     """
     files = [(file, file.relative_to(part)) for part in parts for file in part.rglob("*")]
     files = [(file, name) for file, name in files if file.is_file()]
-    there = [str(to / name) for _, name in files if (to / name).exists()]
+    there = [str(to / name) for file, name in files if not _is_free(to / name, file)]
     if there:
         problem = "is there already" if len(there) == 1 else "are there already"
         remedy = "Move it away, or choose another folder: --to FOLDER"
@@ -131,6 +134,10 @@ def _move_into_place(dataset: Dataset, parts: Sequence[Path], to: Path) -> None:
         for file, name in files:
             (to / name).parent.mkdir(parents=True, exist_ok=True)
             file.rename(to / name)
+
+
+def _is_free(target: Path, file: Path) -> bool:
+    return not target.exists() or filecmp.cmp(file, target, shallow=False)
 
 
 def _forget_moved(downloads: Sequence[Path], to: Path) -> None:

@@ -6,6 +6,8 @@ import shlex
 import sys
 from pathlib import Path
 
+SCRIPTS = ("main.py", "download_data.py", "view.py")
+
 
 def is_installed() -> bool:
     """Whether this process was called as the command `connectomics`."""
@@ -26,6 +28,7 @@ def to_type(mode: str, config: str | Path | None, *words: str) -> str:
     named = [] if config is None else ["--config", str(config)]
     if is_installed():
         return shlex.join(["connectomics", mode, *named, *words])
-    script = sys.argv[0] if Path(sys.argv[0]).name == "main.py" else "scripts/main.py"
+    called = Path(sys.argv[0])
+    script = called.with_name("main.py") if called.name in SCRIPTS else "scripts/main.py"
     chosen = {"train": [], "check": ["--check"], "init": ["--init"]}.get(mode, ["--mode", mode])
-    return shlex.join(["python", script, *named, *chosen, *words])
+    return shlex.join(["python", str(script), *named, *chosen, *words])

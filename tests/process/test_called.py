@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from connectomics.config.inheritance import tutorial_path
+from connectomics.config.inheritance import TUTORIALS, tutorial_path
 from connectomics.process.called import to_type
 
 
@@ -17,17 +17,18 @@ from connectomics.process.called import to_type
         ("/opt/bin/connectomics", "check", "connectomics check --config my.yaml 'a=[1,2]'"),
         ("up/scripts/main.py", "train", "python up/scripts/main.py --config my.yaml 'a=[1,2]'"),
         ("scripts/main.py", "check", "python scripts/main.py --config my.yaml --check 'a=[1,2]'"),
+        ("up/scripts/download_data.py", "train",
+         "python up/scripts/main.py --config my.yaml 'a=[1,2]'"),
         ("pytest", "tune", "python scripts/main.py --config my.yaml --mode tune 'a=[1,2]'"),
     ],
-)
+)  # fmt: skip
 def test_the_next_command_is_typed_as_the_last(monkeypatch, called, mode, expected) -> None:
     monkeypatch.setattr(sys, "argv", [called])
     assert to_type(mode, "my.yaml", "a=[1,2]") == expected
 
 
-def test_a_tutorial_lies_in_the_checkout_or_in_the_package(monkeypatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["scripts/main.py"])
-    assert tutorial_path("demo").as_posix() == "tutorials/demo.yaml"
-    monkeypatch.setattr(sys, "argv", ["/opt/bin/connectomics"])
-    assert tutorial_path("demo").is_absolute()
-    assert tutorial_path("demo").is_file()
+def test_a_tutorial_is_found_from_where_commands_are_typed(monkeypatch, tmp_path) -> None:
+    monkeypatch.chdir(TUTORIALS.parent)
+    assert tutorial_path("demo") == "tutorials/demo.yaml"
+    monkeypatch.chdir(tmp_path)
+    assert tutorial_path("demo") == str(TUTORIALS / "demo.yaml")
