@@ -108,7 +108,7 @@ class _Stopwatch(event.Listener):
 
 def _announce(kept: bool) -> None:
     if kept:
-        term = "once: the compiled code is kept for later runs."
+        term = "once for each part of the program: the code is kept for later runs."
     else:
         term = (
             "and does so in every run, as no folder was found to keep the compiled code in. "

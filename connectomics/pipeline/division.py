@@ -105,8 +105,8 @@ def _by_sections(labels: Labels) -> Division:
         "as many as a large synapse spans, so that none is both learned and tested"
     )  # fmt: skip
     why = (
-        f"Sections {kept[0]}-{kept[1] - 1} are kept aside to test on, with {tested / count:.0%} "
-        f"of the synapses. {gap} beside them are left out: {spans}."
+        f"Sections {kept[0]}-{kept[1] - 1} are kept aside to test on: {tested / count:.0%} of the "
+        f"synapses have their middle there. {gap} beside them are left out: {spans}."
     )
     return Division((0,), (0,), learned=learned, tested=kept, why=why)
 

@@ -30,7 +30,7 @@ def test_sections_are_kept_aside_with_a_gap_as_long_as_a_synapse() -> None:
     assert division.tested
     assert division.tested == (30, 40)
     assert division.learned == (0, 26)
-    assert "with 25% of the synapses" in division.why
+    assert "25% of the synapses have their middle there" in division.why
 
 
 def test_the_end_that_has_synapses_is_tested() -> None:
