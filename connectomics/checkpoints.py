@@ -36,6 +36,13 @@ def find_checkpoint(path: Path) -> Path:
     )
 
 
+def newest_beside(path: Path) -> Path | None:
+    """Find the newest checkpoint of the experiment that a path, to a run or into one, names."""
+    folders = (path.parent, path.parent.parent.parent)
+    found = (newest(folder, f"*/checkpoints/{LAST}") for folder in folders)
+    return next(filter(None, found), None)
+
+
 def newest(folder: str | Path, pattern: str) -> Path | None:
     """Find the newest file below a folder that matches, such as `*/checkpoints/last.ckpt`."""
     found = [path for path in Path(folder).glob(pattern) if path.is_file()]

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from connectomics.checkpoints import newest_beside
 from connectomics.errors import CheckpointError
 from connectomics.models.pickle_scan import outgrown
 
@@ -91,7 +92,9 @@ def _require_whole(path: Path) -> None:
     if path.is_dir():
         raise CheckpointError(where, "is a folder.", USE_OURS)
     if not path.exists():
-        raise CheckpointError(where, "no such file.", "Check the path given to --checkpoint.")
+        other = newest_beside(path)
+        remedy = f"The newest of this experiment is {other}." if other else "Check its path."
+        raise CheckpointError(where, "no such file.", remedy)
     if not path.is_file():  # of a pipe or a device nothing may ever come
         raise CheckpointError(where, "is no ordinary file, but a pipe or a device.", USE_OURS)
     try:

@@ -258,3 +258,13 @@ def test_a_container_within_itself_is_walked_once():
     inner: dict[str, Any] = {"a": torch.zeros(1)}
     inner["self"] = inner
     assert [place for place, _ in tensors_in([inner, inner])] == ["1.a"]
+
+
+@pytest.mark.parametrize("named", ["mine/TIMESTAMP", "mine/TIMESTAMP/checkpoints/last.ckpt"])
+def test_of_a_run_that_is_not_there_the_newest_of_its_experiment_is_named(tmp_path, named):
+    there = tmp_path / "mine" / "2026" / "checkpoints"
+    there.mkdir(parents=True)
+    last = saved(there / "last.ckpt", SMALL)
+    with pytest.raises(CheckpointError, match="no such file") as raised:
+        read_checkpoint_file(tmp_path / named)
+    assert raised.value.faults[0].remedy == f"The newest of this experiment is {last}."
