@@ -46,15 +46,15 @@ def executor_of(system: SystemSection, gpus: int = 0) -> Executor:
     chosen, workers = system.executor, workers_of(system, gpus)
     if chosen.name == "this_process":
         return ThisProcess()
-    threads = threads_of(system, workers)
     if chosen.name == "processes":
-        return LocalProcesses(workers, threads=threads, gpus=gpus)
+        return LocalProcesses(workers, threads=threads_of(system, workers), gpus=gpus)
+    workers = chosen.workers or workers
     return DaskCluster(
-        chosen.workers or workers,
+        workers,
         chosen.cluster,
         chosen.scheduler,
         Job(**chosen.job.model_dump()),
-        threads,
+        threads_of(system, workers),
     )
 
 

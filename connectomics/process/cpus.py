@@ -17,13 +17,14 @@ def use_threads(number: int | None) -> None:
     """Tell this program, and the processes it starts, how many threads to use.
 
     Args:
-        number: `system.num_threads`; None for as many as there are CPUs.
+        number: `system.num_threads`; None for as many as there are CPUs, or as Zarr's own variable
+            says for its reading and writing.
     """
     global _told
-    _told = number
+    changes, _told = number != _told, number
     if number is not None:
         os.environ["OMP_NUM_THREADS"] = os.environ["ZARR_THREADING__MAX_WORKERS"] = str(number)
-    if "zarr" in sys.modules:  # which reads its variable but once
+    if changes and "zarr" in sys.modules:  # which reads its variable but once
         sys.modules["zarr"].config.set({"threading.max_workers": number})
 
 

@@ -73,16 +73,16 @@ def test_processes_are_as_many_as_gpus_or_cpus():
 
 
 def test_workers_of_dask_have_the_threads_of_their_machine_or_job():
-    def threads(number=None, **executor):
+    def threads(number=None, gpus=0, **executor):
         executor = {"name": "dask", "workers": 4, **executor}
-        found = executor_of(
-            SystemSection.model_validate({"num_threads": number, "executor": executor})
-        )
+        section = SystemSection.model_validate({"num_threads": number, "executor": executor})
+        found = executor_of(section, gpus)
         assert isinstance(found, DaskCluster)
         return found.threads
 
     slurm = {"cluster": "slurm", "job": {"cores": 5}}
     assert [threads(), threads(3), threads(workers=20)] == [2, 3, 1]
+    assert threads(gpus=1) == 2  # there are four workers, one GPU here or not
     assert [threads(**slurm), threads(3, **slurm)] == [5, 3]
     assert threads(scheduler="tcp://10.0.0.1:8786") is None
     assert threads(1, scheduler="tcp://10.0.0.1:8786") == 1

@@ -74,3 +74,10 @@ def test_what_the_program_was_told_counts(machine, monkeypatch):
     use_threads(None)
     assert machine() == 8
     assert zarr.config.get("threading.max_workers") is None
+
+
+def test_what_zarr_was_told_stays_where_nothing_else_is_said(monkeypatch):
+    monkeypatch.setattr(cpus, "_told", None)
+    with zarr.config.set({"threading.max_workers": 5}):
+        use_threads(None)
+        assert zarr.config.get("threading.max_workers") == 5
