@@ -263,6 +263,10 @@ def _label_faults(labels: Labels) -> Iterator[Fault]:
             "Say it: encoding=semantic (1 pre, 2 post), polarity (2n-1 and 2n), instance or binary."
         )
         yield Fault(_source(labels), problem, remedy)
+    elif labels.encoding == "auto":
+        problem = "labels no synapse, so that nothing tells how they would be stored."
+        remedy = "Leave the volume out here; the config may name it afterwards, in data.train."
+        yield Fault(_source(labels), problem, remedy)
     elif labels.sided and not (labels.odd and labels.even):
         missing = "pre (odd numbers)" if labels.even else "post (even numbers)"
         problem = f"has no {missing}, and is read as {labels.encoding}."

@@ -133,6 +133,7 @@ def test_two_masks_are_joined_when_asked(run, phantom) -> None:
         (["two.h5", SIZE], "2 volumes may be its label"),
         (["image=img.h5"], "0 for 1 images"),
         (["img.h5", "syn.h5", "machine=abacus"], "command line: machine: "),
+        (["image=img.h5", "label=none.h5", SIZE], "none.h5: labels no synapse, so that nothing"),
         (["turned.h5", SIZE], "its sections seem to lie along its last axis"),
     ],
 )
@@ -142,6 +143,7 @@ def test_what_is_wrong_is_said_and_nothing_written(
     em_r50(phantom)
     (here / "broken.h5").write_text("no HDF5")
     save_volume("cut.h5", semantic(phantom)[1:])
+    save_volume("none.h5", semantic(phantom) * 0)
     with h5py.File("two.h5", "w") as two, h5py.File("turned.h5", "w") as turned:
         two["raw"], two["a"], two["b"] = phantom.image, semantic(phantom), semantic(phantom)
         turned["raw"], turned["syn"] = phantom.image.T, semantic(phantom).T
