@@ -65,7 +65,7 @@ def predict_volumes(
             continue
         if made and made.parts:
             names = ", ".join(made.differences(predicted.origin(block)))
-            print(f"infer: {results.probabilities} is of other {names}; predicting anew")
+            print(f"infer: {results.probabilities} differs in {names}; predicting anew")
         for line in require_memory(predictor, held.volume.shape, block):
             if line not in said:
                 print(f"infer: {line}")

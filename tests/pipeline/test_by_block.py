@@ -60,7 +60,7 @@ def test_probabilities_are_those_of_the_whole(run):
     assert (run.results / "probabilities.h5").is_file()
     expected = run.probabilities()
     said = run("infer", BLOCKS)
-    assert "is of other block size; predicting anew" in said
+    assert "differs in block size; predicting anew" in said
     assert "12 blocks done now" not in said  # 2 x 3 x 3 of them
     assert "18 blocks done now" in said
     found = run.probabilities()
@@ -103,7 +103,7 @@ def test_blocks_where_nothing_is_to_be_seen_are_left_out_and_counted(run):
     mask[:, :44] = 0
     save_volume("mask.h5", mask)
     said = run("infer", BLOCKS, "data.test.mask=mask.h5")
-    assert "is of other mask; predicting anew" in said
+    assert "differs in mask; predicting anew" in said
     assert f"{unseen(image, mask)} of them are empty" in said
 
 
