@@ -77,7 +77,7 @@ def test_probabilities_are_those_of_the_whole(run):
     assert not (run.begun / "probabilities").exists()
     assert "up to date" in run("infer", BLOCKS)
     assert "up to date" in run("infer")  # any size of blocks will do
-    assert "is of other block size" in run("infer", "system.block_size=[14,50,46]")
+    assert "differs in block size" in run("infer", "system.block_size=[14,50,46]")
     assert (run.results / "probabilities.h5").is_file()  # one block is made at once
 
 
