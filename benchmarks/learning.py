@@ -9,9 +9,9 @@ Every variant sees the same number of voxels of the same volume; one factor diff
 at a time. `plain` is `baselines/plain_loop.py`. Scores are of volumes of other seeds, decoded by
 `polarity2instance` as published. `--recipe` says what `recipe` is: the demo's network and patches,
 or those of EM-R50 for two CPU cores or for a GPU; `--patch` and `--batch` set its patches, `--set`
-anything else of every variant. On `--gpu`, as many voxels go by sooner. On `vnc`
-(real EM without sides, sections 0-13 and 14-19) the score is F1_det of `binary2instance`. Rows
-already in the file are not measured again.
+anything else of every variant. On `--gpu`, as many voxels go by sooner. On `vnc` (real EM without
+sides, sections 0-13 and 14-19) the score is F1_det of `binary2instance`. Rows already in the file
+are not measured again.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum
 
@@ -11,7 +10,7 @@ from connectomics.data.processing.labels import CleanLabel, clean_label
 from connectomics.data.processing.marks import Marks
 from connectomics.data.survey import marks_of
 from connectomics.data.volumes import LabelledVolume
-from connectomics.errors import DataError, Fault
+from connectomics.errors import DataError, Fault, warn
 from connectomics.geometry import Box, block_boxes, block_shape
 
 VOXELS = 2**23
@@ -97,7 +96,7 @@ def require_counting(volumes: list[LabelledVolume], *, refuses: bool = True) -> 
     if uncounted and refuses:
         raise DataError.of(shown)
     for fault in shown:
-        print(f"warning: {fault}", file=sys.stderr)
+        warn(fault.where, fault.problem, fault.remedy)
 
 
 def lack_of(found: Counted, where: str, volumes: Iterable[LabelledVolume] = ()) -> Fault | None:

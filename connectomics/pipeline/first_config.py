@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import operator
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ import numpy as np
 from connectomics.config.yaml_text import write_yaml
 from connectomics.data.io import LazyVolume
 from connectomics.data.io.header import size_text
+from connectomics.evaluation import SynapseCount
 from connectomics.pipeline.division import Division
 from connectomics.pipeline.inspection import Labels, count_in
 from connectomics.pipeline.recipe import Recipe
@@ -148,7 +147,7 @@ def _split(
     chosen = [choices.labels[number].volume for number in numbers]
     found = [choices.labels[number] for number in numbers]
     counts = (count_in(one, sections) if sections else one.count for one in found)
-    yield f"  {name}:  # {functools.reduce(operator.add, counts)}"
+    yield f"  {name}:  # {sum(counts, SynapseCount(0, 0))}"
     for part in ("image", "label", "mask", "neurons"):
         volumes = [getattr(volume, part) for volume in chosen]
         if part == "neurons" and (name != "test" or not choices.sided):

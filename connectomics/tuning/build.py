@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import operator
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -24,6 +22,7 @@ from connectomics.evaluation import (
     Encoding,
     LabelPair,
     Score,
+    SynapseCount,
     count_synapses,
     evaluate_volumes,
     interpret,
@@ -102,7 +101,7 @@ def build_search(config: Config, volumes: Sequence[ValidationVolume]) -> Search:
         "volumes, labels or probabilities": [[v.name, _fingerprint(v)] for v in grouped],
     }
     counts = (count_synapses(v.truth, v.truth_encoding, sided=True, mask=v.mask) for v in grouped)
-    count = functools.reduce(operator.add, counts)
+    count = sum(counts, SynapseCount(0, 0))
     names = ", ".join(volume.name for volume in grouped)
     on, score = f"{names} with {count}", _score_in_words(config)
     return Search(space, values, objective, seed, identity, score, on, count.number)
