@@ -113,7 +113,7 @@ def test_a_side_that_overlaps_too_little_is_told_from_one_in_place(tmp_path):
     text = write_page(tmp_path / "report.html", [], report).read_text(encoding="utf-8")
     assert "<td>found, both sides in place</td><td>2</td>" in text
     assert "<td>found, but a side overlaps too little</td><td>1</td>" in text
-    assert "<td>missed: no prediction matches</td><td>0</td>" in text
+    assert "<td>missed: no prediction overlaps enough</td><td>0</td>" in text
 
 
 def test_what_scores_come_to_stands_before_the_tables(tmp_path):
@@ -264,7 +264,7 @@ window.empty = document.querySelectorAll(".strip:empty").length;
         tmp_path=tmp_path,
     )
     assert faults == []
-    assert seen == ["sides the wrong way round", "missed: no prediction matches"]
+    assert seen == ["sides the wrong way round", "missed: no prediction overlaps enough"]
     assert (empty, then) == (2, 0)
     assert images == 4 * 3
 
