@@ -81,6 +81,12 @@ TISSUES = {
         (24, 768, 768),
         (16, 160, 160),
     ),
+    "em_r50_alike": Tissue(
+        {"synapse_density_um3": 0.6, "asymmetry": 0.25, "contrast": 0.8, "noise": 13.0},
+        (68, 1024, 1024),
+        (24, 768, 768),
+        (16, 160, 160),
+    ),
     "vnc": Tissue(None, patch=(4, 160, 160)),
 }
 
@@ -273,7 +279,7 @@ def measure(
     steps = round(options.mvoxels / of_step / points) * points
     budget = Budget(patch, recipe.batch, seed, steps, steps // points)
     found = (
-        plain_points(volumes, budget)
+        plain_points(volumes, budget, gpu=options.gpu)
         if name == "plain"
         else our_points(volumes, recipe, changes, budget, gpu=options.gpu)
     )
@@ -312,7 +318,9 @@ def our_points(
             yield int(checkpoint.name.split("_")[1]), seconds, _predictor(network)
 
 
-def plain_points(volumes: Volumes, budget: Budget) -> Iterator[tuple[int, float, Any]]:
+def plain_points(
+    volumes: Volumes, budget: Budget, *, gpu: bool
+) -> Iterator[tuple[int, float, Any]]:
     """The same of the plain loop."""
     image, label = volumes.train
     target = seg_to_polarity(label) if volumes.sided else binary(label)
@@ -324,6 +332,7 @@ def plain_points(volumes: Volumes, budget: Budget) -> Iterator[tuple[int, float,
         steps=budget.steps,
         every=budget.every,
         seed=budget.seed,
+        device="cuda" if gpu else "cpu",
     ):
         yield step, seconds, _predictor(predict, activation=None)
 

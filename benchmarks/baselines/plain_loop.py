@@ -95,6 +95,7 @@ def train(
     every: int,
     seed: int,
     lr: float = 3e-3,
+    device: str = "cpu",
 ) -> Iterator[Snapshot]:
     """Train on one volume.
 
@@ -107,22 +108,25 @@ def train(
         every: Steps between snapshots.
         seed: Of weights and patches.
         lr: The highest learning rate; a cosine takes it to zero.
+        device: Where the network is.
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    network = Net(len(target))
+    network = Net(len(target)).to(device)
     optimizer = torch.optim.AdamW(network.parameters(), lr=lr)
     rate = torch.optim.lr_scheduler.LambdaLR(
         optimizer,
         lambda k: min(1.0, (k + 1) / WARM_UP) * 0.5 * (1 + np.cos(np.pi * k / steps)),
     )
     places = np.argwhere(target[-1])
-    weight = torch.full((len(target), 1, 1, 1), 2.0)
+    weight = torch.full((len(target), 1, 1, 1), 2.0, device=device)
     spent = 0.0
     for step in range(1, steps + 1):
         began = time.perf_counter()
         pairs = [_draw(image, target, places, patch, rng) for _ in range(batch)]
-        images, truth = (torch.from_numpy(np.stack(parts)) for parts in zip(*pairs, strict=True))
+        images, truth = (
+            torch.from_numpy(np.stack(parts)).to(device) for parts in zip(*pairs, strict=True)
+        )
         logits = network.train()(images)
         loss = F.binary_cross_entropy_with_logits(logits, truth, pos_weight=weight)
         loss = loss + 0.5 * _dice_loss(torch.sigmoid(logits), truth)
@@ -134,7 +138,7 @@ def train(
         spent += time.perf_counter() - began
         if step % every == 0 or step == steps:
             network.eval()
-            yield Snapshot(step, spent, lambda x: torch.sigmoid(network(x)))
+            yield Snapshot(step, spent, lambda x: torch.sigmoid(network(x.to(device))))
 
 
 def _dice_loss(p: Tensor, t: Tensor) -> Tensor:

@@ -21,17 +21,23 @@ _STRAYS_UM3 = 14.0
 _CLOUD_NM = (110.0, 75.0, 300.0)
 _WRONG_SIDE_NM = 130.0
 _BARE_NM = 200.0
-_PRE_DENSITY_NM, _POST_DENSITY_NM, _SYMMETRIC_DENSITY_NM = 15.0, 42.0, 28.0
+# Thickness and darkness of a density: where both sides are alike, and what is added on the pre side
+# and on the post side where they are as unlike as they get.
+_DENSITY_NM, _PRE_NM, _POST_NM = 28.0, -13.0, 14.0
+_DARKNESS, _PRE_DARKNESS, _POST_DARKNESS = 0.85, -0.25, 0.08
 _CLEFT_NM = 6.0
 
 
-def cloud(junction: Junction, tissue: Tissue, rng: np.random.Generator) -> np.ndarray:
+def cloud(
+    junction: Junction, tissue: Tissue, rng: np.random.Generator, *, share: float = 1.0
+) -> np.ndarray:
     """Place the vesicles on the pre side of a junction.
 
     Args:
         junction: Where.
         tissue: What it lies in.
         rng: Source of randomness.
+        share: Of the vesicles that fit.
 
     Returns:
         (N, 3) centres in nm.
@@ -52,7 +58,8 @@ def cloud(junction: Junction, tissue: Tissue, rng: np.random.Generator) -> np.nd
     away, _ = KDTree(_thinned(junction.face_nm, rng)).query(points)
     likely = np.exp(-0.5 * (np.maximum(away - near, 0) / fade) ** 2)
     points = points[(away < reach) & (rng.random(len(away)) < likely)]
-    return points[thin_out(points, _VESICLE_SPACING_NM)]
+    points = points[thin_out(points, _VESICLE_SPACING_NM)]
+    return points if share == 1 else points[rng.random(len(points)) < share]
 
 
 def strays(tissue: Tissue, rng: np.random.Generator) -> np.ndarray:
@@ -110,7 +117,7 @@ def draw_vesicles(points: np.ndarray, tissue: Tissue, rng: np.random.Generator) 
 
 
 def draw_density(
-    junction: Junction, tissue: Tissue, rng: np.random.Generator, *, symmetric: bool = False
+    junction: Junction, tissue: Tissue, rng: np.random.Generator, *, asymmetry: float = 1.0
 ) -> None:
     """Draw the post-synaptic density, the thin one opposite and the pale cleft into the image.
 
@@ -118,14 +125,13 @@ def draw_density(
         junction: Where.
         tissue: What it lies in.
         rng: Source of randomness.
-        symmetric: Make both sides equally dark, as in an adherens junction.
+        asymmetry: How unlike the sides are; at 0 both are equally dark, as in an adherens junction.
     """
     points = junction.voxels * tissue.resolution
-    thick = np.where(junction.is_pre, _PRE_DENSITY_NM, _POST_DENSITY_NM) * junction.size.scale
-    strength = np.where(junction.is_pre, 0.6, 0.93)
-    if symmetric:
-        thick = np.full(len(points), _SYMMETRIC_DENSITY_NM)
-        strength = np.full(len(points), 0.85)
+    thick = _DENSITY_NM + asymmetry * np.where(junction.is_pre, _PRE_NM, _POST_NM)
+    if asymmetry > 0:
+        thick = thick * junction.size.scale
+    strength = _DARKNESS + asymmetry * np.where(junction.is_pre, _PRE_DARKNESS, _POST_DARKNESS)
     thick = thick * (1.0 + 0.09 * _ripple(points, rng))
     dark = strength / (1.0 + np.exp((junction.distance_nm - thick) / 6.0))
     dark = np.clip(dark * (1.0 + 0.08 * _ripple(points, rng)), 0, 1)

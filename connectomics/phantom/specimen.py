@@ -57,6 +57,7 @@ def make_phantom(
     contrast: float = 1.0,
     crowding: float = 0.0,
     polyadic: float = 0.0,
+    asymmetry: float = 1.0,
     label_thickness_nm: Sequence[float] = (97.0, 80.0),
 ) -> Phantom:
     """Make a synthetic serial-section EM volume with its polarity and neuron labels.
@@ -78,6 +79,9 @@ def make_phantom(
         crowding: Share of synaptic sites that lie a few pixels beside another, 0 to 1.
         polyadic: Share of synaptic sites with two or three post-synaptic partners, 0 to 1. Each
             connection is a synapse of its own, with its own part of the pre side.
+        asymmetry: How unlike the two sides look, 0 to 1: the share that a pre side has of the
+            vesicles that fit, and the share of the difference between the two densities. At 0
+            hardly anything tells pre from post.
         label_thickness_nm: How far the label of an average synapse reaches from the border, on the
             pre and on the post side.
 
@@ -101,6 +105,7 @@ def make_phantom(
         contrast=contrast,
         crowding=crowding,
         polyadic=polyadic,
+        asymmetry=asymmetry,
         label_thickness_nm=tuple(thickness),
     )
     size, voxel = np.asarray(shape), np.asarray(resolution).astype(float)
@@ -119,7 +124,7 @@ def make_phantom(
     misleading = round(_DECOYS_PER_SYNAPSE * count) if decoys else 0
     clouds = place_decoys(scene, misleading, rng["mislead"])
     densities = place_decoys(scene, misleading, rng["mislead"])
-    _draw(tissue, synapses, clouds, densities, (rng["draw"], rng["mislead"]))
+    _draw(tissue, synapses, clouds, densities, (rng["draw"], rng["mislead"]), asymmetry)
 
     shifts = artefacts.section_shifts(len(tissue.image), voxel, margin, rng["shift"])
     shifts = shifts if jitter else np.zeros_like(shifts)
@@ -148,20 +153,22 @@ def _draw(
     clouds: list[Junction],
     densities: list[Junction],
     rngs: tuple[np.random.Generator, np.random.Generator],
+    asymmetry: float,
 ) -> None:
     """Draw vesicles, membranes and densities, in this order, into the tissue's image."""
     draw, mislead = rngs
-    vesicles = [drawing.cloud(junction, tissue, draw) for junction in synapses]
+    vesicles = [drawing.cloud(junction, tissue, draw, share=asymmetry) for junction in synapses]
     vesicles.append(drawing.strays(tissue, draw))
     vesicles.extend(drawing.cloud(junction, tissue, mislead) for junction in clouds)
     points = drawing.without_misleading(np.concatenate(vesicles), tissue, synapses, densities)
     drawing.draw_vesicles(points, tissue, draw)
     texture.shade(tissue.image, tissue.grid.membrane, texture.MEMBRANE_GREY)
     for junction in synapses:
-        drawing.draw_density(junction, tissue, draw)
+        drawing.draw_density(junction, tissue, draw, asymmetry=asymmetry)
     for junction in densities:
         symmetric = bool(mislead.random() < 0.5)
-        drawing.draw_density(junction, tissue, mislead, symmetric=symmetric)
+        unlike = 0.0 if symmetric else asymmetry
+        drawing.draw_density(junction, tissue, mislead, asymmetry=unlike)
 
 
 def check_phantom(**settings: Any) -> None:
@@ -196,6 +203,7 @@ _RULES: dict[str, _Rule] = {
     "contrast": (_between(1e-3, 100), "a number above 0, 100 at most"),
     "crowding": (_between(0, 1), "a share from 0 to 1"),
     "polyadic": (_between(0, 1), "a share from 0 to 1"),
+    "asymmetry": (_between(0, 1), "a share from 0 to 1"),
     "label_thickness_nm": (
         _between(1, 10_000, 2),
         "two positive distances, (pre, post), 10000 nm at most",

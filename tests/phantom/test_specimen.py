@@ -221,6 +221,28 @@ def test_label_thickness_is_what_was_asked_for():
     assert ratio[1] > 1.5 * ratio[0]
 
 
+def test_with_less_asymmetry_both_sides_look_alike():
+    options = {
+        "shape": (24, 256, 256),
+        "seed": 6,
+        "synapse_density_um3": 1.5,
+        "noise": 0.0,
+        "damage": False,
+    }
+    clear, alike, same = (make_phantom(**options, asymmetry=a) for a in (1.0, 0.25, 0.0))
+    assert np.array_equal(clear.label, alike.label)
+    assert np.array_equal(clear.label, same.label)
+    darker = [_darker_post(phantom) for phantom in (clear, alike, same)]
+    assert darker[0] > 2 * darker[1] > 0
+    assert abs(darker[2]) < 0.15 * darker[0]
+
+
+def _darker_post(phantom: Phantom) -> float:
+    """By how many grey values the post sides are darker than the pre sides."""
+    pre, post = phantom.label % 2 == 1, (phantom.label > 0) & (phantom.label % 2 == 0)
+    return float(phantom.image[pre].mean() - phantom.image[post].mean())
+
+
 @pytest.mark.parametrize(
     ("options", "name"),
     [
@@ -233,6 +255,7 @@ def test_label_thickness_is_what_was_asked_for():
         ({"contrast": 0}, "contrast"),
         ({"crowding": 1.5}, "crowding"),
         ({"polyadic": -0.1}, "polyadic"),
+        ({"asymmetry": 1.1}, "asymmetry"),
         ({"label_thickness_nm": (80,)}, "label_thickness_nm"),
     ],
 )
