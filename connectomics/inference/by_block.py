@@ -95,17 +95,18 @@ def predict_block(
     missing = [n - have for n, have in zip(windows.padded, hull.shape, strict=True)]
     if any(missing):
         image = np.pad(image, [(0, n) for n in missing], mode=PADDING[sliding.padding_mode])
-    image = np.asarray(image, np.float32)
+    image = np.ascontiguousarray(image, np.float32)
     z, inside = windows.axes[0], box.shift([-n for n in hull.start])
     rows, columns = inside.slices[1:]
     predict = Windows(network, sliding, windows.axes)
+    parts = (torch.from_numpy(image[start : start + z.size]) for start in z.starts)
+    predicted = predict.predicted(parts)
     slab: Tensor | None = None
     block: Tensor | None = None
     with evaluating(network), torch.inference_mode():
-        for layer, start in enumerate(z.starts):
+        for start in z.starts:
             slab = None if slab is None else slab.zero_()
-            part = torch.from_numpy(np.ascontiguousarray(image[start : start + z.size]))
-            slab = predict.add(slab, part, layer)
+            slab = predict.add(slab, predicted)
             if block is None:
                 block = slab.new_zeros((len(slab), *box.shape))
             first, stop = max(start, inside.start[0]), min(start + z.size, inside.stop[0])

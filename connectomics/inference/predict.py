@@ -129,9 +129,10 @@ def predict_slabs(
         return to_be_fetched(image, windows.device)
 
     slabs_read = ahead(read_slab, z.starts)
+    predicted = windows.predicted(slabs_read)
     with shown, evaluating(network), closing(slabs_read):
-        for layer, (start, end) in enumerate(zip(z.starts, ends, strict=True)):
-            sums = windows.add(sums, next(slabs_read), layer)
+        for start, end in zip(z.starts, ends, strict=True):
+            sums = windows.add(sums, predicted)
             sections = min(end, shape[0]) - start
             finished = to_host(sums[:, :sections, : shape[1], : shape[2]])
             sums = _advance(sums, end - start)

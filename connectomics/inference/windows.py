@@ -1,14 +1,15 @@
-"""The windows of one slab: what the network gives for them, added up with their weights."""
+"""The windows of slabs: what the network gives for them, added up with their weights."""
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import product
-from typing import Literal
+from itertools import islice, product
+from types import EllipsisType
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -54,6 +55,14 @@ class Sliding:
             )
 
 
+class Place(NamedTuple):
+    """Which of the windows along each axis one is."""
+
+    z: int
+    y: int
+    x: int
+
+
 class Windows:
     """Predicts the windows of slabs and adds them up with their weights.
 
@@ -79,41 +88,79 @@ class Windows:
         self.device = torch.device(sliding.device or _device_of(network))
         self._weights: tuple[Tensor, ...] = ()
 
+    def predicted(self, slabs: Iterable[Tensor]) -> Iterator[tuple[Place, Tensor]]:
+        """What the network gives for the windows of slabs, in order, for `add` to take.
+
+        A batch that the last windows of a slab do not fill goes on with the next slab's.
+
+        Args:
+            slabs: (z, Y, X) float32, normalised, those under each of the windows along z.
+
+        Yields:
+            Each window's place and (C, z, y, x).
+        """
+        for batch in self._batches(slabs):
+            yield from self._predict_batch(batch)
+
+    def _predict_batch(self, batch: list[tuple[Place, Tensor]]) -> Iterator[tuple[Place, Tensor]]:
+        seen = [window for _, window in batch]
+        inputs = torch.stack(seen) if len(seen) > 1 else seen[0][None]
+        return zip([place for place, _ in batch], self.predict(inputs[:, None]), strict=True)
+
+    def _batches(self, slabs: Iterable[Tensor]) -> Iterator[list[tuple[Place, Tensor]]]:
+        _, y, x = self.axes
+        size = self.sliding.batch_size
+        if not self.sliding.whole_batches:
+            size = min(size, self._of_slab)  # by which memory is foreseen
+        batch: list[tuple[Place, Tensor]] = []
+        for layer, slab in enumerate(slabs):
+            voxels = slab.to(self.device, non_blocking=True)
+            for j, i in product(range(len(y.starts)), range(len(x.starts))):
+                batch.append((Place(layer, j, i), voxels[self._box(j, i)]))
+                if len(batch) == size:
+                    yield batch
+                    batch.clear()
+            batch[:] = [(place, window.clone()) for place, window in batch]
+            del slab, voxels  # before the next one is fetched
+        if batch:
+            yield batch
+
     @torch.inference_mode()
-    def add(self, sums: Tensor | None, image: Tensor, layer: int) -> Tensor:
-        """Add what the windows of one slab give to its sums.
+    def add(self, sums: Tensor | None, predicted: Iterator[tuple[Place, Tensor]]) -> Tensor:
+        """Add what the windows of the next slab give to its sums.
 
         Args:
             sums: (C, z, Y, X) float32, changed in place; None for zeros, which lie on the device
                 where it has the room.
-            image: The slab, (z, Y, X) float32, normalised.
-            layer: Which of the windows along z it is.
+            predicted: See there.
 
         Returns:
             The sums.
         """
-        _, y, x = self.axes
-        voxels = image.to(self.device, non_blocking=True)
-        size = self.sliding.batch_size
-        places = list(product(range(len(y.starts)), range(len(x.starts))))
         with self._autocast():  # around all batches, so that weights are converted once
-            for batch in (places[i : i + size] for i in range(0, len(places), size)):
-                boxes = [
-                    np.s_[:, y.starts[j] : y.starts[j] + y.size, x.starts[i] : x.starts[i] + x.size]
-                    for j, i in batch
-                ]
-                seen = [voxels[box] for box in boxes]
-                inputs = torch.stack(seen) if len(seen) > 1 else seen[0][None]
-                predicted = self.predict(inputs[:, None])
+            for place, window in islice(predicted, self._of_slab):
                 if sums is None:
-                    sums = self._zeros((predicted.shape[1], *image.shape))
-                predicted = predicted.to(sums.device)
-                of_z, of_y, of_x = self._weights
-                for window, box, (j, i) in zip(predicted, boxes, batch, strict=True):
-                    weight = of_z[layer][:, None, None] * (of_y[j][:, None] * of_x[i])
-                    sums[:, *box].addcmul_(window, weight)
+                    sums = self._zeros((len(window), *self._slab_shape))
+                of_z, of_y, of_x = (axis[n] for axis, n in zip(self._weights, place, strict=True))
+                weight = of_z[:, None, None] * (of_y[:, None] * of_x)
+                sums[self._box(place.y, place.x)].addcmul_(window.to(sums.device), weight)
         assert sums is not None
         return sums
+
+    @property
+    def _of_slab(self) -> int:
+        """How many windows a slab has."""
+        return len(self.axes[1].starts) * len(self.axes[2].starts)
+
+    @property
+    def _slab_shape(self) -> tuple[int, int, int]:
+        z, y, x = self.axes
+        return z.size, y.starts[-1] + y.size, x.starts[-1] + x.size
+
+    def _box(self, j: int, i: int) -> tuple[EllipsisType | slice, ...]:
+        """A window of a slab."""
+        _, y, x = self.axes
+        return np.s_[..., y.starts[j] : y.starts[j] + y.size, x.starts[i] : x.starts[i] + x.size]
 
     @torch.inference_mode()
     def once(self, inputs: Tensor) -> Tensor:

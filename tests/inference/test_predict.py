@@ -7,8 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectomics.errors import DataError
+from connectomics.geometry import Box
 from connectomics.inference import predict_volume
 from connectomics.inference.blending import BLENDINGS
+from connectomics.inference.by_block import predict_block, windows_of
 from connectomics.inference.predict import predict_slabs
 from connectomics.inference.windows import Sliding
 
@@ -171,3 +173,55 @@ def test_a_prediction_that_is_no_number_somewhere_is_refused_with_its_place(valu
 
     with pytest.raises(DataError, match=rf"gives {value} at voxel \(7, 2, 3\).*, channel 1"):
         predict_volume(network, image, window_size=(4, 8, 8), overlap=0.25)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "whole", "expected"),
+    [
+        (4, False, [4, 4, 4, 4, 4, 4, 3]),  # 27 windows, 9 in each of three slabs
+        (4, True, [4] * 7),
+        (1, False, [1] * 27),
+        (20, False, [9, 9, 9]),  # no more than a slab has, by which memory is foreseen
+        (20, True, [20, 20]),
+    ],
+)
+def test_batches_run_on_from_one_slab_to_the_next(batch_size, whole, expected):
+    seen, image = [], np.random.default_rng(2).random((8, 16, 16), np.float32)
+
+    def network(inputs):
+        seen.append(len(inputs))
+        return torch.cat([inputs, inputs.cumsum(2)], dim=1)
+
+    sliding = Sliding((4, 8, 8), batch_size=batch_size, whole_batches=whole)
+    slabs = list(predict_slabs(network, lambda a, b: image[a:b], image.shape, sliding))
+    assert seen == expected
+    one_by_one = predict_volume(network, image, window_size=(4, 8, 8))
+    np.testing.assert_array_equal(np.concatenate([s for _, s in slabs], axis=1), one_by_one)
+
+
+def test_a_block_goes_through_in_batches_across_its_slabs():
+    seen, image = [], np.random.default_rng(3).random((8, 16, 16), np.float32)
+
+    def network(inputs):
+        seen.append(len(inputs))
+        return inputs
+
+    sliding = Sliding((4, 8, 8), batch_size=4)
+    windows = windows_of(Box((0, 0, 0), image.shape), image.shape, sliding)
+    found = predict_block(network, image, windows, sliding)
+    assert seen == [4, 4, 4, 4, 4, 4, 3]
+    np.testing.assert_allclose(found[0], image, rtol=1e-5)
+
+
+def test_a_slab_is_finished_before_the_next_but_one_is_read():
+    read, done = [], []
+
+    def section(start, stop):
+        read.append(start)
+        return np.zeros((stop - start, 8, 8), np.float32)
+
+    sliding = Sliding((4, 8, 8), overlap=0.0, batch_size=4, whole_batches=True)
+    for z, _ in predict_slabs(identity, section, (40, 8, 8), sliding):
+        done.append((z, max(read)))
+    # A batch spans four slabs here, one is finished behind those, and one is read ahead.
+    assert all(ahead - z <= 4 * 6 for z, ahead in done)
