@@ -28,7 +28,7 @@ from timing import Row
 sys.path.insert(0, str(Path(__file__).parent))
 
 TABLE = Path(__file__).parent / "table.json"
-PARTS = ("decoder", "scores", "network", "sliding", "patches")
+PARTS = ("decoder", "scores", "network", "cpu-bf16", "sliding", "patches")
 ON_A_GPU = ("network", "sliding")
 FALL = 0.8
 
@@ -38,7 +38,7 @@ Entry = dict[str, Any]
 def measure(parts: Sequence[str], *, small: bool) -> Iterator[Row]:
     """Every row of some parts, as they are measured."""
     for part in parts:
-        yield from import_module(f"rows.{part}").rows(small)
+        yield from import_module(f"rows.{part.replace('-', '_')}").rows(small)
 
 
 def machine() -> str:
