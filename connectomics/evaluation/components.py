@@ -82,6 +82,7 @@ class Components:
         self._blocks = blocks_of(mask)
         self._latest: tuple[int, np.ndarray] | None = None
         self._names, self._first, self.count = self._number(min_size)
+        self._dtype = np.min_scalar_type(self.count)
 
     @cached_property
     def extents(self) -> Extents:
@@ -89,8 +90,8 @@ class Components:
         return list_values(self)
 
     def read(self, box: Box) -> np.ndarray:
-        """(Z, Y, X) int64 numbers of a box, 0 where the grown mask is not."""
-        found = np.zeros(box.shape, np.int64)
+        """(Z, Y, X) numbers of a box, 0 where the grown mask is not; as narrow as they all fit."""
+        found = np.zeros(box.shape, self._dtype)
         for i in self._touched(box):
             block = self._blocks[i]
             shared = Box(
@@ -117,7 +118,7 @@ class Components:
             labels, region = self._label(self._blocks[i])
             inner = self._blocks[i].shift([-a for a in region.start]).slices
             names = np.append(0, self._names[self._first[i] : self._first[i + 1]])
-            self._latest = i, names[labels[inner]]
+            self._latest = i, names.astype(self._dtype)[labels[inner]]
         return self._latest[1]
 
     def _label(self, block: Box) -> tuple[np.ndarray, Box]:

@@ -8,6 +8,7 @@ whatever is not 0 is foreground.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -144,7 +145,8 @@ def _semantic(name: str, labels: Labels, dilate_sz: int | None) -> Interpretatio
     if isinstance(labels, np.ndarray):
         return _grouped(name, group_semantic(labels, dilate_sz=size), "semantic", size)
     components = Components(labels, in_plane(size))
-    return _grouped(name, Derived(_sides, components, labels), "semantic", size)
+    sides = Derived(partial(_sides, components.count), components, labels)
+    return _grouped(name, sides, "semantic", size)
 
 
 def _binary(name: str, labels: Labels, dilate_sz: int | None) -> Interpretation:
@@ -166,13 +168,16 @@ def _is_one_value(labels: Labels) -> bool:
     return len(list_extents(labels)) <= 1
 
 
-def _sides(components: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def _sides(count: int, components: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Polarity labels of semantic ones, 0 where these are."""
-    return _inside(2 * components, labels) - (labels == 1)
+    sides = _inside(components, labels).astype(np.min_scalar_type(2 * count), copy=False)
+    sides *= 2
+    sides -= labels == 1
+    return sides
 
 
 def _inside(components: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    return np.where(labels != 0, components, 0).astype(np.uint64)
+    return components * (labels != 0)
 
 
 def _guess(name: str, labels: Labels, sided: bool, dilate_sz: int | None) -> Interpretation | None:
@@ -208,8 +213,10 @@ def group_semantic(labels: np.ndarray, *, dilate_sz: int = 5) -> np.ndarray:
     array([[[1, 2, 0, 0, 0, 0, 0, 3, 4]]], dtype=uint8)
     """
     components = group_components(labels != 0, dilate_sz=dilate_sz)
-    dtype = np.min_scalar_type(2 * int(components.max(initial=0)))
-    return 2 * components.astype(dtype) - (labels == 1).astype(dtype)
+    sides = components.astype(np.min_scalar_type(2 * int(components.max(initial=0))), copy=False)
+    sides *= 2
+    sides -= labels == 1
+    return sides
 
 
 def group_components(mask: np.ndarray, *, dilate_sz: int = 0) -> np.ndarray:
@@ -221,14 +228,14 @@ def group_components(mask: np.ndarray, *, dilate_sz: int = 0) -> np.ndarray:
             Pieces closer than that are one object; the dilated voxels stay background.
 
     Returns:
-        (Z, Y, X) int32, 1..n inside the mask.
+        (Z, Y, X) unsigned, 1..n inside the mask.
 
     Raises:
         DataError: `mask` is not 3-D, or `dilate_sz` is even.
 
     >>> pieces = np.array([[[True, False, False, True]]])
-    >>> group_components(pieces), group_components(pieces, dilate_sz=3)
-    (array([[[1, 0, 0, 2]]], dtype=int32), array([[[1, 0, 0, 1]]], dtype=int32))
+    >>> group_components(pieces).tolist(), group_components(pieces, dilate_sz=3).tolist()
+    ([[[1, 0, 0, 2]]], [[[1, 0, 0, 1]]])
     """
     import cc3d
 
@@ -237,6 +244,6 @@ def group_components(mask: np.ndarray, *, dilate_sz: int = 0) -> np.ndarray:
             "evaluation: grouping", f"the volume has shape {mask.shape}.", "Give it as (Z, Y, X)."
         )
     grown = in_plane(dilate_sz).grow(mask)
-    components = cc3d.connected_components(grown, connectivity=6).astype(np.int32, copy=False)
-    components[~mask] = 0
+    components = cc3d.connected_components(grown, connectivity=6)
+    components *= mask
     return components

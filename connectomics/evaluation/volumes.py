@@ -91,11 +91,12 @@ def compare_blocks(truth: Labels, prediction: Labels, mask: Labels | None) -> It
         return
     for box in in_turn(blocks_of(truth, prediction, mask), "labels compared"):
         around = box.grow(1).clip(truth.shape)
+        first = read(truth, box)
         yield PairBlock(
             box,
             truth.shape,
-            read(truth, box),
-            read(prediction, box),
+            first,
+            first if prediction is truth else read(prediction, box),
             None if mask is None else read(mask, around),
             Box(*_shifted(box, around)).slices,
         )

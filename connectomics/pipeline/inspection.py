@@ -20,6 +20,10 @@ from connectomics.pipeline.scoring import stored_as
 
 Ints = NDArray[np.int64]
 
+COUNTED_AT_ONCE = 2**23
+"""Bytes of labels that are grouped into synapses in memory, which takes about ten for each voxel;
+larger ones are grouped block by block, with the same count."""
+
 
 @dataclass(frozen=True, eq=False)
 class Labels:
@@ -110,7 +114,7 @@ def count_in(labels: Labels, sections: tuple[int, int]) -> SynapseCount:
 def _counted(volume: LabelledVolume, encoding: Encoding) -> tuple[Encoding, SynapseCount]:
     """How labels are stored, and how many synapses they hold."""
     assert volume.label is not None
-    truth = open_truth(volume)
+    truth = open_truth(volume, at_most=COUNTED_AT_ONCE)
     stored = stored_as(volume.label, encoding, truth.labels).encoding
     sided = stored in (*SIDED, "auto")
     return stored, count_synapses(truth.labels, stored, sided=sided, mask=truth.mask)

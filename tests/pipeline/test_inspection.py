@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from main import main
 
 from connectomics.data.io import save_volume
 from connectomics.data.volumes import LabelledVolume, MemoryVolume
+from connectomics.evaluation import volumes
+from connectomics.pipeline import inspection
 from connectomics.pipeline.inspection import count_in, inspect_labels
 
 
@@ -66,3 +70,28 @@ def test_scores_count_the_same(tmp_path, capsys, stored) -> None:
     assert main(given) == 0
     assert f"truth holds {counted}\n" in capsys.readouterr().out
     assert f"The truth holds {counted}." in (tmp_path / "scores" / "report.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize("stored", ["semantic", "binary"])
+def test_large_labels_are_grouped_block_by_block_with_the_same_count(monkeypatch, stored) -> None:
+    label = np.zeros((64, 288, 288), np.uint8)
+    label[:, :96, :96] = np.tile(blocks(depth=64), (1, 4, 4))
+    label[20, 40:60, 40:60] = 0
+    kept = np.where(label > 0, 2 - label % 2 if stored == "semantic" else 1, 0).astype(np.uint8)
+    labels = inspect_labels(volume_of(kept), stored)
+    at_once, peak_at_once = _counted(labels)
+    monkeypatch.setattr(inspection, "COUNTED_AT_ONCE", 2**16)
+    monkeypatch.setattr(volumes, "BLOCK_VOXELS", 2**19)
+    by_block, peak = _counted(labels)
+    assert by_block == at_once == labels.count
+    assert by_block.number == 51  # 48, three of them cut in two
+    assert peak < 2 * kept.size < 4 * kept.size < peak_at_once
+
+
+def _counted(labels):
+    """The synapses of all sections, and how many bytes counting them took at most."""
+    tracemalloc.start()
+    try:
+        return count_in(labels, (0, labels.volume.shape[0])), tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
