@@ -33,7 +33,7 @@ from connectomics.blocks import BlockGrid
 from connectomics.data.io.sharded import create_sharded
 from connectomics.decoding import Decoded, blockwise, decode
 from connectomics.decoding.blockwise import Part, State, label_dtype, passes, tables_of
-from connectomics.geometry import Box
+from connectomics.geometry import Box, VoxelGrid
 
 TOOLS = runpy.run_path(str(Path(__file__).with_name("decoding.py")))
 DECODERS = ("polarity2instance", "synapses")
@@ -75,7 +75,7 @@ def measure(volume: np.ndarray, decoder: str, block: list[int], repeats: int) ->
     states: list[int] = []
 
     def whole() -> Decoded:
-        return decode(volume, steps, resolution=NM)
+        return decode(volume, steps, grid=VoxelGrid(NM))
 
     def by_block() -> Decoded:
         with tempfile.TemporaryDirectory() as folder:
@@ -147,7 +147,7 @@ def decode_on_disk(
     def parts(step: str, task: str) -> Part:
         return np.load(folder / f"{step}.{task}.npz")
 
-    plan = passes(steps, shape=volume.shape[1:], block_size=block, resolution=NM)
+    plan = passes(steps, shape=volume.shape[1:], block_size=block, grid=VoxelGrid(NM))
     state: State = {}
     largest = 0
     for step in plan[:-1]:

@@ -43,6 +43,7 @@ from connectomics.evaluation import (
     match_objects,
     polarity_sweep,
 )
+from connectomics.geometry import VoxelGrid
 from connectomics.pipeline import label_volumes
 from connectomics.pipeline.scoring import read_pair
 
@@ -131,7 +132,7 @@ def score_files(folder: Path, most_bytes: float) -> dict[str, Any]:
     section = EvaluationSection.model_validate({"metrics": [{"name": name} for name in names]})
     start = time.perf_counter()
     with open_volume(folder / "truth.h5") as truth, open_volume(folder / "found.h5") as found:
-        volume = LabelledVolume("v", image=truth, label=truth, resolution=RESOLUTION)
+        volume = LabelledVolume("v", image=truth.with_grid(VoxelGrid(RESOLUTION)), label=truth)
         pair = read_pair(volume, found, section, encoding="polarity")
         report = evaluate_volumes([pair], section)
     seconds = time.perf_counter() - start

@@ -19,6 +19,7 @@ from scipy.ndimage import gaussian_filter
 from connectomics.config.schema import ScoringSection
 from connectomics.data.volumes import MemoryVolume
 from connectomics.evaluation import EvaluationReport, LabelPair, evaluate_volumes
+from connectomics.geometry import VoxelGrid
 from connectomics.report import Background, write_page
 from connectomics.report.gallery import Scene
 
@@ -77,7 +78,16 @@ def report(number: int) -> tuple[list[Scene], EvaluationReport]:
     matches = scores.volumes[0].scores["polarity"].at(0.5).matches  # pyright: ignore
     em = MemoryVolume("em", image)
     scene = Scene(
-        "em", prediction, True, truth, True, matches, 0.5, em, (30, 8, 8), confidence=confidence
+        "em",
+        prediction,
+        True,
+        truth,
+        True,
+        matches,
+        0.5,
+        em,
+        VoxelGrid((30, 8, 8)),
+        confidence=confidence,
     )
     return [scene], scores
 

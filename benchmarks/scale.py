@@ -147,10 +147,11 @@ def make(shape: tuple[int, int, int]) -> None:
     """Write a volume and its truth, block by block."""
     from connectomics.blocks import BlockGrid
     from connectomics.data.io.sharded import create_sharded
+    from connectomics.geometry import VoxelGrid
 
-    nm = (30, 8, 8)
-    em = create_sharded(Path("em.zarr"), shape, np.uint8, BLOCK, resolution=nm)
-    truth = create_sharded(Path("truth.zarr"), shape, np.uint32, BLOCK, resolution=nm)
+    nm = VoxelGrid((30, 8, 8))
+    em = create_sharded(Path("em.zarr"), shape, np.uint8, BLOCK, grid=nm)
+    truth = create_sharded(Path("truth.zarr"), shape, np.uint32, BLOCK, grid=nm)
     cells = tuple(n // c for n, c in zip(shape, CELL, strict=True))
     for number, block in enumerate(BlockGrid(shape, BLOCK)):
         random = np.random.default_rng(number)

@@ -21,11 +21,11 @@ from connectomics.config.inheritance import TUTORIALS
 from connectomics.config.overrides import override_texts
 from connectomics.data.build import Given, measure
 from connectomics.data.checks import open_on_one_grid
-from connectomics.data.io import LazyVolume, open_volume
+from connectomics.data.io import open_volume
 from connectomics.data.processing import ImageStatistics, normalize
-from connectomics.data.volumes import LabelledVolume, MemoryVolume
+from connectomics.data.volumes import LabelledVolume, MemoryVolume, Volume
 from connectomics.errors import CheckpointError, ConfigError, DataError, did_you_mean, warn
-from connectomics.geometry import Box
+from connectomics.geometry import Box, VoxelGrid
 from connectomics.pipeline.components import read_config
 from connectomics.pipeline.label_checks import require_labels_of
 from connectomics.runs import new_run, provenance_of, write_provenance
@@ -35,8 +35,9 @@ if TYPE_CHECKING:
     from connectomics.models import TrainedModel
     from connectomics.training import FitResult
 
-Source = ArrayLike | str | os.PathLike[str]
-"""A `(Z, Y, X)` array, or a file as a config would name it, such as `raw.h5::volumes/raw`."""
+Source = ArrayLike | str | os.PathLike[str] | Volume
+"""A `(Z, Y, X)` array, a file as a config would name it, such as `raw.h5::volumes/raw`, or a volume
+from `open_volume`, or part of one."""
 
 IN_MEMORY = "array in memory, given from Python"
 
@@ -175,11 +176,11 @@ def _named(source: Source) -> str:
     return os.fspath(source) if isinstance(source, str | os.PathLike) else IN_MEMORY
 
 
-def _volume(
-    name: str, source: Source, resolution: Sequence[float] | None = None
-) -> LazyVolume | MemoryVolume:
-    volume: LazyVolume | MemoryVolume
-    if isinstance(source, str | os.PathLike):
+def _volume(name: str, source: Source, resolution: Sequence[float] | None = None) -> Volume:
+    volume: Volume
+    if isinstance(source, Volume):
+        volume = source
+    elif isinstance(source, str | os.PathLike):
         size = None if resolution is None else _three(resolution)
         volume = open_volume(os.fspath(source), resolution=size)
     else:
@@ -204,9 +205,9 @@ def _labelled(
     if volume.shape != labels.shape:
         problem = f"has shape {labels.shape}, and the image {volume.shape}."
         raise DataError("label", problem, "Give labels of the same voxels.")
-    said = volume.resolution if isinstance(volume, LazyVolume) else None
-    size = said if resolution is None else _three(resolution)
-    return LabelledVolume(name, volume, labels, resolution=size)
+    if resolution is not None:
+        volume = volume.with_grid(VoxelGrid(_three(resolution), volume.offset_nm))
+    return LabelledVolume(name, volume, labels)
 
 
 def _three(resolution: Sequence[float]) -> tuple[float, float, float]:

@@ -1,4 +1,4 @@
-"""Boxes, block grids, window positions, and the way between voxels and nanometres.
+"""Boxes, where their voxels lie in nanometres, block grids and window positions.
 
 Everything is in the order (z, y, x). A box is half-open: `start` is in it, `stop` is not.
 """
@@ -8,12 +8,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Triple = tuple[int, int, int]
+Nm = tuple[float, float, float]
 
 VOXEL_NM = (1e-3, 1e6)
 """The smallest and the largest edge of a voxel. Beyond them the reach of a setting in nm is more
@@ -43,6 +45,27 @@ class Box:
         object.__setattr__(self, "stop", _triple(self.stop))
         if any(b < a for a, b in zip(self.start, self.stop, strict=True)):
             raise ValueError(f"a box cannot stop {self.stop} before it starts {self.start}")
+
+    @classmethod
+    def of_index(cls, index: Any, shape: Sequence[int]) -> Box:
+        """What slices take of a volume of `shape` (Z, Y, X), counted as in a list.
+
+        Raises:
+            ValueError: Something else than slices without a step.
+
+        >>> Box.of_index((slice(2, None), ..., slice(-3, None)), (10, 20, 30))
+        Box(start=(2, 0, 27), stop=(10, 20, 30))
+        """
+        parts = list(index) if isinstance(index, tuple) else [index]
+        at = next((i for i, part in enumerate(parts) if part is ...), len(parts))
+        missing = len(shape) - len([part for part in parts if part is not ...])
+        parts[at : at + 1] = [slice(None)] * missing
+        if len(parts) != len(shape) or not all(
+            isinstance(part, slice) and part.step in (None, 1) for part in parts
+        ):
+            raise ValueError(f"{index} is not three slices (z, y, x) without a step")
+        ends = [part.indices(length)[:2] for part, length in zip(parts, shape, strict=True)]
+        return cls(_triple(a for a, _ in ends), _triple(max(a, b) for a, b in ends))
 
     @property
     def shape(self) -> Triple:
@@ -103,6 +126,74 @@ class Box:
         False
         """
         return min(self.start) >= 0 and all(b <= n for b, n in zip(self.stop, shape, strict=True))
+
+
+@dataclass(frozen=True)
+class VoxelGrid:
+    """Where the voxels of a volume lie: how large they are, and where the first of them is.
+
+    Whether an integer position means a voxel's centre or its lower corner is the caller's choice,
+    and what is converted keeps it.
+
+    Attributes:
+        resolution: nm per voxel (z, y, x), or None where nobody says.
+        offset_nm: Position of voxel (0, 0, 0) in nm (z, y, x).
+
+    >>> grid = VoxelGrid((30, 8, 8), offset_nm=(300, 0, 4))
+    >>> grid.to_nm([[2, 10, 1]]).tolist()
+    [[360.0, 80.0, 12.0]]
+    >>> grid.to_voxels([[360, 80, 12]]).tolist()
+    [[2.0, 10.0, 1.0]]
+    """
+
+    resolution: Nm | None = None
+    offset_nm: Nm = (0.0, 0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        if self.resolution is not None:
+            sizes = _nm(self.resolution)
+            if not all(size > 0 for size in sizes):
+                raise ValueError(f"resolution {sizes} must be three positive numbers (z, y, x)")
+            object.__setattr__(self, "resolution", sizes)
+        object.__setattr__(self, "offset_nm", _nm(self.offset_nm))
+
+    @classmethod
+    def of(cls, resolution: Sequence[float] | None, offset_nm: Sequence[float] = (0, 0, 0)) -> Self:
+        """From numbers in any sequence."""
+        return cls(None if resolution is None else _nm(resolution), _nm(offset_nm))
+
+    def to_nm(self, voxels: ArrayLike) -> NDArray[np.float64]:
+        """(..., 3) positions in nm of (..., 3) positions in voxels, fractions allowed."""
+        return np.asarray(voxels, np.float64) * self._scale + np.asarray(self.offset_nm)
+
+    def to_voxels(self, points_nm: ArrayLike) -> NDArray[np.float64]:
+        """(..., 3) positions in voxels, with fractions, of (..., 3) positions in nm."""
+        return (np.asarray(points_nm, np.float64) - np.asarray(self.offset_nm)) / self._scale
+
+    def at(self, start: Sequence[int]) -> VoxelGrid:
+        """That of a part that begins at a voxel (z, y, x); where no size is known, nothing moves.
+
+        >>> VoxelGrid((30, 8, 8), offset_nm=(300, 0, 4)).at((2, 10, 1)).offset_nm
+        (360.0, 80.0, 12.0)
+        """
+        return self if self.resolution is None else replace(self, offset_nm=_nm(self.to_nm(start)))
+
+    def resized(self, shape: Sequence[int], new_shape: Sequence[int]) -> VoxelGrid:
+        """That of a volume that was resized; its extent and its offset stay.
+
+        >>> VoxelGrid((30, 8, 8)).resized((10, 100, 100), (10, 50, 33)).resolution
+        (30.0, 16.0, 24.242424242424242)
+        """
+        if self.resolution is None:
+            return self
+        axes = zip(self.resolution, shape, new_shape, strict=True)
+        return replace(self, resolution=_nm(nm * old / new for nm, old, new in axes))
+
+    @property
+    def _scale(self) -> NDArray[np.float64]:
+        if self.resolution is None:
+            raise ValueError("the size of a voxel is not known")
+        return np.asarray(self.resolution)
 
 
 def whole(shape: Sequence[int]) -> Box:
@@ -186,47 +277,6 @@ def block_shape(shape: Sequence[int], chunk: Sequence[int], voxels: int) -> Trip
         block[axis] += step[axis]
 
 
-def voxel_to_nm(
-    points: ArrayLike, resolution: Sequence[float], offset_nm: Sequence[float] = (0.0, 0.0, 0.0)
-) -> NDArray[np.float64]:
-    """Convert voxel positions to nanometres: points · resolution + offset.
-
-    Whether an integer position means a voxel's centre or its lower corner is the caller's
-    choice, and the result keeps it.
-
-    Args:
-        points: (..., 3) positions in voxels, fractions allowed.
-        resolution: nm per voxel (z, y, x).
-        offset_nm: Position of voxel (0, 0, 0) in nm.
-
-    Returns:
-        (..., 3) positions in nm.
-
-    >>> voxel_to_nm([[2, 10, 1]], (30, 8, 8), offset_nm=(300, 0, 4)).tolist()
-    [[360.0, 80.0, 12.0]]
-    """
-    return np.asarray(points, np.float64) * _scale(resolution) + np.asarray(offset_nm, np.float64)
-
-
-def nm_to_voxel(
-    points_nm: ArrayLike, resolution: Sequence[float], offset_nm: Sequence[float] = (0.0, 0.0, 0.0)
-) -> NDArray[np.float64]:
-    """Convert positions in nanometres to voxels, with fractions: undoes `voxel_to_nm`.
-
-    >>> nm_to_voxel([[360, 80, 12]], (30, 8, 8), offset_nm=(300, 0, 4)).tolist()
-    [[2.0, 10.0, 1.0]]
-    """
-    shifted = np.asarray(points_nm, np.float64) - np.asarray(offset_nm, np.float64)
-    return shifted / _scale(resolution)
-
-
-def _scale(resolution: Sequence[float]) -> NDArray[np.float64]:
-    scale = np.asarray(resolution, np.float64)
-    if scale.shape != (3,) or not np.all(scale > 0):
-        raise ValueError(f"resolution {resolution} must be three positive numbers (z, y, x)")
-    return scale
-
-
 def _add(start: Sequence[int], size: Sequence[int]) -> Triple:
     return _triple(a + n for a, n in zip(start, size, strict=True))
 
@@ -234,3 +284,14 @@ def _add(start: Sequence[int], size: Sequence[int]) -> Triple:
 def _triple(values: Iterable[int]) -> Triple:
     z, y, x = (int(v) for v in values)
     return z, y, x
+
+
+def _nm(values: Iterable[float]) -> Nm:
+    numbers = tuple(float(v) for v in values)
+    if len(numbers) != 3:
+        raise ValueError(f"{numbers} must be three numbers (z, y, x)")
+    return numbers
+
+
+NOWHERE = VoxelGrid()
+"""Of voxels of which nobody says how large they are, nor where."""

@@ -11,7 +11,7 @@ import yaml
 from main import main
 
 from connectomics.arrays import predict, train
-from connectomics.data.io import read_volume, save_volume
+from connectomics.data.io import open_volume, read_volume, save_volume
 from connectomics.errors import CheckpointError, ConfigError, DataError, DataWarning
 from connectomics.models import load_model, read_checkpoint
 
@@ -123,6 +123,12 @@ def test_prediction_takes_what_the_checkpoint_says_along(trained):
         np.testing.assert_array_equal(predict(model, IMAGE), found)
     np.testing.assert_allclose(predict(trained, IMAGE * 0.5 + 3.0), found, atol=1e-5)
     assert not np.allclose(predict(trained, IMAGE, window_size=(16, 40, 40)), found, atol=1e-7)
+
+
+def test_a_part_of_a_volume_is_taken_as_an_array_is(trained, tmp_path):
+    save_volume(tmp_path / "em.h5", IMAGE, resolution=RESOLUTION)
+    part = open_volume(tmp_path / "em.h5")[2:14, :, 4:]
+    np.testing.assert_array_equal(predict(trained, part), predict(trained, IMAGE[2:14, :, 4:]))
 
 
 def test_volumes_to_validate_on_may_be_given():

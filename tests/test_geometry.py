@@ -7,10 +7,9 @@ from hypothesis import strategies as st
 
 from connectomics.geometry import (
     Box,
+    VoxelGrid,
     block_boxes,
     block_shape,
-    nm_to_voxel,
-    voxel_to_nm,
     whole,
     window_starts,
 )
@@ -138,7 +137,7 @@ def test_blocks_need_a_size() -> None:
 
 
 def test_voxels_to_nanometres_by_hand() -> None:
-    points = voxel_to_nm([[0, 0, 0], [1, 2.5, 3]], (40, 4, 4), offset_nm=(1520, 3644, 3644))
+    points = VoxelGrid((40, 4, 4), (1520, 3644, 3644)).to_nm([[0, 0, 0], [1, 2.5, 3]])
     assert points.tolist() == [[1520, 3644, 3644], [1560, 3654, 3656]]
 
 
@@ -153,14 +152,14 @@ def test_there_and_back_again(
     offset: tuple[float, float, float],
 ) -> None:
     array = np.array(points).reshape(-1, 3)
-    back = nm_to_voxel(voxel_to_nm(array, resolution, offset), resolution, offset)
+    back = (grid := VoxelGrid(resolution, offset)).to_voxels(grid.to_nm(array))
     assert np.allclose(back, array, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("resolution", [(30, 8), (30, 8, 0), (30, 8, -8), (30, 8, np.nan)])
 def test_resolution_must_be_three_positive_numbers(resolution: tuple[float, ...]) -> None:
-    with pytest.raises(ValueError, match="three positive"):
-        voxel_to_nm([[0, 0, 0]], resolution)
+    with pytest.raises(ValueError, match=r"must be three"):
+        VoxelGrid.of(resolution)
 
 
 def test_blocks_are_whole_chunks():

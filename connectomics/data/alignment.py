@@ -14,7 +14,6 @@ from connectomics.data.io.section_names import numbers_text
 from connectomics.data.io.spacing import agree, are_reversed
 from connectomics.data.volumes import Volume
 from connectomics.errors import DataError, Fault, warn
-from connectomics.geometry import nm_to_voxel
 
 # Volumes further apart than this are at different places. Less is rounding.
 APART_VOXELS = 0.5
@@ -137,7 +136,7 @@ def warn_of_sites(annotations: str, image: LazyVolume) -> None:
         return
 
     def inside(points: np.ndarray) -> bool:
-        voxel = nm_to_voxel(points, image.resolution or (1, 1, 1), image.offset_nm)
+        voxel = image.grid.to_voxels(points)
         return bool(((voxel >= 0) & (voxel < image.shape)).all(axis=1).any())
 
     if inside(sites):
@@ -149,7 +148,7 @@ def warn_of_sites(annotations: str, image: LazyVolume) -> None:
     slips = {
         "in the order (x, y, z)": sites[:, ::-1],
         "in micrometres": sites * 1000,
-        "in voxels": sites * image.resolution + image.offset_nm,
+        "in voxels": image.grid.to_nm(sites),
     }
     likely = [f" They look as if they were {what}." for what, p in slips.items() if inside(p)]
     warn(

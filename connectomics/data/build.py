@@ -28,7 +28,6 @@ from connectomics.data.processing.normalize import ImageStatistics, image_statis
 from connectomics.data.volumes import LabelledVolume, divide, hold_back
 from connectomics.errors import DataError
 from connectomics.files import atomic_path
-from connectomics.geometry import Box
 
 if TYPE_CHECKING:
     from connectomics.data.datamodule import PatchDataModule
@@ -290,8 +289,6 @@ def _labelled(
     return LabelledVolume(
         name or image.name,
         annotations=annotations,
-        resolution=image.resolution,
-        offset_nm=image.offset_nm,
         synthetic=bool(image.attributes.get("synthetic", False)),
         **parts,
     )
@@ -336,4 +333,4 @@ def _view(volume: LazyVolume, split: SplitSection) -> LazyVolume:
     if split.z_range is None:
         return volume
     first, stop = split.z_range
-    return volume.crop(Box((first, 0, 0), (stop, volume.shape[1], volume.shape[2])))
+    return volume[first:stop]

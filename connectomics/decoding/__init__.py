@@ -11,7 +11,6 @@ from connectomics.decoding.components import binary2instance
 from connectomics.decoding.decoder import Decoder
 from connectomics.decoding.export import (
     EXPORTS,
-    Grid,
     check_exports,
     read_table,
     write_cave,
@@ -45,7 +44,6 @@ __all__ = [
     "TABLE_COLUMNS",
     "Decoded",
     "Decoder",
-    "Grid",
     "SynapseList",
     "SynapseResult",
     "binary2instance",

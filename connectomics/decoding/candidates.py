@@ -16,6 +16,7 @@ import numpy as np
 from connectomics.decoding import kernels
 from connectomics.decoding.bits import BitMask
 from connectomics.decoding.runs import Components
+from connectomics.geometry import Nm, VoxelGrid
 
 NONE, PRE, POST = 0, 1, 2
 
@@ -26,7 +27,7 @@ class Candidates:
 
     Attributes:
         shape: (Z, Y, X) of the volume.
-        resolution: nm per voxel (z, y, x).
+        grid: Where its voxels lie; their size is known.
         index: (V,) int64, flat index of each voxel, ascending.
         pre: (V,) float32, probability of the pre side.
         post: (V,) float32, probability of the post side.
@@ -37,7 +38,7 @@ class Candidates:
     """
 
     shape: tuple[int, int, int]
-    resolution: tuple[float, float, float]
+    grid: VoxelGrid
     index: np.ndarray
     pre: np.ndarray
     post: np.ndarray
@@ -59,6 +60,12 @@ class Candidates:
         return np.stack(
             [_link_axis(self.index, s, s * n) for s, n in zip(steps, self.shape, strict=True)]
         )
+
+    @property
+    def resolution(self) -> Nm:
+        """Nm per voxel (z, y, x)."""
+        assert self.grid.resolution is not None
+        return self.grid.resolution
 
     @property
     def voxel_nm3(self) -> float:

@@ -17,11 +17,12 @@ from connectomics.decoding.probabilities import Probabilities, argmax_masks, as_
 from connectomics.decoding.runs import label_components, remove_small
 from connectomics.decoding.sections import map_sections
 from connectomics.errors import DataError
+from connectomics.geometry import VoxelGrid
 
 
 def find_candidates(
     probabilities: Probabilities,
-    resolution: tuple[float, float, float],
+    grid: VoxelGrid,
     *,
     thres: float,
     low: float | None,
@@ -34,7 +35,7 @@ def find_candidates(
 
     Args:
         probabilities: Three channels; see `polarity2instance`.
-        resolution: nm per voxel (z, y, x).
+        grid: Where the voxels lie; their size is known.
         thres: Probability above which a voxel is foreground.
         low: The same for the union alone; None where it has no threshold of its own.
         exclusive: Whether the channels are background, pre and post.
@@ -42,6 +43,8 @@ def find_candidates(
         min_piece_nm3: Pieces of one side smaller than this are dropped first.
         levels: The thresholds, and the probabilities in the list, lie between these.
     """
+    resolution = grid.resolution
+    assert resolution is not None
     pre, post, union = candidate_masks(probabilities, levels, thres, low, exclusive)
     min_piece = voxels_of(min_piece_nm3, resolution)
     remove_small(pre, min_piece)
@@ -58,7 +61,7 @@ def find_candidates(
     side = np.where(is_set(post, index), POST, np.where(is_set(pre, index), PRE, NONE))
     return Candidates(
         shape=probabilities.shape,
-        resolution=resolution,
+        grid=grid,
         index=index,
         pre=p[0],
         post=p[1],

@@ -16,7 +16,7 @@ from connectomics.decoding.lines import write_neuroglancer
 from connectomics.decoding.table import COLUMN_TYPES, TABLE_COLUMNS
 from connectomics.errors import DataError, Fault, did_you_mean
 from connectomics.files import atomic_path, write_hdf5
-from connectomics.geometry import nm_to_voxel
+from connectomics.geometry import Nm, VoxelGrid
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,23 +29,11 @@ ROUNDING = 1e-6
 PARQUET_REMEDY = 'Run: pip install "pyarrow>=15"'
 
 
-class Grid(NamedTuple):
-    """Where the voxels of a volume lie.
-
-    Attributes:
-        resolution: nm per voxel (z, y, x).
-        offset_nm: Position of voxel (0, 0, 0) in nm (z, y, x).
-    """
-
-    resolution: Sequence[float]
-    offset_nm: Sequence[float] = (0.0, 0.0, 0.0)
-
-
 class Export(NamedTuple):
     """A form that other programs take in: what its file or folder is called, what writes it."""
 
     file_name: str
-    write: Callable[[pd.DataFrame, str | Path, Grid], object]
+    write: Callable[[pd.DataFrame, str | Path, VoxelGrid], object]
 
 
 EXPORTS: dict[str, Export] = {
@@ -53,7 +41,7 @@ EXPORTS: dict[str, Export] = {
     "cave": Export("synapses_cave.csv", lambda table, path, _: write_cave(table, path)),
     "neuprint": Export(
         "synapses_neuprint.csv",
-        lambda table, path, grid: write_neuprint(table, path, voxel_size=grid.resolution),
+        lambda table, path, grid: write_neuprint(table, path, voxel_size=_known(grid)),
     ),
     "cremi": Export(
         "synapses_cremi.h5",
@@ -61,9 +49,7 @@ EXPORTS: dict[str, Export] = {
     ),
     "neuroglancer": Export(
         "neuroglancer",
-        lambda table, path, grid: write_neuroglancer(
-            table, Path(path) / "synapses", resolution=grid.resolution, offset_nm=grid.offset_nm
-        ),
+        lambda table, path, grid: write_neuroglancer(table, Path(path) / "synapses", grid=grid),
     ),
 }
 """The exports a config may name."""
@@ -91,13 +77,18 @@ def check_exports(exports: Sequence[str], where: str, *, encoding: str = "auto")
     return faults
 
 
-def write_export(name: str, table: pd.DataFrame, path: str | Path, *, grid: Grid) -> None:
+def write_export(name: str, table: pd.DataFrame, path: str | Path, *, grid: VoxelGrid) -> None:
     """Write a synapse table in one of the forms of `EXPORTS`.
 
     Raises:
         DataError: It cannot be written there.
     """
     EXPORTS[name].write(table, path, grid)
+
+
+def _known(grid: VoxelGrid) -> Nm:
+    assert grid.resolution is not None
+    return grid.resolution
 
 
 def _has_parquet() -> bool:
@@ -188,9 +179,10 @@ def write_cave(
             "CAVE takes %d of %d synapses: %d have one side only, %d connect a neuron with itself.",
             *(len(rows), len(table), np.count_nonzero(~paired), np.count_nonzero(autapse)),
         )
+    grid = VoxelGrid.of(voxel_size)
     columns: dict[str, Any] = {"id": column(rows, "synapse_id")}
     for name, point in (("pre", "pre"), ("post", "post"), ("ctr", "centre")):
-        places = np.ceil(nm_to_voxel(points(rows, point), voxel_size) - ROUNDING)[:, ::-1]
+        places = np.ceil(grid.to_voxels(points(rows, point)) - ROUNDING)[:, ::-1]
         columns[f"{name}_pt_position"] = list(map(json.dumps, places.astype(np.int64).tolist()))
     columns["size"] = column(rows, "size_nm3")
     with atomic_path(path) as temporary:
@@ -215,10 +207,10 @@ def write_neuprint(table: pd.DataFrame, path: str | Path, *, voxel_size: Sequenc
     """
     import pandas as pd
 
-    parts = []
+    parts, grid = [], VoxelGrid.of(voxel_size)
     for side in ("pre", "post"):
         rows = _with_side(table, side)
-        places = np.floor(nm_to_voxel(points(rows, side), voxel_size) + ROUNDING)
+        places = np.floor(grid.to_voxels(points(rows, side)) + ROUNDING)
         places = places.astype(np.int32)
         columns: dict[str, Any] = {"bodyId": neurons(rows, side), "type": side}
         columns |= {axis: places[:, 2 - k] for k, axis in enumerate("xyz")}

@@ -6,7 +6,7 @@ of a whole volume as on that of any part of it that nothing near is missing from
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -71,7 +71,6 @@ def finish(
     scale: float,
     between: Between,
     neurons: Neurons | None,
-    offset_nm: Sequence[float],
 ) -> Finished:
     """Make synapses of components.
 
@@ -81,7 +80,6 @@ def finish(
         scale: What `size_scale` says of the volume.
         between: Gives the mean probability of the union between two voxels.
         neurons: Gives the neuron at each voxel, where there are any.
-        offset_nm: Position of voxel (0, 0, 0) in nm (z, y, x).
     """
     part_nm3 = scale * settings.part_nm3
     if settings.split_saddle is not None:
@@ -119,9 +117,7 @@ def finish(
     if sections:
         found = fill_sections(found, sections=sections)
     partners = None if neurons is None else _name(found, neurons)
-    table = build_table(
-        found, offset_nm=offset_nm, confidence=sure, polarity_margin=margin, partners=partners
-    )
+    table = build_table(found, confidence=sure, polarity_margin=margin, partners=partners)
     listed = None if partners is None else partner_table(partners, table.synapse_id.to_numpy())
     return Finished(found, first, table, listed, connections)
 

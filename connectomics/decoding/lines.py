@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectomics.decoding.columns import column, neurons, points
-from connectomics.geometry import nm_to_voxel
+from connectomics.geometry import VoxelGrid
 from connectomics.neuroglancer.annotations import Lines, Property, write_lines
 from connectomics.neuroglancer.volume import first_voxel
 
@@ -24,8 +23,7 @@ def write_neuroglancer(
     table: pd.DataFrame,
     folder: str | Path,
     *,
-    resolution: Sequence[float],
-    offset_nm: Sequence[float] = (0.0, 0.0, 0.0),
+    grid: VoxelGrid,
 ) -> None:
     """Write the synapses of a table as `neuroglancer_annotations_v1`.
 
@@ -36,16 +34,16 @@ def write_neuroglancer(
     Args:
         table: A synapse table.
         folder: To be made.
-        resolution: nm per voxel (z, y, x) of the volume.
-        offset_nm: Position of its voxel (0, 0, 0) in nm (z, y, x).
+        grid: Where the voxels of the volume lie; their size has to be known.
     """
+    assert grid.resolution is not None
     ids = column(table, "synapse_id").astype(np.uint64)
     sides = column(table, "side")
     has_pre, has_post = sides != "post_only", sides != "pre_only"
     ends = {}
     for side in ("pre", "post"):
-        voxels = nm_to_voxel(points(table, side) - np.asarray(offset_nm, float), resolution)
-        ends[side] = (voxels + first_voxel(offset_nm, resolution) + 0.5)[:, ::-1]
+        voxels = grid.to_voxels(points(table, side))
+        ends[side] = (voxels + first_voxel(grid) + 0.5)[:, ::-1]
     starts = np.where(has_pre[:, None], ends["pre"], ends["post"])
     stops = np.where(has_post[:, None], ends["post"], ends["pre"])
     relationships = {
@@ -58,7 +56,7 @@ def write_neuroglancer(
         ids=ids,
         starts=starts,
         stops=stops,
-        resolution=tuple(map(float, resolution)),  # pyright: ignore
+        resolution=grid.resolution,
         bounds=_bounds(np.vstack([starts, stops])),
         properties=_properties(table, sides),
         relationships=relationships,

@@ -20,6 +20,7 @@ from connectomics.decoding.sides import drop_one_sided
 from connectomics.decoding.synapses import SYNAPSES, SynapseResult
 from connectomics.decoding.table import SynapseList, list_synapses
 from connectomics.errors import ConfigError, Fault, did_you_mean
+from connectomics.geometry import NOWHERE, VoxelGrid
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,8 +128,7 @@ def decode(
     probabilities: np.ndarray,
     steps: Sequence[Step],
     *,
-    resolution: Sequence[float] | None = None,
-    offset_nm: Sequence[float] = (0.0, 0.0, 0.0),
+    grid: VoxelGrid = NOWHERE,
     neurons: np.ndarray | None = None,
 ) -> Decoded:
     """Decode a probability volume as `decoding.steps` says.
@@ -136,8 +136,7 @@ def decode(
     Args:
         probabilities: (C, Z, Y, X) as the decoder reads it.
         steps: One decoder with its settings, and what follows it.
-        resolution: nm per voxel (z, y, x), where it is known. `synapses` needs it.
-        offset_nm: Position of voxel (0, 0, 0) in nm (z, y, x).
+        grid: Where the voxels lie. `synapses` needs to know their size.
         neurons: (Z, Y, X) ids of a neuron segmentation, where there is one.
 
     Raises:
@@ -155,48 +154,37 @@ def decode(
         raise ConfigError.of(faults)
     step, *refiners = steps
     decoder = DECODERS[step.name]
-    supplied = {"resolution": resolution, "offset_nm": offset_nm, "neurons": neurons}
+    place = {"resolution": grid.resolution, "offset_nm": grid.offset_nm}
+    supplied = {**place, "neurons": neurons}
     taken = {name: supplied[name] for name in decoder.supplied}
     result = decoder.function(probabilities, **taken, **step.kwargs)
     if isinstance(result, SynapseResult):
         return Decoded(*result)
     for refiner in refiners:
         result = REFINERS[refiner.name](result, **refiner.kwargs)
-    if output_encoding(step) != "polarity" or resolution is None:
+    if output_encoding(step) != "polarity" or grid.resolution is None:
         return Decoded(result)
-    return Decoded(result, *_listed(result, probabilities, step, supplied))
+    return Decoded(result, *_listed(result, probabilities, step, grid, neurons))
 
 
 def _listed(
-    labels: np.ndarray, probabilities: np.ndarray, step: Step, supplied: dict[str, Any]
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    step: Step,
+    grid: VoxelGrid,
+    neurons: np.ndarray | None,
 ) -> SynapseList:
     """What a decoder found that gives labels alone, perhaps of another size."""
     shape = probabilities.shape[-3:]
     if labels.shape == shape:
         exclusive = bool(step.kwargs.get("exclusive", False))
-        return list_synapses(labels, probabilities=probabilities, exclusive=exclusive, **supplied)
-    neurons = supplied["neurons"]
+        return list_synapses(
+            labels, grid, probabilities=probabilities, exclusive=exclusive, neurons=neurons
+        )
     if neurons is not None:
         factors = [new / old for old, new in zip(shape, labels.shape, strict=True)]
         neurons = resize_nearest(neurons, factors)
-    return list_synapses(
-        labels,
-        resolution=resized_resolution(supplied["resolution"], shape, labels.shape),
-        offset_nm=supplied["offset_nm"],
-        neurons=neurons,
-    )
-
-
-def resized_resolution(
-    resolution: Sequence[float], shape: Sequence[int], new_shape: Sequence[int]
-) -> tuple[float, ...]:
-    """The voxel size of a volume that was resized; its extent and its offset stay.
-
-    >>> resized_resolution((30, 8, 8), (10, 100, 100), (10, 50, 33))
-    (30.0, 16.0, 24.242424242424242)
-    """
-    axes = zip(resolution, shape, new_shape, strict=True)
-    return tuple(nm * old / new for nm, old, new in axes)
+    return list_synapses(labels, grid.resized(shape, labels.shape), neurons=neurons)
 
 
 def output_encoding(step: Step) -> Encoding:

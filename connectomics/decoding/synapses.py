@@ -19,6 +19,7 @@ from connectomics.decoding.probabilities import check_probabilities
 from connectomics.decoding.settings import check_settings
 from connectomics.decoding.sizes import size_scale
 from connectomics.decoding.table import check_resolution
+from connectomics.geometry import VoxelGrid
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -175,7 +176,7 @@ def decode_synapses(
         levels = measure_levels(volume, nm, exclusive=exclusive) if adapt else AS_THEY_ARE
         found = find_candidates(
             volume,
-            nm,
+            VoxelGrid.of(nm, offset_nm),
             thres=thres,
             low=None if hysteresis is None else hysteresis[0],
             exclusive=exclusive,
@@ -193,7 +194,6 @@ def decode_synapses(
             scale=scale,
             between=partial(union_between, volume, levels=levels, exclusive=exclusive),
             neurons=None if neurons is None else partial(gather_neurons, neurons, where=where),
-            offset_nm=offset_nm,
         )
     return SynapseResult(_paint(done.candidates), done.table, done.partners)
 

@@ -16,7 +16,7 @@ from connectomics.decoding.levels import AS_THEY_ARE
 from connectomics.decoding.partners import Partners, name_partners, partner_table
 from connectomics.decoding.probabilities import check_probabilities
 from connectomics.errors import DataError
-from connectomics.geometry import VOXEL_NM, voxel_to_nm
+from connectomics.geometry import VOXEL_NM, VoxelGrid
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,8 +86,7 @@ def synapse_table(
     """
     return list_synapses(
         labels,
-        resolution=resolution,
-        offset_nm=offset_nm,
+        VoxelGrid.of(check_resolution("synapse_table", resolution), offset_nm),
         probabilities=probabilities,
         exclusive=exclusive,
         neurons=neurons,
@@ -122,9 +121,8 @@ class ListedLabels(NamedTuple):
 
 def list_synapses(
     labels: np.ndarray | ListedLabels,
+    grid: VoxelGrid,
     *,
-    resolution: Sequence[float],
-    offset_nm: Sequence[float] = (0.0, 0.0, 0.0),
     probabilities: np.ndarray | None = None,
     exclusive: bool = False,
     neurons: Any = None,
@@ -134,10 +132,19 @@ def list_synapses(
     Of listed voxels, a synapse is described as on the whole volume if they hold all that are
     labelled in the box around it.
 
-    Args and Raises: as `synapse_table`.
+    Args:
+        labels: See `synapse_table`.
+        grid: Where the voxels lie.
+        probabilities: See `synapse_table`.
+        exclusive: See `synapse_table`.
+        neurons: See `synapse_table`.
+
+    Raises:
+        DataError: As `synapse_table`.
     """
     where = "synapse_table"
-    ids, candidates = _listed(where, labels, check_resolution(where, resolution))
+    check_resolution(where, grid.resolution)
+    ids, candidates = _listed(where, labels, grid)
     if probabilities is not None:
         volume = check_probabilities(probabilities, channels=3, where=where)
         if volume.shape != candidates.shape:
@@ -151,7 +158,6 @@ def list_synapses(
     return describe(
         candidates,
         ids=ids,
-        offset_nm=offset_nm,
         scored=probabilities is not None,
         neurons=None if neurons is None else partial(gather_neurons, neurons, where=where),
     )
@@ -161,7 +167,6 @@ def describe(
     candidates: Candidates,
     *,
     ids: np.ndarray,
-    offset_nm: Sequence[float] = (0.0, 0.0, 0.0),
     scored: bool,
     neurons: Neurons | None,
 ) -> SynapseList:
@@ -170,7 +175,6 @@ def describe(
     Args:
         candidates: Synapses 0 ... S - 1 with sides.
         ids: (S,) what to call them.
-        offset_nm: Position of voxel (0, 0, 0) in nm (z, y, x).
         scored: Whether the probabilities are known, so that confidence and margin are.
         neurons: Gives the neuron at each voxel, where there are any.
     """
@@ -184,7 +188,7 @@ def describe(
     if neurons is not None:
         neuron = neurons(candidates)
         partners = name_partners(candidates, neuron, cleft_nm=CLEFT_NM, band_nm=BAND_NM)
-    table = build_table(candidates, ids=ids, offset_nm=offset_nm, partners=partners, **scores)
+    table = build_table(candidates, ids=ids, partners=partners, **scores)
     return SynapseList(table, None if partners is None else partner_table(partners, ids))
 
 
@@ -192,7 +196,6 @@ def build_table(
     candidates: Candidates,
     *,
     ids: np.ndarray | None = None,
-    offset_nm: Sequence[float] = (0.0, 0.0, 0.0),
     confidence: np.ndarray | None = None,
     polarity_margin: np.ndarray | None = None,
     partners: Partners | None = None,
@@ -202,7 +205,6 @@ def build_table(
     Args:
         candidates: Synapses 0 ... S - 1 with sides.
         ids: (S,) what to call them; n = 1 ... S by default.
-        offset_nm: Position of voxel (0, 0, 0) in nm (z, y, x).
         confidence: (S,), or None where it is not known.
         polarity_margin: (S,), or None.
         partners: Their neurons, or None.
@@ -213,7 +215,7 @@ def build_table(
     unknown = np.full(count, np.nan)
     extent = measure_extent(candidates)
     pre, post = extent.voxels.T
-    points = voxel_to_nm(extent.points, candidates.resolution, offset_nm)
+    points = candidates.grid.to_nm(extent.points)
     columns: dict[str, Any] = {"synapse_id": np.arange(1, count + 1) if ids is None else ids}
     for i, name in enumerate(("pre", "post", "centre")):
         columns |= {f"{name}_{axis}_nm": points[:, i, 2 - k] for k, axis in enumerate("xyz")}
@@ -249,7 +251,7 @@ def check_resolution(where: str, resolution: Sequence[float] | None) -> tuple[fl
 
 
 def _listed(
-    where: str, labels: np.ndarray | ListedLabels, resolution: tuple[float, float, float]
+    where: str, labels: np.ndarray | ListedLabels, grid: VoxelGrid
 ) -> tuple[np.ndarray, Candidates]:
     """The ids of the synapses of a label volume, and their voxels."""
     if not isinstance(labels, ListedLabels):
@@ -262,7 +264,7 @@ def _listed(
     nothing = np.zeros(index.size, np.float32)
     return ids, Candidates(
         shape=labels.shape,
-        resolution=resolution,
+        grid=grid,
         index=index,
         pre=nothing,
         post=nothing,

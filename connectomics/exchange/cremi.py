@@ -24,7 +24,7 @@ from connectomics.errors import DataError, reading
 from connectomics.exchange.records import Account, Bounds, Dataset, Material, RemoteFile, nm_text
 from connectomics.exchange.slabs import converting, read_slabs, write_slabs
 from connectomics.files import write_hdf5
-from connectomics.geometry import Box
+from connectomics.geometry import Box, VoxelGrid
 from connectomics.process.progress import Progress
 
 SAMPLES = {
@@ -208,8 +208,7 @@ def _crop(path: Path, target: Path, volumes: _Volumes, progress: Progress) -> No
             f"{target}::{RAW}",
             raw,
             progress,
-            resolution=raw.resolution,
-            offset_nm=clefts.offset_nm,
+            grid=VoxelGrid(raw.resolution, clefts.offset_nm),
         )
     with h5py.File(path) as source, write_hdf5(target) as (file, check):
         for group in ("volumes/labels", "annotations"):

@@ -20,6 +20,7 @@ from connectomics.errors import DataError, naming
 from connectomics.evaluation.encoding import likely_encoding
 from connectomics.exchange.records import Account, Bounds, Dataset, Material, RemoteFile, nm_text
 from connectomics.exchange.slabs import converting, read_counted, write_slabs
+from connectomics.geometry import VoxelGrid
 from connectomics.process.progress import Progress
 
 NAMES = (("im_yx2", "syn_yx2"), ("img", "syn"), ("data_img", "data_syn"), ("im", "syn"))
@@ -119,7 +120,7 @@ def _write(pair: _Pair, folder: Path, own: str, account: Account, progress: Prog
     resolution = RESOLUTION if pair.square else (RESOLUTION[0], 2 * RESOLUTION[1], RESOLUTION[2])
     with image:
         for name, source, what in ((IMAGE, image, ""), (LABEL, label, f", {holds}")):
-            write_slabs(folder / name, source, progress, resolution=resolution)
+            write_slabs(folder / name, source, progress, grid=VoxelGrid(resolution))
             about = f"{source.shape} {source.dtype}, {nm_text(resolution)}{what}"
             account.made[f"{own}{name}"] = about
     account.differs += _unexpected(pair, image, own)

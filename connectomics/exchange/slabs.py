@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from connectomics.data.io import LazyVolume, create_volume
 from connectomics.data.io.save import DEFAULT_CHUNKS
-from connectomics.geometry import Box, block_boxes
+from connectomics.geometry import Box, VoxelGrid, block_boxes
 from connectomics.process.progress import Progress
 
 
@@ -44,8 +44,7 @@ def write_slabs(
     source: LazyVolume | NDArray[Any],
     progress: Progress,
     *,
-    resolution: Sequence[float] | None,
-    offset_nm: Sequence[float] | None = None,
+    grid: VoxelGrid,
 ) -> None:
     """Write a volume slab by slab.
 
@@ -53,14 +52,15 @@ def write_slabs(
         target: See `create_volume`.
         source: (Z, Y, X); what is on disk is not read whole.
         progress: Counts it.
-        resolution: nm per voxel (z, y, x).
-        offset_nm: Position of voxel (0, 0, 0) in nm (z, y, x).
+        grid: Where its voxels lie.
 
     Raises:
         DataError: As for `create_volume`.
     """
     shape, dtype = source.shape, source.dtype
-    with create_volume(target, shape, dtype, resolution=resolution, offset_nm=offset_nm) as writer:
+    with create_volume(
+        target, shape, dtype, resolution=grid.resolution, offset_nm=grid.offset_nm
+    ) as writer:
         for slab in _slabs(shape):
             values = source[slab.slices] if isinstance(source, np.ndarray) else source.read(slab)
             writer.write(slab, values)

@@ -18,6 +18,7 @@ from connectomics.data.io.section_names import section_numbers
 from connectomics.errors import DataError
 from connectomics.exchange.records import Account, Bounds, Dataset, Material, RemoteFile, nm_text
 from connectomics.exchange.slabs import converting, read_counted, write_slabs
+from connectomics.geometry import VoxelGrid
 
 RAW, SYNAPSES = "raw", "synapses"
 SUFFIXES = (".tif", ".tiff", ".png")
@@ -43,7 +44,7 @@ def convert(material: Material, folder: Path) -> Account:
         grey = read_counted(stored, progress)
         synapses = _binary(grey, f"{material.source}: {place / SYNAPSES}", account)
         for name, source in ((RAW, raw), (SYNAPSES, synapses)):
-            write_slabs(folder / f"{FILE}::{name}", source, progress, resolution=RESOLUTION)
+            write_slabs(folder / f"{FILE}::{name}", source, progress, grid=VoxelGrid(RESOLUTION))
     share = np.count_nonzero(synapses) / synapses.size
     account.made[FILE] = (
         f"raw and synapses, {raw.shape} {raw.dtype}, {nm_text(RESOLUTION)}; {share:.2%} is synapse"

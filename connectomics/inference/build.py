@@ -13,7 +13,7 @@ from connectomics.config.schema import InferenceSection
 from connectomics.data.io import create_volume
 from connectomics.data.volumes import Volume
 from connectomics.decoding.probabilities import TOLERANCE
-from connectomics.geometry import Box, Triple
+from connectomics.geometry import Box, Triple, VoxelGrid
 from connectomics.inference.by_block import predict_block, windows_of
 from connectomics.inference.checks import require
 from connectomics.inference.predict import in_one, predict_slabs
@@ -82,8 +82,7 @@ def write_probabilities(
     normalise: Callable[[np.ndarray], np.ndarray],
     channels: Sequence[str],
     dtype: str,
-    resolution: Sequence[float] | None,
-    offset_nm: Sequence[float] = (0.0, 0.0, 0.0),
+    grid: VoxelGrid,
     attributes: dict[str, Any],
     progress: bool = True,
 ) -> None:
@@ -97,8 +96,7 @@ def write_probabilities(
         normalise: Grey values (z, Y, X) → float32 as in training.
         channels: The names of the network's output channels.
         dtype: `float32`, `float16` or `uint8`.
-        resolution: nm per voxel (z, y, x).
-        offset_nm: Position of voxel (0, 0, 0) in nm (z, y, x).
+        grid: Where the voxels lie.
         attributes: What the file shall say of itself.
         progress: Say how far it is.
 
@@ -108,7 +106,7 @@ def write_probabilities(
     """
     shape = (len(channels), *image.shape)
     named = {**attributes, "channels": list(channels)}
-    place = {"resolution": resolution, "offset_nm": offset_nm}
+    place = {"resolution": grid.resolution, "offset_nm": grid.offset_nm}
     with create_volume(path, shape, dtype, **place, attributes=named) as file:
         settings = {"normalise": normalise, "dtype": dtype, "progress": progress}
         slabs, (_, y, x) = _stored_slabs(network, image, sliding, **settings), image.shape

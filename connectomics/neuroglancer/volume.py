@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from connectomics.geometry import Box, Triple
+from connectomics.geometry import Box, Nm, Triple, VoxelGrid
 from connectomics.neuroglancer import segmentation
 
 CHUNK: Triple = (64, 64, 64)
-Place = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class Scale:
 
     shape: Triple
     first: Triple
-    resolution: Place
+    resolution: Nm
     chunk: Triple = CHUNK
 
     @property
@@ -67,13 +66,15 @@ class Scale:
         return box if aligned and fits and box.size and box.fits_in(self.shape) else None
 
 
-def first_voxel(offset_nm: Sequence[float], resolution: Sequence[float]) -> Triple:
+def first_voxel(grid: VoxelGrid) -> Triple:
     """The voxel (z, y, x) of an unbounded grid at which a volume begins, to the nearest.
 
-    >>> first_voxel((60, 0, 4), (30, 8, 8))
+    >>> first_voxel(VoxelGrid((30, 8, 8), (60, 0, 4)))
     (2, 0, 0)
     """
-    z, y, x = (round(at / size) for at, size in zip(offset_nm, resolution, strict=True))
+    assert grid.resolution is not None
+    axes = zip(grid.offset_nm, grid.resolution, strict=True)
+    z, y, x = (round(at / size) for at, size in axes)
     return z, y, x
 
 

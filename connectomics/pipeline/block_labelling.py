@@ -95,8 +95,7 @@ def decode_by_block(work: Labelling, block: Triple, origin: Origin) -> LabelsByB
         work.probabilities.shape[-3:],
         blockwise.label_dtype(state),
         block,
-        resolution=work.probabilities.resolution,
-        offset_nm=work.probabilities.offset_nm,
+        grid=work.probabilities.grid,
         attributes=work.attributes(origin),
     )
     last = passes[-1]
@@ -114,7 +113,6 @@ def _passes(work: Labelling, block: Triple) -> list[blockwise.Pass]:
         work.config.decoding.steps,
         shape=volume.shape[-3:],
         block_size=block,
-        resolution=volume.resolution,
-        offset_nm=volume.offset_nm,
+        grid=volume.grid,
         neurons=None if neurons is None else ReadNeurons(neurons),
     )

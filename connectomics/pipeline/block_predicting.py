@@ -85,8 +85,7 @@ def predict_by_block(
             predicted.shape,
             config.inference.save_dtype,
             block,
-            resolution=predicted.resolution,
-            offset_nm=predicted.offset_nm,
+            grid=predicted.grid,
             attributes=attributes,
         )
         tally = run_tasks(

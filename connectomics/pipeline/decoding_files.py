@@ -37,8 +37,7 @@ def decode(section: DecodeFiles) -> None:
     synapses = _synapses(volume, section.encoding)
     listed = list_synapses(
         synapses.array,
-        resolution=volume.resolution,
-        offset_nm=volume.offset_nm,
+        volume.grid,
         neurons=read_neurons(volumes["neurons"]) if "neurons" in volumes else None,
     )
     grouped = bool(synapses.notes)

@@ -32,6 +32,7 @@ from connectomics.evaluation import (
     list_extents,
 )
 from connectomics.evaluation.encoding import SIDED
+from connectomics.geometry import VoxelGrid
 from connectomics.pipeline.given_files import open_files
 from connectomics.pipeline.label_checks import label_faults, said_of_marks
 from connectomics.pipeline.results import PAGE
@@ -84,15 +85,15 @@ def evaluate(section: EvaluateFiles) -> None:
 def _with_truth(volumes: Mapping[str, LazyVolume], annotations: str | None) -> LabelledVolume:
     """The volume that truth and prediction are of, placed as either of them says."""
     truth, prediction = volumes["truth"], volumes["prediction"]
+    offset_nm = (truth if truth.placed else prediction).offset_nm
+    grid = VoxelGrid(truth.resolution or prediction.resolution, offset_nm)
     return LabelledVolume(
         prediction.name,
-        image=truth,
+        image=truth.with_grid(grid),
         label=truth,
         mask=volumes.get("mask"),
         neurons=volumes.get("neurons"),
         annotations=annotations,
-        resolution=truth.resolution or prediction.resolution,
-        offset_nm=(truth if truth.placed else prediction).offset_nm,
         synthetic=bool(truth.attributes.get("synthetic", False)),
     )
 

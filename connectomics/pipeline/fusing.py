@@ -102,8 +102,7 @@ def predict_needed(
         predicted.shape,
         predicted.dtype,
         block,
-        resolution=predicted.resolution,
-        offset_nm=predicted.offset_nm,
+        grid=predicted.grid,
         attributes={"channels": channel_names(config.data.label_transform.targets)},
     )
     needed = blockwise.needed(config.decoding.steps, predicted.volume.shape, predicted.resolution)

@@ -27,7 +27,7 @@ from connectomics.data.recognition import Recognised, recognise
 from connectomics.data.volumes import LabelledVolume
 from connectomics.errors import ConfigError, DataError, Fault
 from connectomics.files import atomic_path
-from connectomics.geometry import Triple
+from connectomics.geometry import Triple, VoxelGrid
 from connectomics.pipeline.components import read_config
 from connectomics.pipeline.division import Division, divide_volumes
 from connectomics.pipeline.first_config import Choices, commands, config_text, experiment_of
@@ -165,9 +165,14 @@ def _require_sizes(groups: Sequence[Group]) -> None:
             )
             remedy = "A network learns one voxel size: name volumes of one, or resample them."
             faults.append(Fault(group.image.source, problem, remedy))
-        faults += axis_doubts(LabelledVolume(group.image.name, group.image, resolution=size))
+        faults += axis_doubts(LabelledVolume(group.image.name, _placed(group)))
     if faults:
         raise DataError.of(faults)
+
+
+def _placed(group: Group) -> LazyVolume:
+    """The image, with the voxel size that one of its files says."""
+    return group.image.with_grid(VoxelGrid(_size_of(group), group.image.offset_nm))
 
 
 def _size_of(group: Group) -> tuple[float, float, float] | None:
@@ -227,11 +232,10 @@ def _read_labels(groups: Sequence[Group], settings: InitFiles) -> list[Labels]:
             continue
         volume = LabelledVolume(
             group.image.name,
-            group.image,
+            _placed(group),
             label=group.label,
             mask=group.mask,
             neurons=group.neurons,
-            resolution=_size_of(group),
         )
         labels = inspect_labels(volume, settings.encoding)
         found.append(labels)

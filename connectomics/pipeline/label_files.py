@@ -14,9 +14,7 @@ from connectomics.data.io.precomputed_write import write_labels
 from connectomics.decoding import (
     EXPORTS,
     Decoded,
-    Grid,
     read_table,
-    steps,
     write_export,
     write_table,
 )
@@ -54,20 +52,20 @@ def write_decoded(
         The files written.
     """
     writers: dict[Path, Callable[[Path], object]] = {}
-    nm, shape = volume.resolution, volume.shape[-3:]
     at_once, by_block = results.forms(LABELS)
     if isinstance(decoded, LabelsByBlock):
         writers[by_block] = decoded.store.path.rename
     elif about is not None:
+        grid = volume.grid.resized(volume.shape[-3:], decoded.labels.shape)
         writers[at_once] = partial(
             save_volume,
             array=decoded.labels,
-            resolution=nm and steps.resized_resolution(nm, shape, decoded.labels.shape),
-            offset_nm=volume.offset_nm,
+            resolution=grid.resolution,
+            offset_nm=grid.offset_nm,
             attributes=about,
         )
     earlier = [at_once, by_block] if about is not None else []
-    if decoded.table is not None and nm is not None:
+    if decoded.table is not None and volume.resolution is not None:
         writers[results.table] = partial(write_table, decoded.table)
         if decoded.partners is not None:
             writers[results.partners] = partial(write_table, decoded.partners)
@@ -107,17 +105,13 @@ def _export(
     path: Path,
 ) -> None:
     """Write another program's form of the table, and of the labels where that shows them, too."""
-    nm = volume.resolution
-    assert nm is not None
-    write_export(name, table, path, grid=Grid(nm, volume.offset_nm))
+    write_export(name, table, path, grid=volume.grid)
     if name != "neuroglancer":
         return
-    z, y, x = steps.resized_resolution(nm, volume.shape[-3:], labels.shape)
     write_labels(
         path / "labels",
         labels.read if isinstance(labels, LazyVolume) else lambda box: labels[box.slices],
         (labels.shape[0], labels.shape[1], labels.shape[2]),
         labels.dtype,
-        resolution=(z, y, x),
-        offset_nm=volume.offset_nm,
+        grid=volume.grid.resized(volume.shape[-3:], labels.shape),
     )

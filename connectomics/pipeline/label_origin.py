@@ -88,7 +88,7 @@ class Labelling:
             "neurons": contents.get("neurons"),
             "decoding.steps": [step.model_dump(mode="json") for step in steps],
             "voxel size": probabilities.resolution,
-            "offset": probabilities.offset_nm,
+            "offset": probabilities.grid.offset_nm,
             "version of the code": code_digest("decoding"),
         }
         return Origin(with_block(parts, block), volumes)

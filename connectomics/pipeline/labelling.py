@@ -139,8 +139,7 @@ def _decode_at_once(work: Labelling) -> Decoded:
         decoded = steps.decode(
             probabilities,
             work.config.decoding.steps,
-            resolution=volume.resolution,
-            offset_nm=volume.offset_nm,
+            grid=volume.grid,
             neurons=None if neurons is None else read_neurons(neurons),
         )
     _warn(work, foreground_doubt(probabilities, **_given(work)))
@@ -205,7 +204,7 @@ def open_probabilities(asked: Asked, results: VolumeResults) -> LazyVolume:
     with reading_result(path, "infer"):
         volume = open_volume(path, resolution=None if ours and image else asked.resolution)
     if ours and image is not None and image.resolution is not None:
-        volume.resolution, volume.offset_nm = image.resolution, image.offset_nm
+        volume.grid = image.grid
     if image is not None:
         require_alignment(image, volume)
     return volume

@@ -20,7 +20,7 @@ from connectomics.data.processing import ImageStatistics, normalize
 from connectomics.data.volumes import LabelledVolume
 from connectomics.decoding import blockwise
 from connectomics.errors import ConfigError, DataError
-from connectomics.geometry import Box, Triple
+from connectomics.geometry import Box, Triple, VoxelGrid
 from connectomics.pipeline.block_workers import workers_of
 from connectomics.pipeline.choosing_blocks import (
     SMALLEST,
@@ -230,7 +230,7 @@ def _seconds_to_decode(
         try:
             with warnings.catch_warnings(action="ignore"):
                 steps = config.decoding.steps
-                blockwise.decode_blocks(block, steps, block_size=size, resolution=resolution)
+                blockwise.decode_blocks(block, steps, block_size=size, grid=VoxelGrid(resolution))
         except (ConfigError, DataError):
             return math.nan
         seconds = time.perf_counter() - began

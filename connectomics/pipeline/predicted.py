@@ -18,7 +18,7 @@ from connectomics.data.io import LazyVolume
 from connectomics.data.origin import Origin
 from connectomics.data.processing import ImageStatistics, channel_names, normalize
 from connectomics.data.volumes import LabelledVolume, Volume
-from connectomics.geometry import Box, Triple
+from connectomics.geometry import Box, Nm, Triple, VoxelGrid
 from connectomics.pipeline.begun import NOTES, with_block
 from connectomics.pipeline.predictor import (
     Predictor,
@@ -68,14 +68,14 @@ class Predicted:
         return np.dtype(self.config.inference.save_dtype)
 
     @property
-    def resolution(self) -> tuple[float, float, float] | None:
-        """Nm per voxel (z, y, x)."""
-        return self.volume.resolution
+    def grid(self) -> VoxelGrid:
+        """Where their voxels lie."""
+        return self.volume.grid
 
     @property
-    def offset_nm(self) -> tuple[float, float, float]:
-        """Position of voxel (0, 0, 0) in nm (z, y, x)."""
-        return self.volume.offset_nm
+    def resolution(self) -> Nm | None:
+        """Nm per voxel (z, y, x)."""
+        return self.grid.resolution
 
     @property
     def attributes(self) -> Mapping[str, Any]:

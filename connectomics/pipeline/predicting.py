@@ -114,8 +114,7 @@ def _write_at_once(
         ),
         channels=channels,
         dtype=config.inference.save_dtype,
-        resolution=predicted.resolution,
-        offset_nm=predicted.offset_nm,
+        grid=predicted.grid,
         attributes=attributes,
     )
 
@@ -125,17 +124,16 @@ def _bring_up_to_date(path: Path, volume: LabelledVolume, made_with: dict[str, A
 
     And the name of their checkpoint, where one of the same weights was saved anew.
     """
-    place = {"resolution": volume.resolution, "offset_nm": volume.offset_nm}
     with open_volume(path) as there:
-        placed = (there.resolution, there.offset_nm) == tuple(place.values())
+        placed = there.grid == volume.grid
         known = there.attributes.get("checkpoint_sha256") == made_with["checkpoint_sha256"]
     if placed and known:
         return
     if not placed:
         print(f"infer: {path} gets the voxel size and the offset of {volume.name}")
     if path.is_dir():
-        place_store(path, **place, attributes=made_with)
+        place_store(path, volume.grid, attributes=made_with)
         return
     with atomic_path(path) as copy:
         shutil.copyfile(path, copy)
-        write_place(copy, **place, attributes=made_with)
+        write_place(copy, volume.grid, attributes=made_with)

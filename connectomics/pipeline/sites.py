@@ -17,7 +17,7 @@ from connectomics.evaluation import Encoding, Labels, Sites, interpret, list_ext
 from connectomics.evaluation.encoding import SIDED
 from connectomics.evaluation.sides import synapse_number
 from connectomics.evaluation.volumes import BLOCK_VOXELS, blocks_of, read, values_at
-from connectomics.geometry import Box, nm_to_voxel
+from connectomics.geometry import Box
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,7 +52,7 @@ def labelled_sites(
     if read_as.encoding not in SIDED:
         return None
     assert volume.resolution is not None
-    listing = partial(list_synapses, resolution=volume.resolution, offset_nm=volume.offset_nm)
+    listing = partial(list_synapses, grid=volume.grid)
     sided = read_as.labels
     if isinstance(sided, np.ndarray) and isinstance(neurons, np.ndarray | None):
         return table_sites(listing(sided, neurons=neurons).table)
@@ -129,6 +129,6 @@ def _voxels(points_nm: np.ndarray, volume: LabelledVolume) -> tuple[np.ndarray, 
     """(n, 3) the voxel of each point, and (n,) bool, whether it is in the volume."""
     assert volume.resolution is not None
     # The nearest, as CREMI's own scores take it: voxel i lies at i · nm, and halves go to even.
-    voxel = np.rint(nm_to_voxel(points_nm, volume.resolution, volume.offset_nm))
+    voxel = np.rint(volume.grid.to_voxels(points_nm))
     is_inside = np.asarray(((voxel >= 0) & (voxel < volume.shape)).all(axis=1))
     return voxel.astype(np.int64), is_inside

@@ -58,7 +58,7 @@ class VolumeFacts:
 def scene_facts(scene: Scene) -> VolumeFacts:
     """What is left to say of a volume once its voxels are let go."""
     return VolumeFacts(
-        scene.name, scene.prediction.shape, scene.origin, scene.resolution, scene.synthetic
+        scene.name, scene.prediction.shape, scene.origin, scene.grid.resolution, scene.synthetic
     )
 
 

@@ -13,7 +13,7 @@ from connectomics.data.volumes import Volume
 from connectomics.evaluation import Extents, Labels, Matches, list_extents
 from connectomics.evaluation.extents import NOTHING
 from connectomics.evaluation.sides import synapse_number
-from connectomics.geometry import Box, voxel_to_nm
+from connectomics.geometry import NOWHERE, Box, VoxelGrid
 from connectomics.report.cutouts import Picture, View, cut_out
 
 KINDS = {
@@ -55,8 +55,7 @@ class Scene:
         matches: Who was matched with whom at `iou_threshold`; None without truth.
         iou_threshold: The smallest IoU of a match.
         image: (Z, Y, X) EM, or None.
-        resolution: nm per voxel (z, y, x), or None where nobody says.
-        offset_nm: Position of voxel (0, 0, 0) in nm (z, y, x).
+        grid: Where its voxels lie.
         confidence: Of each predicted synapse by its number.
         synthetic: Whether it is a phantom.
         origin: Voxel (z, y, x) of the file at which the volume begins, where it is a part of it.
@@ -70,8 +69,7 @@ class Scene:
     matches: Matches | None = None
     iou_threshold: float = 0.5
     image: Volume | None = None
-    resolution: tuple[float, float, float] | None = None
-    offset_nm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    grid: VoxelGrid = NOWHERE
     confidence: Mapping[int, float] = field(default_factory=dict)
     synthetic: bool = False
     origin: tuple[int, int, int] = (0, 0, 0)
@@ -221,7 +219,7 @@ def _to_border(scene: Scene, rows: _Rows, true: Extents, predicted: Extents) -> 
     start = np.where(truth, _taken(true.start, row), _taken(predicted.start, other))
     stop = np.where(truth, _taken(true.stop, row), _taken(predicted.stop, other))
     faces = np.minimum(start, np.asarray(scene.prediction.shape) - stop)
-    return (faces * (scene.resolution or (1, 1, 1))).min(axis=1)
+    return (faces * (scene.grid.resolution or (1, 1, 1))).min(axis=1)
 
 
 def _taken(values: np.ndarray, rows: np.ndarray, otherwise: int = 0) -> np.ndarray:
@@ -235,9 +233,9 @@ def _card(
 ) -> Card:
     z, y, x = middle.tolist()
     nm = size = None
-    if scene.resolution is not None:
-        nm = tuple(voxel_to_nm((z, y, x), scene.resolution, scene.offset_nm).tolist())
-        size = voxels * math.prod(scene.resolution) / 1e9
+    if scene.grid.resolution is not None:
+        nm = tuple(scene.grid.to_nm((z, y, x)).tolist())
+        size = voxels * math.prod(scene.grid.resolution) / 1e9
     union, pre, post = (None if math.isnan(value) else value for value in rows.iou[i].tolist())
     prediction = int(rows.prediction[i])
     return Card(

@@ -74,8 +74,7 @@ def scored_scene(
         iou_threshold=threshold,
         image=image,
         origin=volume.origin,
-        resolution=volume.resolution,
-        offset_nm=volume.offset_nm,
+        grid=volume.grid,
         confidence=pair.confidence or {},
         synthetic=volume.synthetic,
     )
@@ -91,8 +90,7 @@ def found_scene(volume: LabelledVolume, pair: Found | LabelPair, *, image: Volum
         prediction_sided=found.encoding in SIDED,
         image=image,
         origin=volume.origin,
-        resolution=volume.resolution,
-        offset_nm=volume.offset_nm,
+        grid=volume.grid,
         confidence=pair.confidence or {},
         synthetic=volume.synthetic,
     )

@@ -28,6 +28,7 @@ from connectomics.evaluation import (
     interpret,
 )
 from connectomics.evaluation.encoding import SIDED
+from connectomics.geometry import NOWHERE, VoxelGrid
 from connectomics.tuning.objective import GOALS, Objective, ValidationVolume, goal_value
 from connectomics.tuning.search import Search
 from connectomics.tuning.spaces import (
@@ -188,7 +189,7 @@ def _decode(
         volume.probabilities,
         [step_with(first, values), *others],
         # A decoder that can do without makes no table then, which no score needs.
-        resolution=volume.resolution if needs_resolution(first) else None,
+        grid=VoxelGrid(volume.resolution) if needs_resolution(first) else NOWHERE,
         neurons=volume.neurons,
     ).labels
 

@@ -13,7 +13,7 @@ from connectomics.data.io import LazyVolume, open_volume
 from connectomics.data.io.location import parse_location
 from connectomics.data.origin import origin_of
 from connectomics.errors import DataError, did_you_mean
-from connectomics.geometry import Box
+from connectomics.geometry import Box, VoxelGrid
 from connectomics.neuroglancer.volume import first_voxel
 
 RESULTS = "results"
@@ -34,6 +34,11 @@ void main() {
   setEndpointMarkerColor(vec3(1.0, 0.55, 0.0), vec3(0.1, 0.45, 1.0));
 }
 """
+
+
+def shown_grid(volume: LazyVolume) -> VoxelGrid:
+    """Where the viewer shows the voxels of a volume; the format knows none without a size."""
+    return VoxelGrid(volume.resolution or UNKNOWN, volume.offset_nm)
 
 
 @dataclass(frozen=True)
@@ -63,8 +68,9 @@ class Shown:
         Args:
             address: Below which the layers are served.
         """
-        nm = self.place.resolution or UNKNOWN
-        first = first_voxel(self.place.offset_nm, nm)
+        grid = shown_grid(self.place)
+        assert grid.resolution is not None
+        nm, first = grid.resolution, first_voxel(grid)
         middle = [a + n / 2 for a, n in zip(first, self.place.shape[-3:], strict=True)]
         return {
             "dimensions": {a: [n / 1e9, "m"] for a, n in zip("xyz", reversed(nm), strict=True)},

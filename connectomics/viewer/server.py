@@ -24,7 +24,7 @@ from connectomics.decoding.lines import write_neuroglancer
 from connectomics.errors import ConnectomicsError, MachineError
 from connectomics.geometry import Box
 from connectomics.neuroglancer.volume import Scale, describe, encode, first_voxel, label_type
-from connectomics.viewer.layers import UNKNOWN, Shown
+from connectomics.viewer.layers import Shown, shown_grid
 
 HERE = "127.0.0.1"
 RANGE = re.compile(r"bytes=(\d+)-(\d*)$")
@@ -43,9 +43,10 @@ class Layer:
         name = volume.dtype.name
         kind = np.dtype(name if name in SHOWN_TYPES else TURNED[name])
         self.dtype = label_type(volume.dtype) if labels else kind
-        nm = volume.resolution or UNKNOWN
+        grid = shown_grid(volume)
+        assert grid.resolution is not None
         z, y, x = volume.shape[-3:]
-        self.scale = Scale((z, y, x), first_voxel(volume.offset_nm, nm), nm)
+        self.scale = Scale((z, y, x), first_voxel(grid), grid.resolution)
         self._lock = threading.Lock()  # a file has one reading position
 
     def read(self, path: str) -> bytes | None:
@@ -178,13 +179,8 @@ def serve(shown: Sequence[Shown], port: int = 0) -> Iterator[ViewServer]:
     with tempfile.TemporaryDirectory(prefix="connectomics_view_") as folder:
         for one in shown:
             if one.table is not None:
-                place = one.place
-                write_neuroglancer(
-                    read_table(one.table),
-                    Path(folder, one.name, "synapses"),
-                    resolution=place.resolution or UNKNOWN,
-                    offset_nm=place.offset_nm,
-                )
+                lines = Path(folder, one.name, "synapses")
+                write_neuroglancer(read_table(one.table), lines, grid=shown_grid(one.place))
         with ViewServer(shown, Path(folder), port) as server:
             thread = threading.Thread(target=server.serve_forever, daemon=True)
             thread.start()

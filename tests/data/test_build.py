@@ -103,7 +103,7 @@ def test_the_neurons_of_a_phantom_are_told_on_request_from_the_same_file():
     (volume,) = open_split(SplitSection.model_validate(split), "data.test")
     assert volume.neurons is not None
     assert volume.neurons.shape == (3, 64, 64)
-    assert volume.offset_nm == (60.0, 0.0, 0.0)
+    assert volume.grid.offset_nm == (60.0, 0.0, 0.0)
     assert len(list(Path("datasets/phantom").iterdir())) == 1
 
 
@@ -119,12 +119,12 @@ def test_neurons_and_annotations_of_files():
     first, second = open_split(SplitSection.model_validate(split), "data.test")
     assert first.neurons is not None
     np.testing.assert_array_equal(first.neurons.read(), neurons[2:7])
-    assert first.offset_nm == (360.0, 16.0, 8.0)
+    assert first.grid.offset_nm == (360.0, 16.0, 8.0)
     assert (first.annotations, second.annotations) == ("sa.hdf", "sb.hdf")
-    assert second.offset_nm == (0.0, 0.0, 0.0)  # where no voxel size is known, nothing moves
+    assert second.grid.offset_nm == (0.0, 0.0, 0.0)  # where no voxel size is known, nothing moves
     part = first.crop(Box((1, 0, 2), (3, 40, 40)))
-    assert part.offset_nm == (390.0, 16.0, 24.0)
-    assert second.crop(Box((1, 0, 2), (3, 40, 40))).offset_nm == (0.0, 0.0, 0.0)
+    assert part.grid.offset_nm == (390.0, 16.0, 24.0)
+    assert second.crop(Box((1, 0, 2), (3, 40, 40))).grid.offset_nm == (0.0, 0.0, 0.0)
 
 
 def cremi(name: str) -> str:

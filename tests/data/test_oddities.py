@@ -11,7 +11,7 @@ import pytest
 from connectomics.data.io import open_volume, save_volume
 from connectomics.data.oddities import look, oddities
 from connectomics.data.volumes import LabelledVolume, MemoryVolume
-from connectomics.geometry import Box
+from connectomics.geometry import Box, VoxelGrid
 from connectomics.phantom import make_phantom
 
 VNC = Path(__file__).parents[3] / "shared" / "data" / "vnc" / "vnc_stack1.h5"
@@ -23,8 +23,8 @@ def phantom():
 
 
 def volume(image: np.ndarray, label: np.ndarray, name: str = "em", **more) -> LabelledVolume:
-    parts = MemoryVolume(name, image), MemoryVolume(name, label)
-    return LabelledVolume(name, *parts, resolution=(30, 8, 8), **more)
+    parts = MemoryVolume(name, image, VoxelGrid((30, 8, 8))), MemoryVolume(name, label)
+    return LabelledVolume(name, *parts, **more)
 
 
 def texts(*volumes: LabelledVolume) -> list[str]:
@@ -66,7 +66,7 @@ def test_labels_of_other_sections_are_noticed_where_these_are_thick(dense) -> No
     (early,) = texts(volume(255 - image, np.roll(label, -2, axis=0)))
     assert "best 2 or more sections after theirs" in early
     thin = volume(image, np.roll(label, 1, axis=0))
-    assert texts(replace(thin, resolution=(8, 8, 8))) == []
+    assert texts(replace(thin, image=thin.image.with_grid(VoxelGrid((8, 8, 8))))) == []
 
 
 def test_few_synapses_say_nothing_of_a_shift(dense) -> None:
@@ -101,7 +101,7 @@ def test_sections_that_nobody_labelled_yet_are_told_from_ones_without_synapses(d
 @pytest.mark.skipif(not VNC.is_file(), reason="the VNC stack is not here")
 def test_nothing_is_odd_about_real_em() -> None:
     raw, label = (open_volume(f"{VNC}::{name}") for name in ("raw", "synapses"))
-    assert texts(LabelledVolume("vnc", raw, label, resolution=raw.resolution)) == []
+    assert texts(LabelledVolume("vnc", raw, label)) == []
 
 
 def test_empty_sections_are_numbered(phantom) -> None:
@@ -117,7 +117,7 @@ def test_sections_of_a_part_are_numbered_as_in_its_file(phantom, tmp_path) -> No
     for name, array in (("em", image), ("syn", label)):
         save_volume(tmp_path / f"{name}.h5", array, resolution=phantom.resolution)
     files = (open_volume(str(tmp_path / f"{name}.h5")) for name in ("em", "syn"))
-    whole = LabelledVolume("em", *files, resolution=phantom.resolution)
+    whole = LabelledVolume("em", *files)
     empty, unlabelled = texts(whole.crop(Box((4, 0, 0), (12, *image.shape[1:]))))
     assert "section 9 of its image" in empty
     assert "section 7: no labels" in unlabelled

@@ -47,7 +47,7 @@ def test_it_is_just_what_training_holds_back(fraction, z_range):
         np.testing.assert_array_equal(source.volume.image.read(), one.volume.image.read())
         np.testing.assert_array_equal(source.volume.label.read(), one.volume.label.read())
         assert source.statistics == measured
-    assert any(tuned[0].volume.offset_nm)
+    assert any(tuned[0].volume.grid.offset_nm)
     assert any(tuned[0].volume.image.origin)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from connectomics.decoding.candidates import Candidates
+from connectomics.geometry import VoxelGrid
 
 NM = (30.0, 8.0, 8.0)
 
@@ -21,7 +22,7 @@ def listed(synapse, side=None, *, pre=None, post=None, union=None, inside=None, 
 
     return Candidates(
         shape=synapse.shape,
-        resolution=resolution,
+        grid=VoxelGrid(resolution),
         index=index,
         pre=taken(pre, 0.5, np.float32),
         post=taken(post, 0.5, np.float32),

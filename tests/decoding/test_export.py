@@ -15,7 +15,6 @@ import pytest
 from connectomics.data.annotations import read_annotations
 from connectomics.decoding import (
     EXPORTS,
-    Grid,
     check_exports,
     lines,
     read_table,
@@ -27,6 +26,7 @@ from connectomics.decoding import (
     write_table,
 )
 from connectomics.errors import DataError
+from connectomics.geometry import VoxelGrid
 
 NM = (30.0, 8.0, 8.0)
 
@@ -226,7 +226,7 @@ def test_cremi_sites_are_read_back(tmp_path, table):
 @pytest.mark.parametrize("rows", [3, 0])
 def test_every_export_is_what_its_own_writer_makes(tmp_path, table, rows):
     table = table.head(rows)
-    grid = Grid(NM, (300.0, 0.0, 0.0))
+    grid = VoxelGrid(NM, (300.0, 0.0, 0.0))
     for name, export in EXPORTS.items():
         write_export(name, table, tmp_path / export.file_name, grid=grid)
     write_cave(table, tmp_path / "cave.csv")
@@ -291,7 +291,7 @@ def test_neuroglancer_shows_synapses_as_lines(tmp_path):
     seen = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lines, "write_lines", lambda folder, found: seen.update({folder: found}))
-        write_export("neuroglancer", table, tmp_path / "n", grid=Grid(**place))
+        write_export("neuroglancer", table, tmp_path / "n", grid=VoxelGrid(**place))
     found = seen[tmp_path / "n" / "synapses"]
     assert found.ids.tolist() == [1, 3]
     assert found.relationships["pre_segment"].tolist() == [1, 5]
@@ -304,5 +304,5 @@ def test_neuroglancer_shows_synapses_as_lines(tmp_path):
     assert [labels[z, y, x] for x, y, z in stops] == [2, 5]
     values = {one.name: one.values.tolist() for one in found.properties}
     assert (values["side"], values["pre_voxels"], values["post_voxels"]) == ([0, 1], [6, 3], [8, 0])
-    write_export("neuroglancer", table, tmp_path / "n", grid=Grid(**place))
+    write_export("neuroglancer", table, tmp_path / "n", grid=VoxelGrid(**place))
     assert (tmp_path / "n" / "synapses" / "info").is_file()

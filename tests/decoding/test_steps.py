@@ -21,6 +21,7 @@ from connectomics.decoding import (
     polarity2instance,
 )
 from connectomics.errors import ConfigError, DataError
+from connectomics.geometry import VoxelGrid
 
 
 class Step(NamedTuple):
@@ -160,7 +161,7 @@ def test_the_synapses_step_gives_a_table():
     volume = sampled_volume()
     neurons = np.ones((8, 40, 60), np.uint8)
     step = Step("synapses", {"min_confidence": 0.2, "hysteresis": [0.3, 0.6], "polyadic": False})
-    decoded = decode(volume, [step], resolution=NM, offset_nm=(90, 0, 0), neurons=neurons)
+    decoded = decode(volume, [step], grid=VoxelGrid(NM, (90, 0, 0)), neurons=neurons)
     expected = decode_synapses(
         volume, resolution=NM, offset_nm=(90, 0, 0), neurons=neurons, **step.kwargs
     )
@@ -196,27 +197,27 @@ def test_every_setting_can_be_switched_off_from_yaml():
 
 def test_the_baseline_has_a_table_where_the_resolution_is_known():
     volume = sampled_volume()
-    table = decode(volume, [Step("polarity2instance")], resolution=NM).table
+    table = decode(volume, [Step("polarity2instance")], grid=VoxelGrid(NM)).table
     assert table.side.tolist() == ["paired"]
     assert table.confidence.notna().all()
     half = Step("polarity2instance", {"scale_factors": [1, 0.5, 0.5]})
-    smaller = decode(volume, [half], resolution=NM).table
+    smaller = decode(volume, [half], grid=VoxelGrid(NM)).table
     assert smaller.pre_x_nm[0] == pytest.approx(table.pre_x_nm[0], abs=16)
     assert smaller.size_nm3[0] == table.size_nm3[0]
     semantic = Step("polarity2instance", {"semantic": True})
-    assert decode(volume, [semantic], resolution=NM).table is None
+    assert decode(volume, [semantic], grid=VoxelGrid(NM)).table is None
 
 
 def test_the_baseline_names_partners_where_neurons_are_known():
     volume = sampled_volume()
     neurons = np.zeros((8, 40, 60), np.uint32)
     neurons[:, :20], neurons[:, 20:] = 5, 6  # the middle of the rows of the synapse
-    decoded = decode(volume, [Step("polarity2instance")], resolution=NM, neurons=neurons)
+    decoded = decode(volume, [Step("polarity2instance")], grid=VoxelGrid(NM), neurons=neurons)
     half = Step("polarity2instance", {"scale_factors": [1, 0.5, 0.5]})
-    smaller = decode(volume, [half], resolution=NM, neurons=neurons)
+    smaller = decode(volume, [half], grid=VoxelGrid(NM), neurons=neurons)
     for found in (decoded, smaller):
         assert found.table[["pre_neuron", "post_neuron"]].values.tolist() == [[5, 6]]
         assert found.partners.autapse.tolist() == [False]
         assert found.partners.pre_margin.tolist() == [1]
     assert smaller.labels.shape == (8, 20, 30)
-    assert decode(volume, [Step("polarity2instance")], resolution=NM).partners is None
+    assert decode(volume, [Step("polarity2instance")], grid=VoxelGrid(NM)).partners is None

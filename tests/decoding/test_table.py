@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from connectomics.decoding import TABLE_COLUMNS, list_synapses, synapse_table
 from connectomics.decoding.table import COLUMN_TYPES
 from connectomics.errors import DataError
+from connectomics.geometry import VoxelGrid
 
 NM = (30.0, 8.0, 8.0)
 
@@ -170,7 +171,7 @@ def test_partners_come_with_how_sure_they_are():
     volume = labels()
     neurons = np.zeros(volume.shape, np.uint64)
     neurons[1, 1, 1:5], neurons[1, 1, 5], neurons[1, 2], neurons[2] = 7, 8, 7, 9
-    listed = list_synapses(volume, resolution=NM, neurons=neurons)
+    listed = list_synapses(volume, VoxelGrid(NM), neurons=neurons)
     assert listed.partners is not None
     assert listed.partners.to_dict("list") == {
         "synapse_id": [1, 3],
@@ -185,4 +186,4 @@ def test_partners_come_with_how_sure_they_are():
     pd.testing.assert_frame_equal(
         listed.table, synapse_table(volume, resolution=NM, neurons=neurons)
     )
-    assert list_synapses(volume, resolution=NM).partners is None
+    assert list_synapses(volume, VoxelGrid(NM)).partners is None

@@ -8,6 +8,7 @@ import pytest
 from connectomics.data.io import LazyVolume, open_volume, read_volume, save_volume
 from connectomics.exchange import cremi, em_r50, vnc
 from connectomics.exchange.slabs import converting, write_slabs
+from connectomics.geometry import NOWHERE, VoxelGrid
 from connectomics.process import progress
 from tests.exchange.layouts import boxes
 from tests.exchange.layouts import cremi as cremi_sample
@@ -80,8 +81,8 @@ def test_a_conversion_says_how_far_it_is(
 def test_slabs_make_the_volume_that_was_read(tmp_path):
     save_volume(tmp_path / "a.h5", RAW)
     with open_volume(tmp_path / "a.h5") as volume, converting([SHAPE, SHAPE]) as shown:
-        write_slabs(tmp_path / "b.h5", volume, shown, resolution=(30, 8, 8), offset_nm=(60, 0, 8))
-        write_slabs(tmp_path / "c.h5", RAW, shown, resolution=None)
+        write_slabs(tmp_path / "b.h5", volume, shown, grid=VoxelGrid((30, 8, 8), (60, 0, 8)))
+        write_slabs(tmp_path / "c.h5", RAW, shown, grid=NOWHERE)
     assert shown.done == shown.total == 6
     for name in "bc":
         np.testing.assert_array_equal(read_volume(tmp_path / f"{name}.h5"), RAW)

@@ -9,6 +9,7 @@ import torch
 from connectomics.data.io import open_volume
 from connectomics.data.volumes import MemoryVolume
 from connectomics.errors import DataError
+from connectomics.geometry import VoxelGrid
 from connectomics.inference.build import write_probabilities
 from connectomics.inference.windows import Sliding
 
@@ -25,7 +26,7 @@ def write(path, value: float, dtype: str) -> None:
         normalise=lambda block: block.astype(np.float32),
         channels=["synapse"],
         dtype=dtype,
-        resolution=(30, 8, 8),
+        grid=VoxelGrid((30, 8, 8)),
         attributes={},
         progress=False,
     )

@@ -18,6 +18,7 @@ from main import main
 from connectomics.blocks import BlockGrid, working_on
 from connectomics.data.io import open_volume, read_volume, save_volume
 from connectomics.decoding.lines import write_neuroglancer
+from connectomics.geometry import VoxelGrid
 from connectomics.inference.by_block import windows_of
 from connectomics.inference.windows import Sliding
 from connectomics.pipeline.results import VolumeResults
@@ -266,8 +267,8 @@ def test_labels_table_and_scores_are_those_of_the_whole(run, decoder):
     for mine, other in zip(exported(run.results, back), whole, strict=True):
         pd.testing.assert_frame_equal(mine, other, check_dtype=False)
     lines = run.results / "neuroglancer" / "synapses"
-    place = {"resolution": (30, 8, 8), "offset_nm": (60, 0, 8)}
-    write_neuroglancer(read_table(run.results / "synapses.csv"), "lines", **place)
+    grid = VoxelGrid((30, 8, 8), (60, 0, 8))
+    write_neuroglancer(read_table(run.results / "synapses.csv"), "lines", grid=grid)
     files = [path.relative_to("lines") for path in Path("lines").rglob("*") if path.is_file()]
     assert len(files) > 3
     assert all((lines / file).read_bytes() == Path("lines", file).read_bytes() for file in files)

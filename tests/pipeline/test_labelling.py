@@ -19,7 +19,6 @@ from main import main
 from connectomics.data.io import open_volume, save_volume
 from connectomics.decoding import read_table
 from connectomics.decoding.resize import resize_nearest
-from connectomics.geometry import nm_to_voxel
 from connectomics.phantom import make_phantom
 
 ROOT = Path(__file__).parents[2]
@@ -332,11 +331,10 @@ def test_labels_give_the_table_that_came_with_them(run, arguments):
     assert listed[told].isna().to_numpy().all()
 
     with open_volume(run.results / "labels.h5") as made:
-        array, nm, offset = made.read(), made.resolution, made.offset_nm
-    assert nm is not None
+        array, grid = made.read(), made.grid
     for side, parity in (("pre", 1), ("post", 0)):
         rows = decoded[decoded[f"{side}_voxels"] > 0]
-        points = nm_to_voxel(rows[[f"{side}_{axis}_nm" for axis in "zyx"]], nm, offset)
+        points = grid.to_voxels(rows[[f"{side}_{axis}_nm" for axis in "zyx"]])
         voxels = np.rint(points).astype(int)
         np.testing.assert_allclose(points, voxels, atol=1e-6)
         assert array[tuple(voxels.T)].tolist() == (2 * rows.synapse_id - parity).tolist()

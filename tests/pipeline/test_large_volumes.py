@@ -148,7 +148,7 @@ def test_the_picture_of_a_run_is_the_same(tmp_path, monkeypatch):
     results = VolumeResults(tmp_path / "results")
     save_volume(results.labels, FOUND, attributes={"encoding": "polarity"})
     with open_volume(tmp_path / "em.h5") as image, open_volume(tmp_path / "truth.h5") as label:
-        one = Labelled(LabelledVolume("v", image, label=label, resolution=NM), results)
+        one = Labelled(LabelledVolume("v", image, label=label), results)
         draw(one, tmp_path / "whole.png")
         monkeypatch.setattr(label_volumes, "IN_MEMORY", 0)
         monkeypatch.setattr(volumes, "BLOCK_VOXELS", 1)

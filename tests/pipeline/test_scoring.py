@@ -11,6 +11,7 @@ from connectomics.config.schema import EvaluationSection
 from connectomics.data.io import open_volume, save_volume
 from connectomics.data.volumes import LabelledVolume, MemoryVolume
 from connectomics.errors import DataError
+from connectomics.geometry import VoxelGrid
 from connectomics.pipeline.label_volumes import read_truth
 from connectomics.pipeline.scoring import confidences, read_pair
 from connectomics.pipeline.sites import annotated_sites
@@ -118,16 +119,15 @@ def test_confidences_are_those_of_all_synapses_or_of_none():
 def test_the_neuron_of_an_annotation_is_that_of_the_nearest_voxel(tmp_path):
     """As CREMI's own scores find it: round((location - offset) / resolution), halves to even."""
     neurons = np.arange(1, 1 + 4 * 4 * 4, dtype=np.uint64).reshape(4, 4, 4)
-    part = MemoryVolume("neurons", neurons)
-    nm, offset = (40.0, 4.0, 4.0), (80.0, 8.0, 0.0)
+    grid = VoxelGrid((40.0, 4.0, 4.0), (80.0, 8.0, 0.0))
     at = np.random.default_rng(0).uniform(-0.49, 3.49, (200, 3))
     at[:6] = [[0.5, 1.5, 2.5], [0.4, 0.6, 1], [-0.4, 0, 0], [3.6, 0, 0], [-0.6, 0, 0], [3.49, 3, 3]]
-    points = at * nm + offset
+    points = grid.to_nm(at)
     expected = [
         neurons[z, y, x] if min(z, y, x) >= 0 and max(z, y, x) < 4 else 0
         for z, y, x in ([round(i) for i in row] for row in at)
     ]
-    volume = LabelledVolume("v", part, resolution=nm, offset_nm=offset)
+    volume = LabelledVolume("v", MemoryVolume("neurons", neurons, grid))
     file = tmp_path / "sites.hdf"
     with h5py.File(file, "w") as sites:
         sites["annotations/ids"] = np.arange(len(points))

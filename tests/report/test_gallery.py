@@ -7,6 +7,7 @@ import pytest
 
 from connectomics.data.volumes import MemoryVolume
 from connectomics.evaluation import detection_scores, polarity_scores
+from connectomics.geometry import VoxelGrid
 from connectomics.report import gallery
 from connectomics.report.gallery import Scene, _chosen, as_json, list_cards, list_objects
 
@@ -39,7 +40,7 @@ def test_each_synapse_once_with_what_became_of_it():
     truth = labels((1, 2, 4), (3, 12, 4), (5, 24, 4))
     prediction = labels((1, 2, 4), (4, 12, 4), (7, 33, 4))
     cards = list_cards(
-        scene(truth, prediction, resolution=(30, 8, 8), offset_nm=(0, 80, 0), confidence={1: 0.75})
+        scene(truth, prediction, grid=VoxelGrid((30, 8, 8), (0, 80, 0)), confidence={1: 0.75})
     )
     told = {(card.kind, card.truth, card.prediction) for card in cards}
     assert told == {("true", 1, 1), ("flipped", 2, 2), ("missed", 3, 0), ("false", 0, 4)}

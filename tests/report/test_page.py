@@ -15,6 +15,7 @@ import pytest
 from connectomics.config.schema import ScoringSection
 from connectomics.data.volumes import MemoryVolume
 from connectomics.evaluation import LabelPair, evaluate_volumes
+from connectomics.geometry import VoxelGrid
 from connectomics.neuroglancer.link import link, state_of
 from connectomics.report import page as page_module
 from connectomics.report.charts import histogram_chart, training_chart
@@ -53,7 +54,16 @@ def scored(name: str = "em") -> tuple[list[Scene], object]:
     report = evaluate_volumes([pair], section)
     matches = report.volumes[0].scores["polarity"].at(0.5).matches
     scene = Scene(
-        name, PREDICTION, True, TRUTH, True, matches, 0.5, EM, (30, 8, 8), confidence=CONFIDENCE
+        name,
+        PREDICTION,
+        True,
+        TRUTH,
+        True,
+        matches,
+        0.5,
+        EM,
+        VoxelGrid((30, 8, 8)),
+        confidence=CONFIDENCE,
     )
     return [scene], report
 
@@ -127,7 +137,9 @@ def test_what_scores_come_to_stands_before_the_tables(tmp_path):
 
 
 def test_without_truth_it_is_a_page_of_what_was_found(tmp_path):
-    scene = Scene("em", PREDICTION, True, image=EM, resolution=(30, 8, 8), confidence=CONFIDENCE)
+    scene = Scene(
+        "em", PREDICTION, True, image=EM, grid=VoxelGrid((30, 8, 8)), confidence=CONFIDENCE
+    )
     text = write_page(tmp_path / "report.html", [scene]).read_text(encoding="utf-8")
     assert "There is no ground truth" in text
     assert "synapses found" in text

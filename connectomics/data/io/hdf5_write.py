@@ -14,10 +14,11 @@ from connectomics.data.io.attributes import OFFSET
 from connectomics.data.io.hdf5 import encode_attribute
 from connectomics.data.io.hdf5_attributes import trust
 from connectomics.data.io.hdf5_chunks import LEVEL, ChunkedDataset
-from connectomics.data.io.header import Header, Resolution
+from connectomics.data.io.header import Header
 from connectomics.data.io.location import Location
 from connectomics.errors import DataError
 from connectomics.files import write_hdf5
+from connectomics.geometry import VoxelGrid
 
 DEFAULT_DATASET = "main"
 
@@ -51,13 +52,9 @@ def create(
 
 
 def write_place(
-    path: Path,
-    *,
-    resolution: Resolution | None,
-    offset_nm: Resolution,
-    attributes: Mapping[str, Any] | None = None,
+    path: Path, grid: VoxelGrid, *, attributes: Mapping[str, Any] | None = None
 ) -> None:
-    """Give the dataset "main" of a file another voxel size and offset (nm, zyx), and attributes.
+    """Give the dataset "main" of a file another voxel size and offset, and attributes.
 
     Raises:
         OSError: The disk did not take it.
@@ -66,7 +63,7 @@ def write_place(
         there = file[DEFAULT_DATASET].attrs
         for name in ("resolution", OFFSET):
             there.pop(name, None)
-        _describe_place(there, resolution, offset_nm)
+        _describe_place(there, grid)
         for name, value in (attributes or {}).items():
             there[name] = encode_attribute(value)
         check()
@@ -90,16 +87,14 @@ def _create_dataset(file: h5py.File, name: str, source: str, header: Header) -> 
         ) from error
     for axis, name in zip(dataset.dims, "czyx"[-len(header.shape) :], strict=True):
         axis.label = name
-    _describe_place(dataset.attrs, header.resolution, header.offset_nm)
+    _describe_place(dataset.attrs, header.grid)
     for key, value in header.attributes.items():
         dataset.attrs[key] = encode_attribute(value)
     return dataset
 
 
-def _describe_place(
-    attributes: h5py.AttributeManager, resolution: Resolution | None, offset_nm: Resolution
-) -> None:
-    if resolution is not None:
-        attributes["resolution"] = resolution
-    if any(offset_nm):
-        attributes[OFFSET] = offset_nm
+def _describe_place(attributes: h5py.AttributeManager, grid: VoxelGrid) -> None:
+    if grid.resolution is not None:
+        attributes["resolution"] = grid.resolution
+    if any(grid.offset_nm):
+        attributes[OFFSET] = grid.offset_nm

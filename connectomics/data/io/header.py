@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol, Self
 import numpy as np
 
 from connectomics.errors import DataError
+from connectomics.geometry import VoxelGrid
 
 Resolution = tuple[float, float, float]
 
@@ -77,6 +78,11 @@ class Header:
     gaps: Gaps | None = None
     sections: tuple[Decimal, ...] = ()
     placed: bool = False
+
+    @property
+    def grid(self) -> VoxelGrid:
+        """Where its voxels lie."""
+        return VoxelGrid(self.resolution, self.offset_nm)
 
     @property
     def full_chunks(self) -> tuple[int, ...] | None:

@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from connectomics.data.io.header import Resolution
 from connectomics.data.io.volume import open_volume
 from connectomics.errors import DataError, warn
-from connectomics.geometry import Box, Triple
+from connectomics.geometry import Box, Triple, VoxelGrid
 from connectomics.neuroglancer.volume import Scale, describe, encode, first_voxel, label_type
 
 COARSEST = 256
@@ -27,8 +26,7 @@ def write_labels(
     shape: Triple,
     dtype: np.dtype[Any],
     *,
-    resolution: Resolution,
-    offset_nm: Resolution = (0.0, 0.0, 0.0),
+    grid: VoxelGrid,
 ) -> None:
     """Write labels, each chunk once for each of several scales; never more than some in memory.
 
@@ -39,19 +37,20 @@ def write_labels(
         read: Gives the ids in a box.
         shape: (Z, Y, X).
         dtype: Of the ids.
-        resolution: nm per voxel (z, y, x).
-        offset_nm: Position of voxel (0, 0, 0) in nm (z, y, x); the format knows whole voxels.
+        grid: Where the voxels lie; the format knows whole voxels, of a size.
 
     Raises:
         DataError: There is a negative id.
         OSError: The disk is full.
     """
-    first = first_voxel(offset_nm, resolution)
-    apart = [abs(o / r - f) for o, r, f in zip(offset_nm, resolution, first, strict=True)]
+    assert grid.resolution is not None
+    first = first_voxel(grid)
+    axes = zip(grid.offset_nm, grid.resolution, first, strict=True)
+    apart = [abs(offset / size - voxel) for offset, size, voxel in axes]
     if max(apart) > 0.01:
         problem = f"begins {max(apart):.2g} voxels away from where its offset says."
         warn(str(folder), problem, "A precomputed volume begins at a whole voxel.")
-    scales = list(_scales(Scale(shape, first, resolution)))
+    scales = list(_scales(Scale(shape, first, grid.resolution)))
     folder.mkdir(parents=True)
     described = describe(scales, label_type(np.dtype(dtype)), labels=True)
     (folder / "info").write_text(json.dumps(described, indent=1))

@@ -17,7 +17,7 @@ from connectomics.data.io.save import DEFAULT_CHUNKS, header_of
 from connectomics.data.io.volume import open_volume
 from connectomics.data.io.zarr_write import ARRAY, create_array, write_place
 from connectomics.errors import DataError
-from connectomics.geometry import Box, Triple
+from connectomics.geometry import NOWHERE, Box, Triple, VoxelGrid
 
 LEFT_BY_ZARR = "*.partial"
 """What a killed process leaves of a file that it was writing."""
@@ -108,8 +108,7 @@ def create_sharded(
     dtype: DTypeLike,
     block: Triple,
     *,
-    resolution: Sequence[float] | None = None,
-    offset_nm: Sequence[float] | None = None,
+    grid: VoxelGrid = NOWHERE,
     attributes: Mapping[str, Any] | None = None,
 ) -> ShardedStore:
     """Make a store to be written block by block, or go on with one that was made so.
@@ -120,8 +119,7 @@ def create_sharded(
         dtype: Of the voxels.
         block: (z, y, x) voxels of a block; along an axis on which the volume is smaller, it is cut
             to it.
-        resolution: nm per voxel (z, y, x).
-        offset_nm: Position of voxel (0, 0, 0) in nm (z, y, x).
+        grid: Where the voxels lie.
         attributes: Plain JSON-able values.
 
     Raises:
@@ -140,8 +138,8 @@ def create_sharded(
         split_source(path),
         shape,
         np.dtype(dtype),
-        resolution=resolution,
-        offset_nm=offset_nm,
+        resolution=grid.resolution,
+        offset_nm=grid.offset_nm,
         attributes=attributes,
         chunks=chunks,
     )
@@ -152,17 +150,20 @@ def create_sharded(
 
 
 def place_store(
-    path: Path,
-    *,
-    resolution: Sequence[float] | None,
-    offset_nm: Sequence[float],
-    attributes: Mapping[str, Any] | None = None,
+    path: Path, grid: VoxelGrid, *, attributes: Mapping[str, Any] | None = None
 ) -> None:
-    """Give a store that was written here another voxel size, offset (nm, zyx), and attributes."""
+    """Give a store that was written here another voxel size and offset, and attributes."""
     with open_volume(path) as volume:
         shape, dtype = volume.shape, volume.dtype
-    place = {"resolution": resolution, "offset_nm": offset_nm, "attributes": attributes}
-    write_place(path, header_of(split_source(path), shape, dtype, **place))
+    header = header_of(
+        split_source(path),
+        shape,
+        dtype,
+        resolution=grid.resolution,
+        offset_nm=grid.offset_nm,
+        attributes=attributes,
+    )
+    write_place(path, header)
 
 
 def _divisor(length: int, wanted: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,7 @@ from connectomics.data.io.header import (
 )
 from connectomics.data.io.location import Location, format_of, parse_location
 from connectomics.data.io.spacing import agree, are_reversed, doubt, voxel_size
+from connectomics.data.volumes import Volume
 from connectomics.errors import DataError, reading, warn
 from connectomics.geometry import Box, whole
 
@@ -28,7 +30,7 @@ DAMAGED = "The file is damaged or was changed: copy or download it again."
 UNREADABLE = "It is incomplete, damaged, or not what its name says: copy or download it again."
 
 
-class LazyVolume:
+class LazyVolume(Volume):
     """A volume on disk that is read box by box.
 
     It can be pickled and carried into other processes: each opens the file for itself at its
@@ -36,11 +38,7 @@ class LazyVolume:
 
     Attributes:
         name: Short name for tables and file names.
-        source: The volume as the user wrote it.
-        shape: (Z, Y, X) or (C, Z, Y, X), in voxels.
-        dtype: In the byte order of this machine.
-        resolution: nm per voxel (z, y, x), or None where nobody says.
-        offset_nm: Position of voxel (0, 0, 0) in nm (z, y, x).
+        grid: Where its voxels lie.
         attributes: Everything else the file says, as plain values.
         chunks: (z, y, x) of the pieces the file is stored in; boxes along their borders read
             fastest. None where any box does.
@@ -58,8 +56,7 @@ class LazyVolume:
         self.source = location.source
         self.shape = header.shape
         self.dtype = header.dtype
-        self.resolution = header.resolution
-        self.offset_nm = header.offset_nm
+        self.grid = header.grid
         self.attributes = dict(header.attributes)
         self.chunks = header.chunks
         self.dataset = header.dataset
@@ -116,19 +113,11 @@ class LazyVolume:
         """
         if not box.size or not box.fits_in(self.shape[-3:]):
             raise ValueError(f"{box} is no part of {self.source} of shape {self.shape}")
-        part = LazyVolume.__new__(LazyVolume)
-        part.__dict__.update(self.__getstate__())
+        part = copy(self)  # opens the file for itself
         part.shape = (*self.shape[:-3], *box.shape)
         part.origin = box.shift(self.origin).start
         part.sections = self.sections[box.start[0] : box.stop[0]]
-        if self.resolution is not None:
-            z, y, x = (
-                offset + start * size
-                for offset, start, size in zip(
-                    self.offset_nm, box.start, self.resolution, strict=True
-                )
-            )
-            part.offset_nm = (z, y, x)
+        part.grid = self.grid.at(box.start)
         return part
 
     def close(self) -> None:

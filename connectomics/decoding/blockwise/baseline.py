@@ -39,6 +39,7 @@ from connectomics.decoding.levels import AS_THEY_ARE
 from connectomics.decoding.polarity import polarity_masks, report_one_sided
 from connectomics.decoding.probabilities import threshold_masks, warn_of_mask
 from connectomics.decoding.table import describe
+from connectomics.geometry import VoxelGrid
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,7 @@ class Baseline:
         settings: All of its settings.
         blocks: The grid.
         paired: Whether `drop_one_sided` follows.
-        resolution: nm per voxel (z, y, x); without it there is no table.
-        offset_nm: Position of voxel (0, 0, 0) in nm (z, y, x).
+        grid: Where the voxels lie; where their size is not known, there is no table.
         neurons: Reads the neurons, where there are any.
         batch: Voxels to measure at once.
     """
@@ -60,8 +60,7 @@ class Baseline:
     settings: Mapping[str, Any]
     blocks: Blocks
     paired: bool
-    resolution: tuple[float, float, float] | None
-    offset_nm: tuple[float, float, float]
+    grid: VoxelGrid
     neurons: Read | None
     batch: int
 
@@ -83,7 +82,7 @@ class Baseline:
     @property
     def tabled(self) -> bool:
         """Whether there is a table."""
-        return self.polarity and not self.semantic and self.resolution is not None
+        return self.polarity and not self.semantic and self.grid.resolution is not None
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -215,14 +214,14 @@ class Baseline:
 
     def make_rows(self, task: Task, read: Read, parts: Parts) -> Part:
         """The rows of some synapses in the table."""
-        assert self.resolution is not None
+        assert self.grid.resolution is not None
         found = batches.gather_list(task, parts, self.blocks, dropped=self.drops)
         taken = found["side"] > NONE
         found = {name: values[..., taken] for name, values in found.items()}
         p = weigh(found["values"], AS_THEY_ARE, self.settings["exclusive"])
         candidates = Candidates(
             shape=self.blocks.shape,
-            resolution=self.resolution,
+            grid=self.grid,
             index=found["index"],
             pre=p[0],
             post=p[1],
@@ -234,7 +233,6 @@ class Baseline:
         listed = describe(
             candidates,
             ids=task.work["components"] + 1,
-            offset_nm=self.offset_nm,
             scored=True,
             neurons=batches.neurons_of(self.neurons, self.blocks, "synapse_table"),
         )

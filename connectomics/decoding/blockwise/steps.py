@@ -17,7 +17,7 @@ from connectomics.decoding.evidence import check_neurons
 from connectomics.decoding.steps import DECODERS, Decoded, Step, check_decoding
 from connectomics.decoding.table import check_resolution
 from connectomics.errors import ConfigError
-from connectomics.geometry import Box, Triple
+from connectomics.geometry import NOWHERE, Box, Triple, VoxelGrid
 
 
 class Plan(NamedTuple):
@@ -27,8 +27,7 @@ class Plan(NamedTuple):
         steps: One decoder, and what follows it.
         settings: All settings of the decoder.
         blocks: The grid.
-        resolution: nm per voxel (z, y, x), where it is known.
-        offset_nm: Position of voxel (0, 0, 0) in nm (z, y, x).
+        grid: Where the voxels lie.
         neurons: Reads the neurons of a box, where there are any.
         batch: Voxels of foreground that are decided on at once.
     """
@@ -36,33 +35,32 @@ class Plan(NamedTuple):
     steps: Sequence[Step]
     settings: dict[str, Any]
     blocks: Blocks
-    resolution: Sequence[float] | None
-    offset_nm: tuple[float, float, float]
+    grid: VoxelGrid
     neurons: Read | None
     batch: int
 
 
 def _baseline(plan: Plan) -> list[Pass]:
-    name, nm = plan.steps[0].name, plan.resolution
+    name = plan.steps[0].name
+    if plan.grid.resolution is not None:
+        check_resolution(name, plan.grid.resolution)
     return Baseline(
         decoder=name,
         settings=plan.settings,
         blocks=plan.blocks,
         paired=len(plan.steps) > 1,
-        resolution=None if nm is None else check_resolution(name, nm),
-        offset_nm=plan.offset_nm,
+        grid=plan.grid,
         neurons=plan.neurons,
         batch=plan.batch,
     ).passes()
 
 
 def _synapses(plan: Plan) -> list[Pass]:
-    nm = check_resolution("decode_synapses", plan.resolution)
+    check_resolution("decode_synapses", plan.grid.resolution)
     return Synapses(
         settings=plan.settings,
         blocks=plan.blocks,
-        resolution=nm,
-        offset_nm=plan.offset_nm,
+        grid=plan.grid,
         neurons=plan.neurons,
         batch=plan.batch,
     ).passes()
@@ -81,8 +79,7 @@ def passes(
     *,
     shape: Sequence[int],
     block_size: Sequence[int],
-    resolution: Sequence[float] | None = None,
-    offset_nm: Sequence[float] = (0.0, 0.0, 0.0),
+    grid: VoxelGrid = NOWHERE,
     neurons: Read | None = None,
     batch: int = BATCH,
 ) -> list[Pass]:
@@ -92,8 +89,7 @@ def passes(
         steps: One decoder with its settings, and what follows it.
         shape: (Z, Y, X) of the volume.
         block_size: (z, y, x) of a block; any size gives the same.
-        resolution: nm per voxel (z, y, x), where it is known. `synapses` needs it.
-        offset_nm: Position of voxel (0, 0, 0) in nm (z, y, x).
+        grid: Where the voxels lie. `synapses` needs to know their size.
         neurons: Reads the neurons of a box, where there are any.
         batch: Voxels of foreground that are decided on at once; any number gives the same.
 
@@ -122,9 +118,7 @@ def passes(
             "Leave scale_factors out, or decode in one block (system.block_size: null).",
         )
     blocks = Blocks(_triple(shape), _triple(block_size))
-    z, y, x = map(float, offset_nm)
-    offset = z, y, x
-    return BY_BLOCK[step.name](Plan(steps, settings, blocks, resolution, offset, neurons, batch))
+    return BY_BLOCK[step.name](Plan(steps, settings, blocks, grid, neurons, batch))
 
 
 def label_dtype(state: State) -> np.dtype:
@@ -137,8 +131,7 @@ def decode_blocks(
     steps: Sequence[Step],
     *,
     block_size: Sequence[int],
-    resolution: Sequence[float] | None = None,
-    offset_nm: Sequence[float] = (0.0, 0.0, 0.0),
+    grid: VoxelGrid = NOWHERE,
     neurons: Any = None,
     batch: int = BATCH,
 ) -> Decoded:
@@ -149,8 +142,7 @@ def decode_blocks(
             sliced like one.
         steps: One decoder with its settings, and what follows it.
         block_size: (z, y, x) of a block.
-        resolution: nm per voxel (z, y, x), where it is known.
-        offset_nm: Position of voxel (0, 0, 0) in nm (z, y, x).
+        grid: Where the voxels lie.
         neurons: (Z, Y, X) ids, sliced alike; None without any.
         batch: See `passes`.
 
@@ -169,8 +161,7 @@ def decode_blocks(
         steps,
         shape=shape,
         block_size=block_size,
-        resolution=resolution,
-        offset_nm=offset_nm,
+        grid=grid,
         neurons=None if neurons is None else lambda box: neurons[box.slices],
         batch=batch,
     )

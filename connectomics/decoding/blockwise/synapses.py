@@ -39,7 +39,7 @@ from connectomics.decoding.evidence import mean_between, voxels_of, weigh
 from connectomics.decoding.finishing import finish, reach_of
 from connectomics.decoding.probabilities import as_p
 from connectomics.decoding.sizes import scale_of
-from connectomics.geometry import Box
+from connectomics.geometry import Box, Nm, VoxelGrid
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,7 @@ class Synapses:
     Attributes:
         settings: All of its settings.
         blocks: The grid.
-        resolution: nm per voxel (z, y, x).
-        offset_nm: Position of voxel (0, 0, 0) in nm (z, y, x).
+        grid: Where the voxels lie; their size is known.
         neurons: Reads the neurons, where there are any.
         batch: Voxels to decide on at once.
         crowd: Voxels of foreground that a block may hold whatever share of it they are.
@@ -58,11 +57,16 @@ class Synapses:
 
     settings: Mapping[str, Any]
     blocks: Blocks
-    resolution: tuple[float, float, float]
-    offset_nm: tuple[float, float, float]
+    grid: VoxelGrid
     neurons: Read | None
     batch: int
     crowd: int = CROWD
+
+    @property
+    def resolution(self) -> Nm:
+        """Nm per voxel (z, y, x)."""
+        assert self.grid.resolution is not None
+        return self.grid.resolution
 
     @property
     def exclusive(self) -> bool:
@@ -148,7 +152,7 @@ class Synapses:
         p = weigh(found["values"], levels, self.exclusive)
         candidates = Candidates(
             shape=self.blocks.shape,
-            resolution=self.resolution,
+            grid=self.grid,
             index=found["index"],
             pre=p[0],
             post=p[1],
@@ -164,7 +168,6 @@ class Synapses:
             scale=float(task.work["scale"]),
             between=between,
             neurons=batches.neurons_of(self.neurons, self.blocks, WHERE),
-            offset_nm=self.offset_nm,
         )
         return self.results.part(task, candidates, done)
 

@@ -10,6 +10,7 @@ import numpy as np
 from connectomics.decoding.blockwise.contract import Part, State, Task
 from connectomics.decoding.candidates import Candidates
 from connectomics.decoding.table import COLUMN_TYPES, describe
+from connectomics.geometry import VoxelGrid
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +49,7 @@ def in_order_of_id(parts: Iterable[Part], *, named: bool) -> dict[str, np.ndarra
     none = np.empty(0)
     nothing = Candidates(
         shape=(1, 1, 1),
-        resolution=(1.0, 1.0, 1.0),
+        grid=VoxelGrid((1.0, 1.0, 1.0)),
         **dict.fromkeys(("pre", "post", "union"), none),
         **dict.fromkeys(("index", "synapse", "side"), none.astype(int)),
         inside=none.astype(bool),

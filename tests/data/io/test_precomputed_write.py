@@ -13,7 +13,7 @@ from connectomics.data.io import open_volume
 from connectomics.data.io import precomputed_write as writing
 from connectomics.data.io.precomputed_write import write_labels
 from connectomics.errors import DataError, DataWarning
-from connectomics.geometry import Box
+from connectomics.geometry import Box, VoxelGrid
 
 PROGRAM = Path(__file__).parent / "store_samples.py"
 
@@ -31,8 +31,8 @@ def blobs(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[np.integer]:
 
 def write(folder: Path, labels: NDArray[np.integer], offset_nm=(60.0, 0.0, 16.0)) -> None:
     z, y, x = labels.shape
-    place = {"resolution": (30.0, 8.0, 8.0), "offset_nm": offset_nm}
-    write_labels(folder, lambda box: labels[box.slices], (z, y, x), labels.dtype, **place)
+    grid = VoxelGrid((30.0, 8.0, 8.0), offset_nm)
+    write_labels(folder, lambda box: labels[box.slices], (z, y, x), labels.dtype, grid=grid)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint32", "uint64", "int64"])
@@ -74,7 +74,9 @@ def test_chunks_are_asked_for_one_by_one(tmp_path: Path) -> None:
         asked.append(box)
         return np.zeros(box.shape, np.uint32)
 
-    write_labels(tmp_path / "labels", read, (65, 65, 130), np.dtype("u4"), resolution=(8, 8, 8))
+    write_labels(
+        tmp_path / "labels", read, (65, 65, 130), np.dtype("u4"), grid=VoxelGrid((8, 8, 8))
+    )
     assert len(asked) == 12
     assert max(box.size for box in asked) == 64**3
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from connectomics.data.io import open_volume, read_volume
 from connectomics.data.io.sharded import create_sharded, place_store
 from connectomics.errors import DataError
-from connectomics.geometry import Box, block_boxes
+from connectomics.geometry import Box, VoxelGrid, block_boxes
 
 SIZES = st.tuples(st.integers(1, 7), st.integers(1, 9), st.integers(1, 9))
 
@@ -37,14 +37,12 @@ def test_blocks_of_any_size_are_the_volume(tmp_path_factory, shape, block, chann
 
 def test_a_store_says_what_it_is_of(tmp_path):
     array = np.ones((3, 4, 8, 8), np.float16)
-    place = {"resolution": (30, 8, 8), "offset_nm": (60, 0, 8)}
+    place = {"grid": VoxelGrid((30, 8, 8), (60, 0, 8))}
     filled(tmp_path / "p.zarr", array, (4, 4, 4), **place, attributes={"channels": ["a", "b", "c"]})
     with open_volume(tmp_path / "p.zarr") as volume:
         assert (volume.resolution, volume.offset_nm) == ((30, 8, 8), (60, 0, 8))
         assert volume.attributes["channels"] == ["a", "b", "c"]
-    place_store(
-        tmp_path / "p.zarr", resolution=(40, 4, 4), offset_nm=(0, 0, 0), attributes={"a": 1}
-    )
+    place_store(tmp_path / "p.zarr", VoxelGrid((40, 4, 4)), attributes={"a": 1})
     with open_volume(tmp_path / "p.zarr") as volume:
         assert (volume.resolution, volume.offset_nm) == ((40, 4, 4), (0, 0, 0))
         assert volume.attributes == {"channels": ["a", "b", "c"], "a": 1}

@@ -81,6 +81,18 @@ def test_a_crop_carries_its_offset(sources: dict[str, Path]) -> None:
     assert open_volume(sources["sections"]).crop(Box((2, 0, 0), (3, 1, 1))).offset_nm == (0, 0, 0)
 
 
+def test_a_volume_slices_as_its_array_does(sources: dict[str, Path], image: Image) -> None:
+    volume = open_volume(sources["em.h5"])
+    part = volume[-3:, 2:, :-1]
+    assert np.array_equal(np.asarray(part), image[-3:, 2:, :-1])
+    assert part.origin == (4, 2, 0)
+    assert (part.resolution, part.offset_nm) == ((30, 8, 8), (120, 16, 0))
+    assert np.array_equal(np.asarray(part[..., 1:3], np.float32), part.read()[..., 1:3])
+    for index in (2, (slice(0, 4, 2), ...), np.array([0, 1])):
+        with pytest.raises(ValueError, match="without a step"):
+            volume[index]
+
+
 @pytest.mark.parametrize("box", [Box((0, 0, 0), (8, 1, 1)), Box((-1, 0, 0), (1, 1, 1))])
 def test_boxes_outside_are_refused(sources: dict[str, Path], box: Box) -> None:
     volume = open_volume(sources["em.h5"])

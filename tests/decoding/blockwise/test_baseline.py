@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from connectomics.decoding.blockwise import decode_blocks
 from connectomics.errors import ConfigError, DataError
+from connectomics.geometry import VoxelGrid
 
 volumes = st.builds(
     random_volume,
@@ -41,7 +42,7 @@ def test_polarity2instance(volume, block_size, semantic, paired, table, **kwargs
     steps = [step("polarity2instance", semantic=semantic, **kwargs)]
     steps += [step("drop_one_sided")] * (paired and not semantic)
     shape = volume.shape[1:]
-    more = {} if table == "none" else {"resolution": NM, "offset_nm": (60.0, 8.0, -4.0)}
+    more = {} if table == "none" else {"grid": VoxelGrid(NM, (60.0, 8.0, -4.0))}
     if table == "neurons":
         more["neurons"] = np.random.default_rng(0).integers(0, 4, shape).astype(np.uint16)
     require_same(volume, steps, few_blocks(shape, block_size), **more)
@@ -68,7 +69,7 @@ def test_a_synapse_across_eight_blocks_is_one():
     volume[2] = volume[:2].max(axis=0)
     # Each block has less than the least size of a piece.
     found = require_same(
-        volume, [step("polarity2instance", thres_small=300)], (2, 20, 20), resolution=NM
+        volume, [step("polarity2instance", thres_small=300)], (2, 20, 20), grid=VoxelGrid(NM)
     )
     assert found.labels.max() == 2
     assert found.table.pre_voxels.tolist() == [400]

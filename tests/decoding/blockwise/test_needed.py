@@ -15,6 +15,7 @@ from connectomics.decoding import decode
 from connectomics.decoding.blockwise import Blocks, needed, passes, tables_of
 from connectomics.decoding.levels import AS_THEY_ARE, Levels, count_values
 from connectomics.decoding.probabilities import check_block
+from connectomics.geometry import VoxelGrid
 
 
 def decoded(volume, steps, block_size, neurons=None):
@@ -23,7 +24,9 @@ def decoded(volume, steps, block_size, neurons=None):
     blocks, cleared = Blocks(shape, block_size), volume.copy()
     keeps = needed(steps, shape, NM)
     named = None if neurons is None else lambda box: neurons[box.slices]
-    plan = passes(steps, shape=shape, block_size=block_size, resolution=NM, neurons=named, batch=50)
+    plan = passes(
+        steps, shape=shape, block_size=block_size, grid=VoxelGrid(NM), neurons=named, batch=50
+    )
     state, kept = {}, {}
     labels, left = np.zeros(shape, np.uint16), 0
     for one in plan:
@@ -120,7 +123,7 @@ def check(seed, shape, block_size, dtype, exclusive, named, decoder, data):
     volume = crowd(seed, shape)
     volume = as_dtype(classes(volume) if exclusive else volume, dtype)
     ids = neurons(seed, shape) if named else None
-    expected = decode(volume, steps, resolution=NM, neurons=ids)
+    expected = decode(volume, steps, grid=VoxelGrid(NM), neurons=ids)
     labels, table, _ = decoded(volume, steps, few_blocks(shape, block_size), ids)
     assert np.array_equal(labels, expected.labels)
     if expected.table is not None:
@@ -133,7 +136,7 @@ def test_little_is_left_of_a_block_that_holds_little():
     volume[1:, 6:9, 100:110, 90:110] = 0.9
     steps = [step("synapses")]
     labels, _, left = decoded(volume, steps, (16, 200, 200))
-    assert np.array_equal(labels, decode(volume, steps, resolution=NM).labels)
+    assert np.array_equal(labels, decode(volume, steps, grid=VoxelGrid(NM)).labels)
     assert labels.max() == 2
     assert left < 0.05
 

@@ -16,6 +16,7 @@ from connectomics.decoding.blockwise import Blocks, candidates, decode_blocks, p
 from connectomics.decoding.blockwise.synapses import Synapses
 from connectomics.decoding.foreground import TooMuchForegroundError
 from connectomics.errors import DataError
+from connectomics.geometry import NOWHERE, VoxelGrid
 
 SHAPES = st.tuples(
     st.sampled_from([1, 3, 8, 12]),
@@ -56,8 +57,7 @@ def check(seed, shape, block_size, style, dtype, exclusive, named, chosen):
         volume,
         [step("synapses", **SMALL, **chosen, exclusive=exclusive)],
         few_blocks(shape, block_size),
-        resolution=NM,
-        offset_nm=(60.0, 8.0, -4.0),
+        grid=VoxelGrid(NM, (60.0, 8.0, -4.0)),
         **more,
     )
 
@@ -91,7 +91,7 @@ def test_blocks_give_what_the_whole_gives_in_many_cases(**case):
 @pytest.mark.parametrize("block_size", [(4, 20, 30), (1, 40, 60), (8, 1, 60), (3, 7, 11)])
 def test_a_synapse_across_many_blocks_is_one(block_size):
     volume = draw(empty((8, 40, 60)), (1, 7), (8, 32), (10, 50))
-    found = require_same(volume, [step("synapses")], block_size, resolution=NM)
+    found = require_same(volume, [step("synapses")], block_size, grid=VoxelGrid(NM))
     assert found.table.side.tolist() == ["paired"]
     assert found.table.touches_border.tolist() == [False]
 
@@ -99,7 +99,7 @@ def test_a_synapse_across_many_blocks_is_one(block_size):
 def test_settings_of_the_baseline_give_the_baseline():
     volume = as_dtype(crowd(3, (8, 30, 60)), np.uint8)
     chosen = BASELINE | {"min_piece_nm3": 3 * 1920.0}
-    found = require_same(volume, [step("synapses", **chosen)], (3, 9, 25), resolution=NM)
+    found = require_same(volume, [step("synapses", **chosen)], (3, 9, 25), grid=VoxelGrid(NM))
     baseline = [step("polarity2instance", thres_small=3)]
     assert np.array_equal(
         found.labels, decode_blocks(volume, baseline, block_size=(3, 9, 25)).labels
@@ -112,14 +112,14 @@ def test_sides_that_lie_apart_are_paired_over_blocks():
     volume[2, 1:7, 16:22, 10:50] = 0.28
     volume[1, 1:7, 16:22, 10:50] = 0.02
     volume[0, 1:7, 16:40, 10:50] = 0.02
-    found = require_same(volume, [step("synapses")], (8, 19, 60), resolution=NM)
+    found = require_same(volume, [step("synapses")], (8, 19, 60), grid=VoxelGrid(NM))
     assert found.table.side.tolist() == ["paired"]
 
 
 def test_a_damaged_section_between_blocks_is_mended():
     volume = draw(empty((9, 40, 60)), (1, 8), (8, 32), (10, 50))
     volume[:, 4] = 0.02
-    found = require_same(volume, [step("synapses")], (4, 40, 60), resolution=NM)
+    found = require_same(volume, [step("synapses")], (4, 40, 60), grid=VoxelGrid(NM))
     assert found.labels.max() == 2
     assert found.labels[4].any()
 
@@ -138,10 +138,10 @@ def distant_duplicates():
 def test_duplicates_in_different_batches_are_one():
     volume, neurons = distant_duplicates()
     apart = [step("synapses", duplicate_nm=0.0)]
-    found = require_same(volume, apart, (4, 20, 40), resolution=NM, neurons=neurons)
+    found = require_same(volume, apart, (4, 20, 40), grid=VoxelGrid(NM), neurons=neurons)
     assert len(found.table) == 3
     joined = [step("synapses", duplicate_nm=400.0)]
-    found = require_same(volume, joined, (4, 20, 40), resolution=NM, neurons=neurons)
+    found = require_same(volume, joined, (4, 20, 40), grid=VoxelGrid(NM), neurons=neurons)
     assert found.table.pre_neuron.tolist() == [1, 3]
 
 
@@ -166,7 +166,7 @@ def plan_for(volume, neurons=None, block_size=(4, 20, 40), **chosen):
         [step("synapses", **chosen)],
         shape=volume.shape[1:],
         block_size=block_size,
-        resolution=NM,
+        grid=VoxelGrid(NM),
         neurons=None if neurons is None else lambda box: neurons[box.slices],
         batch=50,
     )
@@ -214,7 +214,7 @@ def test_crowded_blocks_are_listed_once_it_is_known_that_the_volume_is_not(monke
     kept, _ = run_in(volume, plan, list)
     assert ("crowded", "0000_0000_0000") in kept
     assert sum(name == "crowded" for name, _ in kept) < 12
-    require_same(volume, [step("synapses", **SMALL)], (4, 10, 20), resolution=NM)
+    require_same(volume, [step("synapses", **SMALL)], (4, 10, 20), grid=VoxelGrid(NM))
 
 
 def test_a_network_that_says_yes_everywhere_is_refused_as_on_the_whole(monkeypatch):
@@ -224,7 +224,7 @@ def test_a_network_that_says_yes_everywhere_is_refused_as_on_the_whole(monkeypat
     with pytest.raises(TooMuchForegroundError) as expected:
         decode_synapses(volume, resolution=NM)
     with pytest.raises(TooMuchForegroundError) as found:
-        decode_blocks(volume, [step("synapses")], block_size=(20, 64, 64), resolution=NM)
+        decode_blocks(volume, [step("synapses")], block_size=(20, 64, 64), grid=VoxelGrid(NM))
     assert str(found.value) == str(expected.value)
     assert "100% of the volume" in str(found.value)
     # Nothing was listed for it.
@@ -238,14 +238,14 @@ def test_foreground_that_hangs_together_without_end_is_refused(monkeypatch):
     monkeypatch.setattr("connectomics.decoding.blockwise.batches.MOST", 1000)
     volume = draw(empty((8, 40, 60)), (1, 7), (8, 32), (10, 50))
     with pytest.raises(TooMuchForegroundError, match="voxels of foreground hang together"):
-        decode_blocks(volume, [step("synapses")], block_size=(8, 20, 20), resolution=NM)
+        decode_blocks(volume, [step("synapses")], block_size=(8, 20, 20), grid=VoxelGrid(NM))
 
 
 @pytest.mark.parametrize("missing", ["resolution", "neurons"])
 def test_what_does_not_fit_is_refused(missing):
     volume = empty((2, 5, 7))
-    given_ones = {"resolution": NM, "neurons": np.ones((2, 5, 7), int)}
-    given_ones[missing] = None if missing == "resolution" else np.ones((2, 5, 8), int)
+    given_ones = {"grid": VoxelGrid(NM), "neurons": np.ones((2, 5, 7), int)}
+    given_ones |= {"grid": NOWHERE} if missing == "resolution" else {"neurons": np.ones((2, 5, 8))}
     with pytest.raises(DataError, match=f"the {missing} "):
         decode_blocks(volume, [step("synapses")], block_size=(1, 5, 5), **given_ones)
 
@@ -255,7 +255,7 @@ def test_nothing_gives_an_empty_table():
         empty((2, 5, 7)),
         [step("synapses")],
         (1, 3, 3),
-        resolution=NM,
+        grid=VoxelGrid(NM),
         neurons=np.ones((2, 5, 7), int),
     )
     assert len(found.table) == len(found.partners) == 0
