@@ -134,7 +134,7 @@ def predict(
     """
     import torch
 
-    from connectomics.inference.predict import in_one, predict_slabs
+    from connectomics.inference.predict import predict_at_once
 
     trained = _trained(model)
     facts, volume = trained.facts, _volume("image", image)
@@ -151,10 +151,9 @@ def predict(
         grey = volume.read(Box((first, 0, 0), (stop, height, width)))
         return normalize(grey, statistics, facts.image_transform.normalize)
 
-    slabs = predict_slabs(
+    return predict_at_once(
         trained.to(on), read, volume.shape, sliding, progress=progress, where=volume.name
     )
-    return in_one(slabs, volume.shape)
 
 
 def _recipe(name: str) -> Path:

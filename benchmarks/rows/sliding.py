@@ -11,7 +11,7 @@ from timing import Row, versus
 
 from connectomics.inference import predict_volume
 from connectomics.inference.compiled import compiled
-from connectomics.inference.predict import in_one, predict_slabs
+from connectomics.inference.predict import predict_at_once
 from connectomics.inference.windows import Sliding
 from connectomics.models import RSUNet
 from connectomics.models.folding import folded
@@ -75,9 +75,7 @@ def rows(small: bool) -> Iterator[Row]:
         yield versus(
             "sliding window, compiled, GPU",
             size,
-            lambda: in_one(
-                predict_slabs(fast, lambda z0, z1: image[z0:z1], image.shape, whole), image.shape
-            ),
+            lambda: predict_at_once(fast, lambda z0, z1: image[z0:z1], image.shape, whole),
             ("MONAI's sliding_window_inference", lambda: monai(network)),
         )
     nothing = _Nothing().to(device)
@@ -95,7 +93,6 @@ def rows(small: bool) -> Iterator[Row]:
         f"{' x '.join(map(str, seen.shape))}, window {' x '.join(map(str, window))}",
         lambda: ours(network, "all", seen),
         ("eight passes without flips", lambda: [ours(network, None, seen) for _ in range(8)]),
-        repeats=1,
     )
 
 

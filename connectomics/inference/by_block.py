@@ -97,21 +97,18 @@ def predict_block(
         image = np.pad(image, [(0, n) for n in missing], mode=PADDING[sliding.padding_mode])
     image = np.ascontiguousarray(image, np.float32)
     z, inside = windows.axes[0], box.shift([-n for n in hull.start])
-    rows, columns = inside.slices[1:]
-    predict = Windows(network, sliding, windows.axes)
-    parts = (torch.from_numpy(image[start : start + z.size]) for start in z.starts)
-    predicted = predict.predicted(parts)
-    slab: Tensor | None = None
+    sections, rows, columns = inside.slices
+    slabs = (torch.from_numpy(image[start : start + z.size]) for start in z.starts)
     block: Tensor | None = None
     with evaluating(network), torch.inference_mode():
-        for start in z.starts:
-            slab = None if slab is None else slab.zero_()
-            slab = predict.add(slab, predicted)
+        for start, part in Windows(network, sliding, windows.axes).finished(slabs):
             if block is None:
-                block = slab.new_zeros((len(slab), *box.shape))
-            first, stop = max(start, inside.start[0]), min(start + z.size, inside.stop[0])
-            own = block[:, first - inside.start[0] : stop - inside.start[0]]
-            own += slab[:, first - start : stop - start, rows, columns]
+                block = part.new_zeros((len(part), *box.shape))
+            first = max(start, sections.start)
+            stop = max(first, min(start + part.shape[1], sections.stop))
+            block[:, first - sections.start : stop - sections.start] = part[
+                :, first - start : stop - start, rows, columns
+            ]
     assert block is not None  # a window touches every voxel
     values = block.cpu().numpy()
     require_finite(values, box.start, where, NETWORK)

@@ -19,6 +19,7 @@ from torch import Tensor
 from connectomics.errors import DataError
 from connectomics.inference.blending import axis_windows
 from connectomics.inference.checks import IMAGE, NETWORK, require, require_finite
+from connectomics.inference.sums import NewSections
 from connectomics.inference.transfer import ahead, to_be_fetched, to_host
 from connectomics.inference.windows import PADDING, Network, Sliding, Windows, evaluating
 from connectomics.process.progress import Progress
@@ -72,18 +73,50 @@ def predict_volume(
         flip_axes=flip_axes,
         **settings,
     )
-    slabs = predict_slabs(network, lambda z0, z1: image[z0:z1], image.shape, sliding)
-    return in_one(slabs, image.shape)
+    return predict_at_once(network, lambda z0, z1: image[z0:z1], image.shape, sliding)
+
+
+def predict_at_once(
+    network: Network,
+    read: Callable[[int, int], np.ndarray],
+    shape: tuple[int, ...],
+    sliding: Sliding,
+    **said: Any,
+) -> np.ndarray:
+    """Predict a volume into one array (C, Z, Y, X) float32.
+
+    Args: as in `predict_slabs`.
+    """
+    whole: np.ndarray | None = None
+
+    def sections(channels: int, first: int, stop: int) -> Tensor:
+        nonlocal whole
+        if whole is None:
+            whole = np.zeros((channels, *shape), np.float32)
+        return torch.from_numpy(whole[:, first:stop])
+
+    for z, slab in predict_slabs(network, read, shape, sliding, new=sections, **said):
+        if whole is None:  # added up elsewhere
+            whole = np.empty((len(slab), *shape), slab.dtype)
+        _put(slab, whole, z)
+    assert whole is not None
+    return whole
 
 
 def in_one(slabs: Iterator[tuple[int, np.ndarray]], shape: tuple[int, ...]) -> np.ndarray:
-    """Put the slabs of `predict_slabs` into one array (C, Z, Y, X)."""
+    """Put slabs, such as those of `predict_slabs`, into one array (C, Z, Y, X)."""
     first = next(slabs)
     volume = np.empty((len(first[1]), *shape), first[1].dtype)
     for z, slab in chain([first], slabs):
-        # PyTorch copies on all CPUs.
-        torch.from_numpy(volume[:, z : z + slab.shape[1]]).copy_(torch.from_numpy(slab))
+        _put(slab, volume, z)
     return volume
+
+
+def _put(slab: np.ndarray, volume: np.ndarray, z: int) -> None:
+    there = volume[:, z : z + slab.shape[1]]
+    if not np.may_share_memory(there, slab):
+        # PyTorch copies on all CPUs.
+        torch.from_numpy(there).copy_(torch.from_numpy(slab))
 
 
 def predict_slabs(
@@ -94,6 +127,7 @@ def predict_slabs(
     *,
     progress: bool = False,
     where: str = "predict_volume",
+    new: NewSections | None = None,
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Predict a volume slab by slab, for volumes larger than memory.
 
@@ -104,6 +138,8 @@ def predict_slabs(
         sliding: How to slide.
         progress: Say how far it is.
         where: The volume, for messages.
+        new: Makes the sections to add to, where that is done in the memory of the machine and no
+            window exceeds the volume; slabs are these, then.
 
     Yields:
         `(z, slab)`: the first section and the finished (C, sections, Y, X) float32, in order;
@@ -119,8 +155,6 @@ def predict_slabs(
     )
     shown = Progress("infer", math.prod(shape), "voxels", rate="voxels", visible=progress)
     windows = Windows(network, sliding, (z, y, x))
-    ends = (*z.starts[1:], padded[0])
-    sums: Tensor | None = None  # (C, window z, Y, X): sections still being added to
     waiting: tuple[int, Callable[[], tuple[np.ndarray, float]]] | None = None
 
     def read_slab(start: int) -> Tensor:
@@ -129,13 +163,12 @@ def predict_slabs(
         return to_be_fetched(image, windows.device)
 
     slabs_read = ahead(read_slab, z.starts)
-    predicted = windows.predicted(slabs_read)
+    in_place = windows.device.type == "cpu" and padded == tuple(shape)
+    sums = windows.finished(slabs_read, new if in_place else None)
     with shown, evaluating(network), closing(slabs_read):
-        for start, end in zip(z.starts, ends, strict=True):
-            sums = windows.add(sums, predicted)
-            sections = min(end, shape[0]) - start
-            finished = to_host(sums[:, :sections, : shape[1], : shape[2]])
-            sums = _advance(sums, end - start)
+        for start, part in sums:
+            finished = to_host(part[:, : shape[0] - start, : shape[1], : shape[2]])
+            del part  # its memory serves the windows to come
             if waiting is not None:
                 yield _checked(*waiting, where, shown)
             waiting = start, finished
@@ -163,13 +196,3 @@ def _read_padded(
     if not any(missing):
         return image
     return np.pad(image, [(0, n) for n in missing], mode=PADDING[sliding.padding_mode])
-
-
-@torch.inference_mode()
-def _advance(sums: Tensor, sections: int) -> Tensor:
-    """Move sums along z; the sections that come in are zeros."""
-    rest = sums.shape[1] - sections
-    kept = sums[:, sections:]
-    sums[:, :rest] = kept if rest <= sections else kept.clone()  # where they overlap
-    sums[:, rest:] = 0
-    return sums

@@ -29,14 +29,17 @@ def to_be_fetched(image: np.ndarray, device: torch.device) -> Tensor:
 
 
 def to_host(values: Tensor) -> Callable[[], tuple[np.ndarray, float]]:
-    """Start to copy values, and their sum, from where they lie; what comes back waits for both.
+    """Start to copy values, and their sum, from a GPU; what comes back waits for both.
 
-    The sum is finite if all values are, unless they are as large as float32 can hold.
+    In the memory of the machine they stay where they are. The sum is finite if all values are,
+    unless they are as large as float32 can hold.
     """
     total = values.sum()
     pinned = values.device.type == "cuda"
     host, sum_on_host = (
-        torch.empty(one.shape, dtype=one.dtype, pin_memory=pinned).copy_(one, non_blocking=pinned)
+        torch.empty(one.shape, dtype=one.dtype, pin_memory=True).copy_(one, non_blocking=True)
+        if pinned
+        else one
         for one in (values, total)
     )
     copied = torch.cuda.Event() if pinned else None

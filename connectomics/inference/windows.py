@@ -17,6 +17,7 @@ from torch import Tensor
 
 from connectomics.errors import DataError
 from connectomics.inference.blending import AxisWindows, flip_combinations
+from connectomics.inference.sums import NewSections, Sums
 
 logger = logging.getLogger(__name__)
 
@@ -87,9 +88,10 @@ class Windows:
         self.flips = flip_combinations(sliding.flip_axes)
         self.device = torch.device(sliding.device or _device_of(network))
         self._weights: tuple[Tensor, ...] = ()
+        self._sums_on: torch.device | None = None
 
     def predicted(self, slabs: Iterable[Tensor]) -> Iterator[tuple[Place, Tensor]]:
-        """What the network gives for the windows of slabs, in order, for `add` to take.
+        """What the network gives for the windows of slabs, in order.
 
         A batch that the last windows of a slab do not fill goes on with the next slab's.
 
@@ -125,37 +127,41 @@ class Windows:
         if batch:
             yield batch
 
-    @torch.inference_mode()
-    def add(self, sums: Tensor | None, predicted: Iterator[tuple[Place, Tensor]]) -> Tensor:
-        """Add what the windows of the next slab give to its sums.
+    def finished(
+        self, slabs: Iterable[Tensor], new: NewSections | None = None
+    ) -> Iterator[tuple[int, Tensor]]:
+        """The sums of all windows, each part when no window to come touches it.
 
         Args:
-            sums: (C, z, Y, X) float32, changed in place; None for zeros, which lie on the device
-                where it has the room.
-            predicted: See there.
+            slabs: (z, Y, X) float32, normalised, those under each of the windows along z.
+            new: Makes the sections to add to; None for zeros, which lie on the device where it has
+                the room.
 
-        Returns:
-            The sums.
+        Yields:
+            The first section of a part and (C, sections, Y, X) float32, in order.
         """
+        z, predicted = self.axes[0], self.predicted(slabs)
+        sums = Sums(z, new or self._zeros)
+        for layer, start in enumerate(z.starts):
+            self._add(sums, predicted, layer)
+            yield start, sums.finished()
+
+    @torch.inference_mode()
+    def _add(self, sums: Sums, predicted: Iterator[tuple[Place, Tensor]], layer: int) -> None:
         with self._autocast():  # around all batches, so that weights are converted once
             for place, window in islice(predicted, self._of_slab):
-                if sums is None:
-                    sums = self._zeros((len(window), *self._slab_shape))
-                of_z, of_y, of_x = (axis[n] for axis, n in zip(self._weights, place, strict=True))
+                sums.reach(layer, len(window))
+                device = sums.parts[0].device
+                of_z, of_y, of_x = (
+                    axis[n] for axis, n in zip(self._weights_on(device), place, strict=True)
+                )
                 weight = of_z[:, None, None] * (of_y[:, None] * of_x)
-                sums[self._box(place.y, place.x)].addcmul_(window.to(sums.device), weight)
-        assert sums is not None
-        return sums
+                sums.add(window.to(device), weight, self._box(place.y, place.x))
 
     @property
     def _of_slab(self) -> int:
         """How many windows a slab has."""
         return len(self.axes[1].starts) * len(self.axes[2].starts)
-
-    @property
-    def _slab_shape(self) -> tuple[int, int, int]:
-        z, y, x = self.axes
-        return z.size, y.starts[-1] + y.size, x.starts[-1] + x.size
 
     def _box(self, j: int, i: int) -> tuple[EllipsisType | slice, ...]:
         """A window of a slab."""
@@ -172,11 +178,17 @@ class Windows:
         dtype = self.sliding.precision
         return torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None)
 
-    def _zeros(self, shape: tuple[int, ...]) -> Tensor:
-        device = _with_room(self.device, 4 * math.prod(shape))
+    def _zeros(self, channels: int, first: int, stop: int) -> Tensor:
+        z, y, x = self.axes
+        plane = y.starts[-1] + y.size, x.starts[-1] + x.size
+        if self._sums_on is None:
+            self._sums_on = _with_room(self.device, 4 * channels * z.size * math.prod(plane))
+        return torch.zeros((channels, stop - first, *plane), device=self._sums_on)
+
+    def _weights_on(self, device: torch.device) -> tuple[Tensor, ...]:
         if not self._weights:
             self._weights = tuple(torch.from_numpy(axis.weights).to(device) for axis in self.axes)
-        return torch.zeros(shape, device=device)
+        return self._weights
 
     def predict(self, inputs: Tensor) -> Tensor:
         """(B, 1, z, y, x) → (B, C, z, y, x): the running mean, or maximum, over flips."""

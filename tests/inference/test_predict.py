@@ -11,7 +11,7 @@ from connectomics.geometry import Box
 from connectomics.inference import predict_volume
 from connectomics.inference.blending import BLENDINGS
 from connectomics.inference.by_block import predict_block, windows_of
-from connectomics.inference.predict import predict_slabs
+from connectomics.inference.predict import predict_at_once, predict_slabs
 from connectomics.inference.windows import Sliding
 
 SIZES = st.tuples(st.integers(1, 9), st.integers(1, 20), st.integers(1, 20))
@@ -225,3 +225,28 @@ def test_a_slab_is_finished_before_the_next_but_one_is_read():
         done.append((z, max(read)))
     # A batch spans four slabs here, one is finished behind those, and one is read ahead.
     assert all(ahead - z <= 4 * 6 for z, ahead in done)
+
+
+@pytest.mark.parametrize("window", [(4, 8, 8), (4, 20, 8)])  # the second exceeds the volume
+def test_at_once_or_slab_by_slab_the_numbers_are_the_same(window):
+    image = np.random.default_rng(4).random((11, 16, 16), np.float32)
+    sliding = Sliding(window, overlap=0.6)
+    slabs = predict_slabs(identity, lambda a, b: image[a:b], image.shape, sliding)
+    at_once = predict_at_once(identity, lambda a, b: image[a:b], image.shape, sliding)
+    np.testing.assert_array_equal(np.concatenate([s for _, s in slabs], axis=1), at_once)
+    assert at_once.shape == (1, 11, 16, 16)
+
+
+def test_at_once_nothing_is_added_up_beside_the_result():
+    image, slabs = np.ones((9, 16, 16), np.float32), []
+
+    def new(channels, first, stop):
+        slabs.append(np.zeros((channels, stop - first, 16, 16), np.float32))
+        return torch.from_numpy(slabs[-1])
+
+    found = predict_slabs(
+        identity, lambda a, b: image[a:b], image.shape, Sliding((4, 8, 8)), new=new
+    )
+    found = [slab for _, slab in found]
+    assert len(found) == len(slabs) == 4
+    assert all(map(np.shares_memory, found, slabs))
