@@ -298,6 +298,8 @@ def test_what_training_held_back(work, trained):
         assert volume.offset_nm == (240.0, 0.0, 0.0)
     err = refused(work, "~data.val", "data.dataloader.patch_size=[6,24,24]")
     assert "patch_size: is [6, 24, 24] here and was [4, 24, 24] when the network" in err
+    err = refused(work, "~data.val", "data.val_gap=[1,9,9]")
+    assert "data.val_gap: is [1, 9, 9] here and was not given when the network" in err
     test = ["data.test.image=train.h5", "data.test.z_range=[7,9]"]
     err = refused(work, "~data.val", *test)
     assert "data.train: section 8 of train.h5, held back for validation, is also" in err

@@ -25,7 +25,7 @@ from connectomics.data.io import LazyVolume, open_volume, save_volume
 from connectomics.data.io.location import is_there, parse_location
 from connectomics.data.processing.grey_values import require_finite
 from connectomics.data.processing.normalize import ImageStatistics, image_statistics
-from connectomics.data.volumes import LabelledVolume, divide, hold_back
+from connectomics.data.volumes import SPARED, LabelledVolume, divide, hold_back
 from connectomics.errors import DataError
 from connectomics.files import atomic_path
 
@@ -201,23 +201,30 @@ def build_datamodule(
         cache_limit=loader.cache_limit_gib * 2**30,
         seed=seed,
     )
-    module.warnings += [] if given.val else _narrow_gaps(section, given.train)
+    for volume in () if given.val else given.train:
+        _say_what_is_held_back(module, section, volume)
     return module
 
 
-def _narrow_gaps(section: DataSection, volumes: Sequence[LabelledVolume]) -> list[str]:
-    """Warn of volumes whose parts for learning and validation lie nearer than a patch."""
-    size, warnings = section.dataloader.patch_size, []
-    for volume in volumes:
-        division = divide(volume.source, volume.shape, size, section.val_fraction)
-        if division.gap < size[division.axis]:
-            warnings.append(
-                f"data.val: {volume.source} is too small to keep a patch between what is learned "
-                f"and what is held back for validation; {division.gap} voxels lie between them, "
-                "so scores of validation may be too good. Name validation volumes in data.val, or "
-                "reduce data.dataloader.patch_size."
-            )
-    return warnings
+def _say_what_is_held_back(
+    module: PatchDataModule, section: DataSection, volume: LabelledVolume
+) -> None:
+    """Note which part of a volume is learned from, and warn where the other lies too near."""
+    size, gap = section.dataloader.patch_size, section.val_gap
+    division = divide(volume.source, volume.shape, size, section.val_fraction, gap)
+    note = f"{volume.source}: {division.described(volume.origin)}"
+    if gap is None and division.gap * SPARED > division.length:
+        note += " (data.val_gap=[z,y,x] leaves out less: what a large synapse spans is enough)"
+    module.notes.append(note)
+    wanted = (size if gap is None else gap)[division.axis]
+    if division.gap < wanted:
+        module.warnings.append(
+            f"data.val: {volume.source} is too small to keep "
+            f"{'a patch' if gap is None else f'{wanted} voxels'} between what is learned "
+            f"and what is held back for validation; {division.gap} voxels lie between them, "
+            "so scores of validation may be too good. Name validation volumes in data.val, or "
+            "reduce data.dataloader.patch_size."
+        )
 
 
 Measured = tuple[LabelledVolume, ImageStatistics]
@@ -254,8 +261,8 @@ def _split_off(
 def _hold_back(
     section: DataSection, volumes: Sequence[LabelledVolume]
 ) -> tuple[list[LabelledVolume], list[HeldOut]]:
-    size, fraction = section.dataloader.patch_size, section.val_fraction
-    parts = [hold_back(volume, size, fraction) for volume in volumes]
+    how = section.dataloader.patch_size, section.val_fraction, section.val_gap
+    parts = [hold_back(volume, *how) for volume in volumes]
     held = [HeldOut(part, whole) for (_, part), whole in zip(parts, volumes, strict=True)]
     return [learn for learn, _ in parts], held
 

@@ -138,12 +138,12 @@ def _learned(section: DataSection) -> Iterator[Stack]:
 
 def _divided(section: DataSection, *, missing_ok: bool) -> Iterator[tuple[Stack, int, int]]:
     """Each volume of training, how many sections are learned from, and the first held back."""
-    size, fraction = section.dataloader.patch_size, section.val_fraction
+    size, fraction, gap = section.dataloader.patch_size, section.val_fraction, section.val_gap
     for stack in _stacks(section.train, missing_ok=missing_ok):
         stop = first = stack.shape[0]
         try:
             if section.val is None:
-                learned, held, _ = divide(stack.name, stack.shape, size, fraction)
+                learned, held, _ = divide(stack.name, stack.shape, size, fraction, gap)
                 stop, first = learned.stop[0], held.start[0]
         except DataError:
             if not missing_ok:

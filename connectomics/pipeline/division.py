@@ -8,16 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from connectomics.data.recognition import own_words
+from connectomics.data.volumes import SPARED
 from connectomics.errors import DataError
-from connectomics.pipeline.inspection import Labels
+from connectomics.pipeline.inspection import Labels, large_span
 
 SHARE = 0.25
 """How much of the synapses and of the sections is kept aside for testing, about."""
 
 LEAST, MOST = 0.15, 0.4
-SPARED = 6
-"""At most one in so many sections lies unused between those for training and those for testing."""
-
 FEWEST_SECTIONS = 8
 
 TEST = {"test", "testing", "eval", "evaluation", "heldout", "holdout"}
@@ -88,7 +86,7 @@ def _by_sections(labels: Labels) -> Division:
     if depth < FEWEST_SECTIONS:
         problem = f"has {depth} sections, too few to keep some of them aside for testing."
         raise DataError(_image(labels), problem, "Name a second volume with labels.")
-    reach = int(np.ceil(np.percentile(labels.high[:, 0] - labels.low[:, 0], 95)))
+    reach = large_span([labels])[0]
     gap = max(1, min(reach, depth // SPARED))
     choices = []
     for sections in range(max(2, round(LEAST * depth)), int(MOST * depth) + 1):

@@ -13,13 +13,15 @@ import numpy as np
 from connectomics.config.yaml_text import write_yaml
 from connectomics.data.io import LazyVolume
 from connectomics.data.io.header import size_text
+from connectomics.data.volumes import divide
 from connectomics.evaluation import SynapseCount
 from connectomics.pipeline.division import Division
-from connectomics.pipeline.inspection import Labels, count_in
+from connectomics.pipeline.inspection import Labels, count_in, count_inside
 from connectomics.pipeline.recipe import Recipe
 from connectomics.process.called import to_type
 
 WIDTH = 98
+VAL_FRACTION = 0.15
 STORED = {
     "polarity": "2n-1 on the pre side of synapse n and 2n on its post side",
     "semantic": "1 on pre sides and 2 on post sides",
@@ -115,9 +117,7 @@ def _data(choices: Choices) -> Iterator[str]:
     if division.val:
         yield from _split("val", choices, division.val, None)
     else:
-        text = "To validate on, a part of what is learned from is held back, and a patch before it."
-        yield from _comment(text, 2)
-        yield "  val_fraction: 0.15"
+        yield from _held_back(choices)
     yield from _split("test", choices, division.test, division.tested)
     for image in choices.unlabelled:
         yield from _comment(
@@ -139,6 +139,34 @@ def _data(choices: Choices) -> Iterator[str]:
     )
     yield "    reject_sampling: {size_thres: auto, p: 0.95}"
     yield ""
+
+
+def _held_back(choices: Choices) -> Iterator[str]:
+    """What validation takes from training."""
+    recipe, learned, held = choices.recipe, SynapseCount(0, 0), SynapseCount(0, 0)
+    for number in choices.division.train:
+        labels = choices.labels[number]
+        first, stop = choices.division.learned or (0, labels.volume.shape[0])
+        shape = stop - first, *labels.volume.shape[1:]
+        parts = divide("", shape, recipe.patch_size, VAL_FRACTION, recipe.val_gap)
+        learned += count_inside(labels, parts.learned.shift((first, 0, 0)))
+        held += count_inside(labels, parts.held.shift((first, 0, 0)))
+    text = (
+        f"To validate on, a part is held back with {held.number:,} synapses or parts of some, and "
+        f"{learned.number:,} are left to learn from. "
+    )
+    if recipe.val_gap is None:
+        text += "Between them as much is left out as a patch is wide."
+    else:
+        text += (
+            "The cut is along z, y or x, whichever leaves most; so many voxels beside it are left "
+            "out: what a large synapse spans, or a sixth of the volume if that is less, as a patch "
+            "would be more than can be spared."
+        )
+    yield from _comment(text, 2)
+    yield f"  val_fraction: {VAL_FRACTION}"
+    if recipe.val_gap is not None:
+        yield f"  val_gap: {_flow(recipe.val_gap)}"
 
 
 def _split(

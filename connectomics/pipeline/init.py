@@ -30,8 +30,14 @@ from connectomics.files import atomic_path
 from connectomics.geometry import Triple, VoxelGrid
 from connectomics.pipeline.components import read_config
 from connectomics.pipeline.division import Division, divide_volumes
-from connectomics.pipeline.first_config import Choices, commands, config_text, experiment_of
-from connectomics.pipeline.inspection import Labels, inspect_labels
+from connectomics.pipeline.first_config import (
+    VAL_FRACTION,
+    Choices,
+    commands,
+    config_text,
+    experiment_of,
+)
+from connectomics.pipeline.inspection import Labels, inspect_labels, large_span
 from connectomics.pipeline.label_checks import label_faults
 from connectomics.pipeline.recipe import choose_recipe, find_machine
 
@@ -288,7 +294,7 @@ def _choose(
         depth, height, width = labels[number].volume.shape
         first, stop = division.learned or (0, depth)
         shapes.append((stop - first, height, width))
-    held = None if division.val else 0.15
+    held = None if division.val else VAL_FRACTION
     machine = find_machine()
     if settings.machine != "auto":
         machine = settings.machine, "asked for"
@@ -301,7 +307,7 @@ def _choose(
         experiment_of(settings.output),
         labels,
         division,
-        choose_recipe(machine, sizes[0], shapes, val_fraction=held),
+        choose_recipe(machine, sizes[0], shapes, val_fraction=held, span=large_span(labels)),
         sizes[0] if one_size else None,
         why,
         [group.image for group in groups if group.label is None and not group.pre],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ from connectomics.data.synapse_table import SynapseTable, VolumeSynapses
 from connectomics.data.volumes import LabelledVolume
 from connectomics.evaluation import Encoding, SynapseCount, count_synapses
 from connectomics.evaluation.encoding import SIDED
-from connectomics.geometry import Box
+from connectomics.geometry import Box, Triple
 from connectomics.pipeline.label_volumes import open_truth
 from connectomics.pipeline.scoring import stored_as
 
@@ -104,11 +105,22 @@ def inspect_labels(volume: LabelledVolume, encoding: Encoding = "auto") -> Label
     return Labels(volume, stored, marks, count, sizes, low, high, specks, *totals)
 
 
+def large_span(found: Sequence[Labels]) -> Triple:
+    """How many voxels (z, y, x) a large synapse spans: 95 % of them span no more."""
+    extents = np.concatenate([labels.high - labels.low for labels in found])
+    z, y, x = np.ceil(np.percentile(extents, 95, axis=0)).astype(int).tolist()
+    return z, y, x
+
+
 def count_in(labels: Labels, sections: tuple[int, int]) -> SynapseCount:
     """How many synapses scores would count in sections [first, stop)."""
     first, stop = sections
-    part = labels.volume.crop(Box((first, 0, 0), (stop, *labels.volume.shape[1:])))
-    return _counted(part, labels.encoding)[1]
+    return count_inside(labels, Box((first, 0, 0), (stop, *labels.volume.shape[1:])))
+
+
+def count_inside(labels: Labels, box: Box) -> SynapseCount:
+    """How many synapses scores would count in a box."""
+    return _counted(labels.volume.crop(box), labels.encoding)[1]
 
 
 def _counted(volume: LabelledVolume, encoding: Encoding) -> tuple[Encoding, SynapseCount]:

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from connectomics.data.volumes import divide
+import numpy as np
+
+from connectomics.data.volumes import SPARED, divide
 from connectomics.errors import DataError
 from connectomics.geometry import Triple
 
@@ -48,6 +50,8 @@ class Recipe:
         why_machine: What was found.
         patch_size: (z, y, x) voxels.
         why_patch: What it follows from.
+        val_gap: (z, y, x) voxels to leave out beside what is held back for validation; None for a
+            patch.
         window_size: Of the sliding window.
         network: Settings of `model.rsunet` that differ from the preset's.
         why_network: What they follow from.
@@ -57,6 +61,7 @@ class Recipe:
     why_machine: str
     patch_size: Triple
     why_patch: str
+    val_gap: Triple | None
     window_size: Triple
     network: dict[str, object]
     why_network: str = ""
@@ -82,6 +87,7 @@ def choose_recipe(
     shapes: Sequence[Triple],
     *,
     val_fraction: float | None,
+    span: Triple,
 ) -> Recipe:
     """Choose the network and the patches.
 
@@ -90,6 +96,7 @@ def choose_recipe(
         resolution: nm per voxel (z, y, x).
         shapes: Of what is learned from, (Z, Y, X) each.
         val_fraction: How much is held back from each to validate on; None where nothing is.
+        span: (z, y, x) voxels of a large synapse.
 
     Raises:
         DataError: A volume has no room for a patch.
@@ -108,7 +115,8 @@ def choose_recipe(
     if name == "cpu" and not cubic:
         window = (patch[0], max(320, patch[1]), max(320, patch[2]))
     network, why_network = _network(name, pixel, cubic=cubic)
-    return Recipe(name, why, patch, why_patch, window, network, why_network)
+    gap = None if val_fraction is None else _gap(patch, shapes, val_fraction, span)
+    return Recipe(name, why, patch, why_patch, gap, window, network, why_network)
 
 
 def _wanted(machine: Machine, resolution: Resolution, *, cubic: bool) -> Triple:
@@ -164,6 +172,18 @@ def _room(
     except DataError:
         return ""
     return "ample" if division.gap >= patch[division.axis] else "narrow"
+
+
+def _gap(
+    patch: Triple, shapes: Sequence[Triple], val_fraction: float, span: Triple
+) -> Triple | None:
+    """What a large synapse spans, and no more than can be spared, where a patch is too much."""
+    divisions = [divide("", shape, patch, val_fraction) for shape in shapes]
+    if all(one.gap == patch[one.axis] and one.gap * SPARED <= one.length for one in divisions):
+        return None
+    spared = np.min(shapes, axis=0) // SPARED
+    z, y, x = np.maximum(1, np.min([span, patch, spared], axis=0)).tolist()
+    return z, y, x
 
 
 def _network(machine: Machine, pixel: float, *, cubic: bool) -> tuple[dict[str, object], str]:

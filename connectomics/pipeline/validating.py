@@ -111,6 +111,7 @@ def _what_is_held_back(section: DataSection) -> dict[str, Any]:
         "data.train": section.train and section.train.model_dump(mode="json", exclude_none=True),
         "data.val": section.val and section.val.model_dump(mode="json", exclude_none=True),
         "data.val_fraction": section.val_fraction,
+        "data.val_gap": section.val_gap and list(section.val_gap),
         "data.dataloader.patch_size": list(section.dataloader.patch_size),
     }
 

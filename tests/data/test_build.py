@@ -268,6 +268,8 @@ def test_too_small_a_volume_for_a_gap_is_warned_about():
     tight = section(train=train, dataloader={"patch_size": (5, 16, 16)})
     (warning,) = build_datamodule(tight, seed=0).warnings
     assert "a.h5 is too small to keep a patch between" in warning
+    given = section(train=train, val_gap=(2, 9, 9), dataloader={"patch_size": (5, 16, 16)})
+    assert build_datamodule(given, seed=0).warnings == []
     val = {"image": "a.h5", "label": "la.h5"}
     apart = section(train=train, val=val, dataloader={"patch_size": (5, 16, 16)})
     assert build_datamodule(apart, seed=0).warnings == []
@@ -282,6 +284,17 @@ def test_validation_is_held_back_from_training():
     np.testing.assert_array_equal(learn.image.read(), whole[:6])
     np.testing.assert_array_equal(look.image.read(), whole[9:])
     assert module.train[0].statistics == module.val[0].statistics == image_statistics(whole)
+
+
+def test_what_is_held_back_is_noted():
+    train = {"image": write("a"), "label": write("la", labels()), "z_range": (1, 12)}
+    held = "a.h5: sections 1-5 are learned from, 9-11 held back to validate on, 3 between left out"
+    less = " (data.val_gap=[z,y,x] leaves out less: what a large synapse spans is enough)"
+    assert build_datamodule(section(train=train), seed=0).notes[0] == held + less
+    given = section(train=train, val_gap=(1, 9, 9))
+    assert build_datamodule(given, seed=0).notes[0] == (
+        "a.h5: sections 1-7 are learned from, 9-11 held back to validate on, 1 between left out"
+    )
 
 
 def test_validation_volumes_of_their_own():

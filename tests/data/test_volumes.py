@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import label as components
 
 from connectomics.data.volumes import LabelledVolume, MemoryVolume, divide, hold_back
 from connectomics.errors import DataError
@@ -43,6 +44,36 @@ def test_what_is_held_back(shape, patch, train, val):
     assert (learn.shape, look.shape) == (train, val)
     assert learn.image.read()[0, 0, 0] == 0
     assert look.image.read()[-1, -1, -1] == np.prod(shape) - 1
+
+
+@pytest.mark.parametrize(
+    ("shape", "patch", "gap", "train", "val"),
+    [
+        ((48, 160, 160), (16, 128, 128), None, (16, 160, 160), (16, 160, 160)),
+        ((48, 160, 160), (16, 128, 128), (3, 9, 9), (29, 160, 160), (16, 160, 160)),
+        ((48, 160, 160), (16, 64, 64), (3, 9, 9), (29, 160, 160), (16, 160, 160)),  # z: 29/48
+        ((48, 160, 160), (16, 64, 64), (9, 9, 4), (48, 160, 92), (48, 160, 64)),  # x: 92/160
+        ((20, 80, 90), (16, 40, 40), (3, 30, 30), (20, 80, 40), (20, 80, 40)),  # only 10 in x
+    ],
+)
+def test_a_gap_that_is_given(shape, patch, gap, train, val):
+    learn, look = hold_back(numbered(shape), patch, 0.15, gap)
+    assert (learn.shape, look.shape) == (train, val)
+
+
+def test_a_smaller_gap_leaves_more_synapses_to_learn_from():
+    """Twelve layers of two synapses, each in the second and third section of four."""
+    label = np.zeros((48, 40, 40), np.uint8)
+    for z in range(1, 48, 4):
+        label[z : z + 2, 5:9, 5:9], label[z : z + 2, 25:29, 25:29] = 1, 2
+
+    def counted(gap):
+        volume = numbered(label.shape, label=MemoryVolume("label", label))
+        parts = hold_back(volume, (16, 32, 32), 0.15, gap)
+        return [components(part.label.read())[1] for part in parts]
+
+    assert counted(None) == [8, 8]  # 16 sections each, and 16 between them
+    assert counted((3, 9, 9)) == [14, 8]  # sections 0-28 and 32-47: none is in both
 
 
 @given(

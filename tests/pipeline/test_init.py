@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import h5py
@@ -62,6 +63,10 @@ def test_two_files_become_a_config_that_loads(run, phantom) -> None:
     assert train.resolution == (30, 8, 8)
     apart = max(test.z_range[0] - train.z_range[1], train.z_range[0] - test.z_range[1])
     assert apart > 0
+    text = Path("my.yaml").read_text()
+    assert re.search(r"held back with \d+ synapses or parts of some, and \d+ are\s", text)
+    assert config.data.val_gap  # a patch would be more than a sixth
+    assert config.data.val_gap < config.data.dataloader.patch_size
     assert config.experiment_name == "my"
     assert config.model.out_channels == 3
     assert config.evaluation.truth_encoding == "semantic"

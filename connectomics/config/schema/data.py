@@ -101,7 +101,8 @@ class DataSection(Section):
     """Everything between the files and the network's input.
 
     Without `val`, the last `val_fraction` of the training volumes is held back for validation, and
-    a patch before it is left out.
+    a patch before it is left out; `val_gap` (z, y, x) says otherwise, of which the number along the
+    axis of the cut counts.
     `augmentation` holds settings by name; null switches one off.
     """
 
@@ -109,6 +110,7 @@ class DataSection(Section):
     val: SplitSection | None = None
     test: SplitSection | None = None
     val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    val_gap: Size3 | None = None
     num_val_patches: Annotated[int, Field(gt=0, le=10**6)] = 16
     image_transform: ImageTransformSection = ImageTransformSection()
     label_transform: LabelTransformSection = LabelTransformSection()
