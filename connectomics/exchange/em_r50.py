@@ -125,7 +125,8 @@ def _write(pair: _Pair, folder: Path, own: str, account: Account, progress: Prog
             account.made[f"{own}{name}"] = about
     account.differs += _unexpected(pair, image, own)
     if not own:
-        account.overrides += _overrides(image.shape, resolution)
+        _divide(account, image.shape[0])
+        account.overrides += _resolutions(resolution)
 
 
 def _meaning(label: np.ndarray, shown: str) -> str:
@@ -161,12 +162,15 @@ def _unexpected(pair: _Pair, image: LazyVolume, own: str) -> list[str]:
     return found
 
 
-def _overrides(shape: Sequence[int], resolution: Sequence[float]) -> list[str]:
-    """What the tutorial, which knows 100 sections, has to be told of another volume."""
+def _divide(account: Account, depth: int) -> None:
+    """Divide another number of sections than the tutorial knows, as it divides its own."""
+    if depth != SHAPE[0]:
+        account.divide(depth, round(0.68 * depth), round(0.76 * depth))
+
+
+def _resolutions(resolution: Sequence[float]) -> list[str]:
+    """What the tutorial has to be told of another voxel size."""
     told = []
-    if shape[0] != SHAPE[0]:
-        learned, tested = round(0.68 * shape[0]), round(0.76 * shape[0])
-        told += [f"data.train.z_range=[0,{learned}]", f"data.test.z_range=[{tested},{shape[0]}]"]
     if tuple(resolution) != RESOLUTION:
         size = ",".join(f"{n:g}" for n in resolution)
         told += [f"data.{split}.resolution=[{size}]" for split in ("train", "test")]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from connectomics.config.inheritance import tutorial_path
 from connectomics.exchange.dataset_yaml import RECORD
 from connectomics.exchange.records import Account, Dataset
+from connectomics.geometry import Triple
 from connectomics.process.called import to_type
 
 PLAIN_PATH = re.compile(r"[A-Za-z0-9_./:-]+")
@@ -29,10 +30,32 @@ def told(
     if account.differs:
         lines += ["what differs from what is known:", *(f"  {text}" for text in account.differs)]
     if not account.missing:
-        for intro, tutorial in zip(("to train", "on a CPU"), dataset.tutorials, strict=False):
-            overrides = [*_moved(dataset, to), *account.overrides]
-            lines.append(f"{intro}: {to_type('train', tutorial_path(tutorial), *overrides)}")
+        lines += _to_train(dataset, to, account)
     return lines
+
+
+def _to_train(dataset: Dataset, to: Path, account: Account) -> Iterator[str]:
+    """A command for each tutorial that there are enough sections for."""
+    overrides = [*_moved(dataset, to), *account.overrides]
+    short = False
+    for intro, tutorial in zip(("to train", "on a CPU"), dataset.tutorials, strict=False):
+        config = tutorial_path(tutorial)
+        deep = _patch_size(tutorial)[0]
+        if account.learned is None or account.learned >= deep:
+            yield f"{intro}: {to_type('train', config, *overrides)}"
+        else:
+            short = True
+            yield f"{intro}: too few sections for {config}, whose patches are {deep} deep"
+    if short:
+        files = [str(to / PurePosixPath(name)) for name in dataset.needed]
+        yield f"a config for what there is: {to_type('init', None, *files)}"
+
+
+def _patch_size(tutorial: str) -> Triple:
+    from connectomics.config import load_config
+    from connectomics.config.inheritance import TUTORIALS
+
+    return load_config(TUTORIALS / f"{tutorial}.yaml").config.data.dataloader.patch_size
 
 
 def _moved(dataset: Dataset, to: Path) -> list[str]:

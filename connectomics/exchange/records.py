@@ -68,12 +68,30 @@ class Account:
         differs: What is not as expected.
         overrides: What the tutorial has to be told because of that.
         missing: What the tutorial still lacks.
+        learned: How many sections are left to learn from, where it is not those of the tutorial; 0
+            where none would be left to test on.
     """
 
     made: dict[str, str] = field(default_factory=dict)
     differs: list[str] = field(default_factory=list)
     overrides: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    learned: int | None = None
+
+    def divide(self, depth: int, learned: int, tested: int) -> None:
+        """Have the tutorial learn from the first sections and test from `tested` on.
+
+        >>> account = Account()
+        >>> account.divide(10, 7, 8)
+        >>> account.overrides
+        ['data.train.z_range=[0,7]', 'data.test.z_range=[8,10]']
+        """
+        self.learned = learned if tested < depth else 0
+        if self.learned:
+            self.overrides += [
+                f"data.train.z_range=[0,{learned}]",
+                f"data.test.z_range=[{tested},{depth}]",
+            ]
 
 
 Convert = Callable[[Material, Path], Account]

@@ -54,10 +54,7 @@ def convert(material: Material, folder: Path) -> Account:
     depth = raw.shape[0]
     if depth != SHAPE[0]:
         learned = round(0.7 * depth)
-        account.overrides += [
-            f"data.train.z_range=[0,{learned}]",
-            f"data.test.z_range=[{learned},{depth}]",
-        ]
+        account.divide(depth, learned, learned)
     return account
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from connectomics.data.io import open_volume, read_volume, save_volume
 from connectomics.errors import DataError
-from connectomics.exchange.em_r50 import convert
+from connectomics.exchange.em_r50 import EM_R50, convert
+from connectomics.exchange.next_command import told
 from connectomics.exchange.records import Material
 from tests.exchange.layouts import em_r50
 
@@ -87,6 +88,17 @@ def test_rows_as_imaged_are_said_to_be_higher(tmp_path, made):
 def test_another_depth_is_divided_as_the_tutorial_divides_its_own(tmp_path, made):
     account = convert(of(em_r50(tmp_path / "a", {"{}": (IMAGE, SEMANTIC)})), made)
     assert account.overrides == ["data.train.z_range=[0,14]", "data.test.z_range=[15,20]"]
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_a_section_or_two_are_not_divided(tmp_path, made, depth):
+    parts = {"{}": (IMAGE[4 : 4 + depth], SEMANTIC[4 : 4 + depth])}
+    account = convert(of(em_r50(tmp_path / "a", parts)), made)
+    assert (account.learned, account.overrides) == (0, [])  # 2 would be tested from 2 on
+    lines = told(EM_R50, made, [], account)
+    assert (
+        "to train: too few sections for tutorials/syn_em_r50.yaml, whose patches are" in lines[-2]
+    )
 
 
 @pytest.mark.parametrize(

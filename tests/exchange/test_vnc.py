@@ -7,7 +7,8 @@ import pytest
 
 from connectomics.data.io import open_volume, read_volume, save_volume
 from connectomics.errors import DataError
-from connectomics.exchange.vnc import convert
+from connectomics.exchange.next_command import told
+from connectomics.exchange.vnc import VNC, convert
 from tests.exchange.layouts import boxes, png, vnc
 from tests.exchange.test_em_r50 import of
 
@@ -61,6 +62,25 @@ def test_dark_synapses_are_turned_round(folder, made):
 def test_fewer_sections_are_divided_anew(tmp_path, made):
     account = convert(of(vnc(tmp_path / "a", RAW[:10], SYNAPSES[:10])), made)
     assert account.overrides == ["data.train.z_range=[0,7]", "data.test.z_range=[7,10]"]
+    lines = told(VNC, made, [], account)
+    assert (
+        "to train: too few sections for tutorials/syn_vnc.yaml, whose patches are 8 deep" in lines
+    )
+    assert any(line.startswith("on a CPU: python ") for line in lines)
+    init = f"a config for what there is: python scripts/main.py --init {made / 'vnc_stack1.h5'}"
+    assert lines[-1] == init
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_a_section_or_two_are_not_divided(tmp_path, made, depth):
+    """Of one, none would be left to test on: no command names sections that are not there."""
+    first = int(np.flatnonzero(SYNAPSES.any(axis=(1, 2)))[0])
+    parts = (values[first : first + depth] for values in (RAW, SYNAPSES))
+    account = convert(of(vnc(tmp_path / "a", *parts)), made)
+    told_of = "\n".join(told(VNC, made, [], account))
+    assert account.learned == depth - 1
+    assert "z_range=[1,1]" not in told_of
+    assert told_of.count("too few sections for tutorials/syn_vnc") == 2
 
 
 @pytest.mark.parametrize(
