@@ -6,36 +6,24 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from connectomics.blocks import open_ledger
 from connectomics.data.io import LazyVolume, open_volume
 from connectomics.data.io.sharded import ShardedStore, create_sharded
 from connectomics.data.origin import Origin
-from connectomics.data.processing import clean_neurons
 from connectomics.decoding import blockwise
-from connectomics.geometry import Box, Triple
+from connectomics.evaluation.volumes import read
+from connectomics.geometry import Triple
 from connectomics.pipeline.begun import note_volumes
 from connectomics.pipeline.block_passes import PartsOnDisk, RunTask, reduce_passes, run_pass
 from connectomics.pipeline.block_predicting import is_intact
 from connectomics.pipeline.fusing import predict_needed
 from connectomics.pipeline.label_origin import Labelling
+from connectomics.pipeline.label_volumes import open_neurons
 from connectomics.pipeline.predicted import Predicted
 from connectomics.pipeline.results import LABELS
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-@dataclass(frozen=True)
-class ReadNeurons:
-    """Reads a box of a neuron segmentation; CREMI's marks become 0."""
-
-    neurons: LazyVolume
-
-    def __call__(self, box: Box) -> np.ndarray:
-        """Read it."""
-        return clean_neurons(self.neurons.read(box), self.neurons.source)
 
 
 @dataclass(frozen=True)
@@ -114,5 +102,5 @@ def _passes(work: Labelling, block: Triple) -> list[blockwise.Pass]:
         shape=volume.shape[-3:],
         block_size=block,
         grid=volume.grid,
-        neurons=None if neurons is None else ReadNeurons(neurons),
+        neurons=None if neurons is None else partial(read, open_neurons(neurons, at_most=0)),
     )

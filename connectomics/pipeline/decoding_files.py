@@ -20,7 +20,7 @@ from connectomics.evaluation import Encoding, Interpretation, SynapseCount, inte
 from connectomics.evaluation.encoding import SIDED
 from connectomics.pipeline.given_files import open_files
 from connectomics.pipeline.label_files import write_decoded
-from connectomics.pipeline.labelling import read_neurons
+from connectomics.pipeline.label_volumes import read_neurons
 from connectomics.pipeline.results import VolumeResults
 from connectomics.pipeline.scoring import stored_as
 from connectomics.process.fitting import Need, memory_of_machine, require_room

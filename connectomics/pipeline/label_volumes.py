@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -93,9 +94,23 @@ def open_labels(volume: Volume, *, at_most: float | None = None) -> tuple[Labels
     return labels, labels.mask
 
 
-def open_neurons(volume: Volume) -> Labels:
-    """The ids of a neuron segmentation; see `clean_neurons`."""
-    return _held(volume, lambda ids: clean_neurons(ids, volume.source), None)
+def open_neurons(volume: Volume, *, at_most: float | None = None) -> Labels:
+    """The ids of a neuron segmentation, without CREMI's marks.
+
+    Args:
+        volume: As it is stored.
+        at_most: Bytes of a file that is read whole; `IN_MEMORY` unless given.
+    """
+    return _held(volume, partial(clean_neurons, where=volume.source), at_most)
+
+
+def read_neurons(volume: Volume) -> np.ndarray:
+    """As `open_neurons`, whole and in memory, however large.
+
+    Raises:
+        DataError: They are no ids.
+    """
+    return clean_neurons(volume.read(), volume.source)
 
 
 def is_any_voxel(where: Callable[..., np.ndarray], *labels: Labels) -> bool:

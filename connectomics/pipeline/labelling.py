@@ -7,8 +7,6 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from connectomics.blocks import discard, working_on
 from connectomics.config import Config
 from connectomics.config.schema import DecodingSection
@@ -16,7 +14,6 @@ from connectomics.data.alignment import require_alignment
 from connectomics.data.io import LazyVolume, open_volume
 from connectomics.data.io.header import Resolution
 from connectomics.data.origin import Origin, origin_of, reading_result
-from connectomics.data.processing import clean_neurons
 from connectomics.decoding import (
     Decoded,
     doubt_of_count,
@@ -31,6 +28,7 @@ from connectomics.pipeline.block_workers import shard_of
 from connectomics.pipeline.choosing_blocks import block_to_decode
 from connectomics.pipeline.label_files import export_again, write_decoded
 from connectomics.pipeline.label_origin import Labelling, difference, require_as_asked
+from connectomics.pipeline.label_volumes import read_neurons
 from connectomics.pipeline.predicted import Predicted
 from connectomics.pipeline.result_folders import Asked, image_of, require_made_with
 from connectomics.pipeline.results import LABELS, VolumeResults
@@ -246,12 +244,3 @@ def voxel_size_faults(
     problem = f"has no known voxel size, which {' and '.join(needy)} cannot do without."
     unknown = [name for name, size in sizes.items() if size is None]
     return [Fault(name, problem, RESOLUTION_REMEDY) for name in unknown if needy]
-
-
-def read_neurons(neurons: LazyVolume) -> np.ndarray:
-    """Read the ids of a neuron segmentation, (Z, Y, X) unsigned; CREMI's marks become 0.
-
-    Raises:
-        DataError: They are no ids.
-    """
-    return clean_neurons(neurons.read(), neurons.source)

@@ -14,7 +14,7 @@ from connectomics.config.schema import DataSection, NamedSection, SplitSection
 from connectomics.data.alignment import require_alignment
 from connectomics.data.build import HeldOut, open_validation
 from connectomics.data.counting import background_only
-from connectomics.data.io import LazyVolume, open_volume
+from connectomics.data.io import open_volume
 from connectomics.data.origin import reading_result
 from connectomics.data.overlap import learned_faults, training_notes
 from connectomics.data.volumes import LabelledVolume
@@ -22,8 +22,7 @@ from connectomics.decoding.steps import needs_resolution
 from connectomics.errors import ConfigError, DataError, Fault
 from connectomics.evaluation import Encoding
 from connectomics.pipeline.choosing_blocks import BYTES_OF_VOXEL
-from connectomics.pipeline.label_volumes import read_truth
-from connectomics.pipeline.labelling import read_neurons
+from connectomics.pipeline.label_volumes import read_neurons, read_truth
 from connectomics.pipeline.predicting import predict_volumes
 from connectomics.pipeline.predictor import Predictor
 from connectomics.pipeline.result_folders import ask, image_of, results_of_volumes
@@ -159,7 +158,7 @@ def read_validation(
             truth,
             resolution=one.volume.resolution,
             mask=mask,
-            neurons=_read_neurons(one),
+            neurons=None if one.volume.neurons is None else read_neurons(one.volume.neurons),
             truth_encoding=_encoding(one, truth),
         )
         for one, (_, made), (truth, mask) in zip(held, results, truths, strict=True)
@@ -230,8 +229,3 @@ def _read_probabilities(one: HeldOut, made: VolumeResults) -> np.ndarray:
             )
         require_alignment(one.volume.image, volume)
         return volume.read()
-
-
-def _read_neurons(one: HeldOut) -> np.ndarray | None:
-    neurons = one.volume.neurons
-    return read_neurons(neurons) if isinstance(neurons, LazyVolume) else None
