@@ -17,6 +17,7 @@ FLOORS = {
     "connectomics.errors": 0,
     "connectomics.checkpoints": 1,
     "connectomics.geometry": 1,
+    "connectomics.legal": 1,
     "connectomics.compiling": 1,
     "connectomics.digests": 1,
     "connectomics.naming": 1,

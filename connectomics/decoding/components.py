@@ -14,11 +14,12 @@ from connectomics.decoding.runs import (
     label_components,
     paint,
 )
-from connectomics.decoding.settings import check_settings
+from connectomics.decoding.settings import Edge, Threshold, Voxels
+from connectomics.legal import require_legal
 
 
 def binary2instance(
-    volume: np.ndarray, thres: float = 0.5, thres_small: int = 128, dilate_sz: int = 0
+    volume: np.ndarray, thres: Threshold = 0.5, thres_small: Voxels = 128, dilate_sz: Edge = 0
 ) -> np.ndarray:
     """Decode the probability of one class into its instances, by connected components.
 
@@ -49,9 +50,8 @@ def binary2instance(
     >>> binary2instance(volume, thres_small=2, dilate_sz=2)
     array([[[1, 1, 0, 1, 0, 0, 0]]], dtype=uint8)
     """
-    where = "binary2instance"
-    check_settings(where, thres=thres, thres_small=thres_small, dilate_sz=dilate_sz)
-    probabilities = check_probabilities(volume, channels=1, where=where)
+    require_legal(binary2instance, thres=thres, thres_small=thres_small, dilate_sz=dilate_sz)
+    probabilities = check_probabilities(volume, channels=1, where="binary2instance")
     from connectomics.compiling import announced_compilation
 
     with announced_compilation():

@@ -22,19 +22,20 @@ from connectomics.decoding.runs import (
     paint,
     remove_small,
 )
-from connectomics.decoding.settings import check_settings
+from connectomics.decoding.settings import Edge, Factors, Flag, Threshold, Voxels
+from connectomics.legal import require_legal
 
 logger = logging.getLogger(__name__)
 
 
 def polarity2instance(
     volume: np.ndarray,
-    thres: float = 0.5,
-    thres_small: int = 128,
-    scale_factors: tuple[float, float, float] = (1.0, 1.0, 1.0),
-    semantic: bool = False,
-    dilate_sz: int = 5,
-    exclusive: bool = False,
+    thres: Threshold = 0.5,
+    thres_small: Voxels = 128,
+    scale_factors: Factors = (1.0, 1.0, 1.0),
+    semantic: Flag = False,
+    dilate_sz: Edge = 5,
+    exclusive: Flag = False,
 ) -> np.ndarray:
     """Decode pre- and post-synaptic probabilities into synapse instances.
 
@@ -85,9 +86,8 @@ def polarity2instance(
            [0, 2, 2, 0, 0, 0, 0, 0],
            [0, 2, 2, 0, 0, 0, 0, 0]], dtype=uint8)
     """
-    where = "polarity2instance"
-    check_settings(
-        where,
+    require_legal(
+        polarity2instance,
         thres=thres,
         thres_small=thres_small,
         scale_factors=scale_factors,
@@ -95,7 +95,7 @@ def polarity2instance(
         dilate_sz=dilate_sz,
         exclusive=exclusive,
     )
-    probabilities = check_probabilities(volume, channels=3, where=where)
+    probabilities = check_probabilities(volume, channels=3, where="polarity2instance")
     from connectomics.compiling import announced_compilation
 
     with announced_compilation():

@@ -15,12 +15,12 @@ from connectomics.decoding.components import BINARY2INSTANCE
 from connectomics.decoding.decoder import Decoder, Encoding
 from connectomics.decoding.polarity import POLARITY2INSTANCE
 from connectomics.decoding.resize import resize_nearest
-from connectomics.decoding.settings import setting_faults
 from connectomics.decoding.sides import drop_one_sided
 from connectomics.decoding.synapses import SYNAPSES, SynapseResult
 from connectomics.decoding.table import SynapseList, list_synapses
 from connectomics.errors import ConfigError, Fault, did_you_mean
 from connectomics.geometry import NOWHERE, VoxelGrid
+from connectomics.legal import illegal_settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -208,4 +208,4 @@ def _setting_faults(where: str, step: Step) -> list[Fault]:
 
     decoder = DECODERS[step.name]
     faults = check_kwargs(where, decoder.function, step.kwargs, skip=decoder.no_settings)
-    return faults or setting_faults(where, **step.kwargs)
+    return faults or illegal_settings(decoder.function, step.kwargs, where)

@@ -16,10 +16,23 @@ from connectomics.decoding.finishing import finish
 from connectomics.decoding.hysteresis import keep_strong
 from connectomics.decoding.levels import AS_THEY_ARE, measure_levels
 from connectomics.decoding.probabilities import check_probabilities
-from connectomics.decoding.settings import check_settings
+from connectomics.decoding.settings import (
+    Calibration,
+    Distance,
+    Flag,
+    Gap,
+    Probability,
+    Saddle,
+    Sections,
+    Share,
+    Threshold,
+    Thresholds,
+    Volume,
+)
 from connectomics.decoding.sizes import size_scale
 from connectomics.decoding.table import check_resolution
 from connectomics.geometry import VoxelGrid
+from connectomics.legal import require_legal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,33 +79,33 @@ def decode_synapses(
     resolution: Sequence[float],
     neurons: np.ndarray | None = None,
     offset_nm: Sequence[float] = (0.0, 0.0, 0.0),
-    exclusive: bool = False,
-    adapt: bool = True,
-    thres: float = 0.5,
-    bridge_nm: float = 40.0,
-    min_piece_nm3: float = 0.0,
-    hysteresis: tuple[float, float] | None = (0.3, 0.5),
-    core_nm3: float = 0.25e6,
-    trim: float = 0.5,
-    split_saddle: float | None = 0.7,
-    split_sigma_nm: float = 32.0,
-    split_radius_nm: float = 60.0,
-    part_nm3: float = 0.75e6,
-    vote: bool = True,
-    stray_share: float = 0.2,
-    mend_sections: int = 1,
-    mend_overlap: float = 0.4,
-    pair_nm: float = 60.0,
-    pair_evidence: float = 0.2,
-    polyadic: bool = True,
-    partner_share: float = 0.2,
-    apart_nm: float = 24.0,
-    duplicate_nm: float = 250.0,
-    calibration: dict[str, Any] | None = None,
-    min_confidence: float = 0.42,
-    one_sided: float = 0.45,
-    min_side_nm3: float = 20e3,
-    min_synapse_nm3: float = 40e3,
+    exclusive: Flag = False,
+    adapt: Flag = True,
+    thres: Threshold = 0.5,
+    bridge_nm: Distance = 40.0,
+    min_piece_nm3: Volume = 0.0,
+    hysteresis: Thresholds = (0.3, 0.5),
+    core_nm3: Volume = 0.25e6,
+    trim: Share = 0.5,
+    split_saddle: Saddle = 0.7,
+    split_sigma_nm: Distance = 32.0,
+    split_radius_nm: Distance = 60.0,
+    part_nm3: Volume = 0.75e6,
+    vote: Flag = True,
+    stray_share: Share = 0.2,
+    mend_sections: Sections = 1,
+    mend_overlap: Share = 0.4,
+    pair_nm: Distance = 60.0,
+    pair_evidence: Probability = 0.2,
+    polyadic: Flag = True,
+    partner_share: Share = 0.2,
+    apart_nm: Gap = 24.0,
+    duplicate_nm: Distance = 250.0,
+    calibration: Calibration = None,
+    min_confidence: Probability = 0.42,
+    one_sided: Share = 0.45,
+    min_side_nm3: Volume = 20e3,
+    min_synapse_nm3: Volume = 40e3,
 ) -> SynapseResult:
     """Decode pre- and post-synaptic probabilities into synapses, and list them.
 
@@ -167,7 +180,7 @@ def decode_synapses(
     """
     where = "decode_synapses"
     chosen = {name: value for name, value in locals().items() if name not in _NO_SETTINGS}
-    check_settings(where, **chosen)
+    require_legal(decode_synapses, **chosen)
     nm = check_resolution(where, resolution)
     volume = check_probabilities(probabilities, channels=3, where=where)
     from connectomics.compiling import announced_compilation

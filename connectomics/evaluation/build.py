@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from connectomics.errors import DataError, Fault, did_you_mean
@@ -15,6 +14,7 @@ from connectomics.evaluation.sites import Sites
 from connectomics.evaluation.summary import EvaluationReport, VolumeScores
 from connectomics.evaluation.sweep import ThresholdSweep
 from connectomics.evaluation.volumes import Labels
+from connectomics.legal import illegal_settings
 from connectomics.neuroglancer.link import check_viewer
 
 if TYPE_CHECKING:
@@ -106,15 +106,7 @@ def _check_kwargs(where: str, name: str, kwargs: dict[str, Any]) -> list[Fault]:
     from connectomics.config.signatures import check_kwargs
 
     faults = check_kwargs(where, METRICS[name].function, kwargs, skip=GIVEN)
-    for key, value in () if faults else kwargs.items():
-        low, high = METRICS[name].bounds.get(key, (-inf, inf))
-        if isinstance(value, int | float) and not low <= value <= high:
-            remedy = f"Give a number from {low} to {high}."
-            faults.append(Fault(f"{where}.{key}", f"{value} is out of bounds.", remedy))
-        elif key == "dilate_sz" and value and value % 2 == 0:
-            remedy = f"Give {value - 1} or {value + 1}: a square has a middle."
-            faults.append(Fault(f"{where}.{key}", f"{value} is even.", remedy))
-    return faults
+    return faults or illegal_settings(METRICS[name].function, kwargs, where)
 
 
 def _check_sides(

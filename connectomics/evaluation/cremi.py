@@ -12,7 +12,7 @@ from connectomics.errors import DataError
 from connectomics.evaluation.counts import Counts, ratio
 from connectomics.evaluation.distances import BlockDistances, measure_apart
 from connectomics.evaluation.matching import assign
-from connectomics.evaluation.metric import Metric
+from connectomics.evaluation.metric import Metric, Nanometres
 from connectomics.evaluation.points import as_points, near_pairs
 from connectomics.evaluation.volumes import Labels, blocks_of, check_labels, check_shapes, read
 from connectomics.geometry import Box
@@ -89,7 +89,7 @@ def cremi_clefts(
     prediction: Labels,
     *,
     resolution: tuple[float, float, float],
-    max_distance_nm: float = 200.0,
+    max_distance_nm: Nanometres = 200.0,
     mask: Labels | None = None,
 ) -> CremiClefts:
     """Measure how far predicted clefts lie from true ones and the other way round.
@@ -240,5 +240,4 @@ CREMI_CLEFTS = Metric(
     cremi_clefts,
     """distances in nm, lower is better; adgt: of predicted voxels to truth; adf: of
 true voxels to prediction; score: mean of both; fp, fn: voxels beyond max_distance_nm (200)""",
-    bounds={"max_distance_nm": (0, 10**6)},
 )

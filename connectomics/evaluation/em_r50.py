@@ -7,7 +7,7 @@ your own use `polarity_scores`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from connectomics.evaluation.counting import contingency_table
 from connectomics.evaluation.counts import ratio
 from connectomics.evaluation.derived import Derived
 from connectomics.evaluation.encoding import Encoding
-from connectomics.evaluation.metric import Metric
+from connectomics.evaluation.metric import Iou, Metric
 from connectomics.evaluation.pair import Pair
 from connectomics.evaluation.sides import (
     compare_sides,
@@ -26,6 +26,7 @@ from connectomics.evaluation.sides import (
     synapse_number,
 )
 from connectomics.evaluation.volumes import Labels, check_labels, check_shapes
+from connectomics.legal import number
 
 
 @dataclass(frozen=True)
@@ -86,9 +87,9 @@ def em_r50_union(
     truth: Labels,
     prediction: Labels,
     *,
-    iou_threshold: float = 0.2,
-    min_size: int = 300,
-    crop_z: int = 14,
+    iou_threshold: Iou = 0.2,
+    min_size: Annotated[int, number(0, 10**12, whole=True)] = 300,
+    crop_z: Annotated[int, number(0, 10**6, whole=True)] = 14,
     mask: Labels | None = None,
     truth_encoding: Encoding = "auto",
 ) -> EmR50Scores:
@@ -157,7 +158,7 @@ def em_r50_pair(
     truth: Labels,
     prediction: Labels,
     *,
-    iou_threshold: float = 0.3,
+    iou_threshold: Iou = 0.3,
     mask: Labels | None = None,
     truth_encoding: Encoding = "auto",
     prediction_encoding: Encoding = "auto",
@@ -204,7 +205,6 @@ EM_R50_UNION = Metric(
     em_r50_union,
     "best IoU > iou_threshold (0.2) of unions, not one-to-one",
     sided_truth=True,
-    bounds={"iou_threshold": (0, 1), "min_size": (0, 10**12), "crop_z": (0, 10**6)},
     goals={"em_r50_union": "f1"},
 )
 
@@ -213,6 +213,5 @@ EM_R50_PAIR = Metric(
     "IoU > iou_threshold (0.3) of both sides, not one-to-one; fp: touches no truth",
     sided_truth=True,
     sided_prediction=True,
-    bounds={"iou_threshold": (0, 1)},
     goals={"em_r50_pair": "f1"},
 )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from connectomics.legal import Legal, number
 
 if TYPE_CHECKING:
     from connectomics.evaluation.counts import Score
@@ -25,6 +27,19 @@ GIVEN = (
 )
 """Arguments that come with the volumes and the section, and are no settings of a metric."""
 
+Iou = Annotated[float, number(0, 1)]
+Nanometres = Annotated[float, number(0, 10**6)]
+Edge = Annotated[
+    int | None,
+    Legal(
+        lambda edge: not edge or (number(0, 1000, whole=True).test(edge) and edge % 2 == 1),
+        "0 or an odd number up to 999",
+        "It is the edge of a square around a voxel in its middle.",
+        {"minimum": 0, "maximum": 999},
+    ),
+]
+"""The settings of metrics: the types of their arguments."""
+
 INTERVAL = "95%: bootstrap over synapses, - if all fare alike"
 
 
@@ -38,7 +53,6 @@ class Metric:
         sided_truth: It needs pre and post sides in the truth.
         sided_prediction: It needs them in the prediction.
         of_sites: It compares where synapses are, not their voxels.
-        bounds: The least and the greatest legal value of its settings that are numbers.
         goals: The numbers of its score that `tune.metric` may name, by the name there. All lie
             between 0 and 1, and more is better.
     """
@@ -48,7 +62,6 @@ class Metric:
     sided_truth: bool = False
     sided_prediction: bool = False
     of_sites: bool = False
-    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     goals: Mapping[str, str] = field(default_factory=dict)
 
     @property

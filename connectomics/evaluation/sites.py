@@ -11,7 +11,7 @@ import numpy as np
 from connectomics.errors import DataError
 from connectomics.evaluation.counts import Counts, ratio
 from connectomics.evaluation.cremi import Partners, cremi_partners
-from connectomics.evaluation.metric import Metric
+from connectomics.evaluation.metric import Metric, Nanometres
 from connectomics.evaluation.points import match_points
 
 Site = Literal["pre", "post", "centre"]
@@ -89,7 +89,7 @@ def point_score(
     truth_sites: Sites,
     prediction_sites: Sites,
     *,
-    radius_nm: float = 400.0,
+    radius_nm: Nanometres = 400.0,
     site: Site = "centre",
 ) -> SiteScore:
     """Score points that lie near enough to one another; see `match_points`.
@@ -114,7 +114,7 @@ def partner_score(
     truth_sites: Sites,
     prediction_sites: Sites,
     *,
-    max_distance_nm: float = 400.0,
+    max_distance_nm: Nanometres = 400.0,
     mode: Literal["cremi", "max_matches"] = "cremi",
 ) -> SiteScore:
     """Score connections of the right neurons in the right place; see `cremi_partners`.
@@ -169,7 +169,6 @@ POINTS = Metric(
     "one-to-one matching of points within radius_nm (400)",
     sided_prediction=True,
     of_sites=True,
-    bounds={"radius_nm": (0, 10**6)},
 )
 
 CREMI_PARTNERS = Metric(
@@ -177,5 +176,4 @@ CREMI_PARTNERS = Metric(
     "one-to-one matching: same neurons, both ends within max_distance_nm (400)",
     sided_prediction=True,
     of_sites=True,
-    bounds={"max_distance_nm": (0, 10**6)},
 )

@@ -14,7 +14,7 @@ from connectomics.evaluation.breakdown import scores_by_border, scores_by_size
 from connectomics.evaluation.curve import PrecisionRecallCurve, precision_recall_curve
 from connectomics.evaluation.detection import DetectionScores, detection_table, score_detection
 from connectomics.evaluation.encoding import Encoding
-from connectomics.evaluation.metric import INTERVAL, Metric
+from connectomics.evaluation.metric import INTERVAL, Edge, Metric
 from connectomics.evaluation.pair import Pair
 from connectomics.evaluation.polarity import PolarityScores, polarity_tables, score_polarity
 from connectomics.evaluation.volumes import Labels
@@ -148,7 +148,7 @@ def polarity_sweep(
     truth_encoding: Encoding = "auto",
     prediction_encoding: Encoding = "auto",
     confidence: Mapping[int, float] | None = None,
-    dilate_sz: int | None = None,
+    dilate_sz: Edge = None,
 ) -> PolaritySweep:
     """`polarity_scores` at several thresholds.
 
@@ -189,7 +189,7 @@ def detection_sweep(
     ignore_border: bool = False,
     truth_encoding: Encoding = "auto",
     prediction_encoding: Encoding = "auto",
-    dilate_sz: int | None = None,
+    dilate_sz: Edge = None,
 ) -> ThresholdSweep[DetectionScores]:
     """`detection_scores` at several thresholds.
 
@@ -261,13 +261,11 @@ recall; PQ: of F1_det; blind ignores which side is which, only for comparison; p
 sides: correct/flipped/one-sided; AP_pol: over confidence; {INTERVAL}""",
     sided_truth=True,
     sided_prediction=True,
-    bounds={"dilate_sz": (0, 1000)},
     goals={name: name.lower() for name in ("F1_pol", "F1_pre", "F1_post", "side_accuracy")},
 )
 
 DETECTION = Metric(
     detection_sweep,
     f"one-to-one matching at IoU >= t, sides aside; {_SWEPT}\n{INTERVAL}",
-    bounds={"dilate_sz": (0, 1000)},
     goals={"F1_det": "f1_det", "PQ": "pq"},
 )

@@ -103,10 +103,9 @@ BASE = "defaults: [syn_em_r50, _self_]\n"
         ("decoding.steps[0].kwargs.thres_small=1" + "0" * 30, "is no number that it could use."),
         ("decoding.steps=[{name: synapses, kwargs: {split_sigma_nm: 1e9}}]", "is not a distance"),
         ("evaluation.metrics=[{name: polarity, kwargs: {dilate_sz: 1000000000}}]",
-         "evaluation.metrics[0].kwargs.dilate_sz: 1000000000 is out of bounds.\n"
-         "  Give a number from 0 to 1000."),
+         "evaluation.metrics[0].kwargs.dilate_sz: 1000000000 is not 0 or an odd number up to 999"),
         ("evaluation.metrics=[{name: polarity, kwargs: {dilate_sz: 4}}]",
-         "evaluation.metrics[0].kwargs.dilate_sz: 4 is even.\n  Give 3 or 5"),
+         "evaluation.metrics[0].kwargs.dilate_sz: 4 is not 0 or an odd number up to 999"),
         ("data.augmentation.elastic={amplitude: 1e9}", "data.augmentation.elastic.amplitude: "),
         ("data.augmentation.missing_section={sections: 1000000000}", "Give a number between 1 and"),
         ("model.rsunet={filters: [4096,4096,4096], down_factors: [[1,2,2],[1,2,2]], depth_2d: 0}",

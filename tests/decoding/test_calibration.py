@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import yaml
 
-from connectomics.decoding import fit_calibration
+from connectomics.decoding import decode_synapses, fit_calibration
 from connectomics.decoding.calibration import is_calibration
-from connectomics.decoding.settings import setting_faults
 from connectomics.errors import ConfigError
+from connectomics.legal import illegal_settings
 
 PLATT = {"method": "platt", "slope": 1.5, "intercept": 0}
 ISOTONIC = {"method": "isotonic", "confidence": [0.2, 0.5], "share": [0.0, 1.0]}
@@ -56,7 +56,7 @@ def test_written_by_hand():
 )
 def test_what_is_none_is_a_fault_of_the_setting(value: Any):
     assert not is_calibration(value)
-    faults = setting_faults("decode_synapses", calibration=value)
+    faults = illegal_settings(decode_synapses, {"calibration": value}, "f")
     assert len(faults) == (value is not None)
 
 

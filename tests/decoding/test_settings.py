@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from connectomics.decoding.settings import check_settings, setting_faults
+from connectomics.decoding import polarity2instance
 from connectomics.errors import ConfigError
+from connectomics.legal import illegal_settings, require_legal
 
 
 @pytest.mark.parametrize(
@@ -25,7 +26,7 @@ from connectomics.errors import ConfigError
     ],
 )
 def test_legal(name, value):
-    assert setting_faults("f", **{name: value}) == []
+    assert illegal_settings(polarity2instance, {name: value}, "f") == []
 
 
 @pytest.mark.parametrize(
@@ -52,12 +53,15 @@ def test_legal(name, value):
     ],
 )
 def test_illegal(name, value):
-    (fault,) = setting_faults("polarity2instance", **{name: value})
+    (fault,) = illegal_settings(polarity2instance, {name: value}, "polarity2instance")
     assert fault.where == f"polarity2instance.{name}"
     assert repr(value) in fault.problem
 
 
 def test_all_faults_are_raised_at_once():
     with pytest.raises(ConfigError) as caught:
-        check_settings("f", thres=2, dilate_sz=-1, thres_small=3)
-    assert [fault.where for fault in caught.value.faults] == ["f.thres", "f.dilate_sz"]
+        require_legal(polarity2instance, thres=2, dilate_sz=-1, thres_small=3)
+    assert [fault.where for fault in caught.value.faults] == [
+        "polarity2instance.thres",
+        "polarity2instance.dilate_sz",
+    ]
