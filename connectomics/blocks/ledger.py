@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -25,6 +26,7 @@ from connectomics.errors import DataError
 from connectomics.files import writing_to
 
 KEY = "key.json"
+SUM = re.compile("[0-9a-f]{16,}")
 
 Facts = Mapping[str, Any]
 """What a marker says of what was written, as plain values."""
@@ -104,10 +106,11 @@ def open_ledger(folder: Path, parts: Mapping[str, Any], what: str) -> Ledger:
     begun = parts_begun(folder)
     if begun is not None and digest(begun) != digest(dict(parts)):
         names = [n for n in {**begun, **parts} if digest(begun.get(n)) != digest(parts.get(n))]
+        details = "; ".join(_differences(begun, dict(parts)))
         raise DataError(
             str(folder),
-            f"holds {what} that were begun with other {', '.join(names)}: "
-            f"{'; '.join(_differences(begun, dict(parts), ''))}.",
+            f"holds {what} that were begun with other {', '.join(names)}"
+            f"{f': {details}' if details else ''}.",
             "Finish them with what they were begun with, or delete that folder to begin anew.",
         )
     if begun is None:
@@ -157,14 +160,25 @@ def write_whole(path: Path, data: bytes) -> None:
         raise
 
 
-def _differences(begun: Mapping[str, Any], parts: Mapping[str, Any], place: str) -> Iterator[str]:
-    """What differs, as deep as it lies; `place` stands before each name."""
-    for name in {**begun, **parts}:
-        was, now = begun.get(name), parts.get(name)
-        if isinstance(was, dict) and isinstance(now, dict):
-            yield from _differences(was, now, f"{place}{name}.")
-        elif digest(was) != digest(now):
-            yield f"{place}{name} was {_short(was)} and is {_short(now)}"
+def _differences(was: Any, now: Any, place: str = "") -> Iterator[str]:
+    """What differs, as deep as it lies; sums of voxels and of code say nothing to a reader."""
+    if isinstance(was, dict) and isinstance(now, dict):
+        for name in {**was, **now}:
+            at = f"{place}.{name}" if place else name
+            yield from _differences(was.get(name), now.get(name), at)
+    elif _is_of_sections(was) and _is_of_sections(now) and len(was) == len(now):
+        for i, (one, other) in enumerate(zip(was, now, strict=True)):
+            yield from _differences(one, other, f"{place}[{i}]")
+    elif digest(was) != digest(now) and not (_is_sum(was) and _is_sum(now)):
+        yield f"{place} was {_short(was)} and is {_short(now)}"
+
+
+def _is_of_sections(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, dict) for one in value)
+
+
+def _is_sum(value: Any) -> bool:
+    return isinstance(value, str) and SUM.fullmatch(value) is not None
 
 
 def _short(value: Any, most: int = 60) -> str:

@@ -47,6 +47,19 @@ def test_what_differs_is_named_as_deep_as_it_lies(tmp_path):
         open_ledger(tmp_path, {"inference": inference | {"save_dtype": "float16"}}, "probabilities")
 
 
+def test_a_setting_in_a_list_is_named_too_and_sums_are_not_shown(tmp_path):
+    steps = [{"name": "synapses", "kwargs": {"thres": 0.5, "vote": True}}]
+    parts = {"voxels": "f1f358ce809e1eca", "decoding.steps": steps}
+    open_ledger(tmp_path, parts, "labels")
+    others = [{"name": "synapses", "kwargs": {"thres": 0.4, "vote": True}}]
+    with pytest.raises(DataError) as error:
+        open_ledger(tmp_path, {"voxels": "f" * 16, "decoding.steps": others}, "labels")
+    said = "other voxels, decoding.steps: decoding.steps[0].kwargs.thres was 0.5 and is 0.4.\n"
+    assert said in str(error.value)
+    with pytest.raises(DataError, match=r"other voxels\.\n"):
+        open_ledger(tmp_path, {**parts, "voxels": "f" * 16}, "labels")
+
+
 def test_a_marker_that_is_half_written_does_not_count(tmp_path):
     ledger = open_ledger(tmp_path, {}, "labels")
     ledger.mark("0000_1", {"bytes": 3})
