@@ -5,11 +5,16 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import re
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 PACKAGE = Path(__file__).parent
+
+SUM = re.compile("[0-9a-f]{12,}")
+"""A digest, which says nothing to a reader but whether it is another."""
 
 
 def digest(*parts: Any) -> str:
@@ -20,6 +25,54 @@ def digest(*parts: Any) -> str:
     """
     text = json.dumps(parts, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def changes(before: Any, now: Any, name: str = "") -> Iterator[str]:
+    """What differs between two plain values, as deep as it lies, in words; of sums that they do.
+
+    Args:
+        before: What a result was made with.
+        now: What is asked for.
+        name: Of both.
+
+    >>> list(changes({"a": [{"b": [1, 2]}], "c": None}, {"a": [{"b": [1, 3]}], "c": "x"}))
+    ['a[0].b was [1, 2] and is [1, 3]', 'c was not given and is x']
+    >>> list(changes({"mask": digest(1)}, {"mask": digest(2)}))
+    ['mask changed']
+    """
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        for key in {**before, **now}:
+            yield from changes(before.get(key), now.get(key), f"{name}.{key}" if name else key)
+    elif digest(before) == digest(now):
+        return
+    elif _is_sum(before) or _is_sum(now):
+        yield f"{name.split('[')[0]} changed"
+    elif _are_nested(before, now) and len(before) == len(now):
+        pairs = enumerate(zip(before, now, strict=True))
+        found = [text for i, pair in pairs for text in changes(*pair, f"{name}[{i}]")]
+        yield from dict.fromkeys(found)
+    else:
+        yield f"{name} was {_short(before)} and is {_short(now)}"
+
+
+def _are_nested(*values: Any) -> bool:
+    """Whether they are lists of more than plain values; those, such as sizes, are shown whole."""
+
+    def is_plain(value: Any) -> bool:
+        return not (isinstance(value, list | tuple | Mapping) or _is_sum(value))
+
+    return all(isinstance(v, list | tuple) and not all(map(is_plain, v)) for v in values)
+
+
+def _is_sum(value: Any) -> bool:
+    return isinstance(value, str) and bool(SUM.fullmatch(value))
+
+
+def _short(value: Any, most: int = 60) -> str:
+    if value is None:
+        return "not given"
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= most else f"{text[:most]} …"
 
 
 def file_digest(path: Path) -> str:

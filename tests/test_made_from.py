@@ -122,7 +122,7 @@ def test_results_of_another_network_are_refused(run: Run) -> None:
 def test_another_precision_predicts_anew(run: Run, monkeypatch) -> None:
     monkeypatch.setattr("connectomics.devices.computes_bfloat16", lambda: True)
     before = read_volume(run.results / "probabilities.h5")
-    assert "differs in precision; predicting anew" in run(
+    assert "precision was float32 and is bfloat16; predicting anew" in run(
         "infer", "optimization.precision=bf16-mixed"
     )
     assert not np.array_equal(read_volume(run.results / "probabilities.h5"), before)

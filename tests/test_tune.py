@@ -121,7 +121,7 @@ def test_from_a_checkpoint_to_a_test_with_the_best_settings(work):
     assert code == 0, err
     assert "val/probabilities.h5 is up to date" in out
     assert "F1_pol (mean over IoU 0.3, 0.5, 0.75) on val with 3 synapses, " in out
-    assert "another search: it differs in the volumes, labels or probabilities" in out
+    assert "data: volumes, labels or probabilities changed; searching anew, the earlier goes" in out
     for name in ("study.journal", "search.png", "config.yaml", "provenance.yaml"):
         assert (work.tuning / name).is_file()
 
@@ -139,7 +139,7 @@ def test_from_a_checkpoint_to_a_test_with_the_best_settings(work):
     # Without a checkpoint the run is found, and the same search goes on.
     code, out, err = work("tune", "tune.trials=14", THRES, checkpoint=False)
     assert code == 0, err
-    assert "another search" not in out
+    assert "searching anew" not in out
     assert work.trials()[:12] == trials
     assert len(work.trials()) == 14
 

@@ -13,20 +13,18 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from connectomics.digests import digest
+from connectomics.digests import changes, digest
 from connectomics.errors import DataError
 from connectomics.files import writing_to
 
 KEY = "key.json"
-SUM = re.compile("[0-9a-f]{16,}")
 
 Facts = Mapping[str, Any]
 """What a marker says of what was written, as plain values."""
@@ -105,12 +103,10 @@ def open_ledger(folder: Path, parts: Mapping[str, Any], what: str) -> Ledger:
     """
     begun = parts_begun(folder)
     if begun is not None and digest(begun) != digest(dict(parts)):
-        names = [n for n in {**begun, **parts} if digest(begun.get(n)) != digest(parts.get(n))]
-        details = "; ".join(_differences(begun, dict(parts)))
         raise DataError(
             str(folder),
-            f"holds {what} that were begun with other {', '.join(names)}"
-            f"{f': {details}' if details else ''}.",
+            f"holds {what} that were begun with other settings or data: "
+            f"{'; '.join(changes(begun, parts))}.",
             "Finish them with what they were begun with, or delete that folder to begin anew.",
         )
     if begun is None:
@@ -158,29 +154,3 @@ def write_whole(path: Path, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-
-
-def _differences(was: Any, now: Any, place: str = "") -> Iterator[str]:
-    """What differs, as deep as it lies; sums of voxels and of code say nothing to a reader."""
-    if isinstance(was, dict) and isinstance(now, dict):
-        for name in {**was, **now}:
-            at = f"{place}.{name}" if place else name
-            yield from _differences(was.get(name), now.get(name), at)
-    elif _is_of_sections(was) and _is_of_sections(now) and len(was) == len(now):
-        for i, (one, other) in enumerate(zip(was, now, strict=True)):
-            yield from _differences(one, other, f"{place}[{i}]")
-    elif digest(was) != digest(now) and not (_is_sum(was) and _is_sum(now)):
-        yield f"{place} was {_short(was)} and is {_short(now)}"
-
-
-def _is_of_sections(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(one, dict) for one in value)
-
-
-def _is_sum(value: Any) -> bool:
-    return isinstance(value, str) and SUM.fullmatch(value) is not None
-
-
-def _short(value: Any, most: int = 60) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= most else f"{text[:most]} …"

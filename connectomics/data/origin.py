@@ -10,7 +10,7 @@ from typing import Any
 
 from connectomics.data.identity import Identity
 from connectomics.data.io import open_volume
-from connectomics.digests import digest
+from connectomics.digests import changes, digest
 from connectomics.errors import DataError
 
 KEY = "config_hash"
@@ -46,10 +46,20 @@ class Origin:
         volumes = {name: volume.as_dict() for name, volume in self.volumes.items()}
         return {KEY: self.key, ORIGIN: {"parts": dict(self.parts), "volumes": volumes}}
 
-    def differences(self, other: Origin) -> list[str]:
-        """Name the parts in which another origin differs."""
-        names = {**self.parts, **other.parts}
-        return [n for n in names if digest(self.parts.get(n)) != digest(other.parts.get(n))]
+    def otherwise(self, now: Origin) -> str:
+        """Say how a result was made that is not the one asked for; empty where it is.
+
+        >>> Origin({"thres": 0.5}).otherwise(Origin({"thres": 0.7}))
+        'was made with other settings or data: thres was 0.5 and is 0.7'
+        """
+        before, after = dict(self.parts), dict(now.parts)
+        found = []
+        if before.get("voxels") != after.get("voxels") and self.image and now.image:
+            found.append(f"it is of {self.image.difference(now.image)}")
+            for parts in (before, after):
+                parts.update({"voxels": None, "voxels measured": None})
+        found += changes(before, after)
+        return f"was made with other settings or data: {'; '.join(found)}" if found else ""
 
 
 def origin_of(path: Path) -> Origin | None:

@@ -76,12 +76,9 @@ def other_settings(config: Config, results: VolumeResults) -> str:
         with reading_result(path, "decode"), open_volume(path) as labels:
             known = labels.attributes.get(PREDICTED_WITH, {})
     before = Origin({name: part for name, part in known.items() if name in now.parts})
-    if not before.parts or not (names := before.differences(now)):
+    if not before.parts or not (otherwise := before.otherwise(now)):
         return ""
-    return (
-        f"{path} was predicted with other settings of {', '.join(names)} than the config's; --mode "
-        f"{mode} makes it anew."
-    )
+    return f"{path} {otherwise}; --mode {mode} makes it anew."
 
 
 def label_pairs(

@@ -106,27 +106,20 @@ class Labelling:
         }
 
 
-def difference(before: Origin, now: Origin) -> str:
-    """Say of what labels are, where others are asked for."""
-    names = before.differences(now)
-    if "voxels" in names and before.image and now.image:
-        return before.image.difference(now.image)
-    return f"other {', '.join(names)}" if names else "a table that is not whole"
-
-
 def require_as_asked(results: VolumeResults, section: DecodingSection, origin: Origin) -> None:
     """Refuse labels of other settings or of other probabilities, where one of both is missing."""
     asked = [step.model_dump(mode="json") for step in section.steps]
     decoder = Origin({"decoding.steps": origin.parts.get("decoding.steps")})
-    if asked and decoder.differences(Origin({"decoding.steps": asked})):
+    if asked and (otherwise := decoder.otherwise(Origin({"decoding.steps": asked}))):
         raise DataError(
             str(results.labels),
-            f"was decoded with {json.dumps(decoder.parts['decoding.steps'])}, the config says "
-            f"{json.dumps(asked)}.",
+            f"{otherwise}.",
             "Its probabilities are not there to decode them again: use --mode test, or the "
             "settings of then.",
         )
     made = origin_of(results.probabilities)
     if made and made.parts and made.key != origin.parts.get("probabilities"):
-        problem = f"was made from other probabilities than {results.probabilities}."
+        there = Origin({"probabilities": origin.parts.get("probabilities")})
+        otherwise = there.otherwise(Origin({"probabilities": made.key}))
+        problem = f"{otherwise}: {results.probabilities}."
         raise DataError(str(results.labels), problem, "Make it anew with --mode decode.")

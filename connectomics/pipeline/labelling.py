@@ -27,7 +27,7 @@ from connectomics.pipeline.block_labelling import LabelsByBlock, decode_by_block
 from connectomics.pipeline.block_workers import shard_of
 from connectomics.pipeline.choosing_blocks import block_to_decode
 from connectomics.pipeline.label_files import export_again, write_decoded
-from connectomics.pipeline.label_origin import Labelling, difference, require_as_asked
+from connectomics.pipeline.label_origin import Labelling, require_as_asked
 from connectomics.pipeline.label_volumes import read_neurons
 from connectomics.pipeline.predicted import Predicted
 from connectomics.pipeline.result_folders import Asked, image_of, require_made_with
@@ -93,7 +93,8 @@ def make_labels(work: Labelling, block: Triple | None, *, announce: bool = True)
         return True
     origin = work.origin(block, known)
     if before and before.parts:
-        print(f"decode: {results.labels} is of {difference(before, origin)}; decoding anew")
+        otherwise = before.otherwise(origin) or "lacks a table that is whole"
+        print(f"decode: {results.labels} {otherwise}; decoding anew, the earlier goes to earlier/")
     at_once, by_block = results.forms(LABELS)
     print(f"decode: {volume.source} → {by_block if block else at_once}")
     with working_on(work.begun, shard_of(config.system)) if block else nullcontext():

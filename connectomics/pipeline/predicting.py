@@ -64,8 +64,11 @@ def predict_volumes(
             print(f"infer: {results.probabilities} is up to date")
             continue
         if made and made.parts:
-            names = ", ".join(made.differences(predicted.origin(block)))
-            print(f"infer: {results.probabilities} differs in {names}; predicting anew")
+            otherwise = made.otherwise(predicted.origin(block))
+            print(
+                f"infer: {results.probabilities} {otherwise}; predicting anew, the earlier goes to "
+                "earlier/"
+            )
         for line in require_memory(predictor, held.volume.shape, block):
             if line not in said:
                 print(f"infer: {line}")

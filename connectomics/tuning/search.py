@@ -30,7 +30,7 @@ from connectomics.tuning.study import (
     TRIALS_FILE,
     Trial,
     best_of,
-    differences,
+    changed_since,
     file_of,
     next_trial,
     open_study,
@@ -173,21 +173,21 @@ def open_search(folder: Path, search: Search) -> optuna.Study:
     with writing_to(folder):
         kept = keep_earlier(file, *made)
     assert kept is not None
-    print(f"tune: the study there is of another search: {reason}. It is kept in {kept.parent}")
+    print(f"tune: {file} {reason}; searching anew, the earlier goes to {kept.parent}")
     return open_study(file, search.identity)
 
 
 def _difference(study: optuna.Study, search: Search) -> str:
     """Why the trials of a study cannot be compared with those of a search; empty if they can."""
-    names, trials = differences(study, search.identity), trials_of(study)
-    if names or not trials:
-        return f"it differs in the {names[0]}" if names else ""
+    changed, trials = changed_since(study, search.identity), trials_of(study)
+    if changed or not trials:
+        return f"was made with other settings or data: {'; '.join(changed)}" if changed else ""
     best = best_of(trials)
     with _quiet():
         score = search.objective(best.settings)
     if best.score == score:
         return ""
-    return f"its best settings score {score:.4f} now and {best.score:.4f} then"
+    return f"was made by other code: its best settings scored {best.score:.4f}, now {score:.4f}"
 
 
 @contextmanager

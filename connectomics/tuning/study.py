@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from connectomics.digests import changes
 from connectomics.errors import ConfigError, DataError
 from connectomics.files import writing_to
 
@@ -118,10 +119,9 @@ def file_of(study: Study) -> Path:
     return study._storage._backend.file  # type: ignore[attr-defined]
 
 
-def differences(study: Study, identity: Mapping[str, Any]) -> list[str]:
-    """Name what a search has other than the study's, what the rest follows from first."""
-    before, now = study.user_attrs[_IDENTITY], _plain(identity)
-    return [key for key in {**before, **now} if before.get(key) != now.get(key)]
+def changed_since(study: Study, identity: Mapping[str, Any]) -> list[str]:
+    """What a search has other than the study's, in words, what the rest follows from first."""
+    return list(changes(study.user_attrs[_IDENTITY], _plain(identity)))
 
 
 def trials_of(study: Study) -> list[Trial]:

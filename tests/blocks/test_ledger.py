@@ -28,8 +28,8 @@ def test_another_key_is_refused_with_what_differs(tmp_path):
     with pytest.raises(DataError) as error:
         open_ledger(tmp_path, {"voxels": "x", "block size": [4, 2, 3]}, "labels")
     message = str(error.value)
-    assert "other block size, old" in message
-    assert "block size was [1, 2, 3] and is [4, 2, 3]; old was 1 and is null" in message
+    assert "other settings or data: block size" in message
+    assert "block size was [1, 2, 3] and is [4, 2, 3]; old was 1 and is not given" in message
     assert "voxels" not in message
     assert parts_begun(tmp_path)["old"] == 1
     discard(tmp_path)
@@ -41,9 +41,7 @@ def test_what_differs_is_named_as_deep_as_it_lies(tmp_path):
     window = {"window_size": [16, 256, 256], "overlap": 0.5, "blending": "gaussian", "flips": [0]}
     inference = {"window": window, "save_dtype": "uint8"}
     open_ledger(tmp_path, {"inference": inference}, "probabilities")
-    with pytest.raises(
-        DataError, match=r"other inference: inference\.save_dtype was \"uint8\" and"
-    ):
+    with pytest.raises(DataError, match=r"data: inference\.save_dtype was uint8 and is float16\."):
         open_ledger(tmp_path, {"inference": inference | {"save_dtype": "float16"}}, "probabilities")
 
 
@@ -54,9 +52,9 @@ def test_a_setting_in_a_list_is_named_too_and_sums_are_not_shown(tmp_path):
     others = [{"name": "synapses", "kwargs": {"thres": 0.4, "vote": True}}]
     with pytest.raises(DataError) as error:
         open_ledger(tmp_path, {"voxels": "f" * 16, "decoding.steps": others}, "labels")
-    said = "other voxels, decoding.steps: decoding.steps[0].kwargs.thres was 0.5 and is 0.4.\n"
+    said = "data: voxels changed; decoding.steps[0].kwargs.thres was 0.5 and is 0.4.\n"
     assert said in str(error.value)
-    with pytest.raises(DataError, match=r"other voxels\.\n"):
+    with pytest.raises(DataError, match=r"data: voxels changed\.\n"):
         open_ledger(tmp_path, {**parts, "voxels": "f" * 16}, "labels")
 
 

@@ -61,7 +61,10 @@ def test_probabilities_are_those_of_the_whole(run):
     assert (run.results / "probabilities.h5").is_file()
     expected = run.probabilities()
     said = run("infer", BLOCKS)
-    assert "differs in block size; predicting anew" in said
+    assert (
+        "data: block size was not given and is [8, 20, 16]; predicting anew, the earlier goes"
+        in said
+    )
     assert "12 blocks done now" not in said  # 2 x 3 x 3 of them
     assert "18 blocks done now" in said
     found = run.probabilities()
@@ -78,7 +81,9 @@ def test_probabilities_are_those_of_the_whole(run):
     assert not (run.begun / "probabilities").exists()
     assert "up to date" in run("infer", BLOCKS)
     assert "up to date" in run("infer")  # any size of blocks will do
-    assert "differs in block size" in run("infer", "system.block_size=[14,50,46]")
+    assert "data: block size was [8, 20, 16] and is not given" in run(
+        "infer", "system.block_size=[14,50,46]"
+    )
     assert (run.results / "probabilities.h5").is_file()  # one block is made at once
 
 
@@ -104,7 +109,7 @@ def test_blocks_where_nothing_is_to_be_seen_are_left_out_and_counted(run):
     mask[:, :44] = 0
     save_volume("mask.h5", mask)
     said = run("infer", BLOCKS, "data.test.mask=mask.h5")
-    assert "differs in mask; predicting anew" in said
+    assert "mask changed; predicting anew" in said
     assert f"{unseen(image, mask)} of them are empty" in said
 
 
@@ -131,7 +136,9 @@ def test_an_interrupted_run_goes_on(run, monkeypatch):
     did.clear()
     monkeypatch.setattr(block_predicting.ShardedStore, "write", write)
     said = run("infer", "system.block_size=[8,20,20]", code=2)
-    assert "begun with other block size: block size was [8, 20, 16] and is [8, 20, 20]" in said
+    assert (
+        "begun with other settings or data: block size was [8, 20, 16] and is [8, 20, 20]." in said
+    )
     # One file was cut short by a failing disk, and another is gone.
     first, second = sorted((run.begun / "probabilities").rglob("c/0/*/*/*"))[:2]
     first.write_bytes(first.read_bytes()[:-5])

@@ -131,8 +131,13 @@ def test_a_test_scores_and_shows_what_was_never_kept(run):
     other = "inference.window.blending=constant"
     run("evaluate", FUSED, STEPS["synapses"], other)
     said = (run.results.parent / "scores.txt").read_text()
-    assert "was predicted with other settings of inference than" in " ".join(said.split())
-    assert "was decoded with" in run("evaluate", FUSED, STEPS["fixed"], code=2)
+    assert (
+        "data: inference.window.blending was bump and is constant; --mode test makes it anew"
+        in " ".join(said.split())
+    )
+    assert "was made with other settings or data: decoding.steps[0].kwargs" in run(
+        "evaluate", FUSED, STEPS["fixed"], code=2
+    )
 
 
 @pytest.mark.slow

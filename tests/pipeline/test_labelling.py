@@ -114,7 +114,9 @@ def test_probabilities_of_another_program(run):
     os.utime(run.results / "probabilities.h5", (1_000_000, 1_000_000))
     assert "up to date" in run()
     save_volume(run.results / "probabilities.h5", np.ones((3, *SHAPE), "f4"), overwrite=True)
-    assert "labels.h5 is of other probabilities" in run("data.test.resolution=[30,8,8]")
+    assert "labels.h5 was made with other settings or data: probabilities changed;" in run(
+        "data.test.resolution=[30,8,8]"
+    )
 
 
 def test_a_network_that_says_yes_everywhere_is_told(run):
@@ -434,20 +436,21 @@ def test_nan_and_inf_in_probabilities_are_named_with_file_voxel_and_channel(run,
 def test_evaluate_decodes_anew_what_is_of_other_settings_or_probabilities(run):
     run("decoding.steps[0].kwargs.thres=0.75")
     out = run(mode="evaluate")
-    assert "labels.h5 is of other decoding.steps; decoding anew" in out
+    assert "labels.h5 was made with other settings or data: decoding.steps[0].kwargs.thres" in out
+    assert "thres was 0.75 and is not given; decoding anew, the earlier goes to earlier/" in out
     assert len(read_table(run.results / "synapses.csv")) == 2
     scores = run.results.parent / "scores.json"
     assert json.loads(scores.read_text())["pooled"]["polarity"]["at"]["0.5"]["f1_pol"] == 1
     empty = np.zeros((3, *SHAPE), np.float32)
     path = run.results / "probabilities.h5"
     save_volume(path, empty, overwrite=True, resolution=NM, offset_nm=(300, 0, 0))
-    assert "labels.h5 is of other probabilities; decoding anew" in run(mode="evaluate")
+    assert "data: probabilities changed; decoding anew" in run(mode="evaluate")
     assert json.loads(scores.read_text())["pooled"]["polarity"]["at"]["0.5"]["f1_pol"] == 0
 
     path.unlink()
     assert "decoding anew" not in run(mode="evaluate")  # labels alone can be scored
     said = run("decoding.steps[0].kwargs.thres=0.75", mode="evaluate", code=2)
-    assert "labels.h5: was decoded with" in said
+    assert "labels.h5: was made with other settings or data: decoding.steps[0].kwargs" in said
     assert "--mode test" in said
 
 

@@ -129,7 +129,7 @@ def test_the_study_of_another_search_is_set_aside(hill, make_search, tmp_path, c
     capsys.readouterr()
     other = make_search(hill(0.2), identity={"decoder": "hill", "metric": "PQ"})
     second = run(other, tmp_path, 3)
-    assert "another search: it differs in the metric. It is kept in" in capsys.readouterr().out
+    assert "with other settings or data: metric was" in capsys.readouterr().out
     assert len(second) == 3
     (kept,) = (tmp_path / "earlier").iterdir()
     assert {path.relative_to(kept).as_posix() for path in kept.rglob("*.*")} == {
@@ -144,7 +144,7 @@ def test_the_study_of_another_search_is_set_aside(hill, make_search, tmp_path, c
 def test_so_is_one_that_other_code_has_scored(hill, make_search, tmp_path, capsys):
     run(make_search(hill(0.7)), tmp_path, 4)
     run(make_search(hill(0.69)), tmp_path, 2)
-    assert "its best settings score 0." in capsys.readouterr().out
+    assert "made by other code: its best settings scored 0." in capsys.readouterr().out
     assert list((tmp_path / "earlier").iterdir())
 
 
