@@ -86,15 +86,9 @@ def run_tasks(
 
     def pending() -> Iterator[Task]:
         for task in _share(tasks(), shard):
-            if ledger.is_done(task.name):
-                facts = ledger.facts(task.name)
-                if facts is not None and (intact is None or intact(task, facts)):
-                    tally.earlier += 1
-                    progress.skip()
-                    continue
-                ledger.forget(task.name)
-                tally.damaged += 1
-            if tally.done or len(tally.failed) < HOPELESS:
+            if _is_done(task, ledger, intact, tally):
+                progress.skip()
+            elif tally.done or len(tally.failed) < HOPELESS:
                 yield task
 
     marked, todo = Marked(work, ledger), pending()
@@ -113,6 +107,21 @@ def run_tasks(
     if tally.failed:
         raise DataError.of([_failure(tally, ledger, what)])
     return tally
+
+
+def _is_done(
+    task: Task, ledger: Ledger, intact: Callable[[Task, Facts], bool] | None, tally: Tally
+) -> bool:
+    """Whether a task was done before; one whose files are not whole is made again."""
+    if not ledger.is_done(task.name):
+        return False
+    facts = ledger.facts(task.name)
+    if facts is not None and (intact is None or intact(task, facts)):
+        tally.earlier += 1
+        return True
+    ledger.forget(task.name)
+    tally.damaged += 1
+    return False
 
 
 def _count(outcome: Outcome, tally: Tally, progress: Progress) -> None:

@@ -128,30 +128,30 @@ def load_config(
     from connectomics.config.stage_trees import document_of, stage_trees
 
     require_mode(mode)
+    first = stage_of(mode)
     parsed = parse_overrides(overrides)
     composition = compose(file, parsed.choices, presets)
     sources = Sources(str(file), composition.layers, parsed.assignments)
     trees = stage_trees(sources)
-    stages = [stage_of(mode), *(stage for stage in STAGES if stage != stage_of(mode))]
-    no_volumes = not any(_names_volumes(trees[stage].tree) for stage in stages)
+    no_volumes = not any(_names_volumes(trees[stage].tree) for stage in STAGES)
     configs: dict[str, Config] = {}
-    faults = [*composition.faults, *trees[stage_of(mode)].misfits]
-    for stage in stages:
+    faults = [*composition.faults, *trees[first].misfits]
+    for stage in sorted(STAGES, key=lambda stage: stage != first):
         read = _read(trees[stage], components, no_volumes=no_volumes)
         configs[stage] = read.config
-        found = _faults(read, mode if stage == stages[0] else None, components, checks)
+        found = _faults(read, mode if stage == first else None, components, checks)
         faults += [_placed(fault, read, sources, stage) for fault in found]
     if faults:
         raise ConfigError.of(dict.fromkeys(faults))
     return Resolved(
-        configs[stages[0]],
-        configs["train"],
-        mode,
-        Path(file),
-        document_of(trees),
-        tuple(overrides),
-        sources,
-        components,
+        config=configs[first],
+        training=configs["train"],
+        mode=mode,
+        file=Path(file),
+        document=document_of(trees),
+        overrides=tuple(overrides),
+        sources=sources,
+        components=components,
     )
 
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from connectomics.config.schema import (
     DataSection,
     ImageTransformSection,
-    PhantomSection,
     SplitSection,
 )
 from connectomics.data.checks import (
@@ -21,21 +17,17 @@ from connectomics.data.checks import (
     training_faults,
     validation_faults,
 )
-from connectomics.data.io import LazyVolume, open_volume, save_volume
+from connectomics.data.holding_back import SPARED, divide, hold_back
+from connectomics.data.io import LazyVolume, open_volume
 from connectomics.data.io.location import is_there, parse_location
+from connectomics.data.phantoms import PHANTOM_PARTS, made_phantom, phantom_file
 from connectomics.data.processing.grey_values import require_finite
 from connectomics.data.processing.normalize import ImageStatistics, image_statistics
-from connectomics.data.volumes import SPARED, LabelledVolume, divide, hold_back
+from connectomics.data.volumes import LabelledVolume
 from connectomics.errors import DataError
-from connectomics.files import atomic_path
 
 if TYPE_CHECKING:
     from connectomics.data.datamodule import PatchDataModule
-
-PHANTOM_FOLDER = Path("datasets/phantom")
-"""Where phantoms are kept once made, seen from where the program runs."""
-
-PHANTOM_PARTS = ("image", "label", "neurons")
 
 
 def open_split(split: SplitSection | None, where: str) -> list[LabelledVolume]:
@@ -275,7 +267,7 @@ def _pairs(
 
 def _open(split: SplitSection) -> Iterator[LabelledVolume]:
     if split.phantom is not None:
-        path = _made_phantom(split.phantom)
+        path = made_phantom(split.phantom)
         names = PHANTOM_PARTS if split.phantom.neurons else PHANTOM_PARTS[:2]
         parts = {name: _view(open_volume(f"{path}::{name}"), split) for name in names}
         yield _labelled(parts, name=f"phantom_{split.phantom.seed}")
@@ -299,40 +291,6 @@ def _labelled(
         synthetic=bool(image.attributes.get("synthetic", False)),
         **parts,
     )
-
-
-def phantom_file(phantom: PhantomSection) -> Path:
-    """Where a phantom is kept: the name holds a digest of the settings and of the code."""
-    from connectomics import phantom as package
-
-    # Which parts are read is no matter of the file.
-    digest = hashlib.sha256(phantom.model_dump_json(exclude={"neurons"}).encode())
-    for source in sorted(Path(package.__file__).parent.glob("*.py")):
-        digest.update(source.read_bytes())
-    size = "x".join(str(n) for n in phantom.shape)
-    return PHANTOM_FOLDER / f"phantom_{phantom.seed}_{size}_{digest.hexdigest()[:8]}.h5"
-
-
-def _made_phantom(phantom: PhantomSection) -> Path:
-    """The file of a phantom, made if it is not there."""
-    from connectomics import phantom as package
-
-    path = phantom_file(phantom)
-    if path.exists():
-        return path
-    print(f"making a synthetic volume, once: {path}", flush=True)
-    made = package.make_phantom(phantom.shape, seed=phantom.seed, **phantom.kwargs)
-    settings = phantom.model_dump(mode="json", exclude={"neurons"})
-    attributes = {"synthetic": True, "phantom": json.dumps(settings)}
-    with atomic_path(path) as temporary:
-        for name in PHANTOM_PARTS:
-            save_volume(
-                f"{temporary}::{name}",
-                getattr(made, name),
-                resolution=made.resolution,
-                attributes=attributes,
-            )
-    return path
 
 
 def _view(volume: LazyVolume, split: SplitSection) -> LazyVolume:

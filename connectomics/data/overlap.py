@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from connectomics.config.schema import DataSection, SplitSection
+from connectomics.data.holding_back import divide
 from connectomics.data.io import open_volume
 from connectomics.data.io.location import format_of, parse_location
 from connectomics.data.io.sections import find_sections
-from connectomics.data.volumes import divide
 from connectomics.errors import DataError, Fault
 from connectomics.geometry import Triple
 

@@ -102,7 +102,6 @@ def predict_by_block(
         if system.shard:
             print(unfinished(_missing(grid, ledger), "infer"))
             return False
-        store.finish()
         _finish(store, results, about)
         discard(folder)
     return True
@@ -126,6 +125,7 @@ def _missing(grid: BlockGrid, ledger: Ledger) -> int:
 @unbroken
 def _finish(store: ShardedStore, results: VolumeResults, about: str) -> None:
     """Put a whole store in the place of earlier probabilities, which are kept."""
+    store.finish()
     _, final = results.forms(PROBABILITIES)
     there = [path for path in results.forms(PROBABILITIES) if path.exists()]
     if there:

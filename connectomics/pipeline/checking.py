@@ -78,14 +78,7 @@ def _check(train: Resolved, overrides: Sequence[str]) -> None:
     learned = [source.volume for source in patches.train]
     held = [source.volume for source in patches.val]
     test = open_split(tested.data.test, "data.test") if tested else []
-    for name, volumes in (("train", learned), ("validate", held), ("test", test)):
-        for volume in volumes:
-            _show(name, list(_lines(volume, config)))
-        if name == "validate" and config.data.val is None:
-            for pair in zip(learned, held, strict=True):
-                _show("", list(_left_out(*pair)))
-    if not test:
-        _show("test", ["data.test names no volume"])
+    _show_volumes(config, learned, held, test)
     _show("balance", _balance(patches, config.data))
     _show("patches", _patches(patches, config.data))
     _show("network", [f"{network:,} weights, {timing.memory / 2**30:.1f} GiB of memory at most, on "
@@ -101,6 +94,22 @@ def _check(train: Resolved, overrides: Sequence[str]) -> None:
         _show("odd", text.splitlines())
     _show("pictures", [str(path) for path in drawn])
     print(f"\ncheck: to train:\n    {to_type('train', file, *overrides)}")
+
+
+def _show_volumes(
+    config: Config,
+    learned: Sequence[LabelledVolume],
+    held: Sequence[LabelledVolume],
+    test: Sequence[LabelledVolume],
+) -> None:
+    for name, volumes in (("train", learned), ("validate", held), ("test", test)):
+        for volume in volumes:
+            _show(name, list(_lines(volume, config)))
+        if name == "validate" and config.data.val is None:
+            for pair in zip(learned, held, strict=True):
+                _show("", list(_left_out(*pair)))
+    if not test:
+        _show("test", ["data.test names no volume"])
 
 
 def _load(file: Path, mode: str, overrides: Sequence[str]) -> Resolved:

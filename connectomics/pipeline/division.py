@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from connectomics.data.holding_back import SPARED
 from connectomics.data.recognition import own_words
-from connectomics.data.volumes import SPARED
 from connectomics.errors import DataError
 from connectomics.pipeline.inspection import Labels, large_span
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from connectomics.config.yaml_text import write_yaml
+from connectomics.data.holding_back import divide
 from connectomics.data.io import LazyVolume
 from connectomics.data.io.header import size_text
-from connectomics.data.volumes import divide
 from connectomics.evaluation import SynapseCount
 from connectomics.pipeline.division import Division
 from connectomics.pipeline.inspection import Labels, count_in, count_inside

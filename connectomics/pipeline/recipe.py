@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from connectomics.data.volumes import SPARED, divide
+from connectomics.data.holding_back import SPARED, divide
 from connectomics.errors import DataError
 from connectomics.geometry import Triple
 

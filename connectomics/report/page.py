@@ -67,7 +67,18 @@ def write_page(
     Raises:
         DataError: The page cannot be written.
     """
-    told = background or Background("synapses")
+    text = Template(_asset("page.html")).substitute(
+        _parts(scenes, report, background or Background("synapses"))
+    )
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return Path(path)
+
+
+def _parts(
+    scenes: Iterable[Scene], report: EvaluationReport | None, told: Background
+) -> dict[str, str]:
+    """What `page.html` leaves open."""
     cards, volumes, places = _seen(scenes)
     pictures = _pictures(cards)
     sections = {
@@ -78,7 +89,7 @@ def write_page(
     names = {"Result": "scores", "Synapse by synapse": "gallery"} | {
         name: text.partition("id='")[2].partition("'")[0] for name, text in sections.items() if text
     }
-    parts = {
+    return {
         "title": escape(told.title),
         "links": " ".join(f"<a href='#{place}'>{name}</a>" for name, place in names.items()),
         "lead": _lead(told, volumes),
@@ -100,10 +111,6 @@ def write_page(
         "count": _counted(cards),
         "version": __version__,
     }
-    text = Template(_asset("page.html")).substitute(parts)
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    return Path(path)
 
 
 ABOUT_BOTH = (

@@ -172,40 +172,24 @@ def build_callbacks(
 ) -> list[pl.Callback]:
     """Build what happens around the steps. The order matters: what saves comes last."""
     accelerator, processes = devices
-    optimization, monitor = config.optimization, config.monitor
-    ema, images, stopping = optimization.ema, monitor.logging.images, monitor.early_stopping
+    optimization, monitor, loader = config.optimization, config.monitor, config.data.dataloader
+    steps = optimization.n_steps_per_epoch
     callbacks: list[pl.Callback] = []
-    if ema.enabled:
-        callbacks.append(
-            AverageWeights(
-                decay=ema.decay, warmup_steps=ema.warmup_steps, validate=ema.validate_with_ema
-            )
-        )
-    if images.max_images and module.channels:
-        callbacks.append(
-            LogImages(
-                module.channels,
-                every_n_validations=images.every_n_epochs,
-                max_images=images.max_images,
-                num_slices=images.num_slices,
-            )
-        )
-    callbacks.append(LogCurves(module.channels, hyperparameters(config)))
-    loader = config.data.dataloader
-    accumulate, steps = optimization.accumulate_grad_batches, optimization.n_steps_per_epoch
-    callbacks.append(
-        ShowProgress(
-            patches_per_step=loader.batch_size * accumulate * processes,
-            steps_per_epoch=steps,
-            every_n_steps=monitor.logging.every_n_steps,
-            visible=monitor.progress_bar,
-        )
+    if (ema := optimization.ema).enabled:
+        decay = {"decay": ema.decay, "warmup_steps": ema.warmup_steps}
+        callbacks.append(AverageWeights(**decay, validate=ema.validate_with_ema))
+    callbacks += _pictures(config, module)
+    progress = ShowProgress(
+        patches_per_step=loader.batch_size * optimization.accumulate_grad_batches * processes,
+        steps_per_epoch=steps,
+        every_n_steps=monitor.logging.every_n_steps,
+        visible=monitor.progress_bar,
     )
-    callbacks.append(WatchSides())
+    callbacks += [progress, WatchSides()]
     if compiles(optimization.compile, accelerator, optimization.max_steps):
         shape = (loader.batch_size, config.model.in_channels, *loader.patch_size)
         callbacks.append(CompileNetwork(shape))
-    if stopping.enabled:
+    if (stopping := monitor.early_stopping).enabled:
         settings = stopping.model_dump(exclude={"enabled"})
         callbacks.append(
             EarlyStopping(**settings, check_finite=False, check_on_train_epoch_end=False)
@@ -215,3 +199,17 @@ def build_callbacks(
         KeepCheckpoints(folder, **monitor.checkpoint.model_dump()),
         StopOnSignal(folder / LAST, steps_per_epoch=steps),
     ]
+
+
+def _pictures(config: Config, module: SynapseModule) -> list[pl.Callback]:
+    """What TensorBoard shows beside the losses."""
+    images, shown = config.monitor.logging.images, []
+    if images.max_images and module.channels:
+        log = LogImages(
+            module.channels,
+            every_n_validations=images.every_n_epochs,
+            max_images=images.max_images,
+            num_slices=images.num_slices,
+        )
+        shown.append(log)
+    return [*shown, LogCurves(module.channels, hyperparameters(config))]
