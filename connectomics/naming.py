@@ -37,6 +37,16 @@ def at_home(path: str) -> str:
         raise ValueError(f"{path.partition('/')[0]!r} is nobody's home here") from None
 
 
+def seen_from_here(path: str | Path) -> Path:
+    """A path as a person types it: from the current folder where it lies below, else in full.
+
+    >>> seen_from_here(Path.cwd() / "outputs" / "my"), seen_from_here("/elsewhere/my")
+    (PosixPath('outputs/my'), PosixPath('/elsewhere/my'))
+    """
+    absolute, here = Path(path).absolute(), Path.cwd()
+    return absolute.relative_to(here) if absolute.is_relative_to(here) else absolute
+
+
 def safe_name(name: str) -> str:
     """Make of any text the name of a folder, itself where it is one.
 

@@ -23,6 +23,7 @@ from typing import Any
 import yaml
 
 from connectomics.files import atomic_path, writing_to
+from connectomics.naming import seen_from_here
 
 PACKAGES = (
     "connectomics",
@@ -92,7 +93,7 @@ def run_of_checkpoint(checkpoint: Path) -> RunFolder | None:
     """
     folder = checkpoint.absolute().parent
     if folder.name == "checkpoints" and (folder.parent / "config.yaml").is_file():
-        return RunFolder(folder.parent)
+        return RunFolder(seen_from_here(folder.parent))
     return None
 
 

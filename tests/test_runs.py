@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import yaml
 
-from connectomics.errors import DataError
+from connectomics.errors import CheckpointError, DataError
+from connectomics.pipeline.run_folders import require_checkpoint, run_of
 from connectomics.runs import (
     RunFolder,
     git_revision,
@@ -36,6 +39,26 @@ def test_the_run_of_a_checkpoint_is_found_by_its_config(tmp_path):
     (run.path / "config.yaml").touch()
     assert run_of_checkpoint(checkpoint) == run
     assert run_of_checkpoint(tmp_path / "last.ckpt") is None
+
+
+def test_a_run_is_called_as_it_is_typed_from_here(tmp_path, monkeypatch):
+    run = new_run(tmp_path / "outputs" / "my")
+    run.checkpoints.mkdir()
+    (run.path / "config.yaml").touch()
+    checkpoint = run.checkpoints / "last.ckpt"
+    name = Path("outputs/my") / run.path.name
+    elsewhere = run_of(Path("other.ckpt"), str(tmp_path / "outputs" / "my"))
+    assert elsewhere.path == tmp_path / "outputs" / "my" / "other"
+    monkeypatch.chdir(tmp_path)
+    for typed in (checkpoint, name / "checkpoints" / "last.ckpt"):
+        found = run_of_checkpoint(typed)
+        assert found
+        assert found.path == run_of(typed, "").path == name
+    assert run_of(Path("other.ckpt"), str(tmp_path / "outputs")).path == Path("outputs/other")
+    checkpoint.touch()
+    with pytest.raises(CheckpointError, match="needs one") as error:
+        require_checkpoint(None, str(tmp_path / "outputs" / "my"), "test")
+    assert f"--checkpoint {name / 'checkpoints' / 'last.ckpt'}, the newest" in str(error.value)
 
 
 def test_provenance_says_how_a_result_came_about(tmp_path):

@@ -283,7 +283,7 @@ def test_what_this_training_did_not_hold_back(work):
     """The run was trained with `data.val`: it held nothing back."""
     err = refused(work, "~data.val")
     assert "data.val: is not given here and was {'image': ['val.h5']" in err
-    assert f"Use --config {work.run / 'config.yaml'}" in err
+    assert f"Use --config {work.run.relative_to(work.folder) / 'config.yaml'}" in err
 
 
 def test_what_training_held_back(work, trained):

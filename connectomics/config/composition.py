@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from connectomics.config.defaults_list import defaults_list, group_of, search_path
-from connectomics.config.inheritance import TUTORIALS, is_file, read_inherited, relative_to_here
+from connectomics.config.inheritance import TUTORIALS, is_file, read_inherited
 from connectomics.config.levels import Layer, split_levels
 from connectomics.config.merging import Tree
 from connectomics.config.overrides import MACHINE
 from connectomics.config.yaml_text import read_yaml
 from connectomics.errors import ConfigError, Fault
+from connectomics.naming import seen_from_here
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def compose(
         raise ConfigError(shown, "is empty.", remedy)
     layers, faults = [], []
     for source, package, group in defaults_list(path, shown, choices, folders):
-        source_shown = shown if source.samefile(path) else relative_to_here(source)
+        source_shown = shown if source.samefile(path) else str(seen_from_here(source))
         content = contents.get(source.resolve()) or read_yaml(source, source_shown)
         sections = {key: value for key, value in content.items() if key != "defaults"}
         layer, found = split_levels(sections, package, source_shown)
@@ -98,7 +99,7 @@ def _require_file(path: Path, shown: str) -> None:
     if is_folder:
         raise ConfigError(shown, "is a folder.", "Name a .yaml file in it.")
     configs = [*beside, *sorted(TUTORIALS.glob("*.yaml"))]
-    names = {config.name: relative_to_here(config) for config in configs}
+    names = {config.name: str(seen_from_here(config)) for config in configs}
     near = difflib.get_close_matches(path.name, names, n=1)
     listed = f"Configs to start from: {', '.join(names.values())}."
     remedy = f"Did you mean {names[near[0]]!r}?" if near else listed

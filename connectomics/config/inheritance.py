@@ -14,6 +14,7 @@ from connectomics.config.levels import DEFAULT, STAGES
 from connectomics.config.schema import Config
 from connectomics.config.yaml_text import read_yaml, shorten
 from connectomics.errors import ConfigError, Fault, did_you_mean
+from connectomics.naming import seen_from_here
 
 PACKAGE = Path(__file__).parents[1]
 INSTALLED = PACKAGE / "tutorials"
@@ -23,7 +24,7 @@ TUTORIALS = INSTALLED if INSTALLED.is_dir() else PACKAGE.parent / "tutorials"
 
 def tutorial_path(name: str) -> str:
     """Where a tutorial lies, seen from where commands are typed."""
-    return relative_to_here(TUTORIALS / f"{name}.yaml")
+    return str(seen_from_here(TUTORIALS / f"{name}.yaml"))
 
 
 Content = dict[str, Any]
@@ -55,7 +56,7 @@ def read_inherited(
         path, group = waiting.pop()
         if path.resolve() in read:
             continue
-        named = shown if path == file else relative_to_here(path)
+        named = shown if path == file else str(seen_from_here(path))
         content = read_yaml(path, named)
         read[path.resolve()] = content
         if faults := list(_defaults_faults(path, content, named, folders)):
@@ -104,12 +105,6 @@ def is_file(path: Path) -> bool:
         return path.is_file()
     except (OSError, ValueError):
         return False
-
-
-def relative_to_here(file: Path) -> str:
-    """A path as messages show it: relative to the working directory where it lies below."""
-    absolute, here = file.absolute(), Path.cwd()
-    return str(absolute.relative_to(here) if absolute.is_relative_to(here) else absolute)
 
 
 def _group(name: str) -> str:

@@ -27,6 +27,7 @@ from connectomics.data.survey import marks_of
 from connectomics.data.volumes import LabelledVolume
 from connectomics.errors import DataError, Fault
 from connectomics.geometry import Box
+from connectomics.naming import seen_from_here
 from connectomics.pipeline.components import read_config
 from connectomics.pipeline.inspection import Labels, inspect_labels
 from connectomics.pipeline.label_checks import require_labels
@@ -70,7 +71,7 @@ def _check(train: Resolved, overrides: Sequence[str]) -> None:
     _require_data(config, tested)
     print(f"check: {file}: reading volumes and timing a few steps of training", flush=True)
     training = prepare(config)
-    patches, folder = training.data, Path(config.save_path) / "check"
+    patches, folder = training.data, seen_from_here(config.save_path) / "check"
     drawn = _draw_patches(patches, config.data, folder)
     network = sum(weights.numel() for weights in training.module.network.parameters())
     timing = time_steps(training)

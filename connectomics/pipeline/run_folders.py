@@ -6,6 +6,7 @@ from pathlib import Path
 
 from connectomics.checkpoints import LAST, newest
 from connectomics.errors import CheckpointError, DataError
+from connectomics.naming import seen_from_here
 from connectomics.pipeline.results import FILES_REMEDY, LABELS, PROBABILITIES
 from connectomics.runs import RunFolder, run_of_checkpoint
 
@@ -20,7 +21,7 @@ def require_checkpoint(checkpoint: Path | None, save_path: str, mode: str) -> Pa
         return checkpoint
     found = newest(save_path, f"*/checkpoints/{LAST}")
     remedy = (
-        f"Add --checkpoint {found}, the newest of this experiment."
+        f"Add --checkpoint {seen_from_here(found)}, the newest of this experiment."
         if found
         else f"There is none under {save_path} yet: train first, with --mode train."
     )
@@ -37,7 +38,8 @@ def run_of(checkpoint: Path | None, save_path: str) -> RunFolder:
         DataError: Without a checkpoint, where no run has results.
     """
     if checkpoint is not None:
-        return run_of_checkpoint(checkpoint) or RunFolder(Path(save_path) / checkpoint.stem)
+        elsewhere = RunFolder(seen_from_here(save_path) / checkpoint.stem)
+        return run_of_checkpoint(checkpoint) or elsewhere
     found = _newest(save_path, "results", PROBABILITIES) or _newest(save_path, "results", LABELS)
     if found is None:
         raise DataError(
@@ -45,7 +47,7 @@ def run_of(checkpoint: Path | None, save_path: str) -> RunFolder:
             "no run there has probabilities.",
             f"Make them first with --mode infer, or name a run's --checkpoint.\n{FILES_REMEDY}",
         )
-    return RunFolder(found.parent.parent)
+    return RunFolder(seen_from_here(found.parent.parent))
 
 
 def tuned_run(checkpoint: Path | None, save_path: str) -> RunFolder:
@@ -56,7 +58,7 @@ def tuned_run(checkpoint: Path | None, save_path: str) -> RunFolder:
     """
     found = None if checkpoint else _newest(save_path, "tuning", PROBABILITIES)
     if found is not None:
-        return RunFolder(found.parent.parent)
+        return RunFolder(seen_from_here(found.parent.parent))
     return run_of(require_checkpoint(checkpoint, save_path, "tune"), save_path)
 
 

@@ -31,6 +31,7 @@ from connectomics.errors import ConfigError, DataError, Fault
 from connectomics.evaluation import LabelPair
 from connectomics.evaluation.build import evaluate_volumes
 from connectomics.keeping import replacing
+from connectomics.naming import seen_from_here
 from connectomics.pipeline.evaluating import (
     Labelled,
     draw,
@@ -107,7 +108,7 @@ def train(resolved: Resolved, checkpoint: Path | None) -> None:
     training = prepare(config, resume_from=checkpoint)
     for warning in training.warnings:
         print(f"train: warning: {warning}", file=sys.stderr)
-    run = new_run(config.save_path)
+    run = new_run(seen_from_here(config.save_path))
     notes = {"description": config.description}
     if checkpoint is not None:
         notes["resumed_from"] = str(checkpoint)
