@@ -12,7 +12,7 @@ import yaml
 from connectomics.config import Config, Resolved, load_config
 from connectomics.config.defaults_list import TUTORIALS
 from connectomics.errors import ConfigError
-from connectomics.runs import RunFolder
+from connectomics.runs import RunFolder, run_of_checkpoint
 
 Curve = tuple[Sequence[int], Sequence[float]]
 
@@ -70,13 +70,36 @@ def background_of(resolved: Resolved, run: RunFolder) -> Background:
     return Background(
         title=resolved.config.experiment_name,
         description=resolved.config.description,
-        training=training_curves(run.tensorboard),
+        training=whole_training(run),
         tutorial=tutorial.name if tutorial else "",
         changes=changes,
         provenance=_provenance(run),
         viewer=resolved.config.evaluation.viewer,
         notes=[] if resolved.config.inference.save_probabilities else [NOT_KEPT],
     )
+
+
+def whole_training(run: RunFolder) -> dict[str, Curve]:
+    """The curves of a run, with those of the runs that it goes on from as far as it does.
+
+    Args:
+        run: With whatever there is of its training.
+    """
+    curves, seen = training_curves(run.tensorboard), {run.path.absolute()}
+    while curves and (earlier := _resumed_from(run)) and earlier.path.absolute() not in seen:
+        run = earlier
+        seen.add(run.path.absolute())
+        begun = min(steps[0] for steps, _ in curves.values())
+        for name, (steps, values) in training_curves(run.tensorboard).items():
+            count = sum(step < begun for step in steps)
+            after = curves.get(name, ((), ()))
+            curves[name] = [*steps[:count], *after[0]], [*values[:count], *after[1]]
+    return curves
+
+
+def _resumed_from(run: RunFolder) -> RunFolder | None:
+    checkpoint = _provenance(run).get("resumed_from")
+    return run_of_checkpoint(Path(checkpoint)) if isinstance(checkpoint, str) else None
 
 
 def training_curves(folder: Path) -> dict[str, Curve]:

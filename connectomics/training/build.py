@@ -118,7 +118,8 @@ def build_trainer(
     """
     optimization = config.optimization
     accelerator, number = devices
-    return pl.Trainer(
+    logger = RunLogger(run_folder, name="tensorboard", version="", default_hp_metric=False)
+    logger.trainer = pl.Trainer(
         accelerator=accelerator,
         devices=number,
         # Other processes start in Python, not as new runs of the command, which would each
@@ -137,7 +138,7 @@ def build_trainer(
         deterministic="warn" if optimization.deterministic else False,
         benchmark=optimization.benchmark and not optimization.deterministic,
         use_distributed_sampler=False,
-        logger=RunLogger(run_folder, name="tensorboard", version="", default_hp_metric=False),
+        logger=logger,
         log_every_n_steps=config.monitor.logging.every_n_steps,
         callbacks=build_callbacks(config, module, run_folder / "checkpoints", devices),
         # Not what a scheduler's variables would have it be, nor a checkpoint from where we stand.
@@ -147,6 +148,7 @@ def build_trainer(
         enable_progress_bar=False,
         enable_model_summary=False,
     )
+    return logger.trainer
 
 
 def hyperparameters(config: Config) -> dict[str, Any]:

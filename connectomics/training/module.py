@@ -186,6 +186,13 @@ class SynapseModule(pl.LightningModule):
         self._random_states = []
         self.began = True
 
+    def on_train_batch_start(self, *_: Any) -> None:
+        """Let what is due every n steps be due at multiples of n in a resumed run too.
+
+        A checkpoint that is written in a validation holds Lightning's count before that step.
+        """
+        self.trainer.fit_loop.epoch_loop._batches_that_stepped = self.trainer.global_step
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what inference and a resumed run need to know, as plain values and tensors."""
         metrics = {name: float(v) for name, v in self.trainer.callback_metrics.items()}

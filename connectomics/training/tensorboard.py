@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.loggers.logger import (
     DummyExperiment,  # pyright: ignore[reportPrivateImportUsage]
@@ -20,9 +21,15 @@ class RunLogger(TensorBoardLogger):
 
     A disk that cannot be written costs the curves from there on, which is said once, and not the
     training.
+
+    Attributes:
+        lost: Whether it could not be written.
+        trainer: The one that logs here, which knows how many optimizer steps are done: Lightning
+            numbers what it logs after step n as n - 1, and otherwise after a training was resumed.
     """
 
     lost = False
+    trainer: pl.Trainer | None = None
 
     @property
     def experiment(self) -> Any:
@@ -38,8 +45,9 @@ class RunLogger(TensorBoardLogger):
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Write scalars, but not Lightning's own epoch, of which a run here has only one."""
         kept = {name: value for name, value in metrics.items() if name != "epoch"}
+        done = step if self.trainer is None else self.trainer.global_step
         if kept:
-            self._try(lambda: super(RunLogger, self).log_metrics(kept, step))
+            self._try(lambda: super(RunLogger, self).log_metrics(kept, done))
 
     def log_picture(self, name: str, picture: np.ndarray, step: int) -> None:
         """Write a (height, width, 3) uint8 picture; in processes but the first, do nothing."""

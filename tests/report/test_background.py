@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
+from itertools import pairwise
 from pathlib import Path
 
+import yaml
 from torch.utils.tensorboard import SummaryWriter
 
 from connectomics.pipeline.components import read_config
-from connectomics.report.background import background_of, changed_settings, training_curves
+from connectomics.report.background import (
+    background_of,
+    changed_settings,
+    training_curves,
+    whole_training,
+)
 from connectomics.runs import RunFolder
 
 TUTORIALS = Path(__file__).parents[2] / "tutorials"
@@ -24,6 +32,29 @@ def test_curves_of_a_training(tmp_path):
     assert list(curves) == ["train_loss", "val_dice"]
     assert curves["val_dice"] == ([20], [0.5])
     assert curves["train_loss"][0] == [10, 20]
+
+
+def test_a_resumed_training_is_shown_from_its_beginning(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    runs = [RunFolder(Path(name)) for name in ("first", "second", "third")]
+    for number, run in enumerate(runs):
+        run.checkpoints.mkdir(parents=True)
+        (run.path / "config.yaml").touch()
+        with SummaryWriter(str(run.tensorboard)) as writer:
+            for step in range(20 * number + 10, 20 * number + 50, 10):  # goes on from 20 and 40
+                writer.add_scalar("train_loss", number, step)
+            writer.add_scalar("val_loss", number, 20 * number + 20)
+    for earlier, later in pairwise(runs):
+        named = {"resumed_from": f"{earlier.path}/checkpoints/last.ckpt"}
+        (later.path / "provenance.yaml").write_text(yaml.safe_dump(named))
+    curves = whole_training(runs[2])
+    assert curves["train_loss"] == ([*range(10, 90, 10)], [0, 0, 1, 1, 2, 2, 2, 2])
+    assert curves["val_loss"] == ([20, 40, 60], [0, 1, 2])
+    assert list(curves) == ["train_loss", "val_loss"]
+    (runs[0].path / "provenance.yaml").write_text("resumed_from: first/checkpoints/last.ckpt")
+    assert whole_training(runs[0]) == training_curves(runs[0].tensorboard)
+    shutil.rmtree("second")
+    assert whole_training(runs[2])["train_loss"][0] == [50, 60, 70, 80]
 
 
 def test_what_differs_from_the_tutorial(tmp_path):

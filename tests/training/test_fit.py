@@ -16,6 +16,7 @@ from connectomics.data.counting import Counted
 from connectomics.data.io import open_volume, save_volume
 from connectomics.errors import CheckpointError, ConfigError, DataError
 from connectomics.models import build_model, load_model, read_checkpoint
+from connectomics.report.background import training_curves
 from connectomics.training import TrainingStopped, fit, prepare, trainer
 from connectomics.training.module import SynapseModule
 
@@ -122,6 +123,27 @@ def test_a_run_stopped_and_resumed_equals_one_that_was_not(
     assert resumed.step == whole.step
     # Lightning counts restarts among its own loops' progress.
     assert same_state(whole.last, resumed.last, ignored=(".loops",)) == []
+
+
+def test_a_step_has_one_number_everywhere(make_config, tmp_path, capsys):
+    """That of the optimizer steps done: on the terminal, in TensorBoard and of checkpoints."""
+
+    def steps_of(folder: Path) -> dict[str, list[int]]:
+        curves = training_curves(folder / "tensorboard")
+        return {name: list(curves[name][0]) for name in ("train_loss", "val_loss")}
+
+    def config(steps: int):
+        return make_config(optimization={"max_steps": steps, "n_steps_per_epoch": 3})
+
+    first = fit(config(7), tmp_path / "a")
+    assert steps_of(tmp_path / "a") == {"train_loss": [2, 4, 6, 7], "val_loss": [3, 6, 7]}
+    assert "validation at step 6: val_loss" in capsys.readouterr().err
+    # Resumed from a checkpoint that was written in a validation.
+    fit(config(13), tmp_path / "b", resume_from=first.last)
+    assert steps_of(tmp_path / "b") == {"train_loss": [8, 10, 12, 13], "val_loss": [9, 12, 13]}
+    names = [path.name[:11] for path in tmp_path.glob("*/checkpoints/step_*")]
+    assert set(names) <= {"step_000003", "step_000006", "step_000007", "step_000009",
+                          "step_000012", "step_000013"}  # fmt: skip
 
 
 def test_resuming_from_a_kept_checkpoint_equals_never_stopping(make_config, tmp_path, same_state):
