@@ -84,7 +84,6 @@ def report(number: int) -> tuple[list[Scene], EvaluationReport]:
         truth,
         True,
         matches,
-        0.5,
         em,
         VoxelGrid((30, 8, 8)),
         confidence=confidence,

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from connectomics.errors import CheckpointError
 
+FOLDER = "checkpoints"
+"""The folder of a run that they lie in."""
+
 LAST = "last.ckpt"
 """The checkpoint of the last validation, or of the step at which a training was stopped."""
 
@@ -22,10 +25,10 @@ def find_checkpoint(path: Path) -> Path:
     try:
         if not path.is_dir():
             return path
-        for found in (path / LAST, path / "checkpoints" / LAST):
+        for found in (path / LAST, path / FOLDER / LAST):
             if found.is_file():
                 return found
-        other = newest(path, f"*/checkpoints/{LAST}") or newest(path, "*.ckpt")
+        other = newest(path, f"*/{FOLDER}/{LAST}") or newest(path, "*.ckpt")
     except OSError as error:
         problem = f"may not be read ({error.strerror})."
         raise CheckpointError(str(path)[:200], problem, "Check its permissions.") from error
@@ -39,7 +42,7 @@ def find_checkpoint(path: Path) -> Path:
 def newest_beside(path: Path) -> Path | None:
     """Find the newest checkpoint of the experiment that a path, to a run or into one, names."""
     folders = (path.parent, path.parent.parent.parent)
-    found = (newest(folder, f"*/checkpoints/{LAST}") for folder in folders)
+    found = (newest(folder, f"*/{FOLDER}/{LAST}") for folder in folders)
     return next(filter(None, found), None)
 
 

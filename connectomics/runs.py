@@ -22,6 +22,7 @@ from typing import Any
 
 import yaml
 
+from connectomics.checkpoints import FOLDER
 from connectomics.files import atomic_path, writing_to
 from connectomics.naming import seen_from_here
 
@@ -43,11 +44,6 @@ class RunFolder:
     """The places inside one run folder."""
 
     path: Path
-
-    @property
-    def checkpoints(self) -> Path:
-        """Where checkpoints are written."""
-        return self.path / "checkpoints"
 
     @property
     def tensorboard(self) -> Path:
@@ -92,7 +88,7 @@ def run_of_checkpoint(checkpoint: Path) -> RunFolder | None:
     True
     """
     folder = checkpoint.absolute().parent
-    if folder.name == "checkpoints" and (folder.parent / "config.yaml").is_file():
+    if folder.name == FOLDER and (folder.parent / "config.yaml").is_file():
         return RunFolder(seen_from_here(folder.parent))
     return None
 

@@ -32,8 +32,8 @@ def test_a_save_path_that_is_a_file_is_named(tmp_path):
 
 def test_the_run_of_a_checkpoint_is_found_by_its_config(tmp_path):
     run = RunFolder(tmp_path / "run")
-    run.checkpoints.mkdir(parents=True)
-    checkpoint = run.checkpoints / "last.ckpt"
+    checkpoint = run.path / "checkpoints" / "last.ckpt"
+    checkpoint.parent.mkdir(parents=True)
     checkpoint.touch()
     assert run_of_checkpoint(checkpoint) is None
     (run.path / "config.yaml").touch()
@@ -43,9 +43,9 @@ def test_the_run_of_a_checkpoint_is_found_by_its_config(tmp_path):
 
 def test_a_run_is_called_as_it_is_typed_from_here(tmp_path, monkeypatch):
     run = new_run(tmp_path / "outputs" / "my")
-    run.checkpoints.mkdir()
+    (run.path / "checkpoints").mkdir()
     (run.path / "config.yaml").touch()
-    checkpoint = run.checkpoints / "last.ckpt"
+    checkpoint = run.path / "checkpoints" / "last.ckpt"
     name = Path("outputs/my") / run.path.name
     elsewhere = run_of(Path("other.ckpt"), str(tmp_path / "outputs" / "my"))
     assert elsewhere.path == tmp_path / "outputs" / "my" / "other"

@@ -72,7 +72,7 @@ def _faults(events: Iterator[yaml.Event], shown: str) -> Iterator[Fault]:
     around: list[_Open] = []
     for event in events:
         line = event.start_mark.line + 1
-        problem, remedy = _problem(event, around, sizes)
+        problem, remedy = _problem(event, around)
         if problem:
             yield Fault(shown, f"line {line}: {problem}.", remedy)
         if isinstance(event, yaml.CollectionStartEvent):
@@ -96,7 +96,7 @@ def _faults(events: Iterator[yaml.Event], shown: str) -> Iterator[Fault]:
                 yield Fault(shown, f"line {line}: {problem}.", "A config is a page of text.")
 
 
-def _problem(event: yaml.Event, around: list[_Open], sizes: dict[str, int]) -> tuple[str, str]:
+def _problem(event: yaml.Event, around: list[_Open]) -> tuple[str, str]:
     """What is wrong with one event, and the remedy; empty where nothing is."""
     if isinstance(event, yaml.CollectionStartEvent):
         if around and around[-1].at_key:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from connectomics.config.schema import Config, ScoringSection, SplitSection
+from connectomics.config.schema import Config, ScoringSection
 from connectomics.data.build import open_split
 from connectomics.data.volumes import LabelledVolume, Volume
 from connectomics.decoding.steps import DECODERS, output_encoding
@@ -28,7 +28,7 @@ def scored_truth_faults(config: Config) -> list[Fault]:
     if split is None or not (config.evaluation.enabled and config.decoding.steps):
         return []
     if split.phantom is not None:
-        return _phantom_faults(split, config.evaluation)
+        return _phantom_faults(config.evaluation)
     try:
         volumes = open_split(split, "data.test")
     except DataError:
@@ -55,7 +55,7 @@ def truth_faults(config: Config, volumes: Sequence[LabelledVolume]) -> list[Faul
     return faults
 
 
-def _phantom_faults(split: SplitSection, section: ScoringSection) -> list[Fault]:
+def _phantom_faults(section: ScoringSection) -> list[Fault]:
     if section.truth_encoding != "semantic":
         return []
     problem = "is semantic, and the labels of a phantom are polarity labels."

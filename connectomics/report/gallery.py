@@ -52,8 +52,7 @@ class Scene:
         prediction_sided: Whether the pre voxels of synapse n carry 2n-1 and its post voxels 2n.
         truth: (Z, Y, X) labels, or None.
         truth_sided: The same for the truth.
-        matches: Who was matched with whom at `iou_threshold`; None without truth.
-        iou_threshold: The smallest IoU of a match.
+        matches: Who was matched with whom; None without truth.
         image: (Z, Y, X) EM, or None.
         grid: Where its voxels lie.
         confidence: Of each predicted synapse by its number.
@@ -67,7 +66,6 @@ class Scene:
     truth: Labels | None = None
     truth_sided: bool = False
     matches: Matches | None = None
-    iou_threshold: float = 0.5
     image: Volume | None = None
     grid: VoxelGrid = NOWHERE
     confidence: Mapping[int, float] = field(default_factory=dict)
@@ -134,7 +132,7 @@ def list_cards(scene: Scene, *, most_pictures: int = MOST_PICTURES) -> list[Card
         rows = _Rows.of_prediction(predicted)
         true = NOTHING
     else:
-        rows = _Rows.of_matches(scene.matches, scene.iou_threshold)
+        rows = _Rows.of_matches(scene.matches)
         true = list_objects(scene.truth, sided=scene.truth_sided)
     start, stop = _extents(rows, true, predicted)
     voxels = np.where(
@@ -184,7 +182,7 @@ class _Rows(NamedTuple):
         return cls(nothing, found.ids, np.full(len(found.ids), "found"), undefined, None)
 
     @classmethod
-    def of_matches(cls, matches: Matches, iou_threshold: float) -> _Rows:
+    def of_matches(cls, matches: Matches) -> _Rows:
         iou = np.stack([matches.iou_union, matches.iou_pre, matches.iou_post], axis=1)
         loose = (matches.outcome == "correct") & ~matches.polarity[:, 0]
         kind = np.select(

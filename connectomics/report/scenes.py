@@ -63,15 +63,13 @@ def scored_scene(
     options = {"mask": pair.mask, "dilate_sz": (dilate_sz or {}).get(name)}
     true = interpret("truth", pair.truth, encodings[0], sided=sided[0], **options)
     found = interpret("prediction", pair.prediction, encodings[1], sided=sided[1], **options)
-    threshold = headline_threshold(sweep)
     return Scene(
         name=pair.name,
         prediction=found.labels,
         prediction_sided=found.encoding in SIDED,
         truth=true.labels,
         truth_sided=true.encoding in SIDED,
-        matches=sweep.at(threshold).matches,
-        iou_threshold=threshold,
+        matches=sweep.at(headline_threshold(sweep)).matches,
         image=image,
         origin=volume.origin,
         grid=volume.grid,

@@ -11,7 +11,7 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.callbacks import EarlyStopping
 
 import connectomics
-from connectomics.checkpoints import LAST
+from connectomics.checkpoints import FOLDER, LAST
 from connectomics.config.channels import channel_range
 from connectomics.config.schema import Config
 from connectomics.data.datamodule import PatchDataModule
@@ -140,7 +140,7 @@ def build_trainer(
         use_distributed_sampler=False,
         logger=logger,
         log_every_n_steps=config.monitor.logging.every_n_steps,
-        callbacks=build_callbacks(config, module, run_folder / "checkpoints", devices),
+        callbacks=build_callbacks(config, module, run_folder / FOLDER, devices),
         # Not what a scheduler's variables would have it be, nor a checkpoint from where we stand.
         plugins=[AtomicCheckpointIO(), LightningEnvironment()],
         default_root_dir=run_folder,

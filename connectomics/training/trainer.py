@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities import rank_zero_only
 
-from connectomics.checkpoints import LAST
+from connectomics.checkpoints import FOLDER, LAST
 from connectomics.config.checks.training import watched_scores
 from connectomics.config.schema import Config
 from connectomics.data.build import Given, build_datamodule
@@ -98,7 +98,7 @@ class Training:
             DataError: The disk is full, or the loss is no longer a number.
             TrainingStopped: A signal to stop came; the state is saved.
         """
-        folder = run_folder / "checkpoints"
+        folder = run_folder / FOLDER
         with quiet_lightning(), without_launchers():
             rank_zero_only.rank = 0  # of several, Lightning sets the others itself
             trainer = build_trainer(self.config, self.module, run_folder, self.devices)

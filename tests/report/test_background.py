@@ -38,7 +38,7 @@ def test_a_resumed_training_is_shown_from_its_beginning(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     runs = [RunFolder(Path(name)) for name in ("first", "second", "third")]
     for number, run in enumerate(runs):
-        run.checkpoints.mkdir(parents=True)
+        (run.path / "checkpoints").mkdir(parents=True)
         (run.path / "config.yaml").touch()
         with SummaryWriter(str(run.tensorboard)) as writer:
             for step in range(20 * number + 10, 20 * number + 50, 10):  # goes on from 20 and 40

@@ -23,7 +23,7 @@ def labels(*synapses: tuple[int, int, int]) -> np.ndarray:
 
 def scene(truth: np.ndarray, prediction: np.ndarray, **changed) -> Scene:
     matches = polarity_scores(truth, prediction, truth_encoding="polarity").matches
-    return Scene("em", prediction, True, truth, True, matches, 0.5, **changed)
+    return Scene("em", prediction, True, truth, True, matches, **changed)
 
 
 def test_objects_of_both_kinds_of_labels():

@@ -60,7 +60,6 @@ def scored(name: str = "em") -> tuple[list[Scene], object]:
         TRUTH,
         True,
         matches,
-        0.5,
         EM,
         VoxelGrid((30, 8, 8)),
         confidence=CONFIDENCE,

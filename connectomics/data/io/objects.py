@@ -188,7 +188,7 @@ def _fault(source: str, error: BaseException) -> tuple[str, str] | None:
         "PermissionDeniedError",
         "UnauthenticatedError",
     ):
-        return _denied(source, scheme)
+        return _denied(scheme)
     if isinstance(error, FileNotFoundError):
         return "there is nothing.", "Check the address."
     brief = " ".join(text.split("\n\nDebug source")[0].split())[:200].rstrip(".")
@@ -217,7 +217,7 @@ _SIGNS: Mapping[str, tuple[str, str]] = {
 }
 
 
-def _denied(source: str, scheme: str) -> tuple[str, str]:
+def _denied(scheme: str) -> tuple[str, str]:
     keys = {
         "s3": "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION",
         "gs": "GOOGLE_APPLICATION_CREDENTIALS",
