@@ -19,7 +19,7 @@ import torch
 import yaml
 from main import main
 
-from connectomics.data.io import open_volume, save_volume
+from connectomics.data.io import open_volume, read_volume, save_volume
 from connectomics.decoding import steps
 
 torch.set_num_threads(1)
@@ -305,6 +305,16 @@ def test_what_training_held_back(work, trained):
     assert "data.train: section 8 of train.h5, held back for validation, is also" in err
 
 
+def test_where_nothing_scores_there_is_nothing_to_test_with(work):
+    pretend(work.tuning / "val" / "probabilities.h5", np.zeros(SHAPE, np.uint16))
+    code, out, err = work("tune", "tune.trials=2", THRES)
+    assert code == 0, err
+    assert "No setting scores above 0: nothing is tuned." in out
+    assert "Train longer" in out
+    assert "to test with" not in out
+    assert "decoding=tuned" not in out
+
+
 def test_without_optuna(work, monkeypatch):
     monkeypatch.setattr("connectomics.tuning.study.importlib.util.find_spec", lambda name: None)
     assert 'pip install "optuna>=4.4"' in refused(work)
@@ -341,6 +351,11 @@ def test_a_checkpoint_from_elsewhere(work):
     assert code == 0, err
     assert "has no config.yaml; what its training held back is not checked" in out
     assert (work.tuning / "train" / "probabilities.h5").is_file()
+    assert "keep a copy" not in out  # of settings that find nothing
+    held = work.tuning / "train" / "probabilities.h5"
+    pretend(held, labels(0)[-read_volume(held).shape[1] :])
+    code, out, err = work("tune", "tune.trials=12", "~data.val", THRES)
+    assert code == 0, err
     assert "(keep a copy of tuned.yaml in decoding for it)" in out
     assert work("decode", "decoding=tuned")[0] == 2
     shutil.copytree(work.tuning / "decoding", work.folder / "decoding")

@@ -267,8 +267,11 @@ def tune(resolved: Resolved, checkpoint: Path | None) -> None:
     study = tuning.open_search(run.tuning, search)
     write_provenance(run.tuning, provenance)
     stopped = search.run(study, config.tune.trials)
+    outcome = None
     if trials := tuning.trials_of(study):
-        _keep_tuned(resolved, run.tuning, tuning.Outcome(search, trials))
+        outcome = tuning.Outcome(search, trials)
+        _keep_tuned(resolved, run.tuning, outcome)
+    if outcome and outcome.has_found:
         command = tuning.command_to_test(resolved.file, checkpoint, resolved.overrides)
         print(f"\ntune: to test with what was found:\n    {command}")
         if checkpoint and not presets_of(checkpoint):

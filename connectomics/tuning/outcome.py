@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from connectomics.config.yaml_text import write_yaml
@@ -24,6 +25,10 @@ from connectomics.tuning.study import PRESET_FILE, TRIALS_FILE, Trial, best_of
 
 # Under `test`, so that it also beats a `decoding` that a config has in its own `test` section.
 PACKAGE = "# @package test.decoding"
+
+APART, LEAST = 2, 0.1
+"""How many times as probable labelled voxels are as others, and how probable, at least, with a
+network that has learned something."""
 
 FEW = 50
 """With fewer true objects, a summary warns that they are few."""
@@ -53,6 +58,11 @@ class Outcome:
         """The best trial; the configured settings where nothing beats them."""
         return best_of(self.trials)
 
+    @property
+    def has_found(self) -> bool:
+        """Whether any setting is worth testing with."""
+        return bool(self.best.score and self.best.score > 0)
+
     def summary(self) -> str:
         """Both scores and what changed, as a table to read."""
         pruned = sum(trial.state == "pruned" for trial in self.trials)
@@ -71,8 +81,8 @@ class Outcome:
 
     def _caution(self) -> str:
         objects = self.search.objects
-        if not self.best.score:
-            return "\nNo setting scores above 0: look at the probabilities, and train longer first."
+        if not self.has_found:
+            return f"\nNo setting scores above 0: nothing is tuned. {_why(self.search)}"
         if objects >= FEW:
             return ""
         worth = f"{1 / objects:.2f}" if objects else "all"
@@ -90,6 +100,36 @@ class Outcome:
             "log": [name for name, d in dimensions if isinstance(d, Range) and d.log],
             "title": f"{self.search.score} on {self.search.on}",
         }
+
+
+def _why(search: Search) -> str:
+    """Why nothing scores, as far as the probabilities tell, and what to do."""
+    inside = outside = np.zeros(2)
+    for volume in search.objective.volumes:
+        counts = np.ones(volume.truth.shape, bool) if volume.mask is None else volume.mask > 0
+        labelled = volume.truth > 0
+        inside = inside + _total(volume.probabilities[-1], labelled & counts)
+        outside = outside + _total(volume.probabilities[-1], ~labelled & counts)
+    there, elsewhere = (total / max(1, count) for total, count in (inside, outside))
+    found = (
+        f"The network gives {there:.2f} on average where synapses are labelled and "
+        f"{elsewhere:.2f} elsewhere"
+    )
+    if there < APART * elsewhere or there < LEAST:
+        return (
+            f"{found}: it does not tell them apart.\nTrain longer, and see in a picture of --check "
+            "whether labels lie on synapses; then tune again."
+        )
+    return (
+        f"{found}, but nothing that is decoded overlaps a synapse enough.\nLook at what --mode "
+        "test draws: sides may be exchanged or split. A lower tune.iou_thresholds tells more."
+    )
+
+
+def _total(probabilities: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """The sum of probabilities, and of how many."""
+    scale = 255 if probabilities.dtype.kind == "u" else 1
+    return np.array([probabilities[where].sum(dtype=np.float64) / scale, np.count_nonzero(where)])
 
 
 def write_outcome(

@@ -34,7 +34,7 @@ class Hill:
         self.visits = 0
         self.hook = hook
         empty = np.zeros((1, 1, 1, 1))
-        self.volumes = [ValidationVolume(str(top), empty, empty) for top in tops]
+        self.volumes = [ValidationVolume(str(top), empty, empty[0]) for top in tops]
 
     def decode(self, volume: ValidationVolume, settings: Mapping[str, Any]) -> np.ndarray:
         self.visits += 1

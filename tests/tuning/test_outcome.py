@@ -6,6 +6,7 @@ import csv
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import yaml
 
@@ -16,6 +17,7 @@ from connectomics.tuning import (
     Range,
     Search,
     Trial,
+    ValidationVolume,
     command_to_test,
     write_outcome,
 )
@@ -66,9 +68,32 @@ def test_the_summary(outcome):
         .endswith("one is worth about 0.12: a small gain may be chance.")
     )
     nothing = [trial._replace(score=0.0) for trial in outcome.trials]
-    assert Outcome(few, nothing).summary().endswith("and train longer first.")
+    assert "No setting scores above 0: nothing is tuned." in Outcome(few, nothing).summary()
+    assert outcome.has_found
+    assert not Outcome(few, nothing).has_found
     alone = Outcome(outcome.search, outcome.trials[:2])
     assert "2 trials (1 pruned), nothing beats what is configured" in alone.summary()
+
+
+@pytest.mark.parametrize(
+    ("inside", "mask", "said", "remedy"),
+    [
+        (102, None, "0.40 on average where synapses are labelled and 0.20 elsewhere, but", "test"),
+        (52, None, "0.20 on average where synapses are labelled and 0.20 elsewhere: it", "longer"),
+        (102, 0, "0.00 on average where synapses are labelled and 0.20 elsewhere: it", "longer"),
+    ],
+)
+def test_why_nothing_scores(outcome, inside, mask, said, remedy):
+    truth = np.zeros((1, 2, 4), np.uint8)
+    truth[0, 0, :2] = 1
+    p = np.where(truth > 0, inside, 51).astype(np.uint8)
+    counts = None if mask is None else np.where(truth > 0, mask, 1)
+    volume = ValidationVolume("val", np.stack([p * 0, p]), truth, mask=counts)
+    objective = replace(outcome.search.objective, volumes=[volume])
+    search = replace(outcome.search, objective=objective)
+    text = Outcome(search, [outcome.trials[0]._replace(score=0.0)]).summary()
+    assert said in text
+    assert remedy in text.rpartition("\n")[2]
 
 
 def test_the_table_holds_every_trial(outcome, tmp_path):
