@@ -7,17 +7,17 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from connectomics.blocks import open_ledger
+from connectomics.data.cache_key import CacheKey
 from connectomics.data.io import LazyVolume, open_volume
 from connectomics.data.io.sharded import ShardedStore, create_sharded
-from connectomics.data.origin import Origin
 from connectomics.decoding import blockwise
 from connectomics.evaluation.volumes import read
 from connectomics.geometry import Triple
-from connectomics.pipeline.begun import note_volumes
 from connectomics.pipeline.block_passes import PartsOnDisk, RunTask, reduce_passes, run_pass
 from connectomics.pipeline.block_predicting import is_intact
 from connectomics.pipeline.fusing import predict_needed
-from connectomics.pipeline.label_origin import Labelling
+from connectomics.pipeline.in_progress import note_volumes
+from connectomics.pipeline.label_key import Labelling
 from connectomics.pipeline.label_volumes import open_neurons
 from connectomics.pipeline.predicted import Predicted
 from connectomics.pipeline.results import LABELS
@@ -48,14 +48,14 @@ class LabelsByBlock:
         return open_volume(self.store.path)
 
 
-def decode_by_block(work: Labelling, block: Triple, origin: Origin) -> LabelsByBlock | None:
+def decode_by_block(work: Labelling, block: Triple, key: CacheKey) -> LabelsByBlock | None:
     """Decode probabilities block by block, or go on with that.
 
     Args:
         work: The labels; whoever calls holds the folder in which they are begun (`working_on`).
             Of probabilities that are not there what is needed is predicted first.
         block: (z, y, x) voxels of a block.
-        origin: What the labels depend on.
+        key: What the labels depend on.
 
     Returns:
         The labels; None where other shards have blocks to do.
@@ -64,8 +64,8 @@ def decode_by_block(work: Labelling, block: Triple, origin: Origin) -> LabelsByB
         DataError: Some blocks failed; all others are done. Or the decoder refuses the volume.
     """
     probabilities, system = work.probabilities, work.config.system
-    ledger = open_ledger(work.begun, origin.parts, LABELS)
-    note_volumes(ledger, origin.volumes)
+    ledger = open_ledger(work.in_progress, key.parts, LABELS)
+    note_volumes(ledger, key.volumes)
     parts = PartsOnDisk(ledger)
     passes = _passes(work, block)
     seen: int | None = None
@@ -79,12 +79,12 @@ def decode_by_block(work: Labelling, block: Triple, origin: Origin) -> LabelsByB
         return None
     state, foreground = reduced
     store = create_sharded(
-        work.begun / f"{LABELS}.zarr",
+        work.in_progress / f"{LABELS}.zarr",
         work.probabilities.shape[-3:],
         blockwise.label_dtype(state),
         block,
         grid=work.probabilities.grid,
-        attributes=work.attributes(origin),
+        attributes=work.attributes(key),
     )
     last = passes[-1]
     paint = RunTask(last.name, last.run, probabilities, parts, store)

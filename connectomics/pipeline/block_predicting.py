@@ -21,8 +21,8 @@ from connectomics.blocks import (
 from connectomics.data.io.sharded import ShardedStore, create_sharded
 from connectomics.geometry import Triple
 from connectomics.keeping import set_aside
-from connectomics.pipeline.begun import note_volumes
 from connectomics.pipeline.block_workers import describe, executor_of, shard_of, unfinished
+from connectomics.pipeline.in_progress import note_volumes
 from connectomics.pipeline.predicted import PredictBox, Predicted
 from connectomics.pipeline.results import PROBABILITIES, VolumeResults
 from connectomics.process.signals import unbroken
@@ -73,12 +73,12 @@ def predict_by_block(
         DataError: Some blocks failed; all others are done. Or blocks were begun with other parts.
         MachineError: Another command works on them.
     """
-    config, folder = predicted.config, results.begun(PROBABILITIES)
+    config, folder = predicted.config, results.in_progress(PROBABILITIES)
     system, grid = config.system, BlockGrid(predicted.volume.shape, block)
     with working_on(folder, shard_of(system)):
-        origin = predicted.origin(block)
-        ledger = open_ledger(folder, origin.parts, "probabilities")
-        note_volumes(ledger, origin.volumes)
+        key = predicted.key(block)
+        ledger = open_ledger(folder, key.parts, "probabilities")
+        note_volumes(ledger, key.volumes)
         predict = predicted.box_of(ledger)
         store = create_sharded(
             folder / f"{PROBABILITIES}.zarr",

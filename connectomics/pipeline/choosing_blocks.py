@@ -20,8 +20,8 @@ from connectomics.config.schema import SystemSection
 from connectomics.data.io import LazyVolume
 from connectomics.data.volumes import LabelledVolume
 from connectomics.geometry import Triple
-from connectomics.pipeline.begun import block_in
 from connectomics.pipeline.block_workers import workers_of
+from connectomics.pipeline.in_progress import block_in
 from connectomics.pipeline.predicted import Predicted
 from connectomics.pipeline.predictor import Predictor
 from connectomics.pipeline.results import LABELS, PROBABILITIES, VolumeResults
@@ -46,7 +46,7 @@ def block_of(predictor: Predictor, volume: LabelledVolume, results: VolumeResult
     return choose_block(
         config.system,
         shape,
-        begun=results.begun(PROBABILITIES),
+        in_progress=results.in_progress(PROBABILITIES),
         at_once=_predicted_at_once(config, shape),
         of_block=partial(_predicted_block, config, shape),
         gpus=predictor.gpus,
@@ -61,7 +61,7 @@ def block_to_decode(
     return choose_block(
         system,
         (depth, height, width),
-        begun=results.begun(LABELS),
+        in_progress=results.in_progress(LABELS),
         at_once=_decoded(volume, volume.shape[-3:]),
         of_block=lambda block: 2 * _decoded(volume, block),
     )
@@ -73,7 +73,7 @@ def block_of_labels(predicted: Predicted, results: VolumeResults) -> Triple | No
     return choose_block(
         config.system,
         shape,
-        begun=results.begun(LABELS),
+        in_progress=results.in_progress(LABELS),
         at_once=_predicted_at_once(config, shape) + _decoded(predicted, shape),
         of_block=lambda block: max(
             _predicted_block(config, shape, block), 2 * _decoded(predicted, block)
@@ -86,7 +86,7 @@ def choose_block(
     system: SystemSection,
     shape: Triple,
     *,
-    begun: Path,
+    in_progress: Path,
     at_once: int,
     of_block: Callable[[Triple], int],
     gpus: int = 0,
@@ -96,8 +96,8 @@ def choose_block(
     Args:
         system: The section.
         shape: (Z, Y, X) of the volume.
-        begun: The folder of the result, if it was begun before: an unfinished one is gone on with
-            as it was begun, unless a size is given.
+        in_progress: The folder in which it is made by block: one that is there is gone on with as
+            it was begun, unless a size is given.
         at_once: Bytes of memory that making all of it at once takes.
         of_block: Bytes that a block takes.
         gpus: See `workers_of`.
@@ -106,7 +106,7 @@ def choose_block(
         (z, y, x) voxels, no more than the volume has, or None to make it at once.
     """
     elsewhere = system.shard is not None or system.executor.name != "this_process"
-    size = system.block_size or block_in(parts_begun(begun) or {})
+    size = system.block_size or block_in(parts_begun(in_progress) or {})
     if size is None:
         budget = SHARE_OF_MEMORY * available_memory()
         if at_once <= budget and not elsewhere:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from connectomics.config.schema.files import DecodeFiles
+from connectomics.data.cache_key import CacheKey, key_of
 from connectomics.data.identity import identify
 from connectomics.data.io import LazyVolume
-from connectomics.data.origin import Origin, origin_of
 from connectomics.data.processing import clean_label
 from connectomics.decoding import Decoded, check_exports, list_synapses
 from connectomics.errors import DataError, Fault, warn
@@ -54,7 +54,7 @@ def decode(section: DecodeFiles) -> None:
         volume,
         about=_about_grouped(volume) if grouped else None,
         exports=section.exports,
-        stale=[] if is_input or origin_of(results.labels) is None else [results.labels],
+        stale=[] if is_input or key_of(results.labels) is None else [results.labels],
     )
     print("decode: " + "\n        ".join(map(str, written)))
 
@@ -70,8 +70,8 @@ def _require_room(volume: LazyVolume) -> None:
 
 
 def _about_grouped(volume: LazyVolume) -> dict[str, Any]:
-    origin = Origin(volumes={"labels": identify(volume)})
-    return {**origin.attributes(), "encoding": "polarity", "grouped_from": volume.source}
+    key = CacheKey(volumes={"labels": identify(volume)})
+    return {**key.attributes(), "encoding": "polarity", "grouped_from": volume.source}
 
 
 def decode_faults(section: DecodeFiles) -> Iterator[Fault]:

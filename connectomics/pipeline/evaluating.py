@@ -12,8 +12,8 @@ from connectomics.config import Config
 from connectomics.config.schema import ScoringSection
 from connectomics.data.alignment import require_alignment
 from connectomics.data.build import open_split
+from connectomics.data.cache_key import CacheKey, key_of, reading_result
 from connectomics.data.io import open_volume
-from connectomics.data.origin import Origin, origin_of, reading_result
 from connectomics.data.volumes import LabelledVolume
 from connectomics.decoding import read_table
 from connectomics.evaluation import EvaluationReport, LabelPair
@@ -69,13 +69,13 @@ def with_labels(
 def other_settings(config: Config, results: VolumeResults) -> str:
     """Say where probabilities were predicted with other settings than a config now has."""
     path, mode = results.probabilities, "infer"
-    origin, now = origin_of(path), Origin(configured_parts(config))
-    known = origin.parts if origin else {}
-    if origin is None and results.labels.exists():  # they were not kept
+    key, now = key_of(path), CacheKey(configured_parts(config))
+    known = key.parts if key else {}
+    if key is None and results.labels.exists():  # they were not kept
         path, mode = results.labels, "test"
         with reading_result(path, "decode"), open_volume(path) as labels:
             known = labels.attributes.get(PREDICTED_WITH, {})
-    before = Origin({name: part for name, part in known.items() if name in now.parts})
+    before = CacheKey({name: part for name, part in known.items() if name in now.parts})
     if not before.parts or not (otherwise := before.otherwise(now)):
         return ""
     return f"{path} {otherwise}; --mode {mode} makes it anew."

@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 from connectomics.config.schema.files import EvaluateFiles
 from connectomics.data.annotations import annotation_faults
+from connectomics.data.cache_key import key_of
 from connectomics.data.identity import identify
 from connectomics.data.io import LazyVolume
 from connectomics.data.io.header import size_text
 from connectomics.data.io.location import parse_location
-from connectomics.data.origin import origin_of
 from connectomics.data.survey import survey_labels
 from connectomics.data.volumes import LabelledVolume
 from connectomics.decoding import read_table
@@ -162,9 +162,9 @@ def _disagreements(truth: LazyVolume, prediction: LazyVolume) -> Iterator[str]:
 def _other_images(volumes: Mapping[str, LazyVolume]) -> Iterator[str]:
     """Where labels say that they were made from another image than the one they are shown on."""
     made_from = {
-        name: origin.image
+        name: key.image
         for name in ("truth", "prediction")
-        if (origin := origin_of(parse_location(volumes[name].source).path)) and origin.image
+        if (key := key_of(parse_location(volumes[name].source).path)) and key.image
     }
     for name, known in made_from.items():
         if (image := volumes.get("image")) is not None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from connectomics.data.build import HeldOut
-from connectomics.data.origin import origin_of
+from connectomics.data.cache_key import key_of
 from connectomics.data.volumes import LabelledVolume
-from connectomics.pipeline.begun import block_in, known_volumes
 from connectomics.pipeline.choosing_blocks import block_of_labels
-from connectomics.pipeline.label_origin import Labelling
+from connectomics.pipeline.in_progress import block_in, known_volumes
+from connectomics.pipeline.label_key import Labelling
 from connectomics.pipeline.labelling import decode_volume, make_labels
 from connectomics.pipeline.predicted import Predicted, to_be_predicted
 from connectomics.pipeline.predictor import Predictor
@@ -40,11 +40,11 @@ def label_volume(
     asked = ask(volume)
     predicted = probabilities_of(predictor, volume, results)
     block = block_of_labels(predicted, results)
-    made = origin_of(results.probabilities)
+    made = key_of(results.probabilities)
     there = block if system.block_size else made and block_in(made.parts)
-    if made and made.key == predicted.origin(there).key:
+    if made and made.digest == predicted.key(there).digest:
         return decode_volume(asked, results, config, provenance) is not None
-    image = predicted.origin(block).image
+    image = predicted.key(block).image
     work = Labelling(predicted, image, asked.neurons, results, config, provenance)
     return make_labels(work, block)
 
@@ -53,6 +53,6 @@ def probabilities_of(
     predictor: Predictor, volume: LabelledVolume, results: VolumeResults
 ) -> Predicted:
     """The probabilities of a volume, to be predicted when they are decoded."""
-    before, held = origin_of(results.labels), HeldOut(volume, volume)
-    known = before.volumes if before else known_volumes(results.begun(LABELS))
+    before, held = key_of(results.labels), HeldOut(volume, volume)
+    known = before.volumes if before else known_volumes(results.in_progress(LABELS))
     return to_be_predicted(predictor, held, known)

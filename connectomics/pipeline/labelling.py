@@ -11,9 +11,9 @@ from connectomics.blocks import discard, working_on
 from connectomics.config import Config
 from connectomics.config.schema import DecodingSection
 from connectomics.data.alignment import require_alignment
+from connectomics.data.cache_key import CacheKey, key_of, reading_result
 from connectomics.data.io import LazyVolume, open_volume
 from connectomics.data.io.header import Resolution
-from connectomics.data.origin import Origin, origin_of, reading_result
 from connectomics.decoding import (
     Decoded,
     doubt_of_count,
@@ -22,12 +22,12 @@ from connectomics.decoding import (
 )
 from connectomics.errors import DataError, Fault, naming, warn
 from connectomics.geometry import Triple
-from connectomics.pipeline.begun import block_in, known_volumes
 from connectomics.pipeline.block_labelling import LabelsByBlock, decode_by_block
 from connectomics.pipeline.block_workers import shard_of
 from connectomics.pipeline.choosing_blocks import block_to_decode
+from connectomics.pipeline.in_progress import block_in, known_volumes
 from connectomics.pipeline.label_files import export_again, write_decoded
-from connectomics.pipeline.label_origin import Labelling, require_as_asked
+from connectomics.pipeline.label_key import Labelling, require_as_asked
 from connectomics.pipeline.label_volumes import read_neurons
 from connectomics.pipeline.predicted import Predicted
 from connectomics.pipeline.result_folders import Asked, image_of, require_made_with
@@ -63,7 +63,7 @@ def decode_volume(
         DataError: The probabilities are of another volume, the decoder refuses them, or nothing
             can be written.
     """
-    before = origin_of(results.labels)
+    before = key_of(results.labels)
     image, doubt = image_of(results.probabilities, asked, before and before.image)
     with open_probabilities(asked, results) as volume:
         block = block_to_decode(volume, results, config.system)
@@ -84,21 +84,21 @@ def make_labels(work: Labelling, block: Triple | None, *, announce: bool = True)
         Whether the labels are there now; otherwise other shards have blocks to do.
     """
     volume, results, config = work.probabilities, work.results, work.config
-    before = origin_of(results.labels)
-    known = before.volumes if before else known_volumes(work.begun)
+    before = key_of(results.labels)
+    known = before.volumes if before else known_volumes(work.in_progress)
     if before and _are_whole(work, before, block):
-        discard(work.begun)
+        discard(work.in_progress)
         if not export_again(results, config.decoding.exports, volume) and announce:
             print(f"decode: {results.labels} is up to date")
         return True
-    origin = work.origin(block, known)
+    key = work.key(block, known)
     if before and before.parts:
-        otherwise = before.otherwise(origin) or "lacks a table that is whole"
+        otherwise = before.otherwise(key) or "lacks a table that is whole"
         print(f"decode: {results.labels} {otherwise}; decoding anew, the earlier goes to earlier/")
     at_once, by_block = results.forms(LABELS)
     print(f"decode: {volume.source} → {by_block if block else at_once}")
-    with working_on(work.begun, shard_of(config.system)) if block else nullcontext():
-        decoded = decode_by_block(work, block, origin) if block else _decode_at_once(work)
+    with working_on(work.in_progress, shard_of(config.system)) if block else nullcontext():
+        decoded = decode_by_block(work, block, key) if block else _decode_at_once(work)
         if decoded is None:
             return False
         if isinstance(decoded, LabelsByBlock):
@@ -107,23 +107,23 @@ def make_labels(work: Labelling, block: Triple | None, *, announce: bool = True)
             results,
             decoded,
             volume,
-            about=work.attributes(origin),
+            about=work.attributes(key),
             exports=config.decoding.exports,
             config={results.config(at_once): work.provenance.one_text()},
             stale=results.replaced_by_labels() if isinstance(volume, Predicted) else [],
         )
-    discard(work.begun)
+    discard(work.in_progress)
     if work.sided and volume.resolution is None:
         print(f"  no synapses.csv: the voxel size is not known. {RESOLUTION_REMEDY}")
     return True
 
 
-def _are_whole(work: Labelling, before: Origin, block: Triple | None) -> bool:
+def _are_whole(work: Labelling, before: CacheKey, block: Triple | None) -> bool:
     """Whether labels and tables that are there are those that would be made."""
     # Of what is there, any size of blocks will do unless one is given.
     there = block if work.config.system.block_size else block_in(before.parts)
     tables = work.results.table.is_file(), work.results.partners.is_file()
-    return tables == work.tables and before.key == work.origin(there, before.volumes).key
+    return tables == work.tables and before.digest == work.key(there, before.volumes).digest
 
 
 def _decode_at_once(work: Labelling) -> Decoded:
@@ -176,8 +176,8 @@ def ensure_labels(
     Raises:
         DataError: They are of another volume, or cannot be made anew.
     """
-    section, origin, path = config.decoding, origin_of(results.labels), results.labels
-    foreign = path.exists() and origin is None
+    section, key, path = config.decoding, key_of(results.labels), results.labels
+    foreign = path.exists() and key is None
     if section.steps and results.probabilities.exists() and not foreign:
         doubt = decode_volume(asked, results, config, provenance, announce=False)
         assert doubt is not None  # labels are not scored by shards
@@ -186,8 +186,8 @@ def ensure_labels(
         problem = "is not there, and the config names no decoder to make it."
         raise DataError(str(path), problem, "Add one: decoding: {steps: [{name: synapses}]}")
     _, doubt = image_of(path, asked)
-    if origin is not None and origin.parts:
-        require_as_asked(results, section, origin)
+    if key is not None and key.parts:
+        require_as_asked(results, section, key)
     return doubt
 
 
@@ -198,8 +198,8 @@ def open_probabilities(asked: Asked, results: VolumeResults) -> LazyVolume:
         DataError: They cannot be read, or are not of the volume's size.
     """
     path, image = results.probabilities, asked.image
-    origin = origin_of(path)
-    ours = origin is not None and origin.image is not None
+    key = key_of(path)
+    ours = key is not None and key.image is not None
     with reading_result(path, "infer"):
         volume = open_volume(path, resolution=None if ours and image else asked.resolution)
     if ours and image is not None and image.resolution is not None:

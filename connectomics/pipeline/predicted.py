@@ -13,13 +13,13 @@ import numpy as np
 from connectomics.blocks import Ledger
 from connectomics.config import Config
 from connectomics.data.build import HeldOut, measure
+from connectomics.data.cache_key import CacheKey
 from connectomics.data.identity import Identity, identify
 from connectomics.data.io import LazyVolume
-from connectomics.data.origin import Origin
 from connectomics.data.processing import ImageStatistics, channel_names, normalize
 from connectomics.data.volumes import LabelledVolume, Volume
 from connectomics.geometry import Box, Nm, Triple, VoxelGrid
-from connectomics.pipeline.begun import NOTES, with_block
+from connectomics.pipeline.in_progress import NOTES, with_block
 from connectomics.pipeline.predictor import (
     Predictor,
     configured_parts,
@@ -39,13 +39,13 @@ class Predicted:
         predictor: The network.
         volume: The volume.
         measured: Measures the grey values to normalise by, which takes reading the volume.
-        origin: What the probabilities depend on, by the size of blocks (None for all at once).
+        key: What the probabilities depend on, by the size of blocks (None for all at once).
     """
 
     predictor: Predictor
     volume: LabelledVolume
     measured: Callable[[], Sequence[ImageStatistics]]
-    origin: Callable[[Triple | None], Origin]
+    key: Callable[[Triple | None], CacheKey]
 
     @property
     def config(self) -> Config:
@@ -134,16 +134,16 @@ def to_be_predicted(
         predictor,
         volume,
         partial(measure, [held.whole], predictor.config.data.image_transform, predictor.pooled),
-        cache(partial(origin_of_probabilities, predictor.parts(volume.shape), held, known)),
+        cache(partial(key_of_probabilities, predictor.parts(volume.shape), held, known)),
     )
 
 
-def origin_of_probabilities(
+def key_of_probabilities(
     common: Mapping[str, Any],
     held: HeldOut,
     known: Mapping[str, Identity],
     block: Triple | None,
-) -> Origin:
+) -> CacheKey:
     """What the probabilities of a volume depend on.
 
     Args:
@@ -157,7 +157,7 @@ def origin_of_probabilities(
         named["mask"] = held.volume.mask  # where it is 0, nothing is predicted
     volumes = {name: identify(_on_disk(one), known.get(name)) for name, one in named.items()}
     contents = {_WORDS[name]: one.content for name, one in volumes.items()}
-    return Origin(with_block({**common, **contents}, block), volumes)
+    return CacheKey(with_block({**common, **contents}, block), volumes)
 
 
 _WORDS = {"image": "voxels", "measured": "voxels measured", "mask": "mask"}

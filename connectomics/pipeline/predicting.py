@@ -13,18 +13,18 @@ from typing import Any
 
 from connectomics.blocks import discard
 from connectomics.data.build import HeldOut
+from connectomics.data.cache_key import key_of
 from connectomics.data.io import open_volume
 from connectomics.data.io.hdf5_write import write_place
 from connectomics.data.io.sharded import place_store
-from connectomics.data.origin import origin_of
 from connectomics.data.processing import channel_names, normalize
 from connectomics.data.volumes import LabelledVolume
 from connectomics.files import atomic_path
 from connectomics.geometry import Triple
 from connectomics.keeping import replacing
-from connectomics.pipeline.begun import block_in, known_volumes
 from connectomics.pipeline.block_predicting import predict_by_block
 from connectomics.pipeline.choosing_blocks import block_of
+from connectomics.pipeline.in_progress import block_in, known_volumes
 from connectomics.pipeline.predicted import Predicted, to_be_predicted
 from connectomics.pipeline.predictor import Predictor, require_memory
 from connectomics.pipeline.results import PROBABILITIES, VolumeResults
@@ -52,19 +52,19 @@ def predict_volumes(
     said: set[str] = set()
     whole = True
     for held, results in volumes:
-        made = origin_of(results.probabilities)
-        known = made.volumes if made else known_volumes(results.begun(PROBABILITIES))
+        made = key_of(results.probabilities)
+        known = made.volumes if made else known_volumes(results.in_progress(PROBABILITIES))
         predicted = to_be_predicted(predictor, held, known)
         block = block_of(predictor, held.volume, results)
         # Of what is there, any size of blocks will do unless one is given.
         there = block if predictor.config.system.block_size else made and block_in(made.parts)
-        if made and made.key == predicted.origin(there).key:
+        if made and made.digest == predicted.key(there).digest:
             _bring_up_to_date(results.probabilities, held.volume, predictor.made_with())
-            discard(results.begun(PROBABILITIES))
+            discard(results.in_progress(PROBABILITIES))
             print(f"infer: {results.probabilities} is up to date")
             continue
         if made and made.parts:
-            otherwise = made.otherwise(predicted.origin(block))
+            otherwise = made.otherwise(predicted.key(block))
             print(
                 f"infer: {results.probabilities} {otherwise}; predicting anew, the earlier goes to "
                 "earlier/"
@@ -82,7 +82,7 @@ def _write(predicted: Predicted, results: VolumeResults, block: Triple | None, a
     print(f"infer: {volume.name} {volume.shape} → {by_block if block else path}")
     channels = channel_names(predicted.config.data.label_transform.targets)
     attributes = {
-        **predicted.origin(block).attributes(),
+        **predicted.key(block).attributes(),
         "source": volume.name,
         **predicted.predictor.made_with(),
         "synthetic": volume.synthetic,

@@ -1,6 +1,6 @@
 """Which folder of results is of which volume.
 
-Probabilities and labels say what they were made from (`Origin`): the voxels of the volume, the
+Probabilities and labels say what they were made from (`CacheKey`): the voxels of the volume, the
 settings, the code. A stage that finds its result made from just that leaves it. What is of
 another volume is never taken for it, whatever the folder is called.
 """
@@ -13,17 +13,17 @@ from pathlib import Path
 
 from connectomics.config.schema import SplitSection
 from connectomics.data.build import find_images, open_split
+from connectomics.data.cache_key import key_of
 from connectomics.data.checks import names_neurons
 from connectomics.data.identity import Identity, canonical, identify
 from connectomics.data.io import LazyVolume, open_volume
 from connectomics.data.io.header import Resolution
 from connectomics.data.io.location import parse_location
-from connectomics.data.origin import origin_of
 from connectomics.data.volumes import LabelledVolume
 from connectomics.digests import file_digest
 from connectomics.errors import DataError
 from connectomics.naming import folder_names
-from connectomics.pipeline.begun import known_volumes
+from connectomics.pipeline.in_progress import known_volumes
 from connectomics.pipeline.results import FILES_REMEDY, LABELS, PROBABILITIES, VolumeResults
 
 
@@ -118,9 +118,9 @@ def _known_results(parent: Path) -> dict[VolumeResults, Identity]:
     known = {}
     for folder in sorted(parent.glob("*/"), key=lambda path: (len(path.name), path.name)):
         results = VolumeResults(folder)
-        origin = origin_of(results.first)
-        found = [known_volumes(results.begun(name)) for name in (PROBABILITIES, LABELS)]
-        for volumes in found if origin is None else [origin.volumes]:
+        key = key_of(results.first)
+        found = [known_volumes(results.in_progress(name)) for name in (PROBABILITIES, LABELS)]
+        for volumes in found if key is None else [key.volumes]:
             if "image" in volumes:
                 known[results] = volumes["image"]
     return known
@@ -205,8 +205,8 @@ def image_of(
         DataError: The result is of another volume, of other sections, or of the same before it
             was changed.
     """
-    origin = origin_of(path)
-    known = origin.image if origin else None
+    key = key_of(path)
+    known = key.image if key else None
     if asked.image is None:
         return known, "" if known else f"{path} does not say which volume it is of."
     now = identify(asked.image, known or guess)
@@ -228,7 +228,7 @@ def require_made_with(path: Path, checkpoint: Path | None) -> None:
     Raises:
         DataError: It comes from another.
     """
-    if checkpoint is None or origin_of(path) is None:
+    if checkpoint is None or key_of(path) is None:
         return
     with open_volume(path) as volume:
         made_with = volume.attributes.get("checkpoint_sha256")

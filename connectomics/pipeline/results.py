@@ -27,7 +27,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from connectomics.data.origin import origin_of
+from connectomics.data.cache_key import key_of
 from connectomics.decoding import EXPORTS
 
 FILES_REMEDY = """\
@@ -60,7 +60,7 @@ class VolumeResults:
         """Where `PROBABILITIES` or `LABELS` lie, made at once or block by block."""
         return self.folder / f"{name}.h5", self.folder / f"{name}.zarr"
 
-    def begun(self, name: str) -> Path:
+    def in_progress(self, name: str) -> Path:
         """The folder in which `PROBABILITIES` or `LABELS` are made block by block."""
         return self.folder / "blocks" / name
 
@@ -107,7 +107,7 @@ class VolumeResults:
 
         Labels that another program put there are nobody's but the user's.
         """
-        return [] if origin_of(self.labels) is None else [*self.of_labels(), self.picture]
+        return [] if key_of(self.labels) is None else [*self.of_labels(), self.picture]
 
     def replaced_by_labels(self) -> list[Path]:
         """What other labels say nothing of that were made without keeping probabilities."""
@@ -120,6 +120,6 @@ class VolumeResults:
 
     def describe(self) -> str:
         """Name the folder, and the volume that its results are of if they say it."""
-        origin = origin_of(self.first)
-        known = f" ({origin.image.describe()})" if origin and origin.image else ""
+        key = key_of(self.first)
+        known = f" ({key.image.describe()})" if key and key.image else ""
         return f"{self.folder.name}{known}"

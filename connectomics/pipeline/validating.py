@@ -13,9 +13,9 @@ from connectomics.config import Config, Resolved, load_config
 from connectomics.config.schema import DataSection, NamedSection, SplitSection
 from connectomics.data.alignment import require_alignment
 from connectomics.data.build import HeldOut, open_validation
+from connectomics.data.cache_key import reading_result
 from connectomics.data.counting import background_only
 from connectomics.data.io import open_volume
-from connectomics.data.origin import reading_result
 from connectomics.data.overlap import learned_faults, training_notes
 from connectomics.data.volumes import LabelledVolume
 from connectomics.decoding.steps import needs_resolution

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from connectomics.data.cache_key import key_of
 from connectomics.data.identity import Identity
 from connectomics.data.io import LazyVolume, open_volume
 from connectomics.data.io.location import parse_location
-from connectomics.data.origin import origin_of
 from connectomics.errors import DataError, did_you_mean
 from connectomics.geometry import Box, VoxelGrid
 from connectomics.neuroglancer.volume import first_voxel
@@ -141,12 +141,12 @@ def _shown(folder: Path) -> Shown:
         if (path := _result(folder, name)) is not None
     }
     results = {name: open_volume(path) for name, path in made.items()}
-    origin = origin_of(next(iter(made.values())))
-    if origin is None or origin.image is None:
+    key = key_of(next(iter(made.values())))
+    if key is None or key.image is None:
         notes.append("the results do not say which EM they are of")
     else:
         try:
-            volumes["em"] = _source(origin.image, next(iter(results.values())))
+            volumes["em"] = _source(key.image, next(iter(results.values())))
         except DataError as error:
             notes.append(f"the EM is not shown: {error.faults[0]}")
     volumes |= results

@@ -26,7 +26,7 @@ def _a_machine(monkeypatch):
 def choose(tmp_path, *, at_once=2**40, shape=SHAPE, **system):
     section = SystemSection.model_validate(system)
     of_block = lambda block: 16 * math.prod(block)  # noqa: E731
-    return choose_block(section, shape, begun=tmp_path, at_once=at_once, of_block=of_block)
+    return choose_block(section, shape, in_progress=tmp_path, at_once=at_once, of_block=of_block)
 
 
 def test_what_fits_is_not_cut_and_what_does_not_is_cut_to_fit(tmp_path):

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from connectomics.data.cache_key import CacheKey, key_of, reading_result
 from connectomics.data.identity import identify
 from connectomics.data.io import open_volume, save_volume
-from connectomics.data.origin import Origin, origin_of, reading_result
 from connectomics.errors import DataError
 from connectomics.geometry import Box
 from connectomics.pipeline.result_folders import (
@@ -47,7 +47,7 @@ def predict(*asked: Asked) -> list[str]:
     for one, results in zip(asked, found, strict=True):
         assert one.image is not None
         image = identify(one.image)
-        about = Origin({"voxels": image.content}, {"image": image}).attributes()
+        about = CacheKey({"voxels": image.content}, {"image": image}).attributes()
         probabilities = np.zeros((3, *one.image.shape), np.uint8)
         save_volume(results.probabilities, probabilities, attributes=about, overwrite=True)
     return [results.folder.name for results in found]
@@ -122,7 +122,7 @@ def test_results_that_do_not_say_of_what_they_are_go_by_name_and_it_is_said():
 def test_a_result_of_another_network_is_refused():
     path = Path("probabilities.h5")
     about = {"checkpoint": "a.ckpt", "checkpoint_sha256": "0123"}
-    save_volume(path, np.zeros(SHAPE, np.uint8), attributes={**Origin().attributes(), **about})
+    save_volume(path, np.zeros(SHAPE, np.uint8), attributes={**CacheKey().attributes(), **about})
     for name in ("a.ckpt", "b.ckpt"):
         require_made_with(path, Path(name))  # not there to compare
         Path(name).write_text("weights")
@@ -136,7 +136,7 @@ def test_a_result_of_another_network_is_refused():
 def test_a_damaged_result_is_made_anew_not_downloaded():
     path = Path("labels.h5")
     path.write_bytes(b"nothing")
-    assert origin_of(path) == Origin()
+    assert key_of(path) == CacheKey()
     with pytest.raises(DataError) as caught, reading_result(path, "decode"):
         open_volume(path)
     assert "delete it and make it anew with --mode decode" in str(caught.value)
@@ -154,14 +154,14 @@ def test_a_result_that_may_not_be_read_is_said_and_not_made_anew(monkeypatch):
 
     monkeypatch.setattr(hdf5_file.h5py, "File", refused)
     with pytest.raises(DataError, match=r"probabilities\.h5: may not be read"):
-        origin_of(path)
+        key_of(path)
 
 
 def test_what_others_wrote_has_no_origin():
     save_volume("labels.h5", np.ones(SHAPE, np.uint8))
-    assert origin_of(Path("labels.h5")) is None
-    assert origin_of(Path("none.h5")) is None
+    assert key_of(Path("labels.h5")) is None
+    assert key_of(Path("none.h5")) is None
     for made_from in (3, {"parts": []}, {"parts": {}, "volumes": {"image": {"path": 1}}}):
         about = {"config_hash": "x", "made_from": made_from}
         save_volume("labels.h5", np.ones(SHAPE, np.uint8), attributes=about, overwrite=True)
-        assert origin_of(Path("labels.h5")) == Origin()
+        assert key_of(Path("labels.h5")) == CacheKey()

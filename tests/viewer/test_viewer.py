@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 from view import main, view
 
+from connectomics.data.cache_key import CacheKey
 from connectomics.data.identity import identify
 from connectomics.data.io import open_volume, read_volume, save_volume
-from connectomics.data.origin import Origin
 from connectomics.decoding import synapse_table, write_table
 from connectomics.errors import DataError, MachineError
 from connectomics.neuroglancer.link import position_at, state_of
@@ -42,7 +42,7 @@ def run(tmp_path: Path) -> Path:
 
     with open_volume(tmp_path / "em.h5") as volume:
         part = volume.crop(Box((2, 0, 0), (8, 70, 90)))
-        about = Origin(volumes={"image": identify(part)}).attributes()
+        about = CacheKey(volumes={"image": identify(part)}).attributes()
     folder = tmp_path / "run" / "results" / "em"
     place = {"resolution": NM, "offset_nm": (60.0, 0.0, 0.0)}
     folder.mkdir(parents=True)

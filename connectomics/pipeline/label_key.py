@@ -10,14 +10,14 @@ from typing import Any
 
 from connectomics.config import Config
 from connectomics.config.schema import DecodingSection
+from connectomics.data.cache_key import CacheKey, key_of
 from connectomics.data.identity import Identity, identify
 from connectomics.data.io import LazyVolume
-from connectomics.data.origin import Origin, origin_of
 from connectomics.decoding.steps import output_encoding
 from connectomics.digests import code_digest
 from connectomics.errors import DataError
 from connectomics.geometry import Triple
-from connectomics.pipeline.begun import with_block
+from connectomics.pipeline.in_progress import with_block
 from connectomics.pipeline.predicted import PREDICTED_WITH, Predicted
 from connectomics.pipeline.results import LABELS, VolumeResults
 from connectomics.runs import Provenance
@@ -47,9 +47,9 @@ class Labelling:
     provenance: Provenance
 
     @property
-    def begun(self) -> Path:
+    def in_progress(self) -> Path:
         """Where they are made block by block."""
-        return self.results.begun(LABELS)
+        return self.results.in_progress(LABELS)
 
     @property
     def sided(self) -> bool:
@@ -62,7 +62,7 @@ class Labelling:
         tabulated = self.sided and self.probabilities.resolution is not None
         return tabulated, tabulated and self.neurons is not None
 
-    def origin(self, block: Triple | None, known: Mapping[str, Identity]) -> Origin:
+    def key(self, block: Triple | None, known: Mapping[str, Identity]) -> CacheKey:
         """What the labels depend on.
 
         Args:
@@ -72,10 +72,10 @@ class Labelling:
         probabilities, neurons = self.probabilities, self.neurons
         volumes = {} if self.image is None else {"image": self.image}
         if isinstance(probabilities, Predicted):
-            made = probabilities.origin(block)
+            made = probabilities.key(block)
             volumes = {**made.volumes}
         else:
-            made = origin_of(Path(probabilities.source))
+            made = key_of(Path(probabilities.source))
             if made is None or not made.parts:
                 volumes["probabilities"] = identify(probabilities, known.get("probabilities"))
         if neurons is not None:
@@ -84,42 +84,42 @@ class Labelling:
         steps = self.config.decoding.steps
         parts = {
             "voxels": contents.get("image"),
-            "probabilities": contents.get("probabilities") or (made and made.key),
+            "probabilities": contents.get("probabilities") or (made and made.digest),
             "neurons": contents.get("neurons"),
             "decoding.steps": [step.model_dump(mode="json") for step in steps],
             "voxel size": probabilities.resolution,
             "offset": probabilities.grid.offset_nm,
             "version of the code": code_digest("decoding"),
         }
-        return Origin(with_block(parts, block), volumes)
+        return CacheKey(with_block(parts, block), volumes)
 
-    def attributes(self, origin: Origin) -> dict[str, Any]:
-        """What labels of an origin say of themselves."""
+    def attributes(self, key: CacheKey) -> dict[str, Any]:
+        """What labels of a key say of themselves."""
         of_probabilities = self.probabilities.attributes
         handed_on = {name: of_probabilities[name] for name in HANDED_ON if name in of_probabilities}
         return {
-            **origin.attributes(),
+            **key.attributes(),
             "encoding": output_encoding(self.config.decoding.steps[0]),
-            "decoder": json.dumps(origin.parts["decoding.steps"]),
+            "decoder": json.dumps(key.parts["decoding.steps"]),
             "synthetic": of_probabilities.get("synthetic", False),
             **handed_on,
         }
 
 
-def require_as_asked(results: VolumeResults, section: DecodingSection, origin: Origin) -> None:
+def require_as_asked(results: VolumeResults, section: DecodingSection, key: CacheKey) -> None:
     """Refuse labels of other settings or of other probabilities, where one of both is missing."""
     asked = [step.model_dump(mode="json") for step in section.steps]
-    decoder = Origin({"decoding.steps": origin.parts.get("decoding.steps")})
-    if asked and (otherwise := decoder.otherwise(Origin({"decoding.steps": asked}))):
+    decoder = CacheKey({"decoding.steps": key.parts.get("decoding.steps")})
+    if asked and (otherwise := decoder.otherwise(CacheKey({"decoding.steps": asked}))):
         raise DataError(
             str(results.labels),
             f"{otherwise}.",
             "Its probabilities are not there to decode them again: use --mode test, or the "
             "settings of then.",
         )
-    made = origin_of(results.probabilities)
-    if made and made.parts and made.key != origin.parts.get("probabilities"):
-        there = Origin({"probabilities": origin.parts.get("probabilities")})
-        otherwise = there.otherwise(Origin({"probabilities": made.key}))
+    made = key_of(results.probabilities)
+    if made and made.parts and made.digest != key.parts.get("probabilities"):
+        there = CacheKey({"probabilities": key.parts.get("probabilities")})
+        otherwise = there.otherwise(CacheKey({"probabilities": made.digest}))
         problem = f"{otherwise}: {results.probabilities}."
         raise DataError(str(results.labels), problem, "Make it anew with --mode decode.")

@@ -13,12 +13,12 @@ from connectomics.data.io import open_volume
 from connectomics.digests import changes, digest
 from connectomics.errors import DataError
 
-KEY = "config_hash"
-ORIGIN = "made_from"
+DIGEST = "config_hash"
+MADE_FROM = "made_from"
 
 
 @dataclass(frozen=True)
-class Origin:
+class CacheKey:
     """Everything that a result depends on.
 
     Attributes:
@@ -32,7 +32,7 @@ class Origin:
     volumes: Mapping[str, Identity] = field(default_factory=dict)
 
     @property
-    def key(self) -> str:
+    def digest(self) -> str:
         """A digest of the parts."""
         return digest(self.parts)
 
@@ -44,12 +44,12 @@ class Origin:
     def attributes(self) -> dict[str, Any]:
         """What the file of the result says of itself."""
         volumes = {name: volume.as_dict() for name, volume in self.volumes.items()}
-        return {KEY: self.key, ORIGIN: {"parts": dict(self.parts), "volumes": volumes}}
+        return {DIGEST: self.digest, MADE_FROM: {"parts": dict(self.parts), "volumes": volumes}}
 
-    def otherwise(self, now: Origin) -> str:
+    def otherwise(self, now: CacheKey) -> str:
         """Say how a result was made that is not the one asked for; empty where it is.
 
-        >>> Origin({"thres": 0.5}).otherwise(Origin({"thres": 0.7}))
+        >>> CacheKey({"thres": 0.5}).otherwise(CacheKey({"thres": 0.7}))
         'was made with other settings or data: thres was 0.5 and is 0.7'
         """
         before, after = dict(self.parts), dict(now.parts)
@@ -62,11 +62,11 @@ class Origin:
         return f"was made with other settings or data: {'; '.join(found)}" if found else ""
 
 
-def origin_of(path: Path) -> Origin | None:
+def key_of(path: Path) -> CacheKey | None:
     """Read what a result was made from.
 
     Returns:
-        An origin without parts where an earlier version made it, or it cannot be read; None where
+        A key without parts where an earlier version made it, or it cannot be read; None where
         there is no such file, or another program made it.
 
     Raises:
@@ -80,17 +80,17 @@ def origin_of(path: Path) -> Origin | None:
     except DataError as error:
         if isinstance(error.__cause__, PermissionError):
             raise
-        return Origin()
-    if KEY not in attributes:
+        return CacheKey()
+    if DIGEST not in attributes:
         return None
-    stored = attributes.get(ORIGIN)
+    stored = attributes.get(MADE_FROM)
     if not isinstance(stored, Mapping):
-        return Origin()
+        return CacheKey()
     parts, volumes = stored.get("parts"), stored.get("volumes")
     if not isinstance(parts, Mapping) or not isinstance(volumes, Mapping):
-        return Origin()
+        return CacheKey()
     known = {name: Identity.from_dict(volume) for name, volume in volumes.items()}
-    return Origin(dict(parts), {name: volume for name, volume in known.items() if volume})
+    return CacheKey(dict(parts), {name: volume for name, volume in known.items() if volume})
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What is known of a result that was begun block by block: its key, and the volumes behind it."""
+"""What is known of a result in progress, made by block: its key, and the volumes behind it."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def with_block(parts: Mapping[str, Any], block: Triple | None) -> dict[str, Any]
     return {**parts, **({BLOCK_SIZE: list(block)} if block else {})}
 
 
-def known_volumes(begun: Path) -> dict[str, Identity]:
+def known_volumes(folder: Path) -> dict[str, Identity]:
     """What is known, by an earlier run, of the volumes that an unfinished result is made from.
 
     A volume need not be read again to be recognised, by each process of a job array for itself.
     """
-    notes = Ledger(begun).of(NOTES)
+    notes = Ledger(folder).of(NOTES)
     stored = notes.facts("volumes") or {}
     known = {name: Identity.from_dict(one) for name, one in stored.items()}
     return {name: one for name, one in known.items() if one}
