@@ -6,18 +6,19 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import zarr
 from numpy.typing import DTypeLike, NDArray
 
 from connectomics.data.io.location import split_source
 from connectomics.data.io.save import DEFAULT_CHUNKS, header_of
 from connectomics.data.io.volume import open_volume
-from connectomics.data.io.zarr_write import ARRAY, create_array, write_place
 from connectomics.errors import DataError
 from connectomics.geometry import NOWHERE, Box, Triple, VoxelGrid
+
+if TYPE_CHECKING:
+    import zarr  # elsewhere inside functions: most runs write no such store
 
 LEFT_BY_ZARR = "*.partial"
 """What a killed process leaves of a file that it was writing."""
@@ -80,6 +81,8 @@ class ShardedStore:
 
     def file_of(self, box: Box) -> Path:
         """The file of a block."""
+        from connectomics.data.io.zarr_write import ARRAY
+
         place = (a // b for a, b in zip(box.start, self.block, strict=True))
         channels = (0,) * (len(self.shape) - 3)
         return self.path / ARRAY / self._array().metadata.encode_chunk_key((*channels, *place))
@@ -90,6 +93,10 @@ class ShardedStore:
             left.unlink(missing_ok=True)
 
     def _array(self) -> zarr.Array[Any]:
+        import zarr
+
+        from connectomics.data.io.zarr_write import ARRAY
+
         if os.getpid() not in self._opened:
             # Chunks of zeros are written too, so that what is not there is known to be missing.
             with zarr.config.set({"array.write_empty_chunks": True}):
@@ -125,6 +132,8 @@ def create_sharded(
     Raises:
         DataError: There is something else under that name.
     """
+    from connectomics.data.io.zarr_write import create_array
+
     z, y, x = (min(b, n) for b, n in zip(block, shape[-3:], strict=True))
     store = ShardedStore(path, tuple(shape), (z, y, x))
     channels = tuple(shape[:-3])
@@ -153,6 +162,8 @@ def place_store(
     path: Path, grid: VoxelGrid, *, attributes: Mapping[str, Any] | None = None
 ) -> None:
     """Give a store that was written here another voxel size and offset, and attributes."""
+    from connectomics.data.io.zarr_write import write_place
+
     with open_volume(path) as volume:
         shape, dtype = volume.shape, volume.dtype
     header = header_of(
