@@ -9,12 +9,19 @@ and the top level of a file mean the same thing, also between a file and one tha
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from connectomics.config.defaults_list import defaults_list, group_of, search_path
-from connectomics.config.inheritance import TUTORIALS, is_file, read_inherited
+from connectomics.config.inheritance import (
+    TUTORIALS,
+    Content,
+    config_names,
+    find_config,
+    is_file,
+    read_inherited,
+)
 from connectomics.config.levels import Layer, split_levels
 from connectomics.config.merging import Tree
 from connectomics.config.overrides import MACHINE
@@ -52,19 +59,53 @@ def compose(
     if not contents[path.resolve()]:
         remedy = "Start from a tutorial with the line\n    defaults: [syn_em_r50, _self_]"
         raise ConfigError(shown, "is empty.", remedy)
-    layers, faults = [], []
-    for source, package, group in defaults_list(path, shown, choices, folders):
+    files = defaults_list(path, shown, choices, folders)  # no circle among them, from here on
+    typed = {group_of(choice) for choice in choices}
+    beside = _picked_beside(path, contents, folders) if MACHINE not in typed else None
+    layers, last, faults = [], [], []
+    for source, package, group in files:
         source_shown = shown if source.samefile(path) else str(seen_from_here(source))
         content = contents.get(source.resolve()) or read_yaml(source, source_shown)
         sections = {key: value for key, value in content.items() if key != "defaults"}
         layer, found = split_levels(sections, package, source_shown)
-        layers.append(_less_picked(layer, choices) if group == MACHINE else layer)
+        if group == MACHINE:
+            layer = _less_picked(layer, [*choices, *sorted(beside or ())])
+        # What is typed also beats what a file says of its own, after its presets.
+        (last if group in typed - {MACHINE} else layers).append(layer)
         faults += found
-    return Composition(tuple(layers), tuple(faults))
+    return Composition((*layers, *last), tuple(faults))
+
+
+def _picked_beside(
+    file: Path, contents: Mapping[Path, Content], folders: Sequence[Path], group: str = ""
+) -> set[str] | None:
+    """The groups of which a file that picks a machine picks presets too, or one that inherits it.
+
+    These are more special than the machine, wherever they stand in a list.
+
+    Args:
+        file: The config.
+        contents: What it and all that it names holds, by resolved path.
+        folders: The search path.
+        group: Where it lies, seen from there.
+
+    Returns:
+        Groups; None where no machine is picked.
+    """
+    own: set[str] = set()
+    below: set[str] | None = None
+    for name in config_names(contents.get(file.resolve(), {}).get("defaults", [])):
+        own.add(name.removeprefix("/").rpartition("/")[0])
+        for found in find_config(name, group, folders):
+            inherited = _picked_beside(found, contents, folders, name.rpartition("/")[0])
+            below = below if inherited is None else (below or set()) | inherited
+    if MACHINE in own:
+        return own - {MACHINE, ""}
+    return None if below is None else below | own - {""}
 
 
 def _less_picked(machine: Layer, choices: Sequence[str]) -> Layer:
-    """What a machine says, less the sections for which the command line picks another preset."""
+    """What a machine says, less the sections for which other presets are picked."""
     levels = machine.levels
     for choice in choices:
         if not choice.startswith("~"):

@@ -62,7 +62,7 @@ def read_inherited(
         if faults := list(_defaults_faults(path, content, named, folders)):
             raise ConfigError.of(faults)
         named_in[path.resolve()] = []
-        for name in _names(content.get("defaults", [])):
+        for name in config_names(content.get("defaults", [])):
             found = find_config(name, group, folders)
             waiting += [(one, _group(name)) for one in found]
             named_in[path.resolve()] += [one.resolve() for one in found]
@@ -111,7 +111,7 @@ def _group(name: str) -> str:
     return name.removeprefix("/").rpartition("/")[0]
 
 
-def _names(defaults: list[Any]) -> Iterator[str]:
+def config_names(defaults: list[Any]) -> Iterator[str]:
     """The configs and presets that a list names, without its keywords and packages."""
     for entry in defaults:
         if isinstance(entry, str):

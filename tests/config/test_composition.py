@@ -405,8 +405,48 @@ class TestMachines:
             "defaults: [syn_em_r50, _self_]\nmodel: {rsunet: {filters: [8, 16]}}",
             "machine/base.yaml",
         )
-        rsunet = merged(write(text, "machine/my.yaml"), "model/rsunet=demo")["default"]["model"]
-        assert (rsunet["rsunet"]["filters"], rsunet["rsunet"]["norm"]) == ([8, 16], "none")
+        file = write(text, "machine/my.yaml")
+        rsunet = merged(file, "data/augmentation=light")["default"]["model"]["rsunet"]
+        assert (rsunet["filters"], rsunet["norm"]) == ([8, 16], "none")
+        write(
+            "model: {rsunet: {num_groups: 3}}\ndefaults: [syn_em_r50, _self_]", "machine/base.yaml"
+        )
+        assert merged(file, "model/rsunet=demo")["default"]["model"]["rsunet"]["num_groups"] == 3
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "defaults: [syn_em_r50, machine: cpu, override data/augmentation: light, _self_]",
+            "defaults: [syn_em_r50, machine: cpu, _self_, override data/augmentation: light]",
+            "defaults: [data/augmentation: light, machine: cpu, _self_]",
+            "defaults: [theirs, override data/augmentation: light, _self_]",
+        ],
+    )
+    def test_a_preset_beside_a_machine_beats_it(self, write, text):
+        """Also in a file that inherits one with a machine. What a machine is laid on does not."""
+        write("defaults: [syn_em_r50, machine: cpu, _self_]", "theirs.yaml")
+        file = write(text)
+        default = merged(file)["default"]
+        assert default["data"]["augmentation"]["noise"] == {
+            "prob": 0.3, "gaussian": 0.03, "shot": 0.03
+        }  # fmt: skip
+        assert default["model"]["rsunet"]["filters"] == [16, 16, 32]
+        assert default["data"]["dataloader"]["patch_size"] == [16, 160, 160]
+        # A machine that is typed is later than anything in the file.
+        assert merged(file, "machine=cpu")["default"]["data"]["augmentation"]["noise"] is None
+        below = write("defaults: [syn_vnc_cpu, machine: cpu, _self_]", "below.yaml")
+        assert merged(below)["default"]["data"]["augmentation"]["noise"] is None
+
+    def test_a_preset_that_is_typed_beats_what_the_file_says_itself(self, write):
+        """As it does where it is typed beside the `config.yaml` of a run, which has no presets."""
+        own = "model: {rsunet: {filters: [8, 16], stem: none, num_groups: 3}}"
+        rsunet = merged(
+            write(f"defaults: [syn_em_r50, machine: cpu, _self_]\n{own}"), "model/rsunet=demo"
+        )["default"]["model"]["rsunet"]
+        demo = merged(write("defaults: [model/rsunet: demo, _self_]", "demo.yaml"))["default"]
+        assert rsunet == {**demo["model"]["rsunet"], "num_groups": 3}
+        plain = merged(write(own, "plain.yaml"), "model/rsunet=demo")["default"]["model"]["rsunet"]
+        assert plain == rsunet
 
 
 @pytest.mark.parametrize("name", ["it's", "a=b, c", "[x] {y} (z)", "back\\slash's", "a\\", "ä@:b"])
