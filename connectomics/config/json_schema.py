@@ -17,6 +17,7 @@ def json_schema(
     *,
     losses: Settings | None = None,
     augmentations: Settings | None = None,
+    phantom: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Describe a config file: its defaults list, its sections, `default`, `train` and `test`.
 
@@ -25,6 +26,7 @@ def json_schema(
             schema of its settings.
         losses: What may be named in `model.loss.losses` and is known here.
         augmentations: The keys of `data.augmentation` that are known here.
+        phantom: The settings of a phantom.
 
     >>> sorted(set(json_schema()["properties"]) - set(Config.model_fields))
     ['default', 'defaults', 'test', 'train']
@@ -38,6 +40,8 @@ def json_schema(
     if augmentations:
         switched = {name: _switched(settings) for name, settings in augmentations.items()}
         _property(schema, definitions, "data.augmentation")["properties"] = switched
+    if phantom:
+        definitions["PhantomSection"]["properties"]["kwargs"] = phantom
     definitions["Config"] = schema
     sections = {"$ref": "#/$defs/Config"}
     stages = {

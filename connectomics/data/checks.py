@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import Literal
 
 from connectomics.config.schema import DataSection, PhantomSection, SplitSection
-from connectomics.config.signatures import check_kwargs
 from connectomics.data.alignment import alignment_faults, warn_of_range, warn_of_sites
 from connectomics.data.annotations import annotation_faults
 from connectomics.data.io import LazyVolume, open_volume
 from connectomics.data.io.header import Gaps
 from connectomics.data.overlap import overlap_faults
+from connectomics.data.phantoms import phantom_faults
 from connectomics.data.processing.labels import whole_numbers
 from connectomics.data.survey import sample
 from connectomics.errors import DataError, Fault, warn
@@ -136,21 +136,6 @@ def _phantom_faults(
     place = f"{where}.phantom"
     settings = phantom_faults(phantom, place)
     return settings + _extent_faults(split, place, phantom.shape, where, patch_size)
-
-
-def phantom_faults(phantom: PhantomSection, place: str) -> list[Fault]:
-    """Find settings of a phantom that do not exist, or whose value cannot work."""
-    from connectomics.phantom import check_phantom, make_phantom
-
-    where, kwargs = f"{place}.kwargs", phantom.kwargs
-    faults = check_kwargs(where, make_phantom, kwargs, skip=("shape", "seed"))
-    for name, value in () if faults else kwargs.items():
-        try:
-            check_phantom(**{name: value})
-        except DataError as error:
-            fault = error.faults[0]
-            faults.append(Fault(f"{where}.{name}", fault.problem, fault.remedy))
-    return faults
 
 
 def _volume_faults(

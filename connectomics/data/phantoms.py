@@ -7,13 +7,28 @@ import json
 from pathlib import Path
 
 from connectomics.config.schema import PhantomSection
+from connectomics.config.signatures import check_kwargs
 from connectomics.data.io import save_volume
+from connectomics.errors import Fault
 from connectomics.files import atomic_path
+from connectomics.legal import illegal_settings
 
 PHANTOM_FOLDER = Path("datasets/phantom")
 """Where phantoms are kept once made, seen from where the program runs."""
 
 PHANTOM_PARTS = ("image", "label", "neurons")
+
+NO_SETTINGS = ("shape", "seed")
+"""Arguments of `make_phantom` that have keys of their own."""
+
+
+def phantom_faults(phantom: PhantomSection, place: str) -> list[Fault]:
+    """Find settings of a phantom that do not exist, or whose value cannot work."""
+    from connectomics.phantom import make_phantom
+
+    where, kwargs = f"{place}.kwargs", phantom.kwargs
+    faults = check_kwargs(where, make_phantom, kwargs, skip=NO_SETTINGS)
+    return faults or illegal_settings(make_phantom, kwargs, where)
 
 
 def phantom_file(phantom: PhantomSection) -> Path:

@@ -12,6 +12,6 @@ but a result on it says nothing about real tissue. Whatever shows it says "synth
 from __future__ import annotations
 
 from .ground_truth import Decoy, Synapse
-from .specimen import Phantom, check_phantom, make_phantom
+from .specimen import Phantom, make_phantom
 
-__all__ = ["Decoy", "Phantom", "Synapse", "check_phantom", "make_phantom"]
+__all__ = ["Decoy", "Phantom", "Synapse", "make_phantom"]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
 
 import numpy as np
 
-from connectomics.errors import DataError
+from connectomics.legal import Legal, number, require_legal
 
 from . import artefacts, drawing, texture
 from .ground_truth import Decoy, Synapse, paint_labels, record_decoys, record_synapses
@@ -44,21 +44,38 @@ class Phantom:
     damaged_sections: tuple[int, ...]
 
 
+def _numbers(low: float, high: float, count: int, wanted: str) -> Legal:
+    one = number(low, high)
+    return Legal(lambda values: len(values) == count and all(map(one.test, values)), wanted)
+
+
+Share = Annotated[float, number(0, 1, "a share from 0 to 1")]
+Amount = Annotated[float, number(0, 1000, "a number from 0 up, 1000 at most")]
+
+
 def make_phantom(
-    shape: Sequence[int] = (64, 512, 512),
+    shape: Annotated[Sequence[int], _numbers(1, 10**6, 3, "three positive numbers, (z, y, x)")] = (
+        64,
+        512,
+        512,
+    ),
     *,
-    seed: int = 0,
-    resolution: Sequence[float] = (30.0, 8.0, 8.0),
-    synapse_density_um3: float = 0.6,
+    seed: Annotated[int, number(0, 2**64, "an integer from 0 up")] = 0,
+    resolution: Annotated[
+        Sequence[float], _numbers(0.5, 1000, 3, "three numbers (z, y, x), 0.5 to 1000 nm")
+    ] = (30.0, 8.0, 8.0),
+    synapse_density_um3: Amount = 0.6,
     decoys: bool = True,
     damage: bool = True,
     jitter: bool = True,
-    noise: float = 10.0,
-    contrast: float = 1.0,
-    crowding: float = 0.0,
-    polyadic: float = 0.0,
-    asymmetry: float = 1.0,
-    label_thickness_nm: Sequence[float] = (97.0, 80.0),
+    noise: Amount = 10.0,
+    contrast: Annotated[float, number(1e-3, 100, "a number above 0, 100 at most")] = 1.0,
+    crowding: Share = 0.0,
+    polyadic: Share = 0.0,
+    asymmetry: Share = 1.0,
+    label_thickness_nm: Annotated[
+        Sequence[float], _numbers(1, 10_000, 2, "two distances (pre, post), 1 to 10000 nm")
+    ] = (97.0, 80.0),
 ) -> Phantom:
     """Make a synthetic serial-section EM volume with its polarity and neuron labels.
 
@@ -89,14 +106,15 @@ def make_phantom(
         The phantom.
 
     Raises:
-        DataError: An argument is out of range.
+        ConfigError: An argument is out of range.
 
     >>> phantom = make_phantom((8, 96, 96), seed=1, damage=False)
     >>> phantom.image.shape, phantom.image.dtype.name, phantom.label.dtype.name
     ((8, 96, 96), 'uint8', 'uint16')
     """
     thickness = label_thickness_nm
-    check_phantom(
+    require_legal(
+        make_phantom,
         shape=tuple(shape),
         resolution=tuple(resolution),
         seed=seed,
@@ -169,43 +187,3 @@ def _draw(
         symmetric = bool(mislead.random() < 0.5)
         unlike = 0.0 if symmetric else asymmetry
         drawing.draw_density(junction, tissue, mislead, asymmetry=unlike)
-
-
-def check_phantom(**settings: Any) -> None:
-    """Refuse settings of `make_phantom` whose value cannot work.
-
-    Raises:
-        DataError: At `make_phantom(name=...)`.
-
-    >>> check_phantom(noise=5.0, polyadic=0.5)
-    """
-    for name, value in settings.items():
-        is_fine, wanted = _RULES.get(name, _NO_RULE)
-        if not is_fine(value):
-            raise DataError(f"make_phantom({name}=...)", f"it is {value}.", f"Give {wanted}.")
-
-
-def _between(low: float, high: float, count: int | None = None) -> Callable[[Any], bool]:
-    """Whether a number lies in a range, or each of so many numbers does."""
-    if count is None:
-        return lambda value: low <= value <= high
-    return lambda values: len(values) == count and all(low <= value <= high for value in values)
-
-
-_Rule = tuple[Callable[[Any], bool], str]
-_NO_RULE: _Rule = (lambda value: True, "")
-_RULES: dict[str, _Rule] = {
-    "shape": (_between(1, 10**6, 3), "three positive numbers, (z, y, x)"),
-    "resolution": (_between(0.5, 1000, 3), "three positive numbers, (z, y, x), 0.5 to 1000 nm"),
-    "seed": (_between(0, 2**64), "an integer from 0 up"),
-    "synapse_density_um3": (_between(0, 1000), "a number from 0 up, 1000 at most"),
-    "noise": (_between(0, 1000), "a number from 0 up, 1000 at most"),
-    "contrast": (_between(1e-3, 100), "a number above 0, 100 at most"),
-    "crowding": (_between(0, 1), "a share from 0 to 1"),
-    "polyadic": (_between(0, 1), "a share from 0 to 1"),
-    "asymmetry": (_between(0, 1), "a share from 0 to 1"),
-    "label_thickness_nm": (
-        _between(1, 10_000, 2),
-        "two positive distances, (pre, post), 10000 nm at most",
-    ),
-}

@@ -11,10 +11,11 @@ from connectomics import tuning
 from connectomics.config import Config, Resolved, json_schema, load_config
 from connectomics.config.checks.channels import check_loss_channels
 from connectomics.config.components import Components, DecoderFacts
-from connectomics.config.schema import NamedSection
+from connectomics.config.schema import NamedSection, SplitSection
 from connectomics.config.signatures import default_settings, settings_schema
 from connectomics.data.augmentation import AUGMENTATIONS
 from connectomics.data.checks import check_settings
+from connectomics.data.phantoms import NO_SETTINGS
 from connectomics.data.processing.build import TARGETS, channel_names, classes_of
 from connectomics.decoding import check_exports, steps
 from connectomics.errors import Fault
@@ -84,6 +85,13 @@ AUGMENTERS = {name: Component(function) for name, function in AUGMENTATIONS.item
 
 TERMS = {name: Component(loss.function) for name, loss in LOSSES.items()}
 """What `model.loss.losses` may name."""
+
+
+def _phantom() -> Component:
+    """What `phantom.kwargs` of a split are the settings of."""
+    from connectomics.phantom import make_phantom
+
+    return Component(make_phantom, NO_SETTINGS)
 
 
 def read_config(
@@ -167,7 +175,9 @@ def with_settings(config: Config) -> Config:
         name: kwargs if kwargs is None else _with_defaults(AUGMENTERS, name, kwargs)
         for name, kwargs in config.data.augmentation.items()
     }
+    splits = {name: _with_phantom(getattr(config.data, name)) for name in ("train", "val", "test")}
     data = {
+        **splits,
         "label_transform": transform.model_copy(update={"targets": targets}),
         "augmentation": augmentation,
     }
@@ -180,6 +190,13 @@ def with_settings(config: Config) -> Config:
             "evaluation": config.evaluation.model_copy(update={"metrics": metrics}),
         }
     )
+
+
+def _with_phantom(split: SplitSection | None) -> SplitSection | None:
+    if split is None or split.phantom is None:
+        return split
+    kwargs = {**_phantom().defaults, **split.phantom.kwargs}
+    return split.model_copy(update={"phantom": split.phantom.model_copy(update={"kwargs": kwargs})})
 
 
 def _completed(place: str, named: tuple[NamedSection, ...]) -> tuple[NamedSection, ...]:
@@ -203,6 +220,7 @@ def config_schema() -> dict[str, Any]:
         {place: _schemas(named) for place, named in LISTS.items()},
         losses=_schemas(TERMS),
         augmentations=_schemas(AUGMENTERS),
+        phantom=_phantom().schema,
     )
 
 

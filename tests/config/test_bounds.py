@@ -94,8 +94,8 @@ BASE = "defaults: [syn_em_r50, _self_]\n"
         ("data.dataloader.patch_size=[10000,10000,10000]", "data.dataloader.patch_size: 4 of"),
         ("data.train={phantom: {shape: [100000,100000,100000]}}", "data.train.phantom.shape: 1e+15 "
          "voxels are more than can be drawn"),
-        ("data.train={phantom: {kwargs: {noise: 1e12}}}", "data.train.phantom.kwargs.noise: it is "
-         "1000000000000.0.\n  Give a number from 0 up, 1000 at most."),
+        ("data.train={phantom: {kwargs: {noise: 1e12}}}", "data.train.phantom.kwargs.noise: "
+         "1000000000000.0 is not a number from 0 up, 1000 at most."),
         ("data.train={phantom: {kwargs: {synapse_density_um3: inf}}}", "is no number that it"),
         ("model.loss.losses=[{function: DiceLoss, weight: 0}]", "model.loss.losses: every weight"),
         ("decoding.steps[0].kwargs.dilate_sz=1000000000", "is not a whole number of voxels, 0 to"),

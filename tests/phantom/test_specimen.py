@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.spatial import KDTree
 
-from connectomics.errors import DataError
+from connectomics.errors import ConfigError
 from connectomics.phantom import Phantom, make_phantom
 
 SMALL = {"shape": (16, 160, 160), "seed": 3, "synapse_density_um3": 2.0}
@@ -260,7 +260,7 @@ def _darker_post(phantom: Phantom) -> float:
     ],
 )
 def test_arguments_out_of_range_are_named(options: dict, name: str):
-    with pytest.raises(DataError, match=name):
+    with pytest.raises(ConfigError, match=name):
         make_phantom(**{"shape": (8, 64, 64), **options})
 
 

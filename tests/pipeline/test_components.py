@@ -12,6 +12,7 @@ from main import main
 from connectomics.config import Config
 from connectomics.config.defaults_list import TUTORIALS
 from connectomics.decoding import DECODERS, decode_synapses
+from connectomics.phantom import make_phantom
 from connectomics.pipeline.components import (
     AUGMENTERS,
     LISTS,
@@ -70,6 +71,20 @@ def test_the_printed_config_shows_all_settings_and_means_the_same(tutorial, tmp_
     )
     assert with_settings(again) == again
     assert with_settings(there).model_dump(mode="json") == again.model_dump(mode="json")
+
+
+def test_the_settings_of_phantoms():
+    schema = config_schema()["$defs"]["PhantomSection"]["properties"]["kwargs"]
+    names = inspect.signature(make_phantom).parameters.keys() - {"shape", "seed"}
+    assert schema["properties"].keys() == names
+    assert schema["properties"]["noise"]["maximum"] == 1000
+    assert all(one.get("description") for one in schema["properties"].values())
+    config = with_settings(read_config(TUTORIALS / "demo.yaml", torch=False).config)
+    assert config.data.train is not None
+    assert config.data.train.phantom is not None
+    kwargs = config.data.train.phantom.kwargs
+    assert kwargs.keys() == names
+    assert (kwargs["synapse_density_um3"], kwargs["noise"]) == (1.5, 10.0)
 
 
 def test_the_schema_can_be_written_and_read(tmp_path):
