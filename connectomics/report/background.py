@@ -22,6 +22,9 @@ MOST_POINTS = 1000
 PLACES = ("experiment_name", "description", "save_path", "data.train", "data.val", "data.test")
 """Settings that any data set of one's own changes, so that a change of them tells nothing."""
 
+OF_TESTS = ("inference", "decoding", "evaluation", "tune", "optimization.precision")
+"""Settings that a test goes by; the others are those of the training."""
+
 NOT_KEPT = (
     "No probabilities were kept (inference.save_probabilities: false): to decode with other "
     "settings, or to see how sure the network was of a voxel, predict again."
@@ -129,18 +132,30 @@ def training_curves(folder: Path) -> dict[str, Curve]:
 def changed_settings(before: Resolved, now: Resolved) -> Iterator[tuple[str, str, str]]:
     """List the settings of training and test that differ, but for those of `PLACES`.
 
+    What only a training goes by is taken from it, whatever the command says that tests.
+
     Yields:
         Dotted key, value before and value now.
     """
-    seen = set()
-    for old, new in ((before.training, now.training), (before.config, now.config)):
-        was, is_now = (dict(_flat(config.model_dump(mode="json"))) for config in (old, new))
-        for key in (*was, *(key for key in is_now if key not in was)):
-            place = any(key == name or key.startswith(f"{name}.") for name in PLACES)
-            row = key, _shown(was.get(key)), _shown(is_now.get(key))
-            if row[1] != row[2] and not place and row not in seen:
-                seen.add(row)
-                yield row
+    stages = (before.training, now.training, False), (before.config, now.config, True)
+    for old, new, tests in stages:
+        trees = old.model_dump(mode="json"), new.model_dump(mode="json")
+        for key, was, is_now in _changed(*trees):
+            if not _is_in(key, PLACES) and _is_in(key, OF_TESTS) == tests:
+                yield key, _shown(was), _shown(is_now)
+
+
+def _changed(was: Any, now: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Where two trees differ; what one of them lacks is one row, however much it holds."""
+    if isinstance(was, dict) and isinstance(now, dict):
+        for name in {**was, **now}:
+            yield from _changed(was.get(name), now.get(name), f"{key}.{name}" if key else name)
+    elif was != now:
+        yield key, was, now
+
+
+def _is_in(key: str, places: Sequence[str]) -> bool:
+    return any(key == place or key.startswith(f"{place}.") for place in places)
 
 
 def _trained(resolved: Resolved, run: RunFolder) -> Config:
@@ -154,16 +169,16 @@ def _trained(resolved: Resolved, run: RunFolder) -> Config:
         return resolved.training
 
 
-def _flat(tree: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    if not isinstance(tree, dict) or not tree:
-        yield key, tree
-        return
-    for name, value in tree.items():
-        yield from _flat(value, f"{key}.{name}" if key else name)
-
-
 def _shown(value: Any) -> str:
-    return "-" if value is None else str(value)
+    """As it is written in a config, in one line.
+
+    >>> _shown([{"name": "synapses", "kwargs": {}}]), _shown(None), _shown(True)
+    ('[{name: synapses, kwargs: {}}]', '-', 'true')
+    """
+    if value is None:
+        return "-"
+    text = yaml.safe_dump(value, sort_keys=False, default_flow_style=True, width=10**6)
+    return text.removesuffix("...\n").strip()
 
 
 def _tutorial(resolved: Resolved) -> Path | None:

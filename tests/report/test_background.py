@@ -89,6 +89,24 @@ def test_the_training_is_that_of_the_run_and_not_of_the_command_that_tests(tmp_p
     assert background_of(test, RunFolder(tmp_path)).changes == []
 
 
+def test_a_test_says_how_it_tested_and_its_run_how_it_was_trained(tmp_path):
+    trained = read_config(
+        TUTORIALS / "demo.yaml",
+        mode="train",
+        overrides=["optimization.max_steps=7", "inference.window.overlap=0.25",
+                   "data.augmentation.flip=null"],
+    )  # fmt: skip
+    (tmp_path / "config.yaml").write_text(trained.to_yaml())
+    asked = ["inference.window.overlap=0.75", "optimization.max_steps=9"]
+    test = read_config(TUTORIALS / "demo.yaml", mode="test", overrides=asked)
+    changes = background_of(test, RunFolder(tmp_path)).changes
+    keys = [key for key, *_ in changes]
+    assert len(set(keys)) == len(keys)
+    assert ("optimization.max_steps", "2000", "7") in changes
+    assert ("inference.window.overlap", "0.125", "0.75") in changes
+    assert ("data.augmentation.flip", "{prob: 0.5}", "-") in changes
+
+
 def test_nothing_differs_from_itself():
     config = read_config(TUTORIALS / "demo.yaml", mode="test")
     assert list(changed_settings(config, config)) == []
