@@ -84,7 +84,8 @@ def _by_sections(labels: Labels) -> Division:
     """Keep sections of a volume aside, at the end or at the beginning, whichever is fairer."""
     depth, count = labels.volume.shape[0], len(labels.sizes)
     if depth < FEWEST_SECTIONS:
-        problem = f"has {depth} sections, too few to keep some of them aside for testing."
+        sections = f"{depth} section{'s' * (depth > 1)}"
+        problem = f"has {sections}, too few to keep some of them aside for testing."
         raise DataError(_image(labels), problem, "Name a second volume with labels.")
     reach = large_span([labels])[0]
     gap = max(1, min(reach, depth // SPARED))

@@ -66,6 +66,7 @@ from connectomics.pipeline.validating import (
     require_room_to_tune,
     validation_section,
 )
+from connectomics.process.called import to_type
 from connectomics.process.signals import Stopped, unbroken
 from connectomics.runs import (
     Provenance,
@@ -114,12 +115,15 @@ def train(resolved: Resolved, checkpoint: Path | None) -> None:
         notes["resumed_from"] = str(checkpoint)
     seed = config.system.seed
     write_provenance(run.path, provenance_of(resolved.to_yaml(), seed=seed, notes=notes))
-    print(f"train: {run.path}")
+    print(f"train: into {run.path}")
     for note in training.notes:
         print(f"train: {note}")
     sys.stdout.flush()
     result = training.run(run.path)
     print(f"train: {result.step} steps done; the last checkpoint is {result.last}")
+    if config.data.test is not None:
+        named = "--checkpoint", str(run.path), *resolved.overrides
+        print(f"\ntrain: to test:\n    {to_type('test', resolved.file, *named)}")
 
 
 def infer(resolved: Resolved, checkpoint: Path | None) -> bool:
@@ -212,7 +216,9 @@ def evaluate(resolved: Resolved, checkpoint: Path | None) -> None:
     )
     written = write_scores(report, run.results, synthetic=synthetic, pictures=pictures, about=about)
     print(f"\n{report.table()}")
-    print("evaluate: " + "\n          ".join(map(str, written)))
+    *others, page = written
+    print("evaluate: " + "\n          ".join(map(str, others)))
+    print(f"evaluate: to look at, in a browser: {page}")
 
 
 def _announced(pair: LabelPair) -> LabelPair:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import h5py
@@ -180,7 +181,12 @@ def test_from_files_to_a_report_in_four_commands(run, here: Path, phantom) -> No
     pictures = [here / "outputs" / "my" / "check" / name for name in ("patches.png", "test.png")]
     for picture in pictures:
         assert np.asarray(Image.open(picture)).std() > 10
-    run("--config", "my.yaml", *settings)
+    said = run("--config", "my.yaml", *settings)
     (run_folder,) = (path.parent for path in (here / "outputs" / "my").glob("*/checkpoints"))
-    run("--config", "my.yaml", "--mode", "test", "--checkpoint", str(run_folder), *settings)
+    _, _, command = said.partition("train: to test:\n    python scripts/main.py ")
+    typed = shlex.split(command)
+    assert typed[4:6] == ["--checkpoint", str(run_folder.relative_to(here))]
+    said = run(*typed)
+    page = run_folder.relative_to(here) / "results" / "report.html"
+    assert said.endswith(f"evaluate: to look at, in a browser: {page}\n")
     assert (run_folder / "results" / "report.html").is_file()
