@@ -82,6 +82,31 @@ def finish(
         neurons: Gives the neuron at each voxel, where there are any.
     """
     part_nm3 = scale * settings.part_nm3
+    found = _split_and_joined(found, settings, part_nm3, between)
+    found = _split_partners(found, neurons, settings, part_nm3)
+    connections = None
+    if neurons is not None and settings.duplicate_nm:
+        found, connections = _join_duplicates(found, neurons, settings.duplicate_nm)
+    found = drop_small_sides(found, settings.min_side_nm3)
+    found = drop_small_synapses(found, settings.min_synapse_nm3)
+    sure = confidence(found, one_sided=settings.one_sided, half_nm3=scale * HALF_NM3)
+    if settings.calibration is not None:
+        sure = calibrate(sure, settings.calibration)
+    kept = sure >= settings.min_confidence
+    found, sure = found.renumber(number_kept(kept)), sure[kept]
+    first, margin = found.first_voxels(), polarity_margin(found)
+    if settings.mend_sections:
+        found = fill_sections(found, sections=settings.mend_sections)
+    partners = None if neurons is None else _name(found, neurons)
+    table = build_table(found, confidence=sure, polarity_margin=margin, partners=partners)
+    listed = None if partners is None else partner_table(partners, table.synapse_id.to_numpy())
+    return Finished(found, first, table, listed, connections)
+
+
+def _split_and_joined(
+    found: Candidates, settings: Settings, part_nm3: float, between: Between
+) -> Candidates:
+    """Split what touches, give each voxel its side, and join what belongs together."""
     if settings.split_saddle is not None:
         found = split_touching(
             found,
@@ -96,30 +121,13 @@ def finish(
         found = trim_to_peak(found, share=settings.trim)
     if settings.stray_share:
         found = settle_strays(found, share=settings.stray_share)
-    sections = settings.mend_sections
-    if sections:
-        found = join_continuations(found, sections=sections, overlap=settings.mend_overlap)
+    if settings.mend_sections:
+        sections, overlap = settings.mend_sections, settings.mend_overlap
+        found = join_continuations(found, sections=sections, overlap=overlap)
     if settings.pair_nm:
         gap_nm, evidence = settings.pair_nm, settings.pair_evidence
         found = pair_orphans(found, between, gap_nm=gap_nm, evidence=evidence)
-    found = _split_partners(found, neurons, settings, part_nm3)
-    connections = None
-    if neurons is not None and settings.duplicate_nm:
-        found, connections = _join_duplicates(found, neurons, settings.duplicate_nm)
-    found = drop_small_sides(found, settings.min_side_nm3)
-    found = drop_small_synapses(found, settings.min_synapse_nm3)
-    sure = confidence(found, one_sided=settings.one_sided, half_nm3=scale * HALF_NM3)
-    if settings.calibration is not None:
-        sure = calibrate(sure, settings.calibration)
-    kept = sure >= settings.min_confidence
-    found, sure = found.renumber(number_kept(kept)), sure[kept]
-    first, margin = found.first_voxels(), polarity_margin(found)
-    if sections:
-        found = fill_sections(found, sections=sections)
-    partners = None if neurons is None else _name(found, neurons)
-    table = build_table(found, confidence=sure, polarity_margin=margin, partners=partners)
-    listed = None if partners is None else partner_table(partners, table.synapse_id.to_numpy())
-    return Finished(found, first, table, listed, connections)
+    return found
 
 
 def reach_of(settings: Settings, resolution: tuple[float, float, float]) -> np.ndarray | None:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from connectomics.decoding.candidates import POST, PRE, Candidates
+from connectomics.decoding.candidates import Candidates
 from connectomics.decoding.confidence import confidence, polarity_margin
 from connectomics.decoding.evidence import gather, gather_neurons, weigh
 from connectomics.decoding.extent import measure_extent
 from connectomics.decoding.levels import AS_THEY_ARE
+from connectomics.decoding.listed_labels import ListedLabels, candidates_of
 from connectomics.decoding.partners import Partners, name_partners, partner_table
 from connectomics.decoding.probabilities import check_probabilities
 from connectomics.errors import DataError
@@ -43,9 +44,6 @@ Neurons = Callable[[Candidates], np.ndarray]
 """Gives the neuron at each of V voxels, (V,) uint64; 0 is none."""
 
 CLEFT_NM, BAND_NM = 16.0, 64.0
-
-LOOKUP = 1 << 20
-"""Ids up to this number are looked up in a table whatever the number of voxels."""
 
 
 def synapse_table(
@@ -105,20 +103,6 @@ class SynapseList(NamedTuple):
     partners: pd.DataFrame | None
 
 
-class ListedLabels(NamedTuple):
-    """Labelled voxels of a volume, or of a part of it.
-
-    Attributes:
-        shape: (Z, Y, X) of the volume.
-        index: (V,) int64, flat index of each in the volume, ascending.
-        values: (V,) their labels, from 1.
-    """
-
-    shape: tuple[int, int, int]
-    index: np.ndarray
-    values: np.ndarray
-
-
 def list_synapses(
     labels: np.ndarray | ListedLabels,
     grid: VoxelGrid,
@@ -144,7 +128,7 @@ def list_synapses(
     """
     where = "synapse_table"
     check_resolution(where, grid.resolution)
-    ids, candidates = _listed(where, labels, grid)
+    ids, candidates = candidates_of(where, labels, grid)
     if probabilities is not None:
         volume = check_probabilities(probabilities, channels=3, where=where)
         if volume.shape != candidates.shape:
@@ -248,57 +232,6 @@ def check_resolution(where: str, resolution: Sequence[float] | None) -> tuple[fl
         )
     z, y, x = values
     return z, y, x
-
-
-def _listed(
-    where: str, labels: np.ndarray | ListedLabels, grid: VoxelGrid
-) -> tuple[np.ndarray, Candidates]:
-    """The ids of the synapses of a label volume, and their voxels."""
-    if not isinstance(labels, ListedLabels):
-        labels = _labelled(where, np.asarray(labels))
-    index, values = labels.index, labels.values
-    if values.size and values.min() < 0:
-        raise DataError(where, f"a label is {values.min()}.", "Labels start at 0, background.")
-    odd = values & 1
-    ids, synapse = _numbered((values >> 1) + odd)
-    nothing = np.zeros(index.size, np.float32)
-    return ids, Candidates(
-        shape=labels.shape,
-        grid=grid,
-        index=index,
-        pre=nothing,
-        post=nothing,
-        union=nothing,
-        inside=np.ones(index.size, bool),
-        synapse=synapse.astype(np.int32),
-        side=np.where(odd, np.int8(PRE), np.int8(POST)),
-    )
-
-
-def _labelled(where: str, labels: np.ndarray) -> ListedLabels:
-    """The labelled voxels of a volume."""
-    if labels.ndim != 3 or labels.dtype.kind not in "ui":
-        raise DataError(
-            where,
-            f"the labels are {labels.dtype} of shape {labels.shape}.",
-            "Give (Z, Y, X) integers, 2n - 1 on the pre and 2n on the post side of synapse n.",
-        )
-    index = np.flatnonzero(labels)
-    z, y, x = labels.shape
-    return ListedLabels((z, y, x), index, labels.ravel()[index])
-
-
-def _numbered(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The values there are, ascending, and the place of each among them.
-
-    As `np.unique`, without sorting where the values are no greater than they are many.
-    """
-    top = int(values.max(initial=0))
-    if top > max(values.size, LOOKUP):
-        return np.unique(values, return_inverse=True)
-    present = np.zeros(top + 1, bool)
-    present[values] = True
-    return np.flatnonzero(present), (np.cumsum(present) - 1)[values]
 
 
 def _neuron_ids(neuron: np.ndarray | None, count: int) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 from connectomics.data.annotations import read_annotations
 from connectomics.data.volumes import LabelledVolume
 from connectomics.decoding import list_synapses
-from connectomics.decoding.table import ListedLabels
+from connectomics.decoding.listed_labels import ListedLabels
 from connectomics.evaluation import Encoding, Labels, Sites, interpret, list_extents
 from connectomics.evaluation.encoding import SIDED
 from connectomics.evaluation.sides import synapse_number
