@@ -16,6 +16,7 @@ from pathlib import Path
 
 from connectomics.arguments import parse_arguments, refuse_options
 from connectomics.errors import ConfigError
+from connectomics.naming import seen_from_here
 from connectomics.process.called import to_type
 from connectomics.process.outcome import in_process, reported, require_current_folder
 
@@ -90,7 +91,7 @@ def _run_config(options: argparse.Namespace, overrides: Sequence[str]) -> None:
 
     checkpoint = options.checkpoint and find_checkpoint(options.checkpoint)
     if checkpoint != options.checkpoint:
-        print(f"checkpoint: {checkpoint}", file=sys.stderr)
+        print(f"checkpoint: {seen_from_here(checkpoint)}", file=sys.stderr)
     resolved = read_config(
         options.config,
         mode=options.mode,

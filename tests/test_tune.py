@@ -305,6 +305,15 @@ def test_what_training_held_back(work, trained):
     assert "data.train: section 8 of train.h5, held back for validation, is also" in err
 
 
+def test_where_nothing_beats_the_configured_settings_they_stay(work):
+    pretend(work.tuning / "val" / "probabilities.h5", labels(1))
+    best = "decoding.steps=[{name: polarity2instance, kwargs: {thres: 0.3}}]"
+    code, out, err = work("tune", "tune.trials=1", THRES, best)
+    assert code == 0, err
+    assert "test as before: nothing beats what is configured. To go on: tune.trials=2" in out
+    assert "decoding=tuned" not in out
+
+
 def test_where_nothing_scores_there_is_nothing_to_test_with(work):
     pretend(work.tuning / "val" / "probabilities.h5", np.zeros(SHAPE, np.uint16))
     code, out, err = work("tune", "tune.trials=2", THRES)

@@ -277,7 +277,10 @@ def tune(resolved: Resolved, checkpoint: Path | None) -> None:
     if trials := tuning.trials_of(study):
         outcome = tuning.Outcome(search, trials)
         _keep_tuned(resolved, run.tuning, outcome)
-    if outcome and outcome.has_found:
+    if outcome and outcome.best == outcome.baseline and outcome.has_found:
+        more = f"tune.trials={2 * config.tune.trials}"
+        print(f"\ntune: test as before: nothing beats what is configured. To go on: {more}")
+    elif outcome and outcome.has_found:
         command = tuning.command_to_test(resolved.file, checkpoint, resolved.overrides)
         print(f"\ntune: to test with what was found:\n    {command}")
         if checkpoint and not presets_of(checkpoint):
