@@ -9,8 +9,9 @@ and the top level of a file mean the same thing, also between a file and one tha
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from connectomics.config.defaults_list import defaults_list, group_of, search_path
@@ -22,7 +23,7 @@ from connectomics.config.inheritance import (
     is_file,
     read_inherited,
 )
-from connectomics.config.levels import Layer, split_levels
+from connectomics.config.levels import DEFAULT, STAGES, TOP, Layer, split_levels
 from connectomics.config.merging import Tree
 from connectomics.config.overrides import MACHINE
 from connectomics.config.yaml_text import read_yaml
@@ -60,20 +61,42 @@ def compose(
         remedy = "Start from a tutorial with the line\n    defaults: [syn_em_r50, _self_]"
         raise ConfigError(shown, "is empty.", remedy)
     files = defaults_list(path, shown, choices, folders)  # no circle among them, from here on
-    typed = {group_of(choice) for choice in choices}
-    beside = _picked_beside(path, contents, folders) if MACHINE not in typed else None
-    layers, last, faults = [], [], []
+    read, faults = [], []
     for source, package, group in files:
         source_shown = shown if source.samefile(path) else str(seen_from_here(source))
         content = contents.get(source.resolve()) or read_yaml(source, source_shown)
         sections = {key: value for key, value in content.items() if key != "defaults"}
         layer, found = split_levels(sections, package, source_shown)
-        if group == MACHINE:
-            layer = _less_picked(layer, [*choices, *sorted(beside or ())])
-        # What is typed also beats what a file says of its own, after its presets.
-        (last if group in typed - {MACHINE} else layers).append(layer)
+        read.append((layer, group))
         faults += found
-    return Composition((*layers, *last), tuple(faults))
+    own_machine = MACHINE not in map(group_of, choices)
+    beside = _picked_beside(path, contents, folders) if own_machine else None
+    return Composition(tuple(_arranged(read, choices, beside or ())), tuple(faults))
+
+
+def _arranged(
+    read: Sequence[tuple[Layer, str]], choices: Sequence[str], beside: Collection[str]
+) -> list[Layer]:
+    """Layers in the order in which they are merged.
+
+    What is typed beats also what a file says of its own, after its presets. One that is put
+    elsewhere (`group@place=name`) is left where Hydra puts it.
+
+    Args:
+        read: Layers and their groups, as Hydra has them.
+        choices: Presets picked on the command line.
+        beside: Groups of which presets are picked beside the machine of a file.
+    """
+    picked = {group_of(choice) for choice in choices if not choice.startswith("~")}.union(beside)
+    picked = {group for layer, group in read if group in picked and _is_preset_of(layer, group)}
+    typed = {group_of(choice) for choice in choices if "@" not in choice} - {MACHINE}
+    last = [layer for layer, group in read if group in typed]
+    first = [
+        _giving_way(_less_picked(layer, picked) if group == MACHINE else layer, last)
+        for layer, group in read
+        if group not in typed
+    ]
+    return [*first, *last]
 
 
 def _picked_beside(
@@ -95,23 +118,54 @@ def _picked_beside(
     own: set[str] = set()
     below: set[str] | None = None
     for name in config_names(contents.get(file.resolve(), {}).get("defaults", [])):
-        own.add(name.removeprefix("/").rpartition("/")[0])
+        place = name.removeprefix("/").rpartition("/")[0]
+        own.add(place)
         for found in find_config(name, group, folders):
-            inherited = _picked_beside(found, contents, folders, name.rpartition("/")[0])
+            inherited = _picked_beside(found, contents, folders, place)
             below = below if inherited is None else (below or set()) | inherited
     if MACHINE in own:
         return own - {MACHINE, ""}
     return None if below is None else below | own - {""}
 
 
-def _less_picked(machine: Layer, choices: Sequence[str]) -> Layer:
+def _is_preset_of(layer: Layer, group: str) -> bool:
+    """Whether all that a file says lies in the section that its folder is named after."""
+    trees = [tree for tree in layer.levels.values() if tree]
+    for key in group.split("/"):
+        if any(set(tree) != {key} or not isinstance(tree[key], dict) for tree in trees):
+            return False
+        trees = [tree[key] for tree in trees]
+    return True
+
+
+def _less_picked(machine: Layer, picked: Collection[str]) -> Layer:
     """What a machine says, less the sections for which other presets are picked."""
     levels = machine.levels
-    for choice in choices:
-        if not choice.startswith("~"):
-            path = group_of(choice).split("/")
-            levels = {level: _without(tree, path) for level, tree in levels.items()}
+    for group in picked:
+        levels = {level: _without(tree, group.split("/")) for level, tree in levels.items()}
     return Layer(machine.file, levels)
+
+
+def _giving_way(layer: Layer, typed: Sequence[Layer]) -> Layer:
+    """What a file says, less what it says of one stage alone and what is typed says of both."""
+    levels = dict(layer.levels)
+    for preset in typed:
+        for stage, level in product(STAGES, (TOP, DEFAULT)):
+            levels[stage] = _less(levels[stage], preset.levels[level])
+    return Layer(layer.file, levels)
+
+
+def _less(tree: Tree, other: Tree) -> Tree:
+    """A copy without the values that another tree has too.
+
+    >>> _less({"data": {"noise": None, "train": 1}}, {"data": {"noise": {"prob": 0.5}}})
+    {'data': {'train': 1}}
+    """
+    return {
+        key: _less(value, other[key]) if key in other else value
+        for key, value in tree.items()
+        if key not in other or (isinstance(value, dict) and isinstance(other[key], dict))
+    }
 
 
 def _without(tree: Tree, path: Sequence[str]) -> Tree:

@@ -448,6 +448,28 @@ class TestMachines:
         plain = merged(write(own, "plain.yaml"), "model/rsunet=demo")["default"]["model"]["rsunet"]
         assert plain == rsunet
 
+    def test_a_preset_that_is_typed_beats_what_a_file_says_of_one_stage(self, write):
+        stages = "train: {data: {augmentation: {noise: {prob: 0.1}, jitter: null}}}"
+        file = write(f"defaults: [syn_em_r50, _self_]\n{stages}")
+        levels = merged(file, "data/augmentation=light")
+        assert levels["train"]["data"]["augmentation"] == {"noise": {}, "jitter": None}
+        assert levels["default"]["data"]["augmentation"]["noise"]["prob"] == 0.3
+
+    def test_a_preset_that_is_put_elsewhere_leaves_the_others_in_their_place(self, write):
+        elsewhere = "data/augmentation@test.data.augmentation"
+        own = "data: {augmentation: {noise: {prob: 0.1}}}"
+        file = write(f"defaults: [syn_em_r50, {elsewhere}: strong, _self_]\n{own}")
+        levels = merged(file, f"{elsewhere}=light")
+        assert levels["default"]["data"]["augmentation"]["noise"]["prob"] == 0.1
+        assert levels["test"]["data"]["augmentation"]["noise"]["prob"] == 0.3
+
+    def test_a_config_in_a_folder_that_is_called_like_a_section_is_no_preset_of_it(self, write):
+        write("# @package _global_\nmodel: {rsunet: {num_groups: 3}}", "data/base.yaml")
+        file = write("defaults: [syn_em_r50, data/base, machine: cpu, _self_]")
+        default = merged(file)["default"]
+        assert default["data"]["dataloader"]["patch_size"] == [16, 160, 160]
+        assert default["data"]["augmentation"]["noise"] is None
+
 
 @pytest.mark.parametrize("name", ["it's", "a=b, c", "[x] {y} (z)", "back\\slash's", "a\\", "ä@:b"])
 def test_a_clone_in_a_folder_of_any_name(write, tmp_path, monkeypatch, name: str):
