@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +48,8 @@ def changes(before: Any, now: Any, name: str = "") -> Iterator[str]:
         return
     elif _is_sum(before) or _is_sum(now):
         yield f"{name.split('[')[0]} changed"
-    elif _are_nested(before, now) and len(before) == len(now):
-        pairs = enumerate(zip(before, now, strict=True))
+    elif _are_nested(before, now):
+        pairs = enumerate(zip_longest(before, now))
         found = [text for i, pair in pairs for text in changes(*pair, f"{name}[{i}]")]
         yield from dict.fromkeys(found)
     else:
@@ -61,7 +62,8 @@ def _are_nested(*values: Any) -> bool:
     def is_plain(value: Any) -> bool:
         return not (isinstance(value, list | tuple | Mapping) or _is_sum(value))
 
-    return all(isinstance(v, list | tuple) and not all(map(is_plain, v)) for v in values)
+    listed = all(isinstance(value, list | tuple) for value in values)
+    return listed and not any(map(is_plain, chain(*values)))
 
 
 def _is_sum(value: Any) -> bool:

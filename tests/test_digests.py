@@ -3,13 +3,29 @@ from __future__ import annotations
 import numpy as np
 
 from connectomics import digests
-from connectomics.digests import code_digest, digest
+from connectomics.digests import changes, code_digest, digest
 
 
 def test_a_digest_tells_plain_values_apart():
     assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
     assert digest([1, 2]) != digest([12]) != digest(1, 2) != digest(2, 1)
     assert len({digest(x) for x in (0.0, None, "", [], {}, float(np.float32(0.1)))}) == 6
+
+
+def test_a_step_more_or_less_is_named_alone():
+    """Shown whole, two long lists would be cut off before they differ."""
+    step = {
+        "name": "polarity2instance",
+        "kwargs": {"thres": 0.5, "thres_small": 128, "dilate_sz": 5},
+    }
+    more = [step, {"name": "drop_one_sided"}]
+    added = 'steps[1] was not given and is {"name": "drop_one_sided"}'
+    assert list(changes({"steps": [step]}, {"steps": more})) == [added]
+    gone = 'steps[1] was {"name": "drop_one_sided"} and is not given'
+    assert list(changes({"steps": more}, {"steps": [step]})) == [gone]
+    assert list(changes({"size": [1, 2]}, {"size": []})) == ["size was [1, 2] and is []"]
+    first = ['steps[0] was {"name": "drop_one_sided"} and is not given']
+    assert list(changes({"steps": more[1:]}, {"steps": []})) == first
 
 
 def test_the_digest_of_code_follows_what_it_does(tmp_path, monkeypatch):

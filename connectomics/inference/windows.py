@@ -170,7 +170,7 @@ class Windows:
 
     @torch.inference_mode()
     def once(self, inputs: Tensor) -> Tensor:
-        """As in `add`, the network on (B, 1, z, y, x) alone."""
+        """The network alone on (B, 1, z, y, x), in the precision of `finished`."""
         with self._autocast():
             return self.network(inputs)
 
