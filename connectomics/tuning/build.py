@@ -105,7 +105,8 @@ def build_search(config: Config, volumes: Sequence[ValidationVolume]) -> Search:
     count = sum(counts, SynapseCount(0, 0))
     names = ", ".join(volume.name for volume in grouped)
     on, score = f"{names} with {count}", _score_in_words(config)
-    return Search(space, values, objective, seed, identity, score, on, count.number)
+    exclusive = bool(configured.get("exclusive"))
+    return Search(space, values, objective, seed, identity, score, on, count.number, exclusive)
 
 
 def tuned_steps(config: Config, values: Mapping[str, Any]) -> tuple[NamedSection, ...]:

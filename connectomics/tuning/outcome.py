@@ -107,9 +107,9 @@ def _why(search: Search) -> str:
     inside = outside = np.zeros(2)
     for volume in search.objective.volumes:
         counts = np.ones(volume.truth.shape, bool) if volume.mask is None else volume.mask > 0
-        labelled = volume.truth > 0
-        inside = inside + _total(volume.probabilities[-1], labelled & counts)
-        outside = outside + _total(volume.probabilities[-1], ~labelled & counts)
+        labelled, p = volume.truth > 0, _foreground(volume.probabilities, search.exclusive)
+        inside = inside + _total(p, labelled & counts)
+        outside = outside + _total(p, ~labelled & counts)
     there, elsewhere = (total / max(1, count) for total, count in (inside, outside))
     found = (
         f"The network gives {there:.2f} on average where synapses are labelled and "
@@ -124,6 +124,12 @@ def _why(search: Search) -> str:
         f"{found}, but nothing that is decoded overlaps a synapse enough.\nLook at what --mode "
         "test draws: sides may be exchanged or split. A lower tune.iou_thresholds tells more."
     )
+
+
+def _foreground(probabilities: np.ndarray, exclusive: bool) -> np.ndarray:
+    """Of either side: what is no background, or the last channel, which is the union."""
+    certain = 255 if probabilities.dtype.kind == "u" else 1
+    return certain - probabilities[0] if exclusive else probabilities[-1]
 
 
 def _total(probabilities: np.ndarray, where: np.ndarray) -> np.ndarray:

@@ -58,6 +58,7 @@ class Search:
         score: What is maximised, in words.
         on: What is decoded for it, in words.
         objects: How many true objects there are to find.
+        exclusive: Whether the channels that are decoded are background, pre and post.
     """
 
     space: Space
@@ -68,6 +69,7 @@ class Search:
     score: str = "score"
     on: str = ""
     objects: int = 0
+    exclusive: bool = False
 
     def describe(self) -> str:
         """What is about to be searched, a line for each setting."""

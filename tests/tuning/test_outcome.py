@@ -96,6 +96,19 @@ def test_why_nothing_scores(outcome, inside, mask, said, remedy):
     assert remedy in text.rpartition("\n")[2]
 
 
+@pytest.mark.parametrize(("dtype", "one"), [(np.uint8, 255), (np.float32, 1)])
+def test_where_classes_exclude_each_other_a_synapse_is_what_is_no_background(outcome, dtype, one):
+    truth = np.array([[[1, 2, 0, 0]]], np.uint8)
+    pre, post = truth == 1, truth == 2
+    channels = (np.stack([truth == 0, pre, post]) * one).astype(dtype)
+    objective = replace(
+        outcome.search.objective, volumes=[ValidationVolume("val", channels, truth)]
+    )
+    search = replace(outcome.search, objective=objective, exclusive=True)
+    text = Outcome(search, [outcome.trials[0]._replace(score=0.0)]).summary()
+    assert "1.00 on average where synapses are labelled and 0.00 elsewhere, but" in text
+
+
 def test_the_table_holds_every_trial(outcome, tmp_path):
     _, table = write_outcome(outcome, STEPS, tmp_path)
     assert table == tmp_path / "trials.csv"
