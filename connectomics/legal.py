@@ -49,7 +49,9 @@ def number(
 
     ends = {"minimum": low, "maximum": high}
     schema = {name: end for name, end in ends.items() if abs(end) < sys.float_info.max}
-    return Legal(test, wanted or f"a number from {low:g} to {high:g}", remedy, schema)
+    kind = "a whole number" if whole else "a number"
+    ends_said = f"from {low:g} to {high:g}" if "maximum" in schema else f"from {low:g} up"
+    return Legal(test, wanted or f"{kind} {ends_said}", remedy, schema)
 
 
 def is_number(value: Any) -> bool:

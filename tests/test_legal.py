@@ -30,7 +30,7 @@ def cut(
         ("share", np.float32(-1), "-1.0"),
         ("share", True, "True is not"),
         ("edge", 3, "f.edge: 3 is not even.\n  Give 2 or 4."),
-        ("most", 1.5, "1.5 is not a number from 1 to inf."),
+        ("most", 1.5, "f.most: 1.5 is not a whole number from 1 up."),
     ],
 )
 def test_what_is_not_legal_is_said(name, value, problem):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from threading import Thread
 
@@ -42,14 +43,19 @@ def _read(folders: deque[str]) -> None:
         try:
             with os.scandir(folders.popleft()) as entries:
                 for entry in entries:
-                    if entry.is_dir():
-                        folders.extend([entry.path] if entry.name not in NOT_IMPORTED else [])
-                    elif entry.name.endswith(".pyc") or _is_small_library(entry):
-                        _advise(entry.path)
+                    with suppress(OSError):  # whoever imports it will say so
+                        _take(entry, folders)
         except IndexError:
             return
         except OSError:
-            continue  # whoever imports it will say so
+            continue
+
+
+def _take(entry: os.DirEntry[str], folders: deque[str]) -> None:
+    if entry.is_dir():
+        folders.extend([entry.path] if entry.name not in NOT_IMPORTED else [])
+    elif entry.name.endswith(".pyc") or _is_small_library(entry):
+        _advise(entry.path)
 
 
 def _is_small_library(entry: os.DirEntry[str]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -33,13 +34,23 @@ def test_modules_and_small_libraries_are_read_and_others_are_not(tmp_path, monke
     assert "package_ahead" not in sys.modules
 
 
-def test_a_file_that_cannot_be_opened_is_passed_over(tmp_path, monkeypatch):
+def test_a_file_that_cannot_be_opened_costs_itself_alone(tmp_path, monkeypatch):
+    opened, real = [], os.open
+
+    def recorded(path, flags):
+        file = real(path, flags)
+        opened.append(Path(path).name)
+        return file
+
     package = tmp_path / "package_broken"
     package.mkdir()
     (package / "__init__.py").touch()
-    (package / "gone.pyc").symlink_to("nowhere")
+    for n in range(4):  # whatever order a folder is listed in
+        (package / f"{n}_gone.pyc").symlink_to("nowhere")
+        (package / f"{n}_gone.so").symlink_to("nowhere")
+        (package / f"{n}.pyc").touch()
     monkeypatch.syspath_prepend(str(tmp_path))
-    threads = read_ahead(["package_broken"])
-    for thread in threads:
+    monkeypatch.setattr(reading_ahead.os, "open", recorded)
+    for thread in read_ahead(["package_broken"]):
         thread.join()
-    assert len(threads) == reading_ahead.THREADS
+    assert sorted(opened) == [f"{n}.pyc" for n in range(4)]
