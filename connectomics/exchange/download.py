@@ -37,6 +37,7 @@ TIMEOUT = (20, 60)
 
 INSTALL = 'Run: pip install "pooch>=1.8"'
 GOES_ON = "The same command goes on where it stands."
+BY_HAND = "Or download it by hand, and use --from FILE."
 
 
 def download(remote: RemoteFile, folder: Path, bounds: Bounds) -> Path:
@@ -149,12 +150,12 @@ def _fetch(url: str, output_file: str, _: Any, *, part: Path, most: int) -> None
             problem = f"broke off at {state.have:,} of {state.total or 0:,} bytes"
         except (ConnectionError, ChunkedEncodingError, Timeout) as error:
             whole = False
-            problem = f"{_reason(error)}; {state.have:,} bytes are here"
+            problem = _reason(error) + (f"; {state.have:,} bytes are here" if state.have else "")
         if whole:
             break
         fruitless = 0 if state.have > before else fruitless + 1
         if fruitless >= TRIES:
-            raise DataError(url, f"{problem}.", GOES_ON)
+            raise DataError(url, f"{problem}.", f"{GOES_ON} {BY_HAND}")
         if fruitless:
             time.sleep(PAUSE * 2 ** (fruitless - 1))
     Path(output_file).unlink(missing_ok=True)
@@ -246,7 +247,7 @@ def _speaking_of(url: str) -> Iterator[None]:
 def _reason(error: Exception) -> str:
     text = str(error)
     if "NameResolution" in text or "getaddrinfo" in text:
-        return "the server's name is not known; is there a network"
+        return "the server's name is not known, as without a network"
     if "refused" in text:
         return "the server refuses the connection"
     if "timed out" in text.lower():

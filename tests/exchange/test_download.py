@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import sys
 
 import numpy as np
@@ -129,8 +130,19 @@ def test_a_server_that_refuses(server, remote, tmp_path, status, remedy):
 
 def test_no_server(tmp_path, server):
     server.http.server_close()
-    with pytest.raises(DataError, match="refuses the connection"):
+    with pytest.raises(DataError, match=r"refuses the connection\.\n.*--from FILE"):
         download(RemoteFile("a.zip", f"{server.url}/a.zip"), tmp_path, BOUNDS)
+
+
+def test_no_network(remote, tmp_path, monkeypatch):
+    def unknown(*_, **__):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(
+        DataError, match=r"name is not known, as without a network\.\n.*--from FILE"
+    ):
+        download(remote, tmp_path, BOUNDS)
 
 
 def test_an_address_that_is_none(tmp_path):
