@@ -102,7 +102,11 @@ def whole_training(run: RunFolder) -> dict[str, Curve]:
 
 def _resumed_from(run: RunFolder) -> RunFolder | None:
     checkpoint = _provenance(run).get("resumed_from")
-    return run_of_checkpoint(Path(checkpoint)) if isinstance(checkpoint, str) else None
+    if not isinstance(checkpoint, str):
+        return None
+    # As it was typed then, perhaps from elsewhere; runs of an experiment lie side by side.
+    beside = run.path.parent / Path(*Path(checkpoint).parts[-3:])
+    return run_of_checkpoint(beside) or run_of_checkpoint(Path(checkpoint))
 
 
 def training_curves(folder: Path) -> dict[str, Curve]:

@@ -51,6 +51,9 @@ def test_a_resumed_training_is_shown_from_its_beginning(tmp_path, monkeypatch):
     assert curves["train_loss"] == ([*range(10, 90, 10)], [0, 0, 1, 1, 2, 2, 2, 2])
     assert curves["val_loss"] == ([20, 40, 60], [0, 1, 2])
     assert list(curves) == ["train_loss", "val_loss"]
+    with monkeypatch.context() as elsewhere:
+        elsewhere.chdir("/")
+        assert whole_training(RunFolder(tmp_path / "third")) == curves
     (runs[0].path / "provenance.yaml").write_text("resumed_from: first/checkpoints/last.ckpt")
     assert whole_training(runs[0]) == training_curves(runs[0].tensorboard)
     shutil.rmtree("second")
