@@ -74,7 +74,7 @@ def _check_config(options: argparse.Namespace, overrides: Sequence[str]) -> None
     """Show what a config trains and tests on."""
     from connectomics.pipeline.checking import check
 
-    refuse_options(options, "--check", ("checkpoint", "print_config"))
+    refuse_options(options, "--check", ("checkpoint", "plan", "print_config"))
     check(options.config, overrides)
 
 
@@ -120,7 +120,8 @@ def _write_config(options: argparse.Namespace, words: Sequence[str]) -> None:
     """Write the config of a user's files."""
     from connectomics.pipeline.init import init
 
-    refuse_options(options, "--init", ("config", "check", "checkpoint", "print_config"))
+    others = ("config", "check", "checkpoint", "plan", "print_config")
+    refuse_options(options, "--init", others)
     init([*options.init, *words])
 
 

@@ -159,7 +159,12 @@ def test_what_is_wrong_is_said_and_nothing_written(
 
 def test_init_goes_with_files_alone(run) -> None:
     assert "--config: does not go with --init" in run("--config", "a.yaml", "--init", "b", code=2)
+    assert "--plan: does not go with --init" in run("--plan", "--init", "b", code=2)
     assert "--init: names no file" in run("--init", "output=a.yaml", code=2)
+
+
+def test_a_check_plans_nothing(run) -> None:
+    assert "--plan: does not go with --check" in run("--config", "a", "--check", "--plan", code=2)
 
 
 FEW = ["optimization.max_steps=4", "optimization.n_steps_per_epoch=4", "model/rsunet=small"]
