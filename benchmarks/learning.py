@@ -87,6 +87,9 @@ TISSUES = {
         (24, 768, 768),
         (16, 160, 160),
     ),
+    "crowded_alike": Tissue(
+        {"synapse_density_um3": 1.5, "asymmetry": 0.25, "contrast": 0.8, "noise": 13.0}
+    ),
     "vnc": Tissue(None, patch=(4, 160, 160)),
 }
 
