@@ -130,7 +130,7 @@ RECIPES = {
             "optimization.ema={decay: 0.99, warmup_steps: 50}",
         ),
     ),
-    "cpu": Recipe("syn_em_r50", ("machine=cpu",), (16, 160, 160)),
+    "cpu": Recipe("syn_em_r50", ("machine=cpu",), (16, 96, 96)),
     "gpu": Recipe("syn_em_r50", ("machine=gpu",), (18, 256, 256), batch=4),
 }
 

@@ -17,7 +17,7 @@ Resolution = tuple[float, float, float]
 
 LARGE_GPU_GIB = 20
 PATCHES: dict[Machine, Triple] = {
-    "cpu": (16, 160, 160),
+    "cpu": (16, 96, 96),
     "small_gpu": (18, 192, 192),
     "gpu": (18, 256, 256),
 }
@@ -26,8 +26,11 @@ PATCHES: dict[Machine, Triple] = {
 CUBES: dict[Machine, int] = {"cpu": 64, "small_gpu": 96, "gpu": 112}
 """Edges of patches of about as many voxels, for voxels that are as deep as wide."""
 
-VIEW_NM = 1280
-"""What a patch on a CPU shows in the plane: a synapse of 100 to 900 nm with what is around it."""
+VIEW_NM = 768
+"""What a patch on a CPU shows in the plane: a synapse of 100 to 900 nm.
+
+As many voxels in more and smaller patches teach sides sooner.
+"""
 
 LEVELS: dict[Machine, int] = {"cpu": 2, "small_gpu": 3, "gpu": 4}
 """How often the networks of the presets pool."""

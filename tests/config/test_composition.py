@@ -431,7 +431,7 @@ class TestMachines:
             "prob": 0.3, "gaussian": 0.03, "shot": 0.03
         }  # fmt: skip
         assert default["model"]["rsunet"]["filters"] == [16, 16, 32]
-        assert default["data"]["dataloader"]["patch_size"] == [16, 160, 160]
+        assert default["data"]["dataloader"]["patch_size"] == [16, 96, 96]
         # A machine that is typed is later than anything in the file.
         assert merged(file, "machine=cpu")["default"]["data"]["augmentation"]["noise"] is None
         below = write("defaults: [syn_vnc_cpu, machine: cpu, _self_]", "below.yaml")
@@ -467,7 +467,7 @@ class TestMachines:
         write("# @package _global_\nmodel: {rsunet: {num_groups: 3}}", "data/base.yaml")
         file = write("defaults: [syn_em_r50, data/base, machine: cpu, _self_]")
         default = merged(file)["default"]
-        assert default["data"]["dataloader"]["patch_size"] == [16, 160, 160]
+        assert default["data"]["dataloader"]["patch_size"] == [16, 96, 96]
         assert default["data"]["augmentation"]["noise"] is None
 
 

@@ -72,7 +72,7 @@ def test_two_files_become_a_config_that_loads(run, phantom) -> None:
     assert config.model.out_channels == 3
     assert config.evaluation.truth_encoding == "semantic"
     # As the preset for a CPU, not as the tutorial:
-    assert config.optimization.max_steps == 1500
+    assert config.optimization.max_steps == 4000
 
 
 def test_nothing_is_overwritten(run, here: Path, phantom) -> None:

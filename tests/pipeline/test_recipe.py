@@ -21,8 +21,9 @@ SPAN = (6, 60, 40)
 @pytest.mark.parametrize(
     ("machine", "resolution", "patch"),
     [
-        ("cpu", (30, 8, 8), (16, 160, 160)),
-        ("cpu", (50, 4.6, 4.6), (8, 256, 256)),
+        ("cpu", (30, 8, 8), (16, 96, 96)),
+        ("cpu", (50, 4.6, 4.6), (8, 160, 160)),
+        ("cpu", (40, 4, 4), (8, 192, 192)),
         ("small_gpu", (30, 8, 8), (18, 192, 192)),
         ("gpu", (40, 4, 4), (18, 256, 256)),
         ("cpu", (8, 8, 8), (64, 64, 64)),
@@ -41,19 +42,19 @@ def test_what_is_known_of_presets_is_theirs(machine: Machine) -> None:
 
 
 def test_patches_leave_room_to_hold_back() -> None:
-    recipe = choose_recipe(("cpu", ""), (30, 8, 8), [(20, 300, 300)], val_fraction=0.15, span=SPAN)
-    assert recipe.patch_size == (16, 96, 96)
-    assert "16 x 160 x 160 would leave no room" in recipe.why_patch
-    alone = choose_recipe(("cpu", ""), (30, 8, 8), [(20, 300, 300)], val_fraction=None, span=SPAN)
-    assert alone.patch_size == (16, 160, 160)
+    recipe = choose_recipe(("cpu", ""), (30, 8, 8), [(20, 200, 200)], val_fraction=0.15, span=SPAN)
+    assert recipe.patch_size == (16, 64, 64)
+    assert "16 x 96 x 96 would leave no room" in recipe.why_patch
+    alone = choose_recipe(("cpu", ""), (30, 8, 8), [(20, 200, 200)], val_fraction=None, span=SPAN)
+    assert alone.patch_size == (16, 96, 96)
 
 
 @pytest.mark.parametrize(
     ("shapes", "patch", "gap"),
     [
-        (ROOMY, (16, 160, 160), None),  # 160 of 2000 rows can be spared
+        (ROOMY, (16, 96, 96), None),  # 96 of 2000 rows can be spared
         ([(20, 300, 300)], (16, 96, 96), (3, 50, 40)),  # a sixth of 20 and of 300, and the span
-        ([(200, 2000, 2000), (90, 350, 400)], (16, 160, 160), (6, 58, 40)),  # for the smaller one
+        ([(200, 2000, 2000), (90, 350, 400)], (16, 96, 96), (6, 58, 40)),  # for the smaller one
     ],
 )
 def test_a_patch_is_left_out_where_it_can_be_spared(shapes, patch, gap) -> None:
