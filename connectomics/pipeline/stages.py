@@ -115,7 +115,7 @@ def train(resolved: Resolved, checkpoint: Path | None) -> None:
         notes["resumed_from"] = str(checkpoint)
     seed = config.system.seed
     write_provenance(run.path, provenance_of(resolved.to_yaml(), seed=seed, notes=notes))
-    print(f"train: into {run.path}")
+    print(f"train: {run.path}")
     for note in training.notes:
         print(f"train: {note}")
     sys.stdout.flush()
