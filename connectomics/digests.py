@@ -63,7 +63,7 @@ def _are_nested(*values: Any) -> bool:
         return not (isinstance(value, list | tuple | Mapping) or _is_sum(value))
 
     listed = all(isinstance(value, list | tuple) for value in values)
-    return listed and not any(map(is_plain, chain(*values)))
+    return listed and not all(map(is_plain, chain(*values)))
 
 
 def _is_sum(value: Any) -> bool:

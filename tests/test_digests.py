@@ -26,6 +26,8 @@ def test_a_step_more_or_less_is_named_alone():
     assert list(changes({"size": [1, 2]}, {"size": []})) == ["size was [1, 2] and is []"]
     first = ['steps[0] was {"name": "drop_one_sided"} and is not given']
     assert list(changes({"steps": more[1:]}, {"steps": []})) == first
+    volumes = [{"data": [["val", digest(number)]]} for number in (1, 2)]
+    assert list(changes(*volumes)) == ["data changed"]
 
 
 def test_the_digest_of_code_follows_what_it_does(tmp_path, monkeypatch):

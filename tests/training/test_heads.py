@@ -100,5 +100,6 @@ def test_fine_tuning_starts_from_what_fits_and_its_new_heads_from_the_labels(
 def test_going_on_is_not_starting_anew(make_config, tmp_path):
     first = fit(make_config(), tmp_path)
     longer = make_config(optimization={"max_steps": 12}, model={"initial_weights": "gone.pt"})
-    (memory,) = prepare(longer, resume_from=first.last).notes
+    held_back, memory = prepare(longer, resume_from=first.last).notes
+    assert "held back to validate on" in held_back
     assert memory.startswith("memory: ")
