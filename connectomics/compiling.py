@@ -101,9 +101,12 @@ class _Stopwatch(event.Listener):
         """Count the time since the last start, and announce nothing more for it."""
         if self._timer is None:
             return
+        announced = self._timer.finished.is_set()
         self._timer.cancel()
         self._timer = None
         self._left -= time.monotonic() - self._started
+        if not announced:  # time may have run out just now; then the next compilation says so
+            self._left = max(self._left, 1e-3)
 
 
 def _announce(kept: bool) -> None:

@@ -105,6 +105,19 @@ def test_nothing_is_said_after_the_block(monkeypatch, caplog):
     assert not caplog.messages
 
 
+def test_time_that_ran_out_unsaid_is_said_at_the_next_compilation(caplog):
+    watch = compiling._Stopwatch(60.0)
+    with caplog.at_level(logging.WARNING, "connectomics.compiling"):
+        watch.on_start(compilation())
+        watch._started -= 61.0  # the timer had no turn
+        watch.on_end(compilation())
+        assert not caplog.messages
+        watch.on_start(compilation())
+        time.sleep(0.2)
+        watch.on_end(compilation())
+    assert len(caplog.messages) == 1
+
+
 @pytest.mark.parametrize("calls", [1, 3])
 def test_times_add_up(monkeypatch, caplog, calls):
     """Three compilations that are each within the limit pass it together."""
