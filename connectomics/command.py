@@ -22,11 +22,6 @@ from connectomics.process.outcome import in_process, reported, require_current_f
 
 DOWNLOAD = "download"
 WITHOUT_CONFIG = ("decode", "evaluate")
-IMPORTED_TO_TRAIN = (
-    *("torch", "numpy", "scipy", "pytorch_lightning", "lightning_fabric", "torchmetrics"),
-    *("sympy", "mpmath", "matplotlib", "numba", "llvmlite", "tensorboard"),
-)
-"""The large packages, which Lightning and what it imports bring for the most part."""
 
 
 def command() -> None:
@@ -81,10 +76,6 @@ def _check_config(options: argparse.Namespace, overrides: Sequence[str]) -> None
 def _run_config(options: argparse.Namespace, overrides: Sequence[str]) -> None:
     """Read the config, and run its mode."""
     from connectomics.checkpoints import find_checkpoint
-    from connectomics.process.reading_ahead import read_ahead
-
-    if options.mode == "train" and not (options.print_config or options.plan):
-        read_ahead(IMPORTED_TO_TRAIN)
     from connectomics.pipeline import stages
     from connectomics.pipeline.components import read_config, with_settings
     from connectomics.process.cpus import use_threads
