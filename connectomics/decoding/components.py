@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from connectomics.decoding.bits import dilate_in_plane
@@ -16,6 +18,9 @@ from connectomics.decoding.runs import (
 )
 from connectomics.decoding.settings import Edge, Threshold, Voxels
 from connectomics.legal import require_legal
+
+if TYPE_CHECKING:
+    from connectomics.decoding.blockwise.by_block import ByBlock
 
 
 def binary2instance(
@@ -67,9 +72,16 @@ def binary2instance(
     return labels
 
 
+def _by_block() -> ByBlock:
+    from connectomics.decoding.blockwise.baseline import BINARY_BY_BLOCK
+
+    return BINARY_BY_BLOCK
+
+
 BINARY2INSTANCE = Decoder(
     binary2instance,
     channels=1,
     encoding="instance",
     space={"thres": [0.1, 0.9], "thres_small": [16, 4096], "dilate_sz": [0, 15]},
+    by_block=_by_block,
 )

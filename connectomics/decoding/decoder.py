@@ -1,11 +1,16 @@
-"""What the rest of the program needs to know of a decoder, in one record beside its function."""
+"""What the rest of the program needs to know of a decoder, or of what may follow one: a record."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import Parameter, signature
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from connectomics.decoding.blockwise.by_block import ByBlock
 
 Encoding = Literal["polarity", "semantic", "instance"]
 
@@ -25,6 +30,9 @@ class Decoder:
         space: Where `tune` searches unless it is told: for each setting two numbers, the ends of
             a range, or more values to choose from. `name[0]` is the first item of a setting that
             is a list. Volumes (`thres_small`, `..._nm3`) are searched by orders of magnitude.
+        lists: Whether it gives a `SynapseResult`, whose labels nothing may change any more.
+        by_block: Gives what decodes block by block, imported when it is asked for; None where
+            only whole volumes are decoded.
 
     >>> from connectomics.decoding.components import BINARY2INSTANCE
     >>> BINARY2INSTANCE.settings
@@ -35,6 +43,8 @@ class Decoder:
     channels: int
     encoding: Encoding
     space: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    lists: bool = False
+    by_block: Callable[[], ByBlock] | None = None
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -62,3 +72,25 @@ class Decoder:
     @property
     def _parameters(self) -> Mapping[str, Parameter]:
         return signature(self.function).parameters
+
+
+@dataclass(frozen=True)
+class Refiner:
+    """What may follow a decoder in `decoding.steps`.
+
+    Attributes:
+        function: From labels, its first argument, and settings to labels of the same kind.
+        encoding: Of these labels. It follows every decoder that makes such and `lists` nothing.
+    """
+
+    function: Callable[..., np.ndarray]
+    encoding: Encoding
+
+    @property
+    def no_settings(self) -> tuple[str, ...]:
+        """Its other arguments: the labels."""
+        return (next(iter(signature(self.function).parameters)),)
+
+    def follows(self, decoder: Decoder) -> bool:
+        """Whether it may follow a decoder."""
+        return decoder.encoding == self.encoding and not decoder.lists

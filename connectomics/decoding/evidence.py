@@ -12,8 +12,13 @@ from connectomics.decoding.bits import BitMask, dilate_in_plane
 from connectomics.decoding.candidates import NONE, POST, PRE, Candidates, is_set, list_voxels
 from connectomics.decoding.foreground import is_sparse, sum_of_union, too_much_foreground
 from connectomics.decoding.levels import AS_THEY_ARE, Levels
-from connectomics.decoding.polarity import polarity_masks
-from connectomics.decoding.probabilities import Probabilities, argmax_masks, as_p, threshold_masks
+from connectomics.decoding.probabilities import (
+    Probabilities,
+    argmax_masks,
+    as_p,
+    polarity_masks,
+    threshold_masks,
+)
 from connectomics.decoding.runs import label_components, remove_small
 from connectomics.decoding.sections import map_sections
 from connectomics.errors import DataError

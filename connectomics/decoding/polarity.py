@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import logging
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from connectomics.decoding.bits import BitMask, dilate_in_plane
 from connectomics.decoding.decoder import Decoder
-from connectomics.decoding.probabilities import (
-    Probabilities,
-    argmax_masks,
-    check_probabilities,
-    threshold_masks,
-)
+from connectomics.decoding.probabilities import check_probabilities, polarity_masks
 from connectomics.decoding.resize import resize_nearest
 from connectomics.decoding.runs import (
     find_owners,
@@ -23,9 +18,11 @@ from connectomics.decoding.runs import (
     remove_small,
 )
 from connectomics.decoding.settings import Edge, Factors, Flag, Threshold, Voxels
+from connectomics.decoding.sides import report_one_sided
 from connectomics.legal import require_legal
 
-logger = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from connectomics.decoding.blockwise.by_block import ByBlock
 
 
 def polarity2instance(
@@ -109,31 +106,19 @@ def polarity2instance(
     return resize_nearest(labels, scale_factors)
 
 
+def _by_block() -> ByBlock:
+    from connectomics.decoding.blockwise.baseline import POLARITY_BY_BLOCK
+
+    return POLARITY_BY_BLOCK
+
+
 POLARITY2INSTANCE = Decoder(
     polarity2instance,
     channels=3,
     encoding="polarity",
     space={"thres": [0.1, 0.9], "thres_small": [16, 4096], "dilate_sz": [1, 15]},
+    by_block=_by_block,
 )
-
-
-def polarity_masks(
-    probabilities: Probabilities, thres: float, exclusive: bool
-) -> tuple[BitMask, BitMask, BitMask]:
-    """The masks of pre, post and union, with pre and post inside the union: the baseline's.
-
-    Args:
-        probabilities: Three channels; see `polarity2instance`.
-        thres: Probability above which a voxel is foreground.
-        exclusive: Whether the channels are background, pre and post.
-    """
-    if exclusive:
-        pre, post = argmax_masks(probabilities)
-        return pre, post, BitMask(pre.bits | post.bits, pre.shape)
-    pre, post, union = threshold_masks(probabilities, thres)
-    np.bitwise_and(pre.bits, union.bits, out=pre.bits)
-    np.bitwise_and(post.bits, union.bits, out=post.bits)
-    return pre, post, union
 
 
 def _paint_sides(pre: BitMask, post: BitMask) -> np.ndarray:
@@ -161,16 +146,3 @@ def _paint_synapses(pre: BitMask, post: BitMask, union: BitMask, dilate_sz: int)
     for ids, runs, owner in zip((2 * number - 1, 2 * number), sides, owners, strict=True):
         paint(labels, runs, owner, ids.astype(labels.dtype))
     return labels
-
-
-def report_one_sided(pre: np.ndarray, post: np.ndarray) -> None:
-    """Log how many synapses have no pre or no post voxel."""
-    only_pre, only_post = np.count_nonzero(pre & ~post), np.count_nonzero(post & ~pre)
-    if only_pre or only_post:
-        logger.warning(
-            "One-sided synapses: %d of %d (%d without post, %d without pre).",
-            only_pre + only_post,
-            np.count_nonzero(pre | post),
-            only_pre,
-            only_post,
-        )

@@ -169,6 +169,25 @@ def argmax_masks(probabilities: Probabilities) -> list[BitMask]:
     return [pre, post]
 
 
+def polarity_masks(
+    probabilities: Probabilities, thres: float, exclusive: bool
+) -> tuple[BitMask, BitMask, BitMask]:
+    """The masks of pre, post and union, with pre and post inside the union: the baseline's.
+
+    Args:
+        probabilities: Three channels; see `polarity2instance`.
+        thres: Probability above which a voxel is foreground.
+        exclusive: Whether the channels are background, pre and post.
+    """
+    if exclusive:
+        pre, post = argmax_masks(probabilities)
+        return pre, post, BitMask(pre.bits | post.bits, pre.shape)
+    pre, post, union = threshold_masks(probabilities, thres)
+    np.bitwise_and(pre.bits, union.bits, out=pre.bits)
+    np.bitwise_and(post.bits, union.bits, out=post.bits)
+    return pre, post, union
+
+
 def _for_kernel(slab: np.ndarray) -> np.ndarray:
     """The same memory as kernels take it: halves as int16, bools as uint8.
 

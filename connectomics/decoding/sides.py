@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 
+from connectomics.decoding.decoder import Refiner
 from connectomics.errors import DataError
+
+logger = logging.getLogger(__name__)
 
 
 def drop_one_sided(labels: np.ndarray) -> np.ndarray:
@@ -42,3 +47,19 @@ def drop_one_sided(labels: np.ndarray) -> np.ndarray:
     renumbered[1 : 2 * len(paired) : 2] = np.where(paired, 2 * numbers - 1, 0)
     renumbered[2 : 2 * len(paired) + 1 : 2] = 2 * numbers
     return renumbered[labels]
+
+
+DROP_ONE_SIDED = Refiner(drop_one_sided, encoding="polarity")
+
+
+def report_one_sided(pre: np.ndarray, post: np.ndarray) -> None:
+    """Log how many synapses have no pre or no post voxel."""
+    only_pre, only_post = np.count_nonzero(pre & ~post), np.count_nonzero(post & ~pre)
+    if only_pre or only_post:
+        logger.warning(
+            "One-sided synapses: %d of %d (%d without post, %d without pre).",
+            only_pre + only_post,
+            np.count_nonzero(pre | post),
+            only_pre,
+            only_post,
+        )

@@ -1,21 +1,22 @@
 """The decoders a config may name, and what becomes of `decoding.steps`.
 
 A new decoder is a function of a volume and settings, its record (`Decoder`) beside it, and a line
-in `DECODERS`. Its settings are the keyword arguments it takes.
+in `DECODERS`. Its settings are the keyword arguments it takes. What may follow one is the same with
+a `Refiner`, in `REFINERS`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
 from connectomics.decoding.components import BINARY2INSTANCE
-from connectomics.decoding.decoder import Decoder, Encoding
+from connectomics.decoding.decoder import Decoder, Encoding, Refiner
 from connectomics.decoding.polarity import POLARITY2INSTANCE
 from connectomics.decoding.resize import resize_nearest
-from connectomics.decoding.sides import drop_one_sided
+from connectomics.decoding.sides import DROP_ONE_SIDED
 from connectomics.decoding.synapses import SYNAPSES, SynapseResult
 from connectomics.decoding.table import SynapseList, list_synapses
 from connectomics.errors import ConfigError, Fault, did_you_mean
@@ -32,11 +33,8 @@ DECODERS: dict[str, Decoder] = {
 }
 """Decoders by their name in a config."""
 
-REFINERS: dict[str, Callable[..., np.ndarray]] = {"drop_one_sided": drop_one_sided}
-"""Functions from polarity labels to polarity labels, which may follow `polarity2instance`."""
-
-LABELS = ("labels",)
-REFINED = ("polarity2instance",)
+REFINERS: dict[str, Refiner] = {"drop_one_sided": DROP_ONE_SIDED}
+"""What may follow a decoder, by its name in a config."""
 
 
 class Decoded(NamedTuple):
@@ -79,19 +77,11 @@ def check_decoding(steps: Sequence[Step], *, channels: int | None = None) -> lis
         One fault for each unknown name or setting, each value that is out of range, each step
         past the first, and a decoder that reads another number of channels.
     """
-    from connectomics.config.signatures import check_kwargs
-
     faults = []
     for i, step in enumerate(steps):
         where = f"decoding.steps[{i}]"
         if step.name in REFINERS:
-            faults += check_kwargs(f"{where}.kwargs", REFINERS[step.name], step.kwargs, skip=LABELS)
-            if i == 0 or steps[0].name not in REFINED:
-                problem = f"{step.name} changes the labels of {REFINED[0]}, which must come first."
-                faults.append(Fault(f"{where}.name", problem))
-            elif output_encoding(steps[0]) == "semantic":
-                problem = f"{step.name} needs synapses, and semantic labels have none."
-                faults.append(Fault(f"{where}.name", problem, "Leave semantic out."))
+            faults += _refiner_faults(where, steps, i)
             continue
         if step.name not in DECODERS:
             hint = did_you_mean(step.name, [*DECODERS, *REFINERS])
@@ -161,7 +151,7 @@ def decode(
     if isinstance(result, SynapseResult):
         return Decoded(*result)
     for refiner in refiners:
-        result = REFINERS[refiner.name](result, **refiner.kwargs)
+        result = REFINERS[refiner.name].function(result, **refiner.kwargs)
     if output_encoding(step) != "polarity" or grid.resolution is None:
         return Decoded(result)
     return Decoded(result, *_listed(result, probabilities, step, grid, neurons))
@@ -202,10 +192,29 @@ def needs_resolution(step: Step) -> bool:
     return DECODERS[step.name].needs_resolution
 
 
+def settings_of(step: Step) -> dict[str, Any]:
+    """All settings of the decoder of a step, those that are not given too."""
+    return DECODERS[step.name].settings | dict(step.kwargs)
+
+
 def _setting_faults(where: str, step: Step) -> list[Fault]:
     """Unknown names and wrong types first; a value is only looked at when those are right."""
     from connectomics.config.signatures import check_kwargs
 
-    decoder = DECODERS[step.name]
-    faults = check_kwargs(where, decoder.function, step.kwargs, skip=decoder.no_settings)
-    return faults or illegal_settings(decoder.function, step.kwargs, where)
+    one = DECODERS.get(step.name) or REFINERS[step.name]
+    faults = check_kwargs(where, one.function, step.kwargs, skip=one.no_settings)
+    return faults or illegal_settings(one.function, step.kwargs, where)
+
+
+def _refiner_faults(where: str, steps: Sequence[Step], number: int) -> list[Fault]:
+    """What is wrong with a step that changes labels."""
+    step, first = steps[number], steps[0]
+    refiner, faults = REFINERS[step.name], _setting_faults(f"{where}.kwargs", step)
+    if number == 0 or first.name not in DECODERS or not refiner.follows(DECODERS[first.name]):
+        named = " or ".join(name for name, one in DECODERS.items() if refiner.follows(one))
+        problem = f"{step.name} changes the labels of {named}, which must come first."
+        faults.append(Fault(f"{where}.name", problem))
+    elif output_encoding(first) == "semantic":
+        problem = f"{step.name} needs synapses, and semantic labels have none."
+        faults.append(Fault(f"{where}.name", problem, "Leave semantic out."))
+    return faults

@@ -37,6 +37,8 @@ from connectomics.legal import require_legal
 if TYPE_CHECKING:
     import pandas as pd
 
+    from connectomics.decoding.blockwise.by_block import ByBlock
+
 BASELINE: dict[str, Any] = {
     "adapt": False,
     "min_piece_nm3": 128 * 30.0 * 8.0 * 8.0,
@@ -211,6 +213,12 @@ def decode_synapses(
     return SynapseResult(_paint(done.candidates), done.table, done.partners)
 
 
+def _by_block() -> ByBlock:
+    from connectomics.decoding.blockwise.synapses import BY_BLOCK
+
+    return BY_BLOCK
+
+
 SYNAPSES = Decoder(
     decode_synapses,
     channels=3,
@@ -226,6 +234,8 @@ SYNAPSES = Decoder(
         "min_side_nm3": [1e4, 3e6],
         "min_synapse_nm3": [2e4, 6e6],
     },
+    lists=True,
+    by_block=_by_block,
 )
 
 

@@ -72,7 +72,7 @@ LISTS: dict[str, dict[str, Component]] = {
     },
     "decoding.steps": {
         **{name: Component(one.function, one.no_settings) for name, one in steps.DECODERS.items()},
-        **{name: Component(function, steps.LABELS) for name, function in steps.REFINERS.items()},
+        **{name: Component(one.function, one.no_settings) for name, one in steps.REFINERS.items()},
     },
     "evaluation.metrics": {
         name: Component(metric.function, GIVEN) for name, metric in METRICS.items()

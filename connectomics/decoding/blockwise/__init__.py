@@ -8,14 +8,17 @@ is written: `label_dtype` and `tables_of`.
 
 from __future__ import annotations
 
+from connectomics.decoding.blockwise.by_block import BlockDecoder, ByBlock
 from connectomics.decoding.blockwise.contract import Part, Parts, Pass, Read, State, Task
 from connectomics.decoding.blockwise.grid import Blocks
-from connectomics.decoding.blockwise.needed import Needed, needed
-from connectomics.decoding.blockwise.steps import decode_blocks, label_dtype, passes
+from connectomics.decoding.blockwise.needed import Needed
+from connectomics.decoding.blockwise.steps import decode_blocks, label_dtype, needed, passes
 from connectomics.decoding.blockwise.tables import tables_of
 
 __all__ = [
+    "BlockDecoder",
     "Blocks",
+    "ByBlock",
     "Needed",
     "Part",
     "Parts",

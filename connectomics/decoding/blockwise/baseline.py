@@ -9,21 +9,20 @@ labels       paint each block
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from connectomics.decoding.bits import BitMask
 from connectomics.decoding.blockwise import batches, stitching
+from connectomics.decoding.blockwise.by_block import BlockDecoder, ByBlock
 from connectomics.decoding.blockwise.contract import Part, Parts, Pass, Read, State, Task
-from connectomics.decoding.blockwise.grid import Blocks
 from connectomics.decoding.blockwise.listing import (
     core,
     count_sides,
     crop,
     dilated,
+    largest_value,
     list_pieces,
     list_sides,
     list_union,
@@ -31,38 +30,32 @@ from connectomics.decoding.blockwise.listing import (
     read_block,
     sides_of,
 )
+from connectomics.decoding.blockwise.needed import Needed
+from connectomics.decoding.blockwise.sides import decide_sides, side_tasks
 from connectomics.decoding.blockwise.tables import as_arrays, gathered
-from connectomics.decoding.candidates import NONE, POST, PRE, Candidates
+from connectomics.decoding.candidates import NONE, PRE, Candidates
 from connectomics.decoding.evidence import gather, weigh
 from connectomics.decoding.foreground import count_foreground
-from connectomics.decoding.levels import AS_THEY_ARE
-from connectomics.decoding.polarity import polarity_masks, report_one_sided
-from connectomics.decoding.probabilities import threshold_masks, warn_of_mask
-from connectomics.decoding.table import describe
-from connectomics.geometry import VoxelGrid
+from connectomics.decoding.levels import AS_THEY_ARE, Levels
+from connectomics.decoding.probabilities import (
+    Probabilities,
+    polarity_masks,
+    threshold_masks,
+    warn_of_mask,
+)
+from connectomics.decoding.sides import report_one_sided
+from connectomics.decoding.table import check_resolution, describe
+
+PAIRED = "drop_one_sided"
 
 
-@dataclass(frozen=True)
-class Baseline:
-    """What the passes know.
+class Baseline(BlockDecoder):
+    """The passes of both decoders; where the size of voxels is not known, there is no table."""
 
-    Attributes:
-        decoder: polarity2instance or binary2instance.
-        settings: All of its settings.
-        blocks: The grid.
-        paired: Whether `drop_one_sided` follows.
-        grid: Where the voxels lie; where their size is not known, there is no table.
-        neurons: Reads the neurons, where there are any.
-        batch: Voxels to measure at once.
-    """
-
-    decoder: str
-    settings: Mapping[str, Any]
-    blocks: Blocks
-    paired: bool
-    grid: VoxelGrid
-    neurons: Read | None
-    batch: int
+    @property
+    def paired(self) -> bool:
+        """Whether synapses of one side are dropped."""
+        return PAIRED in self.refiners
 
     @property
     def polarity(self) -> bool:
@@ -91,6 +84,8 @@ class Baseline:
 
     def passes(self) -> list[Pass]:
         """The passes in order."""
+        if self.grid.resolution is not None:
+            check_resolution(self.decoder, self.grid.resolution)
         found = [Pass("candidates", self.all_blocks, self.list_block, self.after_listing)]
         if self.kinds:
             found.append(Pass("faces", self.face_tasks, self.match_faces, self.after_faces))
@@ -272,34 +267,23 @@ class Baseline:
         return {"labels": labels}
 
 
-def side_tasks(state: State, blocks: Blocks, kinds: tuple[str, ...]) -> Iterator[Task]:
-    """A task for each block that has components, with the pieces of sides that are kept."""
-    held = np.any([np.diff(state[f"{kind}.start"]) > 0 for kind in kinds], axis=0)
-    for number in map(int, np.flatnonzero(held)):
-        slices = {kind: stitching.own(state, kind, number) for kind in ("pre", "post")}
-        yield blocks.task(number, {k: state[f"{k}.kept"][own] for k, own in slices.items()})
+class _Needed(Needed):
+    """The foreground, and as much around it as is dilated."""
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        edge = 0 if self.settings.get("semantic") else self.settings["dilate_sz"]
+        return 0, edge // 2
+
+    def bound(self, levels: Levels) -> float:
+        return self.settings["thres"]
+
+    def candidates(self, block: Probabilities, levels: Levels) -> BitMask:
+        if self.channels == 1:
+            return threshold_masks(block, self.settings["thres"])[0]
+        # pre and post lie in the union
+        return polarity_masks(block, self.settings["thres"], self.exclusive)[2]
 
 
-def decide_sides(task: Task, parts: Parts, *, counted: bool) -> Part:
-    """Which side the listed voxels of a block have, now that small pieces are known.
-
-    Args:
-        task: A block, and which pieces of its pre and post sides are kept.
-        parts: The parts so far.
-        counted: Whether to count the sides of components, too.
-    """
-    part = listed(parts, task.name)
-    side = np.full(part["at"].size, NONE, np.int8)
-    for kind, value in (("pre", PRE), ("post", POST)):  # post wins where both hold
-        piece = part[kind]
-        side[(piece >= 0) & np.append(task.work[kind], False)[piece]] = value
-    if not counted:
-        return {"side": side}
-    count = len(part["union.voxels"])
-    return {"side": side, "union.sides": count_sides(side, part["component"], count)}
-
-
-def largest_value(probabilities: Any) -> np.ndarray:
-    """(1,) the largest value of a uint8 block, 255 for other types."""
-    is_octets = probabilities.dtype == np.uint8
-    return np.array([int(np.max(probabilities.volume)) if is_octets else 255])
+BINARY_BY_BLOCK = ByBlock(Baseline, _Needed)
+POLARITY_BY_BLOCK = ByBlock(Baseline, _Needed, refiners=(PAIRED,))

@@ -21,7 +21,6 @@ import numpy as np
 
 from connectomics.decoding.bits import BitMask
 from connectomics.decoding.blockwise import stitching
-from connectomics.decoding.blockwise.baseline import largest_value
 from connectomics.decoding.blockwise.contract import Part, Parts, Pass, Read, State, Task
 from connectomics.decoding.blockwise.grid import Blocks
 from connectomics.decoding.blockwise.listing import (
@@ -29,6 +28,7 @@ from connectomics.decoding.blockwise.listing import (
     count_sides,
     crop,
     dilated,
+    largest_value,
     list_pieces,
     list_sides,
     list_union,

@@ -80,6 +80,12 @@ def read_block(
     return probabilities, box.shift([-start for start in wide.start])
 
 
+def largest_value(probabilities: Probabilities) -> np.ndarray:
+    """(1,) the largest value of a uint8 block, 255 for other types."""
+    is_octets = probabilities.dtype == np.uint8
+    return np.array([int(np.max(probabilities.volume)) if is_octets else 255])
+
+
 def core(probabilities: Probabilities, box: Box) -> Probabilities:
     """A part of probabilities."""
     start = box.shift(probabilities.start).start

@@ -6,19 +6,16 @@ left compresses to little. The passes give what they give on all probabilities, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from connectomics.decoding.bits import BitMask, dilate_in_plane
-from connectomics.decoding.evidence import bridge_voxels, candidate_masks
 from connectomics.decoding.foreground import count_foreground
 from connectomics.decoding.levels import AS_THEY_ARE, Levels, count_values, levels_of
-from connectomics.decoding.polarity import polarity_masks
-from connectomics.decoding.probabilities import Probabilities, check_block, threshold_masks
-from connectomics.decoding.steps import DECODERS, Step
+from connectomics.decoding.probabilities import Probabilities, check_block
 from connectomics.geometry import Box, Triple
 
 DOUBT = 0.04
@@ -30,24 +27,39 @@ MOST_CLEARED = 0.5
 
 @dataclass(frozen=True)
 class Needed:
-    """Which voxels of a block the passes of a decoder read.
+    """Which voxels of a block the passes of a decoder read: all, unless a subclass knows better.
 
     Attributes:
         decoder: Its name.
+        channels: Of the probabilities.
         settings: All of its settings.
         shape: (Z, Y, X) of the volume.
-        resolution: nm per voxel (z, y, x); only `synapses` needs it.
+        resolution: nm per voxel (z, y, x), where it is known.
     """
 
     decoder: str
+    channels: int
     settings: Mapping[str, Any]
     shape: Triple
     resolution: tuple[float, float, float] | None
 
     @property
     def adapts(self) -> bool:
-        """Whether the thresholds follow from the volume."""
-        return self.decoder == "synapses" and self.settings["adapt"]
+        """Whether thresholds follow from the volume: the first pass then leaves "counts"."""
+        return False
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Sections, and voxels in a section, from a candidate to what is read because of it."""
+        return 0, 0
+
+    def bound(self, levels: Levels) -> float:
+        """The probability up to which a voxel is no candidate between levels."""
+        return 0.0
+
+    def candidates(self, block: Probabilities, levels: Levels) -> BitMask | None:
+        """The voxels from which on the passes look around; None is all of them."""
+        return None
 
     @property
     def exclusive(self) -> bool:
@@ -59,12 +71,6 @@ class Needed:
         assert self.resolution is not None
         own = levels_of(counts, self.resolution, self.exclusive)
         return Levels(own.background - DOUBT, own.peak - DOUBT)
-
-    def bound(self, levels: Levels) -> float:
-        """The probability of the union up to which a voxel is no candidate between levels."""
-        if self.decoder != "synapses":
-            return self.settings["thres"]
-        return levels.raw((self.settings["hysteresis"] or (self.settings["thres"],))[0])
 
     def foreground(self, block: np.ndarray) -> int:
         """How many voxels of a block are likelier synapse than not."""
@@ -92,8 +98,9 @@ class Needed:
         Raises:
             DataError: They are no probabilities.
         """
-        kept = self._around(self._candidates(self._checked(block, box.start), levels), box)
-        if kept.mean() > MOST_CLEARED:
+        found = self.candidates(self._checked(block, box.start), levels)
+        kept = None if found is None else self._around(found, box)
+        if kept is None or kept.mean() > MOST_CLEARED:
             return box.size
         for channel, values in enumerate(block):
             full = self.exclusive and channel == 0
@@ -101,22 +108,11 @@ class Needed:
         return int(np.count_nonzero(kept))
 
     def _checked(self, block: np.ndarray, start: Triple = (0, 0, 0)) -> Probabilities:
-        channels = 1 if self.decoder == "binary2instance" else 3
-        return check_block(block, channels=channels, where=self.decoder, start=start)
-
-    def _candidates(self, block: Probabilities, levels: Levels) -> BitMask:
-        if self.decoder == "binary2instance":
-            return threshold_masks(block, self.settings["thres"])[0]
-        if self.decoder == "polarity2instance":
-            masks = polarity_masks(block, self.settings["thres"], self.exclusive)
-        else:
-            low = None if self.settings["hysteresis"] is None else self.settings["hysteresis"][0]
-            masks = candidate_masks(block, levels, self.settings["thres"], low, self.exclusive)
-        return masks[2]  # pre and post lie in the union
+        return check_block(block, channels=self.channels, where=self.decoder, start=start)
 
     def _around(self, mask: BitMask, box: Box) -> np.ndarray:
         """The voxels of a mask, what is in reach of them, and what others may have in reach."""
-        sections, voxels = self._reach
+        sections, voxels = self.reach
         dilate_in_plane(mask, 2 * voxels + 1)
         bits = mask.bits.copy()
         for step in range(1, min(sections, len(bits) - 1) + 1):
@@ -130,26 +126,3 @@ class Needed:
             if box.stop[axis] < self.shape[axis]:
                 along[max(0, len(along) - margin) :] = True
         return kept
-
-    @property
-    def _reach(self) -> tuple[int, int]:
-        """Sections, and voxels in a section, from a candidate to what is read because of it."""
-        if self.decoder != "synapses":
-            edge = 0 if self.settings.get("semantic") else self.settings.get("dilate_sz", 0)
-            return 0, edge // 2
-        assert self.resolution is not None
-        edge = bridge_voxels(self.settings["bridge_nm"], self.resolution)
-        # Of the line between two sides, every voxel is within half of it from one of them.
-        half = [int(self.settings["pair_nm"] / nm + 1) // 2 + 1 for nm in self.resolution]
-        line = self.settings["pair_nm"] > 0
-        return half[0] * line, edge // 2 + max(half[1:]) * line
-
-
-def needed(
-    steps: Sequence[Step],
-    shape: Triple,
-    resolution: tuple[float, float, float] | None,
-) -> Needed:
-    """What the passes of `decoding.steps`, which `passes` has accepted, read of a block."""
-    first = steps[0]
-    return Needed(first.name, DECODERS[first.name].settings | dict(first.kwargs), shape, resolution)

@@ -2,76 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from connectomics.decoding.blockwise.baseline import Baseline
 from connectomics.decoding.blockwise.batches import BATCH
+from connectomics.decoding.blockwise.by_block import ByBlock
 from connectomics.decoding.blockwise.contract import Part, Pass, Read, State
 from connectomics.decoding.blockwise.grid import Blocks
-from connectomics.decoding.blockwise.synapses import Synapses
+from connectomics.decoding.blockwise.needed import Needed
 from connectomics.decoding.blockwise.tables import tables_of
 from connectomics.decoding.evidence import check_neurons
-from connectomics.decoding.steps import DECODERS, Decoded, Step, check_decoding
-from connectomics.decoding.table import check_resolution
+from connectomics.decoding.steps import DECODERS, Decoded, Step, check_decoding, settings_of
 from connectomics.errors import ConfigError
 from connectomics.geometry import NOWHERE, Box, Triple, VoxelGrid
-
-
-class Plan(NamedTuple):
-    """What passes follow from.
-
-    Attributes:
-        steps: One decoder, and what follows it.
-        settings: All settings of the decoder.
-        blocks: The grid.
-        grid: Where the voxels lie.
-        neurons: Reads the neurons of a box, where there are any.
-        batch: Voxels of foreground that are decided on at once.
-    """
-
-    steps: Sequence[Step]
-    settings: dict[str, Any]
-    blocks: Blocks
-    grid: VoxelGrid
-    neurons: Read | None
-    batch: int
-
-
-def _baseline(plan: Plan) -> list[Pass]:
-    name = plan.steps[0].name
-    if plan.grid.resolution is not None:
-        check_resolution(name, plan.grid.resolution)
-    return Baseline(
-        decoder=name,
-        settings=plan.settings,
-        blocks=plan.blocks,
-        paired=len(plan.steps) > 1,
-        grid=plan.grid,
-        neurons=plan.neurons,
-        batch=plan.batch,
-    ).passes()
-
-
-def _synapses(plan: Plan) -> list[Pass]:
-    check_resolution("decode_synapses", plan.grid.resolution)
-    return Synapses(
-        settings=plan.settings,
-        blocks=plan.blocks,
-        grid=plan.grid,
-        neurons=plan.neurons,
-        batch=plan.batch,
-    ).passes()
-
-
-BY_BLOCK: dict[str, Callable[[Plan], list[Pass]]] = {
-    "binary2instance": _baseline,
-    "polarity2instance": _baseline,
-    "synapses": _synapses,
-}
-"""What plans the passes of a decoder; one that is not here decodes whole volumes."""
 
 
 def passes(
@@ -102,15 +47,9 @@ def passes(
     if faults or not steps:
         where, problem = "decoding.steps", "there is no step to decode with."
         raise ConfigError.of(faults) if faults else ConfigError(where, problem)
-    step = steps[0]
-    if step.name not in BY_BLOCK:
-        raise ConfigError(
-            "decoding.steps[0].name",
-            f"{step.name} decodes whole volumes, not blocks.",
-            f"By block decode: {', '.join(BY_BLOCK)}. Or leave out system.block_size, executor and "
-            "shard, on a machine with memory for the volume.",
-        )
-    settings = DECODERS[step.name].settings | dict(step.kwargs)
+    step, *others = steps
+    settings, refiners = settings_of(step), tuple(one.name for one in others)
+    by_block = _by_block(steps)
     if any(factor != 1 for factor in settings.get("scale_factors", ())):
         raise ConfigError(
             "decoding.steps[0].kwargs.scale_factors",
@@ -118,7 +57,38 @@ def passes(
             "Leave scale_factors out, or decode in one block (system.block_size: null).",
         )
     blocks = Blocks(_triple(shape), _triple(block_size))
-    return BY_BLOCK[step.name](Plan(steps, settings, blocks, grid, neurons, batch))
+    decoder = by_block.decoder(step.name, settings, refiners, blocks, grid, neurons, batch)
+    return decoder.passes()
+
+
+def needed(
+    steps: Sequence[Step], shape: Triple, resolution: tuple[float, float, float] | None
+) -> Needed:
+    """What the passes of `decoding.steps`, which `passes` has accepted, read of a block."""
+    first = steps[0]
+    channels = DECODERS[first.name].channels
+    return _by_block(steps).needed(first.name, channels, settings_of(first), shape, resolution)
+
+
+def _by_block(steps: Sequence[Step]) -> ByBlock:
+    """How a decoder, and what follows it, work by block.
+
+    Raises:
+        ConfigError: One of them does not.
+    """
+    named = [name for name, one in DECODERS.items() if one.by_block is not None]
+    remedy = f"By block decode: {', '.join(named)}. Or leave out system.block_size, executor and "
+    remedy += "shard, on a machine with memory for the volume."
+    first, *others = steps
+    given = DECODERS[first.name].by_block
+    found = given() if given is not None else None
+    done = (first.name, *found.refiners) if found is not None else ()
+    for i, step in enumerate((first, *others)):
+        if step.name not in done:
+            problem = f"{step.name} decodes whole volumes, not blocks."
+            raise ConfigError(f"decoding.steps[{i}].name", problem, remedy)
+    assert found is not None
+    return found
 
 
 def label_dtype(state: State) -> np.dtype:

@@ -14,16 +14,16 @@ The steps that decide are those of the whole (`finishing.finish`), on lists in t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 
+from connectomics.decoding.bits import BitMask
 from connectomics.decoding.blockwise import batches, stitching
-from connectomics.decoding.blockwise.baseline import decide_sides, side_tasks
+from connectomics.decoding.blockwise.by_block import BlockDecoder, ByBlock
 from connectomics.decoding.blockwise.candidates import (
     CROWD,
     WHERE,
@@ -31,35 +31,34 @@ from connectomics.decoding.blockwise.candidates import (
     levels_at,
 )
 from connectomics.decoding.blockwise.contract import Part, Parts, Pass, Read, State, Task
-from connectomics.decoding.blockwise.grid import Blocks
 from connectomics.decoding.blockwise.groups import group_near
+from connectomics.decoding.blockwise.needed import Needed
 from connectomics.decoding.blockwise.results import Results
+from connectomics.decoding.blockwise.sides import decide_sides, side_tasks
 from connectomics.decoding.candidates import Candidates
-from connectomics.decoding.evidence import mean_between, voxels_of, weigh
+from connectomics.decoding.evidence import (
+    bridge_voxels,
+    candidate_masks,
+    mean_between,
+    voxels_of,
+    weigh,
+)
 from connectomics.decoding.finishing import finish, reach_of
-from connectomics.decoding.probabilities import as_p
+from connectomics.decoding.levels import Levels
+from connectomics.decoding.probabilities import Probabilities, as_p
 from connectomics.decoding.sizes import scale_of
-from connectomics.geometry import Box, Nm, VoxelGrid
+from connectomics.decoding.table import check_resolution
+from connectomics.geometry import Box, Nm
 
 
 @dataclass(frozen=True)
-class Synapses:
-    """What the passes know.
+class Synapses(BlockDecoder):
+    """The passes of the decoder.
 
     Attributes:
-        settings: All of its settings.
-        blocks: The grid.
-        grid: Where the voxels lie; their size is known.
-        neurons: Reads the neurons, where there are any.
-        batch: Voxels to decide on at once.
         crowd: Voxels of foreground that a block may hold whatever share of it they are.
     """
 
-    settings: Mapping[str, Any]
-    blocks: Blocks
-    grid: VoxelGrid
-    neurons: Read | None
-    batch: int
     crowd: int = CROWD
 
     @property
@@ -91,6 +90,7 @@ class Synapses:
 
     def passes(self) -> list[Pass]:
         """The passes in order."""
+        check_resolution("decode_synapses", self.grid.resolution)
         found = self.lists.passes()
         found.append(Pass("faces", self.face_tasks, self.match_faces, self.after_faces))
         if self.lists.drops:
@@ -216,3 +216,31 @@ class Synapses:
             return as_p(np.asarray(values)[z, y, x])
 
         return at
+
+
+class _Needed(Needed):
+    """The union down to its low threshold, and the lines between sides."""
+
+    @property
+    def adapts(self) -> bool:
+        return self.settings["adapt"]
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        assert self.resolution is not None
+        edge = bridge_voxels(self.settings["bridge_nm"], self.resolution)
+        # Of the line between two sides, every voxel is within half of it from one of them.
+        half = [int(self.settings["pair_nm"] / nm + 1) // 2 + 1 for nm in self.resolution]
+        line = self.settings["pair_nm"] > 0
+        return half[0] * line, edge // 2 + max(half[1:]) * line
+
+    def bound(self, levels: Levels) -> float:
+        return levels.raw((self.settings["hysteresis"] or (self.settings["thres"],))[0])
+
+    def candidates(self, block: Probabilities, levels: Levels) -> BitMask:
+        low = None if self.settings["hysteresis"] is None else self.settings["hysteresis"][0]
+        # pre and post lie in the union
+        return candidate_masks(block, levels, self.settings["thres"], low, self.exclusive)[2]
+
+
+BY_BLOCK = ByBlock(Synapses, _Needed)

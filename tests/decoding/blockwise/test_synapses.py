@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from block_decoding import NM, few_blocks, require_same, step
@@ -12,7 +14,14 @@ from hypothesis import strategies as st
 from synapse_volumes import draw, empty
 
 from connectomics.decoding import BASELINE, decode_synapses
-from connectomics.decoding.blockwise import Blocks, candidates, decode_blocks, passes, steps
+from connectomics.decoding.blockwise import (
+    Blocks,
+    ByBlock,
+    candidates,
+    decode_blocks,
+    passes,
+    synapses,
+)
 from connectomics.decoding.blockwise.synapses import Synapses
 from connectomics.decoding.foreground import TooMuchForegroundError
 from connectomics.errors import DataError
@@ -208,8 +217,7 @@ def test_crowded_blocks_are_listed_once_it_is_known_that_the_volume_is_not(monke
     volume = as_dtype(crowd(5, (8, 30, 60)), np.uint8)
     volume[:, :4, :10, :20] = 230
     monkeypatch.setattr(candidates, "MOST_UNION", 0.5)
-    few = lambda **known: Synapses(**known, crowd=20)  # noqa: E731
-    monkeypatch.setattr(steps, "Synapses", few)
+    monkeypatch.setattr(synapses, "BY_BLOCK", ByBlock(partial(Synapses, crowd=20)))
     plan = plan_for(volume, block_size=(4, 10, 20), **SMALL)
     kept, _ = run_in(volume, plan, list)
     assert ("crowded", "0000_0000_0000") in kept
@@ -218,8 +226,7 @@ def test_crowded_blocks_are_listed_once_it_is_known_that_the_volume_is_not(monke
 
 
 def test_a_network_that_says_yes_everywhere_is_refused_as_on_the_whole(monkeypatch):
-    few = lambda **known: Synapses(**known, crowd=1000)  # noqa: E731
-    monkeypatch.setattr(steps, "Synapses", few)
+    monkeypatch.setattr(synapses, "BY_BLOCK", ByBlock(partial(Synapses, crowd=1000)))
     volume = np.full((3, 40, 128, 128), 0.9, np.float32)
     with pytest.raises(TooMuchForegroundError) as expected:
         decode_synapses(volume, resolution=NM)
