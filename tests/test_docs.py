@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from main import main
 
 from connectomics.data.augmentation import AUGMENTATIONS
@@ -22,6 +23,7 @@ from connectomics.decoding import DECODERS
 from connectomics.errors import ConfigError
 from connectomics.evaluation import METRICS
 from connectomics.losses.build import LOSSES
+from connectomics.models import NETWORKS
 from connectomics.pipeline.components import read_config
 
 ROOT = Path(__file__).parents[1]
@@ -145,15 +147,16 @@ def test_every_page_is_in_the_navigation():
 
 
 def test_what_is_added_as_the_page_says_can_be_named_in_a_config(tmp_path, monkeypatch):
-    """Each with its one line, the settings of all five are checked, shown and used."""
+    """Each with its one line, the settings of all six are checked, shown and used."""
     made: dict[str, Any] = {}
     for block in code_blocks("extending.md"):
-        exec(compile(block, "extending.md", "exec"), made)
+        exec(compile(block, "extending.md", "exec", dont_inherit=True), made)
     monkeypatch.setitem(DECODERS, "union_components", made["UNION_COMPONENTS"])
     monkeypatch.setitem(TARGETS, "boundary", made["BOUNDARY"])
     monkeypatch.setitem(LOSSES, "PowerLoss", made["POWER_LOSS"])
     monkeypatch.setitem(METRICS, "eroded_overlap", made["ERODED_OVERLAP"])
     monkeypatch.setitem(AUGMENTATIONS, "invert", made["Invert"])
+    monkeypatch.setitem(NETWORKS, "plain", made["PLAIN"])
     file = tmp_path / "my.yaml"
     file.write_text(EXTENDED)
     config = read_config(file, mode="test").config
@@ -161,7 +164,7 @@ def test_what_is_added_as_the_page_says_can_be_named_in_a_config(tmp_path, monke
     assert activation.activation == "sigmoid"
     with pytest.raises(ConfigError) as caught:
         read_config(file, mode="test", overrides=MISSPELT)
-    for meant in ("thres", "power", "sections", "prob"):
+    for meant in ("thres", "power", "sections", "prob", "layers"):
         assert f"Did you mean '{meant}'?" in str(caught.value)
 
 
@@ -172,7 +175,11 @@ data:
   test: {image: raw.h5, label: syn.h5}
   label_transform: {targets: [binary, binary, boundary]}
   augmentation: {invert: {prob: 0.5}}
-model: {out_channels: 3, loss: {losses: [{function: PowerLoss, kwargs: {power: 1.5}}]}}
+model:
+  out_channels: 3
+  arch: {type: plain}
+  plain: {width: 4}
+  loss: {losses: [{function: PowerLoss, kwargs: {power: 1.5}}]}
 evaluation: {metrics: [{name: eroded_overlap, kwargs: {sections: 2}}]}
 tune: {metric: jaccard}
 decoding: {steps: [union_components]}
@@ -182,13 +189,14 @@ MISSPELT = [
     "decoding.steps=[{name: union_components, kwargs: {tres: 0.4}}]",
     "evaluation.metrics=[{name: eroded_overlap, kwargs: {section: 1}}]",
     "data.augmentation.invert={prop: 1}",
+    "model.plain={layer: 2}",
 ]
 
 
 def test_the_examples_of_extensions_work():
     names: dict[str, Any] = {}
     for block in code_blocks("extending.md"):
-        exec(compile(block, "extending.md", "exec"), names)
+        exec(compile(block, "extending.md", "exec", dont_inherit=True), names)
     probabilities = np.zeros((3, 4, 16, 16), np.float32)
     probabilities[2, 1:3, 2:14, 2:14] = 0.9
     assert names["union_components"](probabilities).max() == 1
@@ -198,6 +206,8 @@ def test_the_examples_of_extensions_work():
     assert edge.shape == (1, 5, 9, 9)
     assert edge.sum() == 3 * 25 - 1 * 9
     assert names["eroded_overlap"](label, label > 0, sections=2).shared == 25
+    network = names["PLAIN"].function(1, 3, width=4, layers=2)
+    assert network(torch.zeros(1, 1, 3, 5, 7)).shape == (1, 3, 3, 5, 7)
 
 
 @pytest.mark.slow

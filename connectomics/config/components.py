@@ -5,11 +5,13 @@ The rooms that have the components know it, and stand above; `load_config` is ha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
-from connectomics.config.schema import LossTermSection, NamedSection
+from connectomics.config.networks import schema_with
+from connectomics.config.schema import Config, LossTermSection, NamedSection
+from connectomics.config.schema.base import Section
 
 Activation = Literal["sigmoid", "softmax"]
 
@@ -42,6 +44,15 @@ class DecoderFacts(NamedTuple):
     sided: bool
 
 
+class NetworkFacts(Protocol):
+    """What a network is."""
+
+    @property
+    def settings(self) -> type[Section]:
+        """The section of `model` with its settings."""
+        ...
+
+
 @dataclass(frozen=True)
 class Components:
     """What a config may name.
@@ -53,6 +64,7 @@ class Components:
         losses: The losses of this package.
         monai_losses: Others that are known.
         decoder: From the name of a decoder to what it is; None for a name that is none.
+        networks: By `model.arch.type`.
     """
 
     classes: Callable[[NamedSection], tuple[int, ...] | None]
@@ -60,6 +72,12 @@ class Components:
     losses: Collection[str]
     monai_losses: Collection[str]
     decoder: Callable[[str], DecoderFacts | None]
+    networks: Mapping[str, NetworkFacts]
+
+    @property
+    def schema(self) -> type[Config]:
+        """The schema of a config that names these."""
+        return schema_with({name: network.settings for name, network in self.networks.items()})
 
     @property
     def masked_losses(self) -> list[str]:

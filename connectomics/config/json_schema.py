@@ -18,6 +18,7 @@ def json_schema(
     losses: Settings | None = None,
     augmentations: Settings | None = None,
     phantom: dict[str, Any] | None = None,
+    config: type[Config] = Config,
 ) -> dict[str, Any]:
     """Describe a config file: its defaults list, its sections, `default`, `train` and `test`.
 
@@ -27,11 +28,12 @@ def json_schema(
         losses: What may be named in `model.loss.losses` and is known here.
         augmentations: The keys of `data.augmentation` that are known here.
         phantom: The settings of a phantom.
+        config: The schema of its sections.
 
     >>> sorted(set(json_schema()["properties"]) - set(Config.model_fields))
     ['default', 'defaults', 'test', 'train']
     """
-    schema = Config.model_json_schema()
+    schema = config.model_json_schema()
     definitions = schema.pop("$defs")
     for place, named in (components or {}).items():
         _property(schema, definitions, place)["items"] = _any_of(named)

@@ -22,7 +22,7 @@ from connectomics.config.levels import MODES, STAGES, stage_of
 from connectomics.config.merging import Tree
 from connectomics.config.schema import Config
 from connectomics.config.schema_keys import is_key
-from connectomics.config.validation import Validated, validate
+from connectomics.config.validation import Validated, validate_as
 from connectomics.config.yaml_text import write_yaml
 from connectomics.errors import ConfigError, ConnectomicsError, Fault, did_you_mean
 
@@ -82,9 +82,10 @@ class Resolved:
         try:
             yield
         except ConnectomicsError as error:
+            schema = type(self.config)
             error.faults = tuple(
-                replace(fault, where=self.place(fault.where)) if is_key(fault.where) else fault
-                for fault in error.faults
+                replace(one, where=self.place(one.where)) if is_key(one.where, schema) else one
+                for one in error.faults
             )
             raise
 
@@ -173,7 +174,7 @@ def _names_volumes(tree: Tree) -> bool:
 def _read(
     stage: StageTree, components: Components | None, *, no_volumes: bool
 ) -> Validated[Config]:
-    read = validate(stage.tree)
+    read = validate_as(Config if components is None else components.schema, stage.tree)
     read.lost += [parse_path(fault.where) for fault in stage.faults]
     read.faults[:0] = stage.faults
     read.config = derive(read.config, components, no_volumes=no_volumes)

@@ -43,14 +43,14 @@ def has_axes(path: DottedPath, schema: Schema = Config) -> bool:
     return bool(field) and _is_triple(field.annotation)
 
 
-def is_key(text: str) -> bool:
+def is_key(text: str, schema: Schema = Config) -> bool:
     """Whether a text is the dotted path of a key in a section, or below one.
 
     >>> is_key("data.train.image"), is_key("tune.space.thres"), is_key("model.ckpt")
     (True, True, False)
     """
     section, *keys = parse_path(text)
-    return bool(keys) and keys[0] in keys_at((section,))
+    return bool(keys) and keys[0] in keys_at((section,), schema)
 
 
 def places_of(key: str, schema: Schema = Config) -> list[DottedPath]:

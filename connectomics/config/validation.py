@@ -17,7 +17,6 @@ from pydantic_core import ErrorDetails
 
 from connectomics.config.dotted import ABSENT, DottedPath, format_path, look_up
 from connectomics.config.merging import Tree
-from connectomics.config.schema import Config
 from connectomics.config.schema_keys import Schema
 from connectomics.config.wording import fault_of, meant_key
 from connectomics.errors import Fault
@@ -49,24 +48,21 @@ class Validated(Generic[S]):
         return path
 
 
-def validate(tree: Tree) -> Validated[Config]:
-    """Read a config from nested dicts.
+def validate_as(schema: type[S], tree: Tree) -> Validated[S]:
+    """Read settings from nested dicts.
 
     Args:
+        schema: Of a config, or any whose keys all have defaults.
         tree: The sections, with the stage merged in. Not changed.
 
-    >>> found = validate({"data": {"dataloader": {"patch_sise": [8, 64, 64]}}})
+    >>> from connectomics.config.schema import Config
+    >>> found = validate_as(Config, {"data": {"dataloader": {"patch_sise": [8, 64, 64]}}})
     >>> print(found.faults[0])
     data.dataloader.patch_sise: no such key.
       Did you mean 'patch_size'?
     >>> found.config.data.dataloader.patch_size
     (8, 64, 64)
     """
-    return validate_as(Config, tree)
-
-
-def validate_as(schema: type[S], tree: Tree) -> Validated[S]:
-    """Read settings of any schema whose keys all have defaults; see `validate`."""
     tree = copy.deepcopy(tree)
     result = Validated(schema())
     while True:  # every round takes out what was wrong, or gives a key its right name

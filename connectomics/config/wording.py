@@ -71,7 +71,7 @@ def fault_of(
     """
     first, where = details[0], format_path(path)
     if first["type"] == "extra_forbidden":
-        kind = "section" if len(path) == 1 and schema is Config else "key"
+        kind = "section" if len(path) == 1 and issubclass(schema, Config) else "key"
         return Fault(where, f"no such {kind}.", _where_it_belongs(path, schema))
     if first["type"] == "missing" and isinstance(value, dict):
         names = [str(detail["loc"][-1]) for detail in details]
@@ -122,9 +122,9 @@ def _where_it_belongs(path: DottedPath, schema: Schema) -> str:
     key, keys = str(path[-1]), keys_at(path[:-1], schema)
     hint = did_you_mean(key, keys)
     elsewhere = places_of(key, schema)
-    if schema is Config and len(path) == 1 and key in OPTION_KEYS:
+    if issubclass(schema, Config) and len(path) == 1 and key in OPTION_KEYS:
         return f"It is an option: --{key} ..."
-    if schema is Config and len(path) == 1 and key in FILE_KEYS:
+    if issubclass(schema, Config) and len(path) == 1 and key in FILE_KEYS:
         return f"{key}=... is for --mode evaluate and --mode decode without --config."
     if hint.startswith("Did"):
         return hint

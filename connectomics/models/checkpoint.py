@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StrictInt, StrictStr
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StrictInt, StrictStr, create_model
 from pydantic import ValidationError as Invalid
 from torch import Tensor
 
 import connectomics
 from connectomics.checkpoints import find_checkpoint
+from connectomics.config.networks import model_section_with
 from connectomics.config.schema import (
     ChannelActivationSection,
     ImageTransformSection,
@@ -28,6 +29,7 @@ from connectomics.config.schema import (
 from connectomics.config.schema.base import Resolution
 from connectomics.errors import CheckpointError, Fault
 from connectomics.models.checkpoint_file import USE_OURS, read_checkpoint_file
+from connectomics.models.networks import sections
 
 FACTS = "connectomics"
 AVERAGE = "AverageWeights"
@@ -152,9 +154,16 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         problem = f"its entry {entry} is {_type(content.get(entry))}, not a dictionary."
         raise CheckpointError(str(path), problem, USE_OURS)
     try:
-        return Checkpoint(path, CheckpointFacts.model_validate(facts), content)
+        return Checkpoint(path, _facts_of(facts), content)
     except Invalid as error:
         raise CheckpointError.of(_faults(path, facts, error)) from None
+
+
+def _facts_of(entry: Mapping[str, Any]) -> CheckpointFacts:
+    """What a checkpoint says, of whichever network."""
+    model = (model_section_with(sections()), ...)
+    schema = create_model("CheckpointFacts", __base__=CheckpointFacts, model=model)
+    return CheckpointFacts.model_construct(**dict(schema.model_validate(entry)))
 
 
 def _average(content: Mapping[str, Any]) -> Any:

@@ -69,7 +69,7 @@ def take_weights(network: nn.Module, file: str | Path) -> TakenWeights:
         held = f"{next(iter(found))} {tuple(next(iter(found.values())).shape)}, ..."
         problem = f"nothing in {path} fits the network: it has {name} "
         problem += f"{tuple(wanted[name].shape)}, ..., the file {held}"
-        raise CheckpointError(PLACE, problem, "Set model.rsunet as it was in that training.")
+        raise CheckpointError(PLACE, problem, "Set `model` as it was in that training.")
     network.load_state_dict({name: found[name] for name in fitting}, strict=False)
     left = {
         name: f"{tuple(found[name].shape)} there, {tuple(tensor.shape)} here"

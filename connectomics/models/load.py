@@ -16,9 +16,6 @@ from connectomics.models.build import build_model
 from connectomics.models.checkpoint import Checkpoint, CheckpointFacts, read_checkpoint
 from connectomics.models.checkpoint_file import DAMAGED
 
-ARCHITECTURE = ("arch", "in_channels", "out_channels", "rsunet")
-"""The keys of the `model` section that make the network."""
-
 
 class TrainedModel(nn.Module):
     """A trained network, and what its checkpoint says about it.
@@ -66,7 +63,7 @@ def load_model(checkpoint: Checkpoint | str | Path, *, use_ema: bool = True) -> 
     if not isinstance(checkpoint, Checkpoint):
         checkpoint = read_checkpoint(checkpoint)
     weights, where = checkpoint.weights(use_ema=use_ema), str(checkpoint.path)
-    network = _empty_network(checkpoint.facts.model, len(weights), where)
+    network = _empty_network(checkpoint.facts.model, where)
     if faults := _differing_tensors(where, weights, network.state_dict()):
         raise CheckpointError.of(faults)
     network.load_state_dict(weights, assign=True)
@@ -79,7 +76,10 @@ def require_same_architecture(checkpoint: Checkpoint, model: ModelSection) -> No
     Raises:
         CheckpointError: It is not; every differing setting is named.
     """
-    found, wanted = (one.model_dump(mode="json") for one in (checkpoint.facts.model, model))
+    there = checkpoint.facts.model
+    found, wanted = (one.model_dump(mode="json") for one in (there, model))
+    same = there.arch == model.arch
+    parts = ("in_channels", "out_channels", model.arch.type) if same else ("arch",)
     faults = [
         Fault(
             f"model.{key}",
@@ -87,20 +87,16 @@ def require_same_architecture(checkpoint: Checkpoint, model: ModelSection) -> No
             f"{_at(wanted, key)}.",
             "Use the config of the run that wrote the checkpoint, beside its checkpoints folder.",
         )
-        for key in _leaves(wanted)
+        for key in _leaves(wanted, parts)
         if _at(found, key) != _at(wanted, key)
     ]
     if faults:
         raise CheckpointError.of(faults)
 
 
-def _empty_network(model: ModelSection, tensors: int, where: str) -> nn.Module:
+def _empty_network(model: ModelSection, where: str) -> nn.Module:
     """The network without memory: what a checkpoint claims need not be what it holds."""
     problem = "its entry connectomics.model"
-    levels = len(model.rsunet.filters)
-    if levels > tensors:
-        problem += f" names {levels} levels, and there are {tensors} tensors."
-        raise CheckpointError(where, problem, DAMAGED)
     try:
         with torch.device("meta"):
             return build_model(model)
@@ -113,8 +109,8 @@ def _empty_network(model: ModelSection, tensors: int, where: str) -> nn.Module:
         raise CheckpointError(where, problem, DAMAGED) from error
 
 
-def _leaves(section: Mapping[str, Any]) -> Iterable[str]:
-    for key in ARCHITECTURE:
+def _leaves(section: Mapping[str, Any], keys: Iterable[str]) -> Iterable[str]:
+    for key in keys:
         if isinstance(section[key], Mapping):
             yield from (f"{key}.{inner}" for inner in section[key])
         else:

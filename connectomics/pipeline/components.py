@@ -24,6 +24,7 @@ from connectomics.evaluation.metric import GIVEN
 from connectomics.evaluation.metrics import METRICS
 from connectomics.losses.build import LOSSES, check_losses, loss_facts
 from connectomics.losses.monai import MONAI_LOSSES
+from connectomics.models.networks import NETWORKS
 
 
 def _decoder_facts(name: str) -> DecoderFacts | None:
@@ -39,6 +40,7 @@ KNOWN = Components(
     losses=LOSSES,
     monai_losses=MONAI_LOSSES,
     decoder=_decoder_facts,
+    networks=NETWORKS,
 )
 """What the sections of a config are held against each other by."""
 
@@ -221,6 +223,7 @@ def config_schema() -> dict[str, Any]:
         losses=_schemas(TERMS),
         augmentations=_schemas(AUGMENTERS),
         phantom=_phantom().schema,
+        config=KNOWN.schema,
     )
 
 

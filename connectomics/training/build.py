@@ -18,7 +18,7 @@ from connectomics.data.datamodule import PatchDataModule
 from connectomics.data.processing.build import channel_names, kinds_of_targets, target_channels
 from connectomics.devices import choose_precision
 from connectomics.losses.build import build_loss
-from connectomics.models import build_model
+from connectomics.models import NETWORKS, build_model
 from connectomics.training.checkpoint import AtomicCheckpointIO
 from connectomics.training.compiled_network import CompileNetwork, compiles
 from connectomics.training.curves import LogCurves
@@ -153,7 +153,7 @@ def build_trainer(
 
 def hyperparameters(config: Config) -> dict[str, Any]:
     """What runs are compared by, as plain values."""
-    optimization, loader = config.optimization, config.data.dataloader
+    optimization, loader, model = config.optimization, config.data.dataloader, config.model
     rejection = loader.reject_sampling
     return {
         "lr": optimization.optimizer.lr,
@@ -163,8 +163,8 @@ def hyperparameters(config: Config) -> dict[str, Any]:
         "patch_size": str(list(loader.patch_size)),
         "size_thres": str(rejection.size_thres if rejection else None),
         "foreground_fraction": loader.foreground_fraction,
-        "filters": str(list(config.model.rsunet.filters)),
-        "losses": ", ".join(term.function for term in config.model.loss.losses),
+        "filters": str(list(NETWORKS[model.arch.type].widths(model.network))),
+        "losses": ", ".join(term.function for term in model.loss.losses),
         "seed": config.system.seed,
     }
 

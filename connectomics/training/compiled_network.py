@@ -11,6 +11,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor, nn
 
 from connectomics.config.schema import Config
+from connectomics.models import NETWORKS
 from connectomics.models.compiled import compile_network
 
 WORTHWHILE_STEPS = 5000
@@ -72,7 +73,8 @@ def notes_on_speed(config: Config, accelerator: str) -> list[str]:
     """What is done to train fast on a machine, and what is in the way; on a GPU alone."""
     if accelerator != "gpu":
         return []
-    optimization, filters = config.optimization, config.model.rsunet.filters
+    optimization, model = config.optimization, config.model
+    widths = NETWORKS[model.arch.type].widths(model.network)
     if compiles(optimization.compile, accelerator, optimization.max_steps):
         compiled = "compiled before the first step"
     else:
@@ -80,9 +82,9 @@ def notes_on_speed(config: Config, accelerator: str) -> list[str]:
         compiled = f"not compiled (optimization.compile={asked})"
     fused = "" if optimization.precision == "16-mixed" else ", a fused optimizer"
     notes = [f"features lie with channels last{fused}; the network is {compiled}"]
-    if odd := [width for width in filters if width % 8]:
+    if odd := [width for width in widths if width % 8]:
         notes.append(
-            f"a GPU is slow with {', '.join(map(str, odd))} channels (model.rsunet.filters); "
+            f"a GPU is slow with {', '.join(map(str, odd))} channels (model.{model.arch.type}); "
             "multiples of 8, better of 16, cost less time"
         )
     return notes

@@ -7,15 +7,17 @@ Detection", start theirs so too).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from connectomics.config.schema import Config
 from connectomics.data.datamodule import PatchDataModule
 from connectomics.data.shares import target_shares
-from connectomics.models import RSUNet, TakenWeights
+from connectomics.models import TakenWeights
 from connectomics.training.module import SynapseModule
 from connectomics.training.scores import ScoredChannels
 
@@ -24,6 +26,23 @@ LEAST_SHARE = 1e-4
 
 SPREAD = 0.1
 """Of the logits at the start, instead of 1."""
+
+
+class Head(Protocol):
+    """A layer that makes logits."""
+
+    def start_at(self, logits: Tensor, spread: float) -> None:
+        """Let it give about these logits (C,) at the start, and others by a spread."""
+        ...
+
+
+@runtime_checkable
+class HasHeads(Protocol):
+    """A network whose layers that make logits are known."""
+
+    def heads(self) -> Mapping[str, Head]:
+        """These, by the name they have in `state_dict`."""
+        ...
 
 
 def start_heads(
@@ -44,7 +63,8 @@ def start_heads(
         What was done, for the log.
     """
     network, bias = module.network, config.model.head_bias
-    assert isinstance(network, RSUNet)
+    if not isinstance(network, HasHeads):
+        return ["the network's channels start as its own code has them: it has no heads()"]
     anew = {name.rpartition(".")[0] for name in (taken.left if taken else network.state_dict())}
     heads = [
         head

@@ -135,7 +135,7 @@ def _remedy(config: Config, fits: int) -> str:
     """How a training would need less; of a batch, so many patches would fit."""
     batch = config.data.dataloader.batch_size
     accumulate = config.optimization.accumulate_grad_batches
-    smaller = "a smaller data.dataloader.patch_size, or fewer model.rsunet.filters"
+    smaller = "a smaller data.dataloader.patch_size, or a smaller network"
     fits = min(fits, batch // 2)
     if fits < 1:
         return f"Set {smaller} (such as model/rsunet=small)."

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities import rank_zero_only
+from torch import nn
 
 from connectomics.checkpoints import FOLDER, LAST
 from connectomics.config.checks.training import watched_scores
@@ -39,7 +40,7 @@ from connectomics.training.progress import quiet_lightning
 from connectomics.training.stopping import supervising
 
 APART = (
-    "each process normalises by its own patches alone (model.rsunet.norm=batch): with few patches "
+    "each process normalises by its own patches alone (batch normalisation): with few patches "
     "a process, use group or instance."
 )
 
@@ -165,7 +166,7 @@ def prepare(
     if wanted == "auto":
         notes.append(f"precision auto is {config.optimization.precision} on this {devices[0]}")
     notes += notes_on_speed(config, devices[0])
-    apart = devices[0] == "cpu" and devices[1] > 1 and config.model.rsunet.norm == "batch"
+    apart = devices[0] == "cpu" and devices[1] > 1 and _has_batch_norm(module.network)
     warnings = [*data.warnings, *slow_precision(wanted, devices[0])]
     warnings += [*([APART] if apart else []), *([scarce] if scarce else [])]
     if resume_from is None:
@@ -177,6 +178,10 @@ def prepare(
 def fit(config: Config, run_folder: Path, *, resume_from: Path | None = None) -> FitResult:
     """Train a network: `prepare`, then `Training.run`, which see."""
     return prepare(config, resume_from=resume_from).run(run_folder)
+
+
+def _has_batch_norm(network: nn.Module) -> bool:
+    return any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in network.modules())
 
 
 def _with_precision(config: Config, precision: str) -> Config:

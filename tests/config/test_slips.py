@@ -8,7 +8,7 @@ import pytest
 
 from connectomics.config.schema import Config
 from connectomics.config.slips import likely_slip
-from connectomics.config.validation import validate
+from connectomics.config.validation import validate_as
 
 
 def test_no_slip_is_seen_in_a_text_without_end_and_no_empty_list_is_offered():
@@ -44,4 +44,4 @@ DICE = {"function": "DiceLoss"}
     ],
 )  # fmt: skip
 def test_what_was_meant(tree: dict[str, Any], remedies: list[str]):
-    assert [fault.remedy for fault in validate(tree).faults] == remedies
+    assert [fault.remedy for fault in validate_as(Config, tree).faults] == remedies

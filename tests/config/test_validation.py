@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from connectomics.config.validation import validate
+from connectomics.config.schema import Config
+from connectomics.config.validation import validate_as
 
 
 def faults(tree: dict[str, Any]) -> list[str]:
-    return [str(fault) for fault in validate(tree).faults]
+    return [str(fault) for fault in validate_as(Config, tree).faults]
 
 
 def nested(path: str, value: Any) -> dict[str, Any]:
@@ -20,7 +21,7 @@ def nested(path: str, value: Any) -> dict[str, Any]:
 
 
 def test_nothing_wrong():
-    found = validate({"model": {"out_channels": 3}})
+    found = validate_as(Config, {"model": {"out_channels": 3}})
     assert found.config.model.out_channels == 3
     assert (found.faults, found.lost, found.meant) == ([], [], {})
 
@@ -90,14 +91,16 @@ def test_an_item_without_its_name():
 
 def test_a_misspelt_name_is_not_missing_too():
     tree = {"decoding": {"steps": [{"nme": "polarity2instance", "kwargs": {"thres": 0.4}}]}}
-    found = validate(tree)
+    found = validate_as(Config, tree)
     assert [fault.where for fault in found.faults] == ["decoding.steps[0].nme"]
     assert found.config.decoding.steps[0].name == "polarity2instance"
     assert found.lost == []
 
 
 def test_a_misspelt_key_gives_its_value_and_all_below_is_checked():
-    found = validate({"modle": {"out_chanels": 3, "rsunet": {"norm": "x", "filters": [8, 16]}}})
+    found = validate_as(
+        Config, {"modle": {"out_chanels": 3, "rsunet": {"norm": "x", "filters": [8, 16]}}}
+    )
     assert [fault.where for fault in found.faults] == [
         "modle",
         "modle.rsunet.norm",
@@ -111,7 +114,7 @@ def test_a_misspelt_key_gives_its_value_and_all_below_is_checked():
 
 def test_what_is_wrong_under_a_misspelt_key_is_found():
     tree = {"data": {"dataloader": {"patch_sise": [1, 2], "batch_size": 3}}}
-    found = validate(tree)
+    found = validate_as(Config, tree)
     assert [str(fault) for fault in found.faults] == [
         "data.dataloader.patch_sise: no such key.\n  Did you mean 'patch_size'?",
         "data.dataloader.patch_sise: has to be a list of 3, not [1, 2].",
@@ -120,13 +123,13 @@ def test_what_is_wrong_under_a_misspelt_key_is_found():
 
 
 def test_a_misspelt_key_is_meant_to_replace_an_inherited_one():
-    found = validate({"model": {"out_channels": 1, "out_chanels": 5}})
+    found = validate_as(Config, {"model": {"out_channels": 1, "out_chanels": 5}})
     assert found.config.model.out_channels == 5
     assert len(found.faults) == 1
 
 
 def test_a_misspelt_section_beside_the_right_one_is_left_out():
-    found = validate({"model": {"out_channels": 3}, "modle": {"in_channels": 1}})
+    found = validate_as(Config, {"model": {"out_channels": 3}, "modle": {"in_channels": 1}})
     assert found.config.model.out_channels == 3
     assert found.lost == [("modle",)]
 
@@ -139,7 +142,7 @@ def test_the_rest_is_saved():
         "system": 3,
         "foo": 1,
     }
-    found = validate(tree)
+    found = validate_as(Config, tree)
     assert len(found.faults) == 5
     assert found.config.model.rsunet.stem == "stride2"
     assert set(found.lost) == {
@@ -151,7 +154,7 @@ def test_the_rest_is_saved():
 
 def test_a_list_keeps_the_numbers_of_its_items():
     """One bad item takes the list with it, so that no other item is spoken of by its number."""
-    found = validate({"data": {"dataloader": {"patch_size": [1, "x", 3]}}})
+    found = validate_as(Config, {"data": {"dataloader": {"patch_size": [1, "x", 3]}}})
     assert [fault.where for fault in found.faults] == ["data.dataloader.patch_size[1]"]
     assert found.lost == [("data", "dataloader", "patch_size")]
     assert found.config.data.dataloader.patch_size == (18, 256, 256)
@@ -165,12 +168,12 @@ def test_long_values_are_cut():
 @pytest.mark.parametrize("word", ["decoding.steps", "evaluation.metrics"])
 def test_a_bare_name_stands_for_a_section(word: str):
     section, key = word.split(".")
-    config = validate({section: {key: ["a", {"name": "b", "kwargs": {"c": 1}}]}}).config
+    config = validate_as(Config, {section: {key: ["a", {"name": "b", "kwargs": {"c": 1}}]}}).config
     items = getattr(getattr(config, section), key)
     assert [(item.name, item.kwargs) for item in items] == [("a", {}), ("b", {"c": 1})]
 
 
 def test_one_path_stands_for_a_list_of_one():
-    config = validate({"data": {"test": {"image": "a.h5"}}}).config
+    config = validate_as(Config, {"data": {"test": {"image": "a.h5"}}}).config
     assert config.data.test is not None
     assert config.data.test.image == ("a.h5",)

@@ -64,5 +64,5 @@ def test_a_gpu_is_said_to_be_used_well_or_not(make_config):
     speed, odd = notes_on_speed(config, "gpu")
     assert "channels last, a fused optimizer" in speed
     assert "not compiled (optimization.compile=auto)" in speed
-    assert "slow with 20 channels (model.rsunet.filters)" in odd
+    assert "slow with 20 channels (model.rsunet)" in odd
     assert notes_on_speed(config, "cpu") == []

@@ -38,7 +38,6 @@ SECTIONS_READ: dict[Check, tuple[str, ...]] = {
         "data.test",
         "data.dataloader",
         "inference.window",
-        "model.rsunet.filters",
     ),
 }
 """The checks, each with the parts of the config that it reads."""

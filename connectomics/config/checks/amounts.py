@@ -9,8 +9,8 @@ from connectomics.config.checks.volumes import splits
 from connectomics.config.schema import Config
 from connectomics.errors import Fault
 
-LARGEST_FEATURES = 2**38
-"""Bytes of the features at the finest level of the network, one batch of them."""
+LARGEST_BATCH = 2**31
+"""Voxels; a network keeps tens of numbers for each, and a kernel counts them in 32 bits."""
 LARGEST_PHANTOM = 2**30
 """Voxels; drawing one takes tens of bytes for each."""
 
@@ -25,14 +25,13 @@ def check_amounts(config: Config) -> Iterator[Fault]:
             1 if window.batch_size == "auto" else window.batch_size,
         ),
     }
-    filters = config.model.rsunet.filters[0]
     for where, (size, batch) in sizes.items():
-        features = prod(size or (1,)) * batch * filters * 4
-        if features > LARGEST_FEATURES:
+        voxels = prod(size or (1,)) * batch
+        if voxels > LARGEST_BATCH:
             yield Fault(
                 where,
-                f"{batch} of {list(size or ())} voxels with {filters} filters take "
-                f"{features / 2**30:,.0f} GiB, for the finest level of the network alone.",
+                f"{batch} of {list(size or ())} are {voxels:.3g} voxels, more than any machine "
+                f"computes at once, {LARGEST_BATCH:.3g}.",
                 "Make it smaller, or the batch_size beside it.",
             )
     for name, split in splits(config).items():

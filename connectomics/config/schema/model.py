@@ -69,3 +69,8 @@ class ModelSection(Section):
     head_bias: Literal["auto"] | Annotated[float, Field(ge=-100, le=100)] | None = "auto"
     initial_weights: File | None = None
     loss: LossSection = LossSection()
+
+    @property
+    def network(self) -> Section:
+        """The settings of the network: the section that `arch.type` names."""
+        return getattr(self, self.arch.type)
