@@ -12,13 +12,13 @@ from connectomics.naming import at_home
 
 USAGE = """\
 main.py --init FILE ... [output=my.yaml] [key=value ...]
-       main.py --config FILE --check [key=value ...]
+       main.py --config FILE --check [--mode test [--checkpoint CKPT]] [key=value ...]
        main.py --config FILE [--mode MODE] [--checkpoint CKPT] [key=value ...]
        main.py --mode evaluate truth=FILE prediction=FILE [key=value ...]
        main.py --mode decode labels=FILE output=FOLDER [key=value ...]"""
 USAGE_INSTALLED = """\
 connectomics init FILE ... [output=my.yaml] [key=value ...]
-       connectomics check --config FILE [key=value ...]
+       connectomics check --config FILE [--mode test [--checkpoint CKPT]] [key=value ...]
        connectomics MODE --config FILE [--checkpoint CKPT] [key=value ...]
        connectomics evaluate truth=FILE prediction=FILE [key=value ...]
        connectomics decode labels=FILE output=FOLDER [key=value ...]
@@ -28,7 +28,8 @@ Find synapses and their direction in electron-microscopy volumes.
 
 first:
   --init     look at files of EM and labels, and write a config for them
-  --check    show what a config trains and tests on, how long that takes, and what is odd
+  --check    show what a config trains and tests on, how long that takes, and what is odd; with
+             --mode test and a checkpoint, what a test uses and takes
 
 modes:
   train      train a network (the default); with --checkpoint, go on with an earlier training
@@ -152,9 +153,10 @@ def _no_such_option(argument: str) -> ConfigError:
     return ConfigError(option, "there is no such option.", remedy)
 
 
-def refuse_options(options: argparse.Namespace, option: str, others: Sequence[str]) -> None:
+def refuse_options(
+    options: argparse.Namespace, option: str, others: Sequence[str], remedy: str = "Take it out."
+) -> None:
     """Refuse options that do not go with another one."""
     for other in (name for name in others if getattr(options, name)):
-        raise ConfigError(
-            f"--{other.replace('_', '-')}", f"does not go with {option}.", "Take it out."
-        )
+        where = f"--{other.replace('_', '-')}"
+        raise ConfigError(where, f"does not go with {option}.", remedy)

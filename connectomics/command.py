@@ -13,12 +13,16 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from connectomics.arguments import parse_arguments, refuse_options
 from connectomics.errors import ConfigError
 from connectomics.naming import seen_from_here
 from connectomics.process.called import to_type
 from connectomics.process.outcome import in_process, reported, require_current_folder
+
+if TYPE_CHECKING:
+    from connectomics.config import Resolved
 
 DOWNLOAD = "download"
 WITHOUT_CONFIG = ("decode", "evaluate")
@@ -66,19 +70,37 @@ def _what_to_run(options: argparse.Namespace) -> Callable[[argparse.Namespace, l
 
 
 def _check_config(options: argparse.Namespace, overrides: Sequence[str]) -> None:
-    """Show what a config trains and tests on."""
+    """Show what a config trains and tests on; with `--mode test`, what a test uses."""
+    refuse_options(options, "--check", ("plan", "print_config"))
+    if options.mode == "test":
+        from connectomics.pipeline.check_testing import check_test
+        from connectomics.process.cpus import use_threads
+
+        resolved, checkpoint = _read_config(options, overrides)
+        use_threads(resolved.config.system.num_threads)
+        with resolved.naming_places():
+            check_test(resolved, checkpoint)
+        return
+    from connectomics.config.load import require_mode
     from connectomics.pipeline.checking import check
 
-    refuse_options(options, "--check", ("checkpoint", "plan", "print_config"))
+    require_mode(options.mode)
+    if options.mode != "train":
+        problem = f"looks at a training or at a test, not at {options.mode}."
+        raise ConfigError("--check", problem, "Leave --mode out, or use --mode test.")
+    refuse_options(
+        options, "--check", ("checkpoint",), "Take it out, or look at a test: --mode test."
+    )
     check(options.config, overrides)
 
 
-def _run_config(options: argparse.Namespace, overrides: Sequence[str]) -> None:
-    """Read the config, and run its mode."""
+def _read_config(
+    options: argparse.Namespace, overrides: Sequence[str]
+) -> tuple[Resolved, Path | None]:
+    """The config for its mode, and the checkpoint, if one is named."""
     from connectomics.checkpoints import find_checkpoint
     from connectomics.pipeline import stages
-    from connectomics.pipeline.components import read_config, with_settings
-    from connectomics.process.cpus import use_threads
+    from connectomics.pipeline.components import read_config
 
     checkpoint = options.checkpoint and find_checkpoint(options.checkpoint)
     if checkpoint != options.checkpoint:
@@ -91,6 +113,16 @@ def _run_config(options: argparse.Namespace, overrides: Sequence[str]) -> None:
         torch=not options.print_config,
     )
     stages.require_workable(resolved)
+    return resolved, checkpoint
+
+
+def _run_config(options: argparse.Namespace, overrides: Sequence[str]) -> None:
+    """Read the config, and run its mode."""
+    from connectomics.pipeline import stages
+    from connectomics.pipeline.components import with_settings
+    from connectomics.process.cpus import use_threads
+
+    resolved, checkpoint = _read_config(options, overrides)
     for note in resolved.notes():
         print(f"config: {note}", file=sys.stderr)
     if options.print_config:

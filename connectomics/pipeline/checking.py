@@ -1,13 +1,15 @@
 """`--check`: what a config would train and test on, before it does.
 
 prepare as training does → time a few steps → look at every volume → draw → say what is odd
+(`check_testing.py` looks at a test alone.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import gc
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -15,7 +17,6 @@ from connectomics.config import Config, Resolved
 from connectomics.config.schema import DataSection, SplitSection
 from connectomics.data.build import open_split
 from connectomics.data.checks import check_data
-from connectomics.data.counting import read_label
 from connectomics.data.datamodule import PatchDataModule
 from connectomics.data.dataset import Sample
 from connectomics.data.io.header import size_text
@@ -23,14 +24,18 @@ from connectomics.data.oddities import oddities
 from connectomics.data.overlap import learned_faults
 from connectomics.data.processing import channel_names
 from connectomics.data.shares import target_shares
-from connectomics.data.survey import marks_of
 from connectomics.data.volumes import LabelledVolume
 from connectomics.errors import DataError, Fault
-from connectomics.geometry import Box
 from connectomics.naming import seen_from_here
 from connectomics.pipeline.components import read_config
-from connectomics.pipeline.inspection import Labels, inspect_labels
 from connectomics.pipeline.label_checks import require_labels
+from connectomics.pipeline.volume_lines import (
+    draw_section,
+    left_out,
+    rounded,
+    show,
+    volume_lines,
+)
 from connectomics.process.called import to_type
 from connectomics.process.cpus import use_threads
 from connectomics.process.progress import in_words
@@ -39,7 +44,6 @@ if TYPE_CHECKING:
     from connectomics.training.timing import Timing
 
 PATCHES = 8
-COLUMN = 9
 BUSY = 1.5
 """Programs that are running, or wait to, for each CPU."""
 
@@ -61,40 +65,69 @@ def check(file: Path, overrides: Sequence[str]) -> None:
 
 
 def _check(train: Resolved, overrides: Sequence[str]) -> None:
-    from connectomics.training import prepare
-    from connectomics.training.timing import time_steps
-
-    file = train.file
-    config = train.config
+    file, config = train.file, train.config
     tested = config.data.test and _load(file, "test", overrides).config
     use_threads(config.system.num_threads)
     _require_data(config, tested)
     print(f"check: {file}: reading volumes and timing a few steps of training", flush=True)
-    training = prepare(config)
-    patches, folder = training.data, seen_from_here(config.save_path) / "check"
-    drawn = _draw_patches(patches, config.data, folder)
-    network = sum(weights.numel() for weights in training.module.network.parameters())
-    timing = time_steps(training)
+    folder = seen_from_here(config.save_path) / "check"
+    tried = _try_training(config, folder)
+    gc.collect()  # so that looking takes no memory beside what training takes
     sided = any(target.name == "polarity" for target in config.data.label_transform.targets)
+    test = open_split(tested.data.test, "data.test") if tested else []
+    _show_volumes(config, tried.learned, tried.held, test)
+    for name, lines in tried.shown:
+        show(name, lines)
+    drawn = [tried.picture]
+    if test:
+        drawn.append(draw_section(test[0], folder, sided=sided))
+    faults = _oddities([*tried.learned, *tried.held, *test], config.data, tested, sided=sided)
+    odd = [*tried.warnings, *map(str, faults)]
+    for text in odd or ["nothing"]:
+        show("odd", text.splitlines())
+    show("pictures", [str(path) for path in drawn])
+    print(f"\ncheck: to train:\n    {to_type('train', file, *overrides)}")
+
+
+class Tried(NamedTuple):
+    """What a few steps of training have shown.
+
+    Attributes:
+        learned: What is learned from, as it is on disk.
+        held: What is validated on.
+        shown: Names, and the lines to print under them.
+        warnings: What is likely to be in the way of learning.
+        picture: The first patches.
+    """
+
+    learned: list[LabelledVolume]
+    held: list[LabelledVolume]
+    shown: list[tuple[str, list[str]]]
+    warnings: tuple[str, ...]
+    picture: Path
+
+
+def _try_training(config: Config, folder: Path) -> Tried:
+    """Prepare a training, draw its patches and time its steps; nothing of it is kept."""
+    from connectomics.training import prepare
+    from connectomics.training.timing import time_steps
+
+    training = prepare(config)
+    patches = training.data
+    picture = _draw_patches(patches, config.data, folder)
+    weights = sum(weights.numel() for weights in training.module.network.parameters())
+    timing = time_steps(training)
+    memory = f"{timing.memory / 2**30:.1f} GiB of memory at most"
+    shown = [
+        ("balance", _balance(patches, config.data)),
+        ("patches", _patches(patches, config.data)),
+        ("network", [f"{weights:,} weights, {memory}, on {_device(training.devices)}"]),
+        ("time", list(_time(timing, config))),
+        *(("note", [note]) for note in training.notes),
+    ]
     learned = [source.volume for source in patches.train]
     held = [source.volume for source in patches.val]
-    test = open_split(tested.data.test, "data.test") if tested else []
-    _show_volumes(config, learned, held, test)
-    _show("balance", _balance(patches, config.data))
-    _show("patches", _patches(patches, config.data))
-    _show("network", [f"{network:,} weights, {timing.memory / 2**30:.1f} GiB of memory at most, on "
-                      f"{_device(training.devices)}"])  # fmt: skip
-    _show("time", list(_time(timing, config)))
-    for note in training.notes:
-        _show("note", [note])
-    if test:
-        drawn.append(_draw_test(test[0], folder, sided=sided))
-    faults = _oddities([*learned, *held, *test], config.data, tested, sided=sided)
-    odd = [*training.warnings, *map(str, faults)]
-    for text in odd or ["nothing"]:
-        _show("odd", text.splitlines())
-    _show("pictures", [str(path) for path in drawn])
-    print(f"\ncheck: to train:\n    {to_type('train', file, *overrides)}")
+    return Tried(learned, held, shown, training.warnings, picture)
 
 
 def _show_volumes(
@@ -105,12 +138,12 @@ def _show_volumes(
 ) -> None:
     for name, volumes in (("train", learned), ("validate", held), ("test", test)):
         for volume in volumes:
-            _show(name, list(_lines(volume, config)))
+            show(name, list(volume_lines(volume, config.evaluation.truth_encoding)))
         if name == "validate" and config.data.val is None:
             for pair in zip(learned, held, strict=True):
-                _show("", list(_left_out(*pair)))
+                show("", list(left_out(*pair)))
     if not test:
-        _show("test", ["data.test names no volume"])
+        show("test", ["data.test names no volume"])
 
 
 def _load(file: Path, mode: str, overrides: Sequence[str]) -> Resolved:
@@ -125,58 +158,6 @@ def _require_data(config: Config, tested: Config | None) -> None:
     if faults:
         raise DataError.of(dict.fromkeys(faults))
     require_labels(config.data, "train", "val", "test", learns=True)
-
-
-def _show(name: str, lines: Sequence[str]) -> None:
-    for number, line in enumerate(lines):
-        print(f"{name if not number else '':<{COLUMN}} {line.strip()}")
-
-
-def _lines(volume: LabelledVolume, config: Config) -> Iterator[str]:
-    """A volume, and the synapses in it."""
-    size = volume.resolution
-    extent = f"{size_text(volume.shape)} voxels"
-    if size is not None:
-        edges = [n * nm for n, nm in zip(volume.shape, size, strict=True)]
-        extent += f" of {size_text(size)} nm, {_rounded(edges)} nm in all"
-    source = getattr(volume.image, "source", volume.name)
-    yield f"{source}{_part(volume)}: {extent}"
-    if volume.label is None:
-        yield "without labels"
-        return
-    yield from _synapses(inspect_labels(volume, config.evaluation.truth_encoding))
-
-
-def _part(volume: LabelledVolume) -> str:
-    """Where a part of a volume begins in it; empty for the beginning."""
-    first = volume.origin
-    return f", from voxel {size_text(first).replace(' x ', ', ')}" if any(first) else ""
-
-
-def _left_out(learned: LabelledVolume, held: LabelledVolume) -> Iterator[str]:
-    """What lies between two parts of one volume."""
-    for axis, (first, last) in enumerate(zip(learned.origin, held.origin, strict=True)):
-        gap = last - first - learned.shape[axis]
-        if last > first and gap:
-            between = size_text([*held.shape[:axis], gap, *held.shape[axis + 1 :]])
-            yield f"{between} voxels between train and validate are left out"
-
-
-def _synapses(labels: Labels) -> Iterator[str]:
-    share = f"{labels.filled:.2%} labelled"
-    source = getattr(labels.volume.label, "source", labels.volume.name)
-    yield f"labels {source}: {labels.encoding}; {labels.count}; {share}"
-    if not len(labels.sizes):
-        return
-    low, middle, high = (int(n) for n in np.percentile(labels.sizes, [5, 50, 95]))
-    extent = np.median(labels.high - labels.low, axis=0)
-    text = f"a synapse has {low:,} / {middle:,} / {high:,} voxels (percentiles 5 / 50 / 95)"
-    text += f", and spans {size_text(extent)} voxels (median)"
-    if labels.volume.resolution is not None:
-        text += f", {_rounded(extent * np.array(labels.volume.resolution))} nm"
-    yield text
-    if labels.specks:
-        yield f"these sizes leave out {labels.specks:,} too small for a whole synapse"
 
 
 def _balance(patches: PatchDataModule, section: DataSection) -> list[str]:
@@ -195,7 +176,7 @@ def _patches(patches: PatchDataModule, section: DataSection) -> list[str]:
     lines = [f"{size_text(loader.patch_size)} voxels, {loader.batch_size} in a batch"]
     if resolution := patches.train[0].volume.resolution:
         nm = [n * size for n, size in zip(loader.patch_size, resolution, strict=True)]
-        lines[0] += f", {_rounded(nm)} nm"
+        lines[0] += f", {rounded(nm)} nm"
     if sampler.foreground_fraction:
         lines.append(f"{sampler.foreground_fraction:.0%} are centred on a synapse")
     if sampler.tables is not None and sampler.size_thres:
@@ -205,10 +186,6 @@ def _patches(patches: PatchDataModule, section: DataSection) -> list[str]:
             f"labelled voxels or more, or by chance)"
         )
     return lines
-
-
-def _rounded(sizes: Iterable[float]) -> str:
-    return " x ".join(f"{size:,.0f}" for size in sizes)
 
 
 def _device(devices: tuple[str, int]) -> str:
@@ -245,7 +222,7 @@ def _oddities(
         yield from learned_faults(split, where, section)
 
 
-def _draw_patches(patches: PatchDataModule, section: DataSection, folder: Path) -> list[Path]:
+def _draw_patches(patches: PatchDataModule, section: DataSection, folder: Path) -> Path:
     """Draw the first patches that training uses, augmented as they will be."""
     from connectomics.report.patches import patch_figure
 
@@ -253,7 +230,7 @@ def _draw_patches(patches: PatchDataModule, section: DataSection, folder: Path) 
     shown = [_shown(patches.patches[number], names) for number in range(PATCHES)]
     folder.mkdir(parents=True, exist_ok=True)
     title = "The first training patches, as the network gets them"
-    return [patch_figure(folder / "patches.png", shown, title=title, sides="pre" in names)]
+    return patch_figure(folder / "patches.png", shown, title=title, sides="pre" in names)
 
 
 def _shown(sample: Sample, names: Sequence[str]):
@@ -269,33 +246,3 @@ def _shown(sample: Sample, names: Sequence[str]):
         labels = target.max(axis=0) > 0
     mask = sample["mask"].numpy()[0] if "mask" in sample else None
     return ShownPatch(sample["image"].numpy()[0], labels.astype(np.uint8), mask)
-
-
-def _draw_test(volume: LabelledVolume, folder: Path, *, sided: bool) -> Path:
-    """Draw the busiest part of the first test section that has labels, or the first."""
-    from connectomics.report.figures import busiest_view, comparison_figure, section_title
-
-    z, labels = _first_labelled(volume)
-    _, y, x = busiest_view(labels[None]).slices
-    section = Box((z, y.start, x.start), (z + 1, y.stop, x.stop))
-    return comparison_figure(
-        folder / "test.png",
-        {} if volume.label is None else {"labels": labels[y, x]},
-        volume.image.read(section)[0],
-        title=section_title(volume.name, z, volume.origin[0], synthetic=volume.synthetic),
-        sides=sided,
-        nm_per_pixel=volume.resolution[2] if volume.resolution else None,
-    )
-
-
-def _first_labelled(volume: LabelledVolume) -> tuple[int, np.ndarray]:
-    labels = np.zeros(volume.shape[1:], np.uint8)
-    if volume.label is None:
-        return 0, labels
-    marks = marks_of(volume.label)
-    for z in range(volume.shape[0]):
-        section = Box((z, 0, 0), (z + 1, *volume.shape[1:]))
-        labels = read_label(volume, section, marks=marks).label[0]
-        if labels.any():
-            return z, labels
-    return 0, labels

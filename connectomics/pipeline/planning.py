@@ -150,7 +150,8 @@ def _lines(
     alone, _ = _work(predictor, BlockGrid(shape, shape))
     workers = workers_of(config.system, predictor.gpus)
     again = f", {windows / alone:.2f} times those of the whole" if size else ""
-    yield f"plan: {volume.name} {shape}: {_how(grid, size)}, {windows:,} windows{again}"
+    counted = f"{windows:,} window{'s' * (windows > 1)}"
+    yield f"plan: {volume.name} {shape}: {_how(grid, size)}, {counted}{again}"
     written = f"writes {_gib(_bytes_of(config, shape))} of {config.inference.save_dtype}"
     if not config.inference.save_probabilities:
         written = "keeps no probabilities"

@@ -230,15 +230,8 @@ def test(resolved: Resolved, checkpoint: Path | None) -> None:
     """Predict, decode and score the test volumes."""
     config = resolved.config
     checkpoint = require_checkpoint(checkpoint, config.save_path, resolved.mode)
+    volumes = require_testable(resolved)
     scored = config.evaluation.enabled
-    _require(check_data(config.data, "test", evaluates=scored))
-    _require_config(resolved, scored_truth_faults(config))
-    if scored:
-        require_labels(config.data, "test")
-    volumes = open_split(config.data.test, "data.test")
-    _require(voxel_size_faults({one.source: one.resolution for one in volumes}, config.decoding))
-    if scored:
-        require_counting(volumes)
     keeps = config.inference.save_probabilities
     if (keeps and not infer(resolved, checkpoint)) or not decode(resolved, checkpoint):
         return
@@ -248,6 +241,26 @@ def test(resolved: Resolved, checkpoint: Path | None) -> None:
         evaluate(resolved, checkpoint)
         return
     _show(resolved, run_of(checkpoint, config.save_path), volumes)
+
+
+def require_testable(resolved: Resolved) -> list[LabelledVolume]:
+    """Find everything about volumes that a test would refuse; gives the volumes.
+
+    Raises:
+        ConfigError: Their labels do not allow the scores that are asked for.
+        DataError: They cannot be read, have no voxel size or nothing that counts.
+    """
+    config = resolved.config
+    scored = config.evaluation.enabled
+    _require(check_data(config.data, "test", evaluates=scored))
+    _require_config(resolved, scored_truth_faults(config))
+    if scored:
+        require_labels(config.data, "test")
+    volumes = open_split(config.data.test, "data.test")
+    _require(voxel_size_faults({one.source: one.resolution for one in volumes}, config.decoding))
+    if scored:
+        require_counting(volumes)
+    return volumes
 
 
 def tune(resolved: Resolved, checkpoint: Path | None) -> None:

@@ -191,7 +191,7 @@ def require_room_to_tune(volumes: list[LabelledVolume], config: Config) -> None:
     )
     need = Need(held + BYTES_OF_VOXEL * max(voxels), held)
     line, warning = require_room(need, memory_of_machine(), "tuning", remedy)
-    print(f"tune: {line}")
+    print(f"tune: the search's {line}")
     if warning:
         print(f"tune: warning: {warning}", file=sys.stderr)
 

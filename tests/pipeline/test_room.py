@@ -36,7 +36,7 @@ def test_tuning_says_what_it_holds_and_refuses_what_can_never_fit(monkeypatch, c
             continue
         validating.require_room_to_tune(held, config)
         out, err = capsys.readouterr()
-        assert out.startswith("tune: memory: ")
+        assert out.startswith("tune: the search's memory: ")
         assert error in err
 
 
