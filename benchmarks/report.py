@@ -52,7 +52,7 @@ def main() -> None:
         for width in (1280, 390):
             opened = []
             for _ in range(options.times):
-                (*moments, cards), faults = ask(page, ASKED, width=width, tmp_path=Path(folder))
+                (*moments, cards), faults = ask(page, ASKED, width=width)
                 assert cards
                 assert not faults, faults
                 opened.append(moments)

@@ -212,7 +212,7 @@ def test_filters_in_a_browser(page, tmp_path, width):
         const large = document.querySelectorAll(".card.large").length;
         return {all, worst, missed, surest, hidden, large, wide, broken};
     """
-    answer, faults = ask(page, script, width=width, tmp_path=tmp_path)
+    answer, faults = ask(page, script, width=width)
     assert faults == []
     assert answer == {
         "all": 4,
@@ -249,7 +249,7 @@ def test_a_link_to_the_viewer_in_a_browser(tmp_path: Path) -> None:
     scenes, report = scored()
     page = write_page(tmp_path / "page.html", scenes, report, Background("seen", viewer=VIEW))
     script = "return [...document.querySelectorAll('.card a')].map((link) => link.href);"
-    links, faults = ask(page, script, tmp_path=tmp_path)
+    links, faults = ask(page, script)
     assert not faults
     assert len(links) == 4
     assert [9.5, 20.5, 2.5] in [state_of(link)["position"] for link in links]
@@ -272,7 +272,6 @@ window.empty = document.querySelectorAll(".strip:empty").length;
         page,
         """return [window.seen, window.empty, document.querySelectorAll(".strip:empty").length,
         document.querySelectorAll(".strip img").length];""",
-        tmp_path=tmp_path,
     )
     assert faults == []
     assert seen == ["sides the wrong way round", "missed: no prediction overlaps enough"]
