@@ -10,7 +10,7 @@ import numpy as np
 
 from connectomics.evaluation.contingency import ContingencyTable
 from connectomics.evaluation.counts import Counts, SynapseCount
-from connectomics.evaluation.matching import Matching, match_objects
+from connectomics.evaluation.matching import Matching, assign, match_objects
 from connectomics.evaluation.sides import compare_sides
 
 
@@ -31,6 +31,10 @@ class Matches:
         outcome: (k,) of a pair `correct`, `flipped`, `one_sided` (the prediction lacks a
             side), `one_sided_truth`, or `matched` where sides were not looked at; else
             `missed`, `spurious`, or `ignored` for what the border cuts.
+        near_id: (k,) uint64, of a missed truth object the spurious prediction that overlaps it,
+            though too little, and of a spurious prediction that truth object; one-to-one, 0 for
+            none.
+        near_iou: (k,) their IoU, NaN for none.
         detection: (k, 3) bool, whether the row is a TP, an FP, an FN of detection.
         polarity: (k, 3) bool, the same for polarity; a wrong pair is both FP and FN.
     """
@@ -45,6 +49,8 @@ class Matches:
     iou_pre: np.ndarray
     iou_post: np.ndarray
     outcome: np.ndarray
+    near_id: np.ndarray
+    near_iou: np.ndarray
     detection: np.ndarray
     polarity: np.ndarray
 
@@ -129,6 +135,7 @@ def match_instances(
     outcome = np.select([pair, has_truth], ["matched", "missed"], "spurious").astype("U16")
     outcome[~detection.any(1)] = "ignored"
     undefined = np.full(outcome.size, np.nan)
+    near_id, near_iou = _near(table, truth_row, prediction_row, outcome)
     return Matches(
         truth_id=np.append(truth.ids, np.uint64(0))[truth_row],
         prediction_id=np.append(prediction.ids, np.uint64(0))[prediction_row],
@@ -140,6 +147,8 @@ def match_instances(
         iou_pre=undefined,
         iou_post=undefined,
         outcome=outcome,
+        near_id=near_id,
+        near_iou=near_iou,
         detection=detection,
         polarity=np.zeros_like(detection),
     )
@@ -154,6 +163,27 @@ def _rows(found: Matching, n_truth: int, n_prediction: int) -> tuple[np.ndarray,
         np.concatenate([found.truth_index, missed, nobody[: spurious.size]]),
         np.concatenate([found.prediction_index, nobody[: missed.size], spurious]),
     )
+
+
+def _near(
+    table: ContingencyTable, truth_row: np.ndarray, prediction_row: np.ndarray, outcome: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """See `Matches.near_id` and `near_iou`; `*_row` are those of `_rows`."""
+    missed, spurious = np.flatnonzero(outcome == "missed"), np.flatnonzero(outcome == "spurious")
+    at_truth = np.full(len(table.truth) + 1, -1)
+    at_truth[truth_row[missed]] = missed
+    at_prediction = np.full(len(table.prediction) + 1, -1)
+    at_prediction[prediction_row[spurious]] = spurious
+    first, second = at_truth[table.truth_index], at_prediction[table.prediction_index]
+    edges = np.flatnonzero((first >= 0) & (second >= 0))
+    iou = table.iou()[edges]
+    chosen = assign(first[edges], second[edges], iou, most_pairs=False)
+    one, other = first[edges][chosen], second[edges][chosen]
+    near_id, near_iou = np.zeros(outcome.size, np.uint64), np.full(outcome.size, np.nan)
+    near_id[one] = table.prediction.ids[prediction_row[other]]
+    near_id[other] = table.truth.ids[truth_row[one]]
+    near_iou[one] = near_iou[other] = iou[chosen]
+    return near_id, near_iou
 
 
 def match_sides(

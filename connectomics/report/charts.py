@@ -14,7 +14,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from connectomics.evaluation import PrecisionRecallCurve, Share
+from connectomics.evaluation import Counts, PrecisionRecallCurve, Share
 from connectomics.report.curves import COLOURS, draw_precision_recall
 
 INK = "#010203"
@@ -24,7 +24,7 @@ STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "connectomics",
     "font.family": "sans-serif",
-    "font.size": 9,
+    "font.size": 10,
     **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor"), INK),
     **dict.fromkeys(("xtick.color", "ytick.color"), INK),
     "axes.spines.top": False,
@@ -48,7 +48,7 @@ def precision_recall_chart(curves: Sequence[PrecisionRecallCurve], chosen: float
                 ring = {"facecolors": "none", "edgecolors": INK, "linewidths": 1.4}
                 axes.scatter(recall[-1:], precision[-1:], s=70, zorder=5, clip_on=False, **ring)
 
-    return svg(draw, (5.0, 4.7 + 0.17 * len(curves)), "Precision over recall")
+    return svg(draw, (4.8, 4.5 + 0.2 * len(curves)), "Precision over recall")
 
 
 def shares_chart(shares: Sequence[Share], *, sided: bool, label: str) -> str:
@@ -59,6 +59,7 @@ def shares_chart(shares: Sequence[Share], *, sided: bool, label: str) -> str:
         sided: Whether to show F1_pol beside F1_det.
         label: What parts the groups.
     """
+    shares = [share for share in shares if share.detection != Counts(0, 0, 0)]
     scores = {"F1_det": [share.detection.f1 for share in shares]}
     if sided:
         scores["F1_pol"] = [share.polarity.f1 for share in shares]
@@ -70,10 +71,10 @@ def shares_chart(shares: Sequence[Share], *, sided: bool, label: str) -> str:
             axes.bar(at, np.nan_to_num(values), width * 0.92, color=COLOURS[i], label=name)
             for x, value in zip(at, values, strict=True):
                 text = "-" if np.isnan(value) else f"{value:.2f}"
-                axes.text(x, np.nan_to_num(value) + 0.02, text, ha="center", fontsize=7.5)
+                axes.text(x, np.nan_to_num(value) + 0.02, text, ha="center", fontsize=8.5)
         truths = [share.detection.tp + share.detection.fn for share in shares]
         names = [f"{_short(s.name)}\n{n} true" for s, n in zip(shares, truths, strict=True)]
-        axes.set_xticks(range(len(shares)), names, fontsize=7.5)
+        axes.set_xticks(range(len(shares)), names, fontsize=8.5)
         axes.set(ylim=(0, 1.12), ylabel="F1", xlabel=label)
         axes.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, ncols=2, fontsize=8)
 
@@ -115,7 +116,7 @@ def histogram_chart(values: Sequence[float], *, label: str, log: bool = False) -
             axes.xaxis.set_major_locator(LogLocator(subs=between))
             axes.xaxis.set_major_formatter("{x:g}")
             axes.xaxis.set_minor_formatter(NullFormatter())
-            axes.tick_params(axis="x", labelsize=7)
+            axes.tick_params(axis="x", labelsize=8)
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         axes.hist(data, bins=edges, color=COLOURS[0])
         axes.set(xlabel=label, ylabel="synapses")

@@ -21,15 +21,14 @@ Layer = tuple[str, Labels, bool, np.ndarray]
 """A name, (Z, Y, X) labels, whether they have sides, and the number of each view's object."""
 
 QUALITY = 70
-DASHED = ("prediction",)
-DASH = 3
-"""Pixels of a dash, and between two."""
+FILLED = ("prediction",)
+"""Labels that are a tint where there are others too, whose outline is then seen on it."""
 
 LARGEST_SLAB = 2**25
 """Voxels of a slab, as thick as chunks are, that is read whole; of a larger one boxes are."""
 
-CLEAR, DIMMED = 0, 70
-"""Opacity of what is no outline, and of the outlines of neighbours, of 255."""
+OUTLINED, TINTED = (255, 70), (90, 25)
+"""Opacity of outlines and tints, of the synapse itself and of its neighbours, of 255."""
 
 
 class View(NamedTuple):
@@ -70,15 +69,14 @@ def cut_out(image: Volume, views: Sequence[View], layers: Sequence[Layer]) -> li
         A picture per view.
     """
     strips = _strips(image, views)
+    filled = {name: len(layers) > 1 and name in FILLED for name, *_ in layers}
     drawn = {name: _strips(labels, views) for name, labels, _, _ in layers}
     return [
         Picture(
             view.sections,
-            _webp(strips[i]),
+            _webp(strips[i], view),
             {
-                name: _png(
-                    _outlines(drawn[name][i], view, int(ids[i]), sided, dashed=name in DASHED)
-                )
+                name: _png(_overlay(drawn[name][i], view, int(ids[i]), sided, filled=filled[name]))
                 for name, _, sided, ids in layers
             },
         )
@@ -122,29 +120,38 @@ def _square(part: np.ndarray, there: Box, box: Box) -> np.ndarray:
     return square
 
 
-def _outlines(
-    strip: np.ndarray, view: View, number: int, sided: bool, *, dashed: bool
+def _overlay(
+    strip: np.ndarray, view: View, number: int, sided: bool, *, filled: bool
 ) -> np.ndarray:
-    """(Y, X, 4) uint8: outlines by side, the neighbours' faint."""
-    side = view.box.shape[2]
-    edges = [outline(strip[:, x : x + side]) for x in range(0, strip.shape[1], side)]
-    edge = np.concatenate(edges, axis=1)
-    if dashed:
-        edge &= np.add.outer(*map(np.arange, strip.shape)) // DASH % 2 == 0
+    """(Y, X, 4) uint8: outlines or tints by side, the neighbours' faint."""
+    shown = strip > 0
+    opacity = TINTED
+    if not filled:
+        shown = np.concatenate([outline(part) for part in _sections(strip, view)], axis=1)
+        opacity = OUTLINED
     own = (strip // 2 + strip % 2 if sided else strip) == number
     pixels = np.zeros((*strip.shape, 4), np.uint8)
-    pixels[..., 3] = np.where(edge, np.where(own, 255, DIMMED), CLEAR)
-    colours = [(strip % 2 == 1, PRE), (strip % 2 == 0, POST)] if sided else [(edge, NO_SIDE)]
+    pixels[..., 3] = np.where(shown, np.where(own, *opacity), 0)
+    colours = [(strip % 2 == 1, PRE), (strip % 2 == 0, POST)] if sided else [(shown, NO_SIDE)]
     for where, colour in colours:
-        pixels[where & edge, :3] = np.round(np.array(colour) * 255).astype(np.uint8)
+        pixels[where & shown, :3] = np.round(np.array(colour) * 255).astype(np.uint8)
     return pixels
 
 
-def _webp(strip: np.ndarray) -> str:
-    grey = strip.astype(np.float32)
-    low, high = np.percentile(grey, (0.5, 99.5))
-    grey = np.clip((grey - low) / max(high - low, 1e-6), 0, 1) * 255
-    return _encoded(Image.fromarray(grey.astype(np.uint8)), "WEBP", quality=QUALITY)
+def _sections(strip: np.ndarray, view: View) -> list[np.ndarray]:
+    return np.split(strip, len(view.sections), axis=1)
+
+
+def _webp(strip: np.ndarray, view: View) -> str:
+    grey = np.concatenate([_stretched(part) for part in _sections(strip, view)], axis=1)
+    return _encoded(Image.fromarray(grey), "WEBP", quality=QUALITY)
+
+
+def _stretched(section: np.ndarray) -> np.ndarray:
+    """A section from black to white, as sections may differ much in brightness."""
+    low, high = np.percentile(section, (0.5, 99.5)).astype(np.float32)
+    grey = (section.astype(np.float32) - low) / max(high - low, 1e-6)
+    return (np.clip(grey, 0, 1) * 255).astype(np.uint8)
 
 
 def _png(pixels: np.ndarray) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 
 from connectomics.evaluation import (
     METRICS,
+    DetectionScores,
     EvaluationReport,
     Matches,
     PolarityScores,
@@ -35,6 +36,14 @@ class Placed(NamedTuple):
 
     matches: Matches
     to_border: list[float]
+
+
+def away_of(matches: Matches, cards: Sequence[Card]) -> list[float]:
+    """How far each row lies from the border; a card may be of two rows."""
+    of_truth = {card.truth: card.to_border for card in cards}
+    of_prediction = {card.prediction: card.to_border for card in cards}
+    rows = zip(matches.truth_id.tolist(), matches.prediction_id.tolist(), strict=True)
+    return [of_truth[true] if true else of_prediction[found] for true, found in rows]
 
 
 @dataclass(frozen=True)
@@ -73,9 +82,10 @@ def scores_of(report: EvaluationReport, by_border: str) -> str:
         if isinstance(pooled, ThresholdSweep):
             heads.append(_sweep(pooled, by_border if metric == carded else ""))
         legend = " ".join(METRICS[metric].legend.split())
+        named = _named(report, metric)
         rows = [
-            {"volume": name, **row}
-            for name, score in _named(report, metric)
+            {"volume": name, **row} if len(named) > 1 else row
+            for name, score in named
             for row in score.rows()
         ]
         tables.append(f"<h3>{escape(metric)}</h3>{table_of(rows)}<p class='legend'>{legend}</p>")
@@ -92,42 +102,70 @@ def _named(report: EvaluationReport, metric: str) -> list[tuple[str, Any]]:
 def _sweep(sweep: ThresholdSweep[Any], by_border: str) -> str:
     score = sweep.at(headline_threshold(sweep))
     sided = isinstance(score, PolarityScores)
+    drawn = [_outcomes(score)]
+    if isinstance(sweep, PolaritySweep) and sweep.curves:
+        chart = charts.precision_recall_chart(sweep.curves, score.iou_threshold)
+        drawn.append(_figure(chart, ABOUT_CURVES, "curves"))
+    if len(score.matches):
+        sizes = scores_by_size(score.matches)
+        chart = charts.shares_chart(sizes, sided=sided, label="size in voxels")
+        drawn.append(_figure(chart, "Scores by size of the true synapse."))
+    if by_border:
+        drawn.append(_figure(by_border, "Scores by distance to the border of the volume."))
+    return f"{_boxes(score)}<p>{_sentence(score)}</p><div class='charts'>{''.join(drawn)}</div>"
+
+
+ABOUT_CURVES = (
+    "Precision and recall as the confidence that is asked for falls. A dot is the best F1 of a "
+    "curve, the ring all that was decoded: the headline."
+)
+
+
+def _figure(chart: str, caption: str, name: str = "") -> str:
+    return f"<figure class='{name}'>{chart}<figcaption>{caption}</figcaption></figure>"
+
+
+def _boxes(score: PolarityScores | DetectionScores) -> str:
+    """The numbers of the headline, each with what it says."""
+    sided = isinstance(score, PolarityScores)
     counts = score.polarity if sided else score.detection
-    name = score.headings[score.headline]
-    value = getattr(score, score.headline)
+    right = "found with both sides in place" if sided else "found, each once"
     low, high = bootstrap_intervals(score)[score.headline]
-    interval = "" if math.isnan(low) else f" (95 % interval of {name}: {low:.2f} to {high:.2f})"
+    between = "" if math.isnan(low) else f"; 95 %: {low:.2f} to {high:.2f}"
+    name = f"{score.headings[score.headline]} at IoU {score.iou_threshold:g}"
+    boxes = [(name, getattr(score, score.headline), f"{right}{between}")]
+    if isinstance(score, PolarityScores):
+        boxes += [
+            ("F1_det", score.f1_det, "found, sides aside"),
+            ("side accuracy", score.side_accuracy, "of those found, not exchanged"),
+        ]
+    boxes += [
+        ("precision", counts.precision, f"{counts.tp:,} of {counts.tp + counts.fp:,} predicted"),
+        ("recall", counts.recall, f"{counts.tp:,} of {counts.tp + counts.fn:,} true"),
+    ]
+    return f"<div class='numbers'>{''.join(map(_box, *zip(*boxes, strict=True)))}</div>"
+
+
+def _box(name: str, value: Any, told: str = "") -> str:
+    words = f"<span>{told}</span>" * bool(told)
+    return f"<div class='number'><b>{_number(value)}</b><i>{escape(name)}</i>{words}</div>"
+
+
+def _sentence(score: PolarityScores | DetectionScores) -> str:
+    sided = isinstance(score, PolarityScores)
+    counts = score.polarity if sided else score.detection
     right = " with both sides in place" if sided else ""
     true, predicted = counts.tp + counts.fn, counts.tp + counts.fp
     synapses = "synapse was" if true == 1 else "synapses were"
-    of_found = f"of {predicted} predicted, {counts.tp} {'is' if counts.tp == 1 else 'are'} right"
-    sentence = (
-        f"<strong>{counts.tp} of {true} true {synapses} found{right}</strong>, and "
+    of_found = (
+        f"of {predicted:,} predicted, {counts.tp:,} {'is' if counts.tp == 1 else 'are'} right"
+    )
+    return (
+        f"<strong>{counts.tp:,} of {true:,} true {synapses} found{right}</strong>, and "
         f"{of_found if predicted else 'nothing was predicted'}. One counts as found where it "
         f"overlaps the truth by an IoU of at least {score.iou_threshold:g}"
-        f"{' on the pre and on the post side' if sided else ''}{interval}. "
+        f"{' on the pre and on the post side' if sided else ''}. "
         f"The truth holds {score.matches.truth_count}."
-    )
-    boxes = [(f"{name} at IoU {score.iou_threshold:g}", value)]
-    if sided:
-        boxes += [("F1_det, sides aside", score.f1_det), ("side accuracy", score.side_accuracy)]
-    boxes += [("precision", counts.precision), ("recall", counts.recall)]
-    shown = "".join(
-        f"<div class='number'><b>{_number(v)}</b><span>{escape(n)}</span></div>" for n, v in boxes
-    )
-    drawn = []
-    if len(score.matches):
-        sizes = scores_by_size(score.matches)
-        drawn.append(charts.shares_chart(sizes, sided=sided, label="size in voxels"))
-    if by_border:
-        drawn.append(by_border)
-    if isinstance(sweep, PolaritySweep) and sweep.curves:
-        drawn.insert(0, charts.precision_recall_chart(sweep.curves, score.iou_threshold))
-    figures = "".join(f"<figure>{chart}</figure>" for chart in drawn)
-    confusion = _confusion(score) if sided else ""
-    return (
-        f"<div class='numbers'>{shown}</div><p>{sentence}</p>{confusion}"
-        f"<div class='charts'>{figures}</div>"
     )
 
 
@@ -144,22 +182,31 @@ def border_chart(places: Sequence[Placed], volumes: Sequence[VolumeFacts]) -> st
     return charts.shares_chart(shares, sided=bool(matches.polarity.any()), label=label)
 
 
-def _confusion(score: PolarityScores) -> str:
-    hit, counted = score.matches.polarity[:, 0], score.matches.polarity.any(axis=1)
-    loose = (score.matches.outcome == "correct") & counted & ~hit
-    counts = {
-        "true": score.polarity.tp,
-        "loose": int(loose.sum()),
-        "flipped": score.flipped,
-        "one_sided": score.one_sided,
-        "missed": score.detection.fn,
-        "false": score.detection.fp,
-    }
-    cells = "".join(f"<tr><td>{KINDS[k]}</td><td>{count}</td></tr>" for k, count in counts.items())
-    return (
-        f"<table class='plain'><caption>What became of the synapses at IoU {score.iou_threshold:g}"
-        f"</caption><tbody>{cells}</tbody></table>"
+def _outcomes(score: PolarityScores | DetectionScores) -> str:
+    """What became of the synapses, with a bar each, that leads to them in the gallery."""
+    near = int(((score.matches.near_id > 0) & (score.matches.truth_id > 0)).sum())
+    counts = {"near": near, "missed": score.detection.fn - near, "false": score.detection.fp - near}
+    if isinstance(score, PolarityScores):
+        hit, counted = score.matches.polarity[:, 0], score.matches.polarity.any(axis=1)
+        loose = (score.matches.outcome == "correct") & counted & ~hit
+        sides = {"flipped": score.flipped, "one_sided": score.one_sided}
+        counts = {"true": score.polarity.tp, "loose": int(loose.sum()), **sides, **counts}
+    else:
+        counts = {"found": score.detection.tp, **counts}
+    most = max([1, *counts.values()])
+    rows = "".join(
+        f"<tr><td>{_shown_below(kind) if count else KINDS[kind]}</td><td>{count:,}</td>"
+        f"<td class='bar kind-{kind}'><div style='width:{100 * count / most:.4g}%'></div></td></tr>"
+        for kind, count in counts.items()
     )
+    return (
+        f"<figure><table class='outcomes'><caption>What became of the synapses at IoU "
+        f"{score.iou_threshold:g}</caption><tbody>{rows}</tbody></table></figure>"
+    )
+
+
+def _shown_below(kind: str) -> str:
+    return f"<a href='#gallery' data-show='{kind}'>{KINDS[kind]}</a>"
 
 
 def what_was_found(cards: Sequence[Card], volumes: Sequence[VolumeFacts]) -> str:
@@ -170,7 +217,7 @@ def what_was_found(cards: Sequence[Card], volumes: Sequence[VolumeFacts]) -> str
     boxes = [("synapses found", f"{count:,}")]
     if volumes and len(known) == len(space) and sum(known):
         boxes.append(("per µm³", f"{count / sum(known):.3g}"))
-    shown = "".join(f"<div class='number'><b>{v}</b><span>{n}</span></div>" for n, v in boxes)
+    shown = "".join(_box(name, value) for name, value in boxes)
     drawn = []
     sizes = [card.size_um3 for card in cards if card.size_um3]
     if sizes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -20,8 +21,9 @@ KINDS = {
     "flipped": "sides the wrong way round",
     "one_sided": "one side not found",
     "loose": "found, but a side overlaps too little",
-    "missed": "missed: no prediction overlaps enough",
-    "false": "false: overlaps no true one enough",
+    "near": "overlaps too little: missed and false",
+    "missed": "missed",
+    "false": "false",
     "true": "found, both sides in place",
     "found": "found",
     "ignored": "not counted",
@@ -35,6 +37,9 @@ MOST_PIXELS = 24_000_000
 """Of all pictures of a volume: about 10 MB of page, which a browser opens within a second."""
 
 SMALLEST_VIEW, LARGEST_VIEW = 64, 192
+SURROUNDINGS = 1.75
+"""Edge of what is shown, of that of a synapse: vesicles and membranes around it tell its sides."""
+
 SECTIONS = (0.2, 0.5, 0.8)
 """Which sections of a synapse are shown, by how far down it they lie."""
 
@@ -197,8 +202,14 @@ class _Rows(NamedTuple):
             ["ignored", "loose", "ignored", "true", "found", "false"],
             matches.outcome,
         )
-        border = matches.truth_touches_border | matches.prediction_touches_border
-        return cls(matches.truth_id, matches.prediction_id, kind, iou, border)
+        border = matches.truth_touches_border.copy()
+        near = (matches.near_id > 0) & (matches.truth_id > 0)
+        iou[near, 0] = matches.near_iou[near]
+        prediction = np.where(near, matches.near_id, matches.prediction_id)
+        border |= np.isin(prediction, matches.prediction_id[matches.prediction_touches_border])
+        rows = cls(matches.truth_id, prediction, np.where(near, "near", kind), iou, border)
+        # The other row of such a pair would show it once more.
+        return rows.selected(np.flatnonzero((matches.near_id == 0) | near))
 
 
 def _extents(rows: _Rows, true: Extents, predicted: Extents) -> tuple[np.ndarray, np.ndarray]:
@@ -292,7 +303,7 @@ def _side(start: np.ndarray, stop: np.ndarray) -> int:
     if not len(start):
         return SMALLEST_VIEW
     extent = (stop - start)[:, 1:].max(axis=1)
-    return int(np.clip(1.5 * np.quantile(extent, 0.9), SMALLEST_VIEW, LARGEST_VIEW))
+    return int(np.clip(SURROUNDINGS * np.quantile(extent, 0.9), SMALLEST_VIEW, LARGEST_VIEW))
 
 
 def _views(start: np.ndarray, stop: np.ndarray, shape: Sequence[int], side: int) -> list[View]:
@@ -307,10 +318,23 @@ def _views(start: np.ndarray, stop: np.ndarray, shape: Sequence[int], side: int)
     return views
 
 
-def errors_first(cards: Sequence[Card]) -> list[Card]:
-    """The cards in the order in which the page shows them unless asked for another."""
+def some_of_each(cards: Sequence[Card]) -> list[Card]:
+    """The cards in the order in which the page shows them unless asked for another.
+
+    The first of each kind, the worst kind first, then the second of each. Of a kind those with a
+    picture come first, then the surest and largest.
+    """
     worst = {kind: rank for rank, kind in enumerate(KINDS)}
-    return sorted(cards, key=lambda card: (worst[card.kind], card.volume, card.voxel))
+    ordered = sorted(
+        cards,
+        key=lambda card: (card.picture is None, -(card.confidence or 0), -card.voxels, card.volume),
+    )
+    seen: Counter[str] = Counter()
+    ranked = []
+    for card in ordered:
+        ranked.append((seen[card.kind], worst[card.kind], card))
+        seen[card.kind] += 1
+    return [card for *_, card in sorted(ranked, key=lambda entry: entry[:2])]
 
 
 def as_json(cards: Sequence[Card]) -> list[dict[str, Any]]:

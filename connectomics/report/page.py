@@ -19,13 +19,14 @@ from connectomics.report.background import Background, Curve
 from connectomics.report.findings import (
     Placed,
     VolumeFacts,
+    away_of,
     border_chart,
     scene_facts,
     scores_of,
     table_of,
     what_was_found,
 )
-from connectomics.report.gallery import KINDS, Card, Scene, as_json, errors_first, list_cards
+from connectomics.report.gallery import KINDS, Card, Scene, as_json, list_cards, some_of_each
 
 AT_ONCE = 12
 """Cards that the page shows at once. It works as soon as their pictures are there, and reads on."""
@@ -34,16 +35,17 @@ MORE = 48
 """Further ones that it shows when asked to."""
 
 ORDERS = {
+    "mixed": "some of each kind",
     "kind": "errors first",
-    "confidence-up": "confidence, lowest first",
     "confidence-down": "confidence, highest first",
+    "confidence-up": "confidence, lowest first",
     "iou-up": "IoU, lowest first",
     "size-up": "size, smallest first",
     "size-down": "size, largest first",
     "place": "place (z, y, x)",
 }
 REPEATED = ("volume", "kind")
-OF_TRUTH = ("kind", "iou-up")
+OF_TRUTH = ("mixed", "kind", "iou-up")
 """Orders that mean nothing where nothing was compared."""
 
 
@@ -106,6 +108,7 @@ def _parts(
         "script": _asset("page.js"),
         "cards": _embedded(_columns(as_json(cards))),
         "viewer": _embedded(_viewer(told.viewer, cards)),
+        "pixels": _embedded(_pixels(volumes)),
         "first_pictures": "\n".join(pictures[:AT_ONCE]),
         "pictures": "\n".join(pictures[AT_ONCE:]),
         "count": _counted(cards),
@@ -114,8 +117,8 @@ def _parts(
 
 
 ABOUT_BOTH = (
-    "Orange is pre-synaptic, blue post-synaptic, green has no side; the truth is outlined in full, "
-    "the prediction in dashes."
+    "The truth is outlined, the prediction a tint: orange pre-synaptic, blue post-synaptic, green "
+    "no side."
 )
 ABOUT_FOUND = (
     "Outlines show what was found: orange pre-synaptic, blue post-synaptic, green no side."
@@ -134,7 +137,7 @@ class Seen(NamedTuple):
     """What is left of scenes once their voxels are let go.
 
     Attributes:
-        cards: Of all synapses, errors first.
+        cards: Of all synapses, some of each kind first.
         volumes: What is said of each volume.
         places: Where the synapses of each lie; none of a volume that was not scored.
     """
@@ -152,8 +155,8 @@ def _seen(scenes: Iterable[Scene]) -> Seen:
         seen.cards.extend(listed)
         seen.volumes.append(scene_facts(scene))
         if scene.matches is not None:
-            seen.places.append(Placed(scene.matches, [card.to_border for card in listed]))
-    return seen._replace(cards=errors_first(seen.cards))
+            seen.places.append(Placed(scene.matches, away_of(scene.matches, listed)))
+    return seen._replace(cards=some_of_each(seen.cards))
 
 
 def _lead(told: Background, volumes: Sequence[VolumeFacts]) -> str:
@@ -231,6 +234,11 @@ def _viewer(address: str, cards: Sequence[Card]) -> dict[str, Any] | None:
         return None
     places = [None if card.nm is None else position_at(address, card.nm) for card in cards]
     return {"link": link_with_gap(address), "gap": GAP, "places": places}
+
+
+def _pixels(volumes: Sequence[VolumeFacts]) -> dict[str, float]:
+    """How many nm a pixel of each volume's pictures is wide, where that is known."""
+    return {volume.name: volume.resolution[2] for volume in volumes if volume.resolution}
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:

@@ -26,6 +26,31 @@ def test_objects_by_hand():
     assert scores.matches.outcome.tolist() == ["matched", "matched", "missed"]
 
 
+def test_a_pair_that_overlaps_too_little_knows_of_one_another():
+    # 1-4 share 1 of 4, 1-5 share 1 of 3, 2 and 6 nothing; 3-7 is a match.
+    truth = line(1, 1, 1, 0, 2, 0, 0, 3, 3)
+    prediction = line(0, 5, 4, 4, 0, 6, 0, 7, 7)
+    matches = detection_scores(truth, prediction).matches
+    told = {
+        (true, found): (near, None if math.isnan(iou) else iou)
+        for true, found, near, iou in zip(
+            matches.truth_id.tolist(),
+            matches.prediction_id.tolist(),
+            matches.near_id.tolist(),
+            matches.near_iou.tolist(),
+            strict=True,
+        )
+    }
+    assert told == {
+        (3, 7): (0, None),
+        (1, 0): (5, 1 / 3),
+        (0, 5): (1, 1 / 3),
+        (2, 0): (0, None),
+        (0, 4): (0, None),
+        (0, 6): (0, None),
+    }
+
+
 def test_binary_truth_is_grouped():
     truth, prediction = line(1, 1, 0, 1), line(3, 3, 0, 7)
     scores = detection_scores(truth, prediction)

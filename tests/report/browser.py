@@ -35,7 +35,7 @@ LAY_PIPES = [
 """A command that becomes the browser, with its pipes where the browser looks for them."""
 
 KEYS = {"Tab": 9, "Enter": 13, " ": 32, "Escape": 27}
-SETTLED = 'await new Promise((done) => document.readyState === "complete" ? done() : addEventListener("load", done));'
+LOADED = 'if (document.readyState !== "complete") await new Promise((go) => (onload = go));'
 ASKED = "(async () => { %s })()"
 
 
@@ -65,7 +65,7 @@ class Tab:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.command("Emulation.setEmulatedMedia", features=[scheme])
         self.command("Page.navigate", url=address)
-        self.run(SETTLED)
+        self.run(LOADED)
 
     def run(self, script: str) -> Any:
         """Run the body of an async function in the page, and say what it returns."""

@@ -47,16 +47,27 @@ def test_own_outline_is_firm_and_the_neighbours_faint():
     assert drawn[0, 0, 3] == 0
 
 
-def test_a_prediction_is_outlined_in_dashes():
+def test_a_prediction_is_a_tint_beside_a_truth_and_outlined_alone():
     labels = np.zeros((1, 12, 24), np.uint8)
     labels[0, 2:9, 2:20] = 1
     view = View((0,), Box((0, 0, 0), (1, 12, 24)))
     image = MemoryVolume("em", np.zeros(labels.shape, np.uint8))
     layers = [(name, labels, True, np.array([1])) for name in ("truth", "prediction")]
     (picture,) = cut_out(image, [view], layers)
-    top = {name: decoded(text, "RGBA")[2, 2:14, 3] > 0 for name, text in picture.layers.items()}
-    assert top["truth"].all()
-    assert top["prediction"].tolist() == [False, False, True, True, True, False] * 2
+    row = {name: decoded(text, "RGBA")[5, 1:5, 3] for name, text in picture.layers.items()}
+    assert row["truth"].tolist() == [0, 255, 0, 0]
+    assert row["prediction"].tolist() == [0, 90, 90, 90]
+    (picture,) = cut_out(image, [view], layers[1:])
+    assert decoded(picture.layers["prediction"], "RGBA")[5, 1:5, 3].tolist() == [0, 255, 0, 0]
+
+
+def test_each_section_is_shown_from_black_to_white():
+    dark, bright = np.arange(256).reshape(16, 16) // 8, 128 + np.arange(256).reshape(16, 16) // 2
+    image = MemoryVolume("em", np.stack([dark, bright]).astype(np.uint8))
+    (picture,) = cut_out(image, [View((0, 1), Box((0, 0, 0), (2, 16, 16)))], [])
+    shown = decoded(picture.em, "L").astype(int)
+    assert np.abs(shown[:, :16] - shown[:, 16:]).mean() < 12  # the same ramp but for WebP
+    assert shown[:, 16:].min() < 20
 
 
 def test_an_image_is_read_slab_by_slab():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,16 @@ from connectomics.data.volumes import MemoryVolume
 from connectomics.evaluation import detection_scores, polarity_scores
 from connectomics.geometry import VoxelGrid
 from connectomics.report import gallery
-from connectomics.report.gallery import Scene, _chosen, as_json, list_cards, list_objects
+from connectomics.report.cutouts import Picture
+from connectomics.report.gallery import (
+    Card,
+    Scene,
+    _chosen,
+    as_json,
+    list_cards,
+    list_objects,
+    some_of_each,
+)
 
 
 def labels(*synapses: tuple[int, int, int]) -> np.ndarray:
@@ -73,6 +84,28 @@ def test_a_side_that_overlaps_too_little_is_neither_right_nor_flipped():
     assert card.kind == "loose"
     assert card.iou[0] == 1
     assert card.iou[1] == pytest.approx(0.25)
+
+
+def test_a_pair_that_overlaps_too_little_is_one_card():
+    truth, prediction = labels((1, 2, 8), (3, 20, 8)), labels((1, 32, 4), (3, 20, 8))
+    prediction[:, 9:, 20:26] = 0  # half of the second, and a quarter more
+    prediction[:, 5:7, 20:26] = 0
+    cards = list_cards(scene(truth, prediction, confidence={2: 0.5}))
+    told = {(card.kind, card.truth, card.prediction): card for card in cards}
+    assert {*told} == {("missed", 1, 0), ("false", 0, 1), ("near", 2, 2)}
+    near = told["near", 2, 2]
+    assert near.iou == (0.25, None, None)
+    assert near.confidence == 0.5
+    assert near.voxels == 96  # those of the truth
+
+
+def test_some_of_each_kind_come_first_with_a_picture_the_surest():
+    picture = Picture((0,), "", {})
+    card = Card("em", "true", 1, 1, (0, 0, 0), None, 10, None, (1, 1, 1), 0.5, False, 0.0, picture)
+    sure, none = replace(card, confidence=0.9), replace(card, confidence=0.95, picture=None)
+    missed = replace(card, kind="missed", confidence=None)
+    large = replace(missed, voxels=20)
+    assert some_of_each([card, none, sure, missed, large]) == [large, sure, missed, card, none]
 
 
 def test_without_truth_everything_is_found_and_the_border_is_told():

@@ -14,7 +14,7 @@ import pytest
 
 from connectomics.config.schema import ScoringSection
 from connectomics.data.volumes import MemoryVolume
-from connectomics.evaluation import LabelPair, evaluate_volumes
+from connectomics.evaluation import EvaluationReport, LabelPair, evaluate_volumes
 from connectomics.geometry import VoxelGrid
 from connectomics.neuroglancer.link import link, state_of
 from connectomics.report import page as page_module
@@ -23,7 +23,7 @@ from connectomics.report.gallery import Scene
 from connectomics.report.page import Background, write_page
 
 sys.path.insert(0, str(Path(__file__).parent))
-from browser import BROWSER, ask
+from browser import BROWSER, ask, opened
 
 needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium on the PATH")
 
@@ -46,7 +46,7 @@ TRUTH, PREDICTION = synapses(1, 3, 5, 0), synapses(1, 4, 0, 7)
 EM = MemoryVolume("em", np.random.default_rng(0).integers(0, 255, SHAPE, dtype=np.uint8))
 
 
-def scored(name: str = "em") -> tuple[list[Scene], object]:
+def scored(name: str = "em") -> tuple[list[Scene], EvaluationReport]:
     section = ScoringSection.model_validate({"metrics": [{"name": "polarity"}]})
     pair = LabelPair(
         name, TRUTH, PREDICTION, "polarity", (30, 8, 8), confidence=CONFIDENCE, notes=("a <note>",)
@@ -120,9 +120,41 @@ def test_a_side_that_overlaps_too_little_is_told_from_one_in_place(tmp_path):
     section = ScoringSection.model_validate({"metrics": [{"name": "polarity"}]})
     report = evaluate_volumes([pair], section)
     text = write_page(tmp_path / "report.html", [], report).read_text(encoding="utf-8")
-    assert "<td>found, both sides in place</td><td>2</td>" in text
-    assert "<td>found, but a side overlaps too little</td><td>1</td>" in text
-    assert "<td>missed: no prediction overlaps enough</td><td>0</td>" in text
+    assert outcomes(text) == {
+        "found, both sides in place": 2,
+        "found, but a side overlaps too little": 1,
+        "sides the wrong way round": 0,
+        "one side not found": 0,
+        "overlaps too little: missed and false": 0,
+        "missed": 0,
+        "false": 0,
+    }
+
+
+def outcomes(text: str) -> dict[str, int]:
+    """What the page says became of the synapses."""
+    table = text.partition("<table class='outcomes'>")[2].partition("</table>")[0]
+    rows = re.findall(r"<tr><td>(.*?)</td><td>(.*?)</td>", table)
+    return {re.sub("<.*?>", "", name): int(count) for name, count in rows}
+
+
+def test_a_pair_below_the_threshold_is_one_thing_in_counts_and_gallery(tmp_path):
+    shifted = np.roll(TRUTH, 12, axis=1)  # 8 of 20 rows of all three are left
+    pair = LabelPair("em", TRUTH, shifted, "polarity", (30, 8, 8))
+    section = ScoringSection.model_validate({"metrics": [{"name": "detection"}]})
+    report = evaluate_volumes([pair], section)
+    matches = report.volumes[0].scores["detection"].at(0.5).matches
+    scene = Scene("em", shifted, True, TRUTH, True, matches, EM, VoxelGrid((30, 8, 8)))
+    text = write_page(tmp_path / "report.html", [scene], report).read_text(encoding="utf-8")
+    assert outcomes(text) == {
+        "found": 0,
+        "overlaps too little: missed and false": 3,
+        "missed": 0,
+        "false": 0,
+    }
+    assert "3 synapses, true and predicted" in text
+    assert "0 of 3 predicted" in text
+    assert "0 of 3 true" in text
 
 
 def test_what_scores_come_to_stands_before_the_tables(tmp_path):
@@ -188,41 +220,124 @@ def test_empty_volumes(tmp_path):
     assert "0 synapses." in text
 
 
+SHOWN = """
+    const texts = (query) => [...document.querySelectorAll(query)].map((one) => one.textContent);
+    const kinds = () => texts(".card h3 span:first-child");
+"""
+
+
 @needs_browser
 @pytest.mark.parametrize("width", [390, 1280])
-def test_filters_in_a_browser(page, tmp_path, width):
+def test_filters_in_a_browser(page, width):
     script = """
-        const count = () => document.querySelectorAll(".card").length;
         const press = (query) => document.querySelector(query).click();
-        const first = () => document.querySelector(".card h4").textContent;
-        const all = count(), worst = first();
+        const all = kinds();
         press('[data-kind="missed"]');
-        const missed = count();
+        const missed = kinds();
         press('[data-kind="missed"]');
+        press('[data-show="false"]');
+        const led = [kinds(), document.querySelector('[data-kind="false"]').ariaPressed];
+        press('[data-kind="false"]');
         const order = document.getElementById("order");
         order.value = "confidence-down";
         order.dispatchEvent(new Event("change"));
-        const surest = document.querySelector(".card dd").textContent;
+        const surest = texts(".card h3 span:last-child")[0];
         document.querySelector('[data-layer="truth"]').click();
         const hidden = document.querySelectorAll(".strip.hide-0").length;
         press(".card .strip");
         await new Promise((done) => setTimeout(done, 500));
         const broken = [...document.images].filter((image) => !image.naturalWidth).length;
-        const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
         const large = document.querySelectorAll(".card.large").length;
-        return {all, worst, missed, surest, hidden, large, wide, broken};
+        const bars = new Set(texts(".scale"));
+        return {all, missed, led, surest, hidden, large, broken, bars: [...bars]};
     """
-    answer, faults = ask(page, script, width=width)
+    answer, faults = ask(page, SHOWN + script, width=width)
     assert faults == []
     assert answer == {
-        "all": 4,
-        "worst": "sides the wrong way round",
-        "missed": 1,
+        "all": ["sides the wrong way round", "missed", "false", "found, both sides in place"],
+        "missed": ["missed"],
+        "led": [["false"], "true"],
         "surest": "true 1, predicted 1",
         "hidden": 4,
         "large": 1,
-        "wide": 0,
         "broken": 0,
+        "bars": ["100 nm"],
+    }
+
+
+@needs_browser
+@pytest.mark.parametrize("dark", [False, True])
+def test_on_a_phone_nothing_is_wider_than_the_window(tmp_path, dark):
+    told = Background(
+        "an_experiment_with_a_name_that_has_no_place_to_break_a_line",
+        description="/a/path/that/is/as/long/as/paths/on/servers/are/checkpoints/last.ckpt",
+        changes=[("optimization.max_steps", "2000", "[{" + "name: synapses, " * 20)],
+        tutorial="demo.yaml",
+        provenance={"command": "python scripts/main.py " + "x" * 200},
+    )
+    scenes, report = scored("a/volume/whose/name/is/a/path/" + "x" * 60)
+    page = write_page(tmp_path / "report.html", scenes, report, told)
+    script = """
+        const {scrollWidth, clientWidth} = document.documentElement;
+        const [red, green, blue] = getComputedStyle(document.body).backgroundColor.match(/\\d+/g);
+        document.querySelector(".strip").click();
+        const enlarged = document.documentElement.scrollWidth;
+        return [clientWidth, scrollWidth, enlarged, Number(red) < 64];
+    """
+    with opened(page, width=390, dark=dark) as tab:
+        assert tab.run(script) == [390, 390, 390, dark]
+        assert tab.faults == []
+
+
+@needs_browser
+def test_keys_alone_reach_everything_and_show_where_they_are(page):
+    reached = []
+    with opened(page) as tab:
+        while len(reached) < 60:
+            tab.press("Tab")
+            told = tab.run("""
+                const at = document.activeElement;
+                const style = getComputedStyle(at);
+                return [at.tagName, at.className || at.id || at.dataset.kind || at.dataset.layer,
+                        style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0];
+            """)
+            if told[0] == "BODY":
+                break
+            reached.append(told)
+            if told[1] == "strip" and not tab.run("return document.querySelector('.card.large')"):
+                tab.press("Enter")
+                pressed = "return document.activeElement.getAttribute('aria-expanded')"
+                assert tab.run(pressed) == "true"
+        assert tab.run("return document.querySelectorAll('.card.large').length") == 4
+        assert tab.faults == []
+    assert all(seen for *_, seen in reached)
+    names = [name for _, name, _ in reached]
+    assert names.count("strip") == 4
+    assert names.count("copy") == 8
+    assert {"flipped", "missed", "false", "true", "order", "number", "truth"} <= {*names}
+
+
+@needs_browser
+def test_what_is_seen_is_also_said(page):
+    script = """
+        return {
+            unnamed: [...document.images].filter((image) => !image.alt).length,
+            em: document.querySelector(".strip img").alt,
+            charts: [...document.querySelectorAll("svg")].filter((one) => !one.ariaLabel).length,
+            fields: [...document.querySelectorAll("select, input")]
+                .filter((one) => !one.labels.length).length,
+            headings: [...new Set([...document.querySelectorAll("h1, h2, h3, h4")]
+                .map((one) => one.tagName))],
+        };
+    """
+    answer, faults = ask(page, script)
+    assert faults == []
+    assert answer == {
+        "unnamed": 0,
+        "em": "EM of true 2, predicted 2, section 1, 2",
+        "charts": 0,
+        "fields": 0,
+        "headings": ["H1", "H2", "H3"],
     }
 
 
@@ -262,7 +377,8 @@ def test_it_works_before_all_pictures_are_there(tmp_path: Path, monkeypatch) -> 
     text = page.read_text(encoding="utf-8")
     # Between the script and the later pictures somebody asks for all cards.
     early = """<script>
-window.seen = [...document.querySelectorAll(".card h4")].map((one) => one.textContent);
+const titles = document.querySelectorAll(".card h3 span:first-child");
+window.seen = [...titles].map((one) => one.textContent);
 document.getElementById("more").click();
 window.empty = document.querySelectorAll(".strip:empty").length;
 </script>"""
@@ -274,7 +390,7 @@ window.empty = document.querySelectorAll(".strip:empty").length;
         document.querySelectorAll(".strip img").length];""",
     )
     assert faults == []
-    assert seen == ["sides the wrong way round", "missed: no prediction overlaps enough"]
+    assert seen == ["sides the wrong way round", "missed"]
     assert (empty, then) == (2, 0)
     assert images == 4 * 3
 
