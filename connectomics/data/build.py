@@ -168,7 +168,7 @@ def build_datamodule(
     from connectomics.data.augmentation import build_augmentation
     from connectomics.data.datamodule import PatchDataModule
     from connectomics.data.dataset import PatchSource, SampleMaker
-    from connectomics.data.processing.build import build_targets
+    from connectomics.data.processing.build import build_targets, learns_sides
 
     loader, transform = section.dataloader, section.image_transform
     reject = loader.reject_sampling
@@ -189,7 +189,7 @@ def build_datamodule(
         size_thres=reject.size_thres if reject else 0,
         p=reject.p if reject else 0.0,
         foreground_fraction=loader.foreground_fraction,
-        sided=any(target.name == "polarity" for target in section.label_transform.targets),
+        sided=learns_sides(section.label_transform.targets),
         cache_limit=loader.cache_limit_gib * 2**30,
         seed=seed,
     )

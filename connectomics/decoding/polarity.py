@@ -117,6 +117,7 @@ POLARITY2INSTANCE = Decoder(
     channels=3,
     encoding="polarity",
     space={"thres": [0.1, 0.9], "thres_small": [16, 4096], "dilate_sz": [1, 15]},
+    fixed=("exclusive", "semantic", "scale_factors"),
     by_block=_by_block,
 )
 

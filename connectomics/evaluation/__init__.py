@@ -52,7 +52,12 @@ from connectomics.evaluation.extents import Extents, list_extents
 from connectomics.evaluation.matches import Matches
 from connectomics.evaluation.matching import Matching, assign, match_objects
 from connectomics.evaluation.metric import Metric
-from connectomics.evaluation.metrics import METRICS, SITE_METRICS, TABLE_METRICS
+from connectomics.evaluation.metrics import (
+    METRICS,
+    NEURON_METRICS,
+    SITE_METRICS,
+    TABLE_METRICS,
+)
 from connectomics.evaluation.overlap import MaskOverlap, mask_overlap
 from connectomics.evaluation.pair import Pair
 from connectomics.evaluation.points import PointMatches, match_points
@@ -72,6 +77,7 @@ from connectomics.evaluation.volumes import Labels, LabelVolume
 __all__ = [
     "MEAN_THRESHOLDS",
     "METRICS",
+    "NEURON_METRICS",
     "SITE_METRICS",
     "TABLE_METRICS",
     "ContingencyTable",

@@ -53,6 +53,7 @@ class Metric:
         sided_truth: It needs pre and post sides in the truth.
         sided_prediction: It needs them in the prediction.
         of_sites: It compares where synapses are, not their voxels.
+        of_neurons: It compares which neurons they connect, so that these have to be known.
         goals: The numbers of its score that `tune.metric` may name, by the name there. All lie
             between 0 and 1, and more is better.
     """
@@ -62,6 +63,7 @@ class Metric:
     sided_truth: bool = False
     sided_prediction: bool = False
     of_sites: bool = False
+    of_neurons: bool = False
     goals: Mapping[str, str] = field(default_factory=dict)
 
     @property

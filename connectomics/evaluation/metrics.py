@@ -24,6 +24,9 @@ METRICS: dict[str, Metric] = {
 SITE_METRICS = tuple(name for name, metric in METRICS.items() if metric.of_sites)
 """Metrics that compare where synapses are, not their voxels."""
 
+NEURON_METRICS = tuple(name for name, metric in METRICS.items() if metric.of_neurons)
+"""Metrics that compare which neurons synapses connect."""
+
 TABLE_METRICS = tuple(
     name for name, metric in METRICS.items() if metric.of_sites or "confidence" in metric.given
 )

@@ -176,4 +176,5 @@ CREMI_PARTNERS = Metric(
     "one-to-one matching: same neurons, both ends within max_distance_nm (400)",
     sided_prediction=True,
     of_sites=True,
+    of_neurons=True,
 )

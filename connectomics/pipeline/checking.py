@@ -23,6 +23,7 @@ from connectomics.data.io.header import size_text
 from connectomics.data.oddities import oddities
 from connectomics.data.overlap import learned_faults
 from connectomics.data.processing import channel_names
+from connectomics.data.processing.build import learns_sides
 from connectomics.data.shares import target_shares
 from connectomics.data.volumes import LabelledVolume
 from connectomics.errors import DataError, Fault
@@ -73,7 +74,7 @@ def _check(train: Resolved, overrides: Sequence[str]) -> None:
     folder = seen_from_here(config.save_path) / "check"
     tried = _try_training(config, folder)
     gc.collect()  # so that looking takes no memory beside what training takes
-    sided = any(target.name == "polarity" for target in config.data.label_transform.targets)
+    sided = learns_sides(config.data.label_transform.targets)
     test = open_split(tested.data.test, "data.test") if tested else []
     _show_volumes(config, tried.learned, tried.held, test)
     for name, lines in tried.shown:

@@ -20,6 +20,7 @@ from connectomics.data.volumes import LabelledVolume
 from connectomics.decoding import read_table
 from connectomics.errors import ConfigError, DataError, Fault, naming
 from connectomics.evaluation import (
+    NEURON_METRICS,
     SITE_METRICS,
     TABLE_METRICS,
     Encoding,
@@ -119,20 +120,21 @@ def _write_page(
 
 def evaluate_faults(section: EvaluateFiles) -> Iterator[Fault]:
     """What the schema cannot know of settings: metrics, and what is read for them alone."""
-    if any(metric.name == "cremi_partners" for metric in section.metrics) and not section.neurons:
-        remedy = "Add neurons=FILE, a segmentation of the same tissue."
-        yield Fault("neurons", "not given, and cremi_partners compares neurons.", remedy)
+    named = {metric.name: None for metric in section.metrics}
+    for name in named if not section.neurons else ():
+        if name in NEURON_METRICS:
+            remedy = "Add neurons=FILE, a segmentation of the same tissue."
+            yield Fault("neurons", f"not given, and {name} compares neurons.", remedy)
     encoding = section.prediction_encoding
     for fault in check_evaluation(section, prediction_encoding=encoding):
         yield replace(fault, where=fault.where.removeprefix("evaluation."))
-    named = {metric.name for metric in section.metrics}
     readers = {
-        "neurons": ("cremi_partners",),
+        "neurons": NEURON_METRICS,
         "annotations": SITE_METRICS,
         "table": TABLE_METRICS,
     }
     for key, metrics in readers.items():
-        if getattr(section, key) and named.isdisjoint(metrics) and (named or key != "table"):
+        if getattr(section, key) and named.keys().isdisjoint(metrics) and (named or key != "table"):
             remedy = f"Take it out, or add metrics=[{','.join(metrics)}]."
             yield Fault(key, f"is read only for {', '.join(metrics)}.", remedy)
 

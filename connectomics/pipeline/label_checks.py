@@ -13,6 +13,7 @@ import numpy as np
 from connectomics.config.schema import DataSection
 from connectomics.data.build import Given, open_split
 from connectomics.data.checks import split_faults
+from connectomics.data.processing.build import learns_sides
 from connectomics.data.processing.marks import CREMI_BACKGROUND
 from connectomics.data.survey import LabelSurvey, evenness, sample, survey_labels
 from connectomics.data.volumes import LabelledVolume, Volume
@@ -49,7 +50,7 @@ def require_labels(section: DataSection, *splits: Split, learns: bool = False) -
     Raises:
         DataError: Everything that is surely wrong.
     """
-    sided = learns and any(target.name == "polarity" for target in section.label_transform.targets)
+    sided = learns and learns_sides(section.label_transform.targets)
     faults, doubts = [], []
     for name in splits:
         split, where = getattr(section, name), f"data.{name}"
@@ -69,7 +70,7 @@ def require_labels_of(given: Given, section: DataSection) -> None:
     Raises:
         DataError: Everything that is surely wrong.
     """
-    sided = any(target.name == "polarity" for target in section.label_transform.targets)
+    sided = learns_sides(section.label_transform.targets)
     train, val = (_looked_at(volumes, sided=sided) for volumes in given)
     faults = [*train.faults, *_learning_faults(train.surveys, "label", sided=sided), *val.faults]
     _say(faults, [*train.doubts, *val.doubts])

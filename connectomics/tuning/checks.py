@@ -12,7 +12,6 @@ from connectomics.evaluation.encoding import SIDED
 from connectomics.tuning.build import dimension_of, step_with
 from connectomics.tuning.objective import GOALS
 from connectomics.tuning.spaces import (
-    FIXED,
     Choices,
     Dimension,
     is_number,
@@ -84,7 +83,7 @@ def _entry_faults(step: NamedSection, name: str, entry: Candidates) -> Iterator[
     """What is wrong with one dimension of the space."""
     where, setting = f"{PLACE}.{name}", split_name(name)[0]
     configured = settings_of(step.name, step.kwargs)
-    if setting in FIXED:
+    if setting in DECODERS[step.name].fixed:
         yield Fault(where, "says what the labels are, and is not searched.", "Take it out.")
         return
     if setting not in configured:

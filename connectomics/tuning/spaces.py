@@ -14,9 +14,6 @@ from connectomics.decoding import DECODERS
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
-FIXED = ("exclusive", "semantic", "scale_factors", "calibration")
-"""Settings that say what the probabilities or the labels are, and cannot be better or worse."""
-
 DIGITS = 3
 """Significant digits of a number that is tried: more would only look precise."""
 

@@ -81,6 +81,11 @@ def channel_names(specs: Sequence[TargetSpec]) -> list[str]:
     return names
 
 
+def learns_sides(specs: Sequence[TargetSpec]) -> bool:
+    """Whether one of these targets needs labels that tell pre from post."""
+    return any(TARGETS[spec.name].sided for spec in specs)
+
+
 def classes_of(spec: TargetSpec) -> tuple[int, ...] | None:
     """How many classes each channel of a target tells apart: 2 is yes or no; None if it is none.
 

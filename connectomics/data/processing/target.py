@@ -25,11 +25,13 @@ class Target:
         function: From labels (Z, Y, X) and settings to channels (C, Z, Y, X).
         channels: The names of the channels of a network that learns it.
         classes: The same where its setting `exclusive` makes them classes of one softmax.
+        sided: Whether it needs labels that tell pre from post.
     """
 
     function: Callable[..., NDArray[np.float32]]
     channels: tuple[str, ...]
     classes: tuple[str, ...] = ()
+    sided: bool = False
 
 
 def seg_to_polarity(label: NDArray[Any], exclusive: bool = False) -> NDArray[Any]:
@@ -82,7 +84,9 @@ def polarity(label: NDArray[Any], exclusive: bool = False) -> NDArray[np.float32
     return (sides[np.newaxis] if exclusive else sides).astype(np.float32, copy=False)
 
 
-POLARITY = Target(polarity, ("pre", "post", "union"), classes=("background", "pre", "post"))
+POLARITY = Target(
+    polarity, ("pre", "post", "union"), classes=("background", "pre", "post"), sided=True
+)
 
 
 def binary(label: NDArray[Any]) -> NDArray[np.float32]:

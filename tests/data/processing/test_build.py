@@ -17,6 +17,8 @@ from connectomics.data.processing import (
     polarity,
     target_channels,
 )
+from connectomics.data.processing.build import learns_sides
+from connectomics.data.processing.target import Target, seg_to_polarity
 
 LABEL = np.array([[[0, 1, 2, 3]]], np.uint8)
 
@@ -97,3 +99,10 @@ def test_faults_name_place_and_remedy() -> None:
 def test_a_target_that_can_be_classes_names_them(name: str) -> None:
     exclusive = "exclusive" in inspect.signature(TARGETS[name].function).parameters
     assert bool(TARGETS[name].classes) == exclusive
+
+
+def test_the_record_says_whether_a_target_needs_sides(monkeypatch):
+    assert learns_sides([NamedSection(name="binary"), NamedSection(name="polarity")])
+    assert not learns_sides([NamedSection(name="binary")])
+    monkeypatch.setitem(TARGETS, "sides", Target(seg_to_polarity, ("pre", "post"), sided=True))
+    assert learns_sides([NamedSection(name="sides")])
