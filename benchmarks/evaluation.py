@@ -44,8 +44,8 @@ from connectomics.evaluation import (
     polarity_sweep,
 )
 from connectomics.geometry import VoxelGrid
-from connectomics.pipeline import label_volumes
-from connectomics.pipeline.scoring import read_pair
+from connectomics.scoring import labels as label_volumes
+from connectomics.scoring.pairs import read_pair
 
 RESOLUTION = (30.0, 8.0, 8.0)
 

@@ -92,14 +92,17 @@ def code_digest(*places: str) -> str:
     In a checkout the code changes without the version of the package.
 
     Args:
-        places: Seen from the package, such as `decoding` or `data/io`.
+        places: Seen from the package, such as `decoding` or `data/io`. Of a folder its Python files
+            count, and what lies in its `assets`.
     """
     text = hashlib.sha256()
     for place in places:
         found = PACKAGE / place
-        for file in sorted(found.rglob("*.py")) if found.is_dir() else [found]:
+        files = [*found.rglob("*.py"), *found.rglob("assets/*")] if found.is_dir() else [found]
+        for file in sorted(files):
+            source = file.read_bytes()
             text.update(f"{file.relative_to(PACKAGE).as_posix()}\n".encode())
-            text.update(_code(file.read_bytes()).encode())
+            text.update(_code(source).encode() if file.suffix == ".py" else source)
     return text.hexdigest()[:16]
 
 

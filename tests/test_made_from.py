@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from main import main
 
 from connectomics.data.io import open_volume, read_volume, save_volume
+from connectomics.digests import digest
 
 SHAPE = (12, 32, 32)
 NM = (30.0, 8.0, 8.0)
@@ -193,3 +198,117 @@ def test_files_of_two_volumes_are_said_without_a_config(run: Run) -> None:
     b = run.results.with_name("raw_2") / "labels.h5"
     said = evaluate(f"truth={b}", "prediction=a.h5")
     assert "truth and prediction were made from two volumes: B/raw.h5" in said
+
+
+CHAIN = ("raw/probabilities.h5", "raw/labels.h5", "scores.json", "report.html")
+HEIGHT = np.indices(SHAPE)[1]
+ALL = {*CHAIN}
+LABELS, SCORES, REPORT = ({*CHAIN[i:]} for i in (1, 2, 3))
+
+
+def test_a_change_makes_anew_what_depends_on_it_and_nothing_else(run: Run, monkeypatch) -> None:
+    """One change after the other, each beside the earlier ones."""
+    folder, overrides = run.results.parent, []
+
+    def state() -> dict[str, tuple[int, int]]:
+        at = {name: (folder / name).stat() for name in CHAIN}
+        return {name: (one.st_ino, one.st_mtime_ns) for name, one in at.items()}
+
+    def setting(text: str) -> Callable[[], object]:
+        return lambda: overrides.append(text)
+
+    def voxels(name: str, change: Callable[[np.ndarray], np.ndarray]) -> Callable[[], object]:
+        def write() -> None:
+            save_volume(name, change(read_volume(name)), resolution=NM, overwrite=True)
+
+        return write
+
+    def code(module: str) -> Callable[[], object]:
+        other = lambda *places: digest("other code", *places)  # noqa: E731
+        return partial(monkeypatch.setattr, f"connectomics.pipeline.{module}.code_digest", other)
+
+    def rank_anew() -> None:
+        table = pd.read_csv(run.results / "synapses.csv")
+        assert len(table)
+        table["confidence"] = np.linspace(0.1, 0.9, len(table))
+        table.to_csv(run.results / "synapses.csv", index=False)
+
+    def correct() -> None:
+        with h5py.File(run.results / "labels.h5", "a") as file:
+            file["main"][0, 0, 0] = 0 if file["main"][0, 0, 0] else 1  # pyright: ignore
+
+    def touch() -> None:
+        for path in ("A/raw.h5", "syn.h5", "mask.h5", run.results / "labels.h5"):
+            os.utime(path, (10**9, 10**9))
+
+    def copied() -> None:
+        for name in ("A/raw.h5", "syn.h5"):
+            shutil.copy(name, "copy.h5")
+            Path("copy.h5").replace(name)
+
+    save_volume("mask.h5", np.ones(SHAPE, np.uint8))
+    monkeypatch.setattr("connectomics.devices.computes_bfloat16", lambda: True)
+    steps: dict[str, tuple[Callable[[], object], set[str]]] = {
+        "nothing": (list, set()),
+        "code of the report": (code("report"), REPORT),
+        "description": (setting("description=of another kind"), REPORT),
+        "metric": (setting("evaluation.ignore_border=true"), SCORES),
+        "code of scores": (code("scores"), SCORES),
+        "mask": (setting("data.test.mask=mask.h5"), SCORES),
+        "voxels of the mask": (voxels("mask.h5", lambda mask: mask * (HEIGHT > 3)), SCORES),
+        "truth": (voxels("syn.h5", lambda truth: np.where(truth > 0, truth + 2, 0)), SCORES),
+        "table": (rank_anew, SCORES),
+        "labels by hand": (correct, SCORES),
+        "files that only look new": (touch, set()),
+        "copies": (copied, set()),
+        "decoder": (setting("decoding.steps[0].kwargs.thres=0.45"), LABELS),
+        "code of the decoder": (code("labels"), LABELS),
+        "precision": (setting("optimization.precision=bf16-mixed"), ALL),
+        "window": (setting("inference.window.blending=constant"), ALL),
+        "code of the network": (code("predictor"), ALL),
+        "voxels": (voxels("A/raw.h5", lambda image: image[::-1]), ALL),
+        "nothing again": (list, set()),
+    }  # fmt: skip
+    for name, (change, expected) in steps.items():
+        change()
+        before = state()
+        said = run("test", *overrides)
+        after = state()
+        assert (name, {one for one in CHAIN if after[one] != before[one]}) == (name, expected)
+        assert said.count(" is up to date") == len(CHAIN) - len(expected), name
+        assert "polarity: " in said  # the scores are printed whether they are new or not
+    assert run("test", *overrides, checkpoint="other.ckpt").count("up to date") == 0
+
+
+def test_scores_without_a_key_are_made_anew_and_kept(run: Run) -> None:
+    folder = run.results.parent
+    stored = json.loads((folder / "scores.json").read_text())
+    earlier = {name: stored[name] for name in ("pooled", "volumes", "settings", "notes")}
+    (folder / "scores.json").write_text(json.dumps(earlier))
+    said = run("test")
+    assert said.count("up to date") == 2
+    (kept,) = folder.glob("earlier/*")
+    assert json.loads((kept / "scores.json").read_text()) == earlier
+    assert {"report.html", "scores.txt", "config.yaml", "raw"} <= {
+        one.name for one in kept.iterdir()
+    }
+    made = json.loads((folder / "scores.json").read_text())
+    assert made["config_hash"] == stored["config_hash"]
+
+
+def test_a_table_of_scores_that_was_changed_is_not_printed(run: Run) -> None:
+    table = run.results.parent / "scores.txt"
+    before = table.read_text()
+    table.write_text(before.replace("0", "1"))
+    said = run("evaluate")
+    assert "scores.json lacks a file that is whole; scoring anew, the earlier goes to" in said
+    assert before in said
+    assert table.read_text() == before
+
+
+def test_a_page_of_another_place_of_the_run_is_the_same(run: Run) -> None:
+    """What a page was made from holds no time and no place."""
+    said = (run.results.parent / "report.html").read_text().splitlines()[-1]
+    assert said.startswith("<!-- made from {")
+    assert str(Path.cwd()) not in said
+    assert run("test").count("is up to date") == len(CHAIN)

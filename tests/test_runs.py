@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from connectomics.errors import CheckpointError, DataError
-from connectomics.pipeline.run_folders import require_checkpoint, run_of
+from connectomics.pipeline.results import require_checkpoint, run_of
 from connectomics.runs import (
     RunFolder,
     git_revision,

@@ -81,6 +81,15 @@ def key_of(path: Path) -> CacheKey | None:
         if isinstance(error.__cause__, PermissionError):
             raise
         return CacheKey()
+    return key_in(attributes)
+
+
+def key_in(attributes: Mapping[str, Any]) -> CacheKey | None:
+    """What a result was made from, by what it says of itself; see `key_of`.
+
+    >>> key_in(CacheKey({"thres": 0.5}).attributes())
+    CacheKey(parts={'thres': 0.5}, volumes={})
+    """
     if DIGEST not in attributes:
         return None
     stored = attributes.get(MADE_FROM)

@@ -148,7 +148,9 @@ def _cell(value: Any) -> str:
     return "-" if math.isnan(value) else f"{value:.3f}"
 
 
-def write_report(report: EvaluationReport, folder: str | Path) -> dict[str, Path]:
+def write_report(
+    report: EvaluationReport, folder: str | Path, *, about: Mapping[str, Any] | None = None
+) -> dict[str, Path]:
     """Write `scores.json`, `scores.txt` and `matches.csv`.
 
     Where synapses come with confidence, `precision_recall.csv` has the points of the curves.
@@ -156,6 +158,7 @@ def write_report(report: EvaluationReport, folder: str | Path) -> dict[str, Path
     Args:
         report: What to write.
         folder: Where; it is made.
+        about: What else `scores.json` shall say.
 
     Returns:
         The paths by the files' names.
@@ -163,8 +166,9 @@ def write_report(report: EvaluationReport, folder: str | Path) -> dict[str, Path
     Raises:
         DataError: The folder cannot be written.
     """
+    scores = {**report.as_dict(), **(about or {})}
     texts = {
-        "scores.json": json.dumps(report.as_dict(), indent=2, allow_nan=False) + "\n",
+        "scores.json": json.dumps(scores, indent=2, allow_nan=False) + "\n",
         "scores.txt": report.table(),
     }
     tables: dict[str, tuple[Sequence[str], list[dict[str, Any]]]]

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from connectomics.blocks import open_ledger
+from connectomics.config import Config
 from connectomics.data.cache_key import CacheKey
 from connectomics.data.io import LazyVolume, open_volume
 from connectomics.data.io.sharded import ShardedStore, create_sharded
 from connectomics.decoding import blockwise
 from connectomics.evaluation.volumes import read
 from connectomics.geometry import Triple
+from connectomics.pipeline.artifact import note_volumes
 from connectomics.pipeline.block_passes import PartsOnDisk, RunTask, reduce_passes, run_pass
 from connectomics.pipeline.block_predicting import is_intact
 from connectomics.pipeline.fusing import predict_needed
-from connectomics.pipeline.in_progress import note_volumes
-from connectomics.pipeline.label_key import Labelling
-from connectomics.pipeline.label_volumes import open_neurons
 from connectomics.pipeline.predicted import Predicted
 from connectomics.pipeline.results import LABELS
+from connectomics.scoring.labels import open_neurons
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,14 +50,26 @@ class LabelsByBlock:
         return open_volume(self.store.path)
 
 
-def decode_by_block(work: Labelling, block: Triple, key: CacheKey) -> LabelsByBlock | None:
+def decode_by_block(
+    probabilities: LazyVolume | Predicted,
+    config: Config,
+    block: Triple,
+    *,
+    neurons: LazyVolume | None,
+    folder: Path,
+    key: CacheKey,
+    attributes: Mapping[str, Any],
+) -> LabelsByBlock | None:
     """Decode probabilities block by block, or go on with that.
 
     Args:
-        work: The labels; whoever calls holds the folder in which they are begun (`working_on`).
-            Of probabilities that are not there what is needed is predicted first.
+        probabilities: Of those that are not there what is needed is predicted first.
+        config: Of the stage.
         block: (z, y, x) voxels of a block.
-        key: What the labels depend on.
+        neurons: The neuron segmentation of the volume, where there is one.
+        folder: Where the labels are begun; whoever calls holds it (`working_on`).
+        key: What they depend on.
+        attributes: What they shall say of themselves.
 
     Returns:
         The labels; None where other shards have blocks to do.
@@ -63,11 +77,17 @@ def decode_by_block(work: Labelling, block: Triple, key: CacheKey) -> LabelsByBl
     Raises:
         DataError: Some blocks failed; all others are done. Or the decoder refuses the volume.
     """
-    probabilities, system = work.probabilities, work.config.system
-    ledger = open_ledger(work.in_progress, key.parts, LABELS)
+    system, shape, grid = config.system, probabilities.shape[-3:], probabilities.grid
+    ledger = open_ledger(folder, key.parts, LABELS)
     note_volumes(ledger, key.volumes)
     parts = PartsOnDisk(ledger)
-    passes = _passes(work, block)
+    passes = blockwise.passes(
+        config.decoding.steps,
+        shape=shape,
+        block_size=block,
+        grid=grid,
+        neurons=None if neurons is None else partial(read, open_neurons(neurons, at_most=0)),
+    )
     seen: int | None = None
     if isinstance(probabilities, Predicted):
         needed = predict_needed(probabilities, passes, ledger, block)
@@ -79,12 +99,12 @@ def decode_by_block(work: Labelling, block: Triple, key: CacheKey) -> LabelsByBl
         return None
     state, foreground = reduced
     store = create_sharded(
-        work.in_progress / f"{LABELS}.zarr",
-        work.probabilities.shape[-3:],
+        folder / f"{LABELS}.zarr",
+        shape,
         blockwise.label_dtype(state),
         block,
-        grid=work.probabilities.grid,
-        attributes=work.attributes(key),
+        grid=grid,
+        attributes=attributes,
     )
     last = passes[-1]
     paint = RunTask(last.name, last.run, probabilities, parts, store)
@@ -93,14 +113,3 @@ def decode_by_block(work: Labelling, block: Triple, key: CacheKey) -> LabelsByBl
         return None
     store.finish()
     return LabelsByBlock(store, *blockwise.tables_of(state), foreground if seen is None else seen)
-
-
-def _passes(work: Labelling, block: Triple) -> list[blockwise.Pass]:
-    volume, neurons = work.probabilities, work.neurons
-    return blockwise.passes(
-        work.config.decoding.steps,
-        shape=volume.shape[-3:],
-        block_size=block,
-        grid=volume.grid,
-        neurons=None if neurons is None else partial(read, open_neurons(neurons, at_most=0)),
-    )

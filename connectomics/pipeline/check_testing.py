@@ -12,7 +12,7 @@ from connectomics.data.processing import channel_names
 from connectomics.data.volumes import LabelledVolume
 from connectomics.naming import seen_from_here
 from connectomics.pipeline.planning import plan
-from connectomics.pipeline.run_folders import run_of
+from connectomics.pipeline.results import run_of
 from connectomics.pipeline.stages import require_testable
 from connectomics.pipeline.validating import notes_on_training
 from connectomics.pipeline.volume_lines import draw_section, show, volume_lines

@@ -20,8 +20,8 @@ from connectomics.config.schema import SystemSection
 from connectomics.data.io import LazyVolume
 from connectomics.data.volumes import LabelledVolume
 from connectomics.geometry import Triple
+from connectomics.pipeline.artifact import block_in
 from connectomics.pipeline.block_workers import workers_of
-from connectomics.pipeline.in_progress import block_in
 from connectomics.pipeline.predicted import Predicted
 from connectomics.pipeline.predictor import Predictor
 from connectomics.pipeline.results import LABELS, PROBABILITIES, VolumeResults

@@ -20,10 +20,10 @@ from connectomics.evaluation import Encoding, Interpretation, SynapseCount, inte
 from connectomics.evaluation.encoding import SIDED
 from connectomics.pipeline.given_files import open_files
 from connectomics.pipeline.label_files import write_decoded
-from connectomics.pipeline.label_volumes import read_neurons
 from connectomics.pipeline.results import VolumeResults
-from connectomics.pipeline.scoring import stored_as
 from connectomics.process.fitting import Need, memory_of_machine, require_room
+from connectomics.scoring.labels import read_neurons
+from connectomics.scoring.pairs import stored_as
 
 
 def decode(section: DecodeFiles) -> None:

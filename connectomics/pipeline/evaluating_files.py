@@ -37,7 +37,8 @@ from connectomics.geometry import VoxelGrid
 from connectomics.pipeline.given_files import open_files
 from connectomics.pipeline.label_checks import label_faults, said_of_marks
 from connectomics.pipeline.results import PAGE
-from connectomics.pipeline.scoring import confidences, read_pair, stored_as, write_scores
+from connectomics.pipeline.scores import write_scores
+from connectomics.scoring.pairs import confidences, read_pair, stored_as
 
 
 def evaluate(section: EvaluateFiles) -> None:

@@ -17,7 +17,6 @@ import numpy as np
 from connectomics.blocks import Facts, Ledger, Task, facts_of_file
 from connectomics.data.io import LazyVolume, open_volume
 from connectomics.data.io.sharded import ShardedStore, create_sharded
-from connectomics.data.processing import channel_names
 from connectomics.decoding import blockwise
 from connectomics.decoding.levels import AS_THEY_ARE, Levels
 from connectomics.errors import naming
@@ -103,7 +102,7 @@ def predict_needed(
         predicted.dtype,
         block,
         grid=predicted.grid,
-        attributes={"channels": channel_names(config.data.label_transform.targets)},
+        attributes={"channels": predicted.predictor.channels},
     )
     needed = blockwise.needed(config.decoding.steps, predicted.volume.shape, predicted.resolution)
     predict, counting = predicted.box_of(ledger), plan[0] if needed.adapts else None

@@ -16,8 +16,8 @@ from connectomics.data.volumes import LabelledVolume
 from connectomics.evaluation import Encoding, SynapseCount, count_synapses
 from connectomics.evaluation.encoding import SIDED
 from connectomics.geometry import Box, Triple
-from connectomics.pipeline.label_volumes import open_truth
-from connectomics.pipeline.scoring import stored_as
+from connectomics.scoring.labels import open_truth
+from connectomics.scoring.pairs import stored_as
 
 Ints = NDArray[np.int64]
 

@@ -32,7 +32,7 @@ def write_decoded(
     decoded: Decoded | LabelsByBlock,
     volume: LazyVolume | Predicted,
     *,
-    about: dict[str, Any] | None,
+    about: Mapping[str, Any] | None,
     exports: Sequence[str] = (),
     config: Mapping[Path, str] | None = None,
     stale: Sequence[Path] = (),

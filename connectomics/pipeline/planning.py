@@ -28,11 +28,11 @@ from connectomics.pipeline.choosing_blocks import (
     block_of_labels,
     block_to_decode,
 )
-from connectomics.pipeline.infer_and_decode import probabilities_of
-from connectomics.pipeline.labelling import open_probabilities
+from connectomics.pipeline.comparing import open_probabilities
+from connectomics.pipeline.labels import predicted_for
 from connectomics.pipeline.predictor import Predictor, load_predictor, require_memory
 from connectomics.pipeline.result_folders import asked_of, existing_results, results_of_volumes
-from connectomics.pipeline.run_folders import require_checkpoint, run_of
+from connectomics.pipeline.results import require_checkpoint, run_of
 from connectomics.process.memory import peak_memory
 from connectomics.process.progress import in_words
 
@@ -76,7 +76,7 @@ def _plan_predicting(resolved: Resolved, checkpoint: Path) -> float:
         if config.inference.save_probabilities:
             size = block_of(predictor, volume, results)
         else:
-            size = block_of_labels(probabilities_of(predictor, volume, results), results)
+            size = block_of_labels(predicted_for(predictor, volume, results), results)
         sample = sample or _predicted_sample(predictor, largest, size or SMALLEST, decodes)
         for line in _lines(predictor, volume, size, sample):
             print(line)

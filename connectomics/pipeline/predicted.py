@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,10 @@ from connectomics.data.build import HeldOut, measure
 from connectomics.data.cache_key import CacheKey
 from connectomics.data.identity import Identity, identify
 from connectomics.data.io import LazyVolume
-from connectomics.data.processing import ImageStatistics, channel_names, normalize
+from connectomics.data.processing import ImageStatistics
 from connectomics.data.volumes import LabelledVolume, Volume
 from connectomics.geometry import Box, Nm, Triple, VoxelGrid
-from connectomics.pipeline.in_progress import NOTES, with_block
+from connectomics.pipeline.artifact import NOTES, with_block
 from connectomics.pipeline.predictor import (
     Predictor,
     configured_parts,
@@ -37,15 +37,18 @@ class Predicted:
 
     Attributes:
         predictor: The network.
-        volume: The volume.
-        measured: Measures the grey values to normalise by, which takes reading the volume.
-        key: What the probabilities depend on, by the size of blocks (None for all at once).
+        held: The volume, and the one by whose grey values it is measured.
+        known: What is known of them, by an earlier run.
     """
 
     predictor: Predictor
-    volume: LabelledVolume
-    measured: Callable[[], Sequence[ImageStatistics]]
-    key: Callable[[Triple | None], CacheKey]
+    held: HeldOut
+    known: Mapping[str, Identity]
+
+    @property
+    def volume(self) -> LabelledVolume:
+        """The volume."""
+        return self.held.volume
 
     @property
     def config(self) -> Config:
@@ -86,86 +89,74 @@ class Predicted:
             "synthetic": self.volume.synthetic,
         }
 
+    @cached_property
+    def _read(self) -> dict[str, Identity]:
+        """What has been identified."""
+        return {}
+
+    def key(self, block: Triple | None) -> CacheKey:
+        """What they depend on, by the (z, y, x) voxels of a block; None where there are none."""
+        named = {"image": self.volume.image, "measured": self.held.whole.image}
+        if block is not None and self.volume.mask is not None:
+            named["mask"] = self.volume.mask  # where it is 0, nothing is predicted
+        for name, volume in named.items():
+            if name not in self._read:
+                assert isinstance(volume, LazyVolume)
+                self._read[name] = identify(volume, self.known.get(name))
+        volumes = {name: self._read[name] for name in named}
+        parts = self.predictor.parts(self.volume.shape)
+        contents = {_WORDS[name]: one.content for name, one in volumes.items()}
+        return CacheKey(with_block({**parts, **contents}, block), volumes)
+
+    def measured(self) -> ImageStatistics:
+        """The grey values to normalise by, which takes reading the volume."""
+        transform, pooled = self.config.data.image_transform, self.predictor.pooled
+        (statistics,) = measure([self.held.whole], transform, pooled)
+        return statistics
+
     def read(self) -> np.ndarray:
         """Predict all of them."""
         from connectomics.inference.build import predict_stored
 
         self.announce(None)
-        (statistics,) = self.measured()
         predictor = self.predictor.ready_for(self.volume.shape)
-        how = self.config.data.image_transform.normalize
         return predict_stored(
             predictor.network,
             self.volume.image,
             predictor.sliding,
-            normalise=partial(normalize, statistics=statistics, mode=how),
+            normalise=predictor.normalise(self.measured()),
             dtype=self.config.inference.save_dtype,
         )
 
+    def close(self) -> None:
+        """As a volume on the disk; there is nothing to close."""
+
     def announce(self, block: Triple | None) -> None:
         """Say how much memory it takes, or refuse what there is not the memory for."""
+        said = self.predictor.said
         for line in require_memory(self.predictor, self.volume.shape, block):
-            print(f"infer: {line}")
+            if line not in said:
+                print(f"infer: {line}")
+            said.add(line)
 
     def box_of(self, ledger: Ledger) -> PredictBox:
-        """Predicts boxes, in whatever process."""
+        """Predicts boxes, in whatever process, by grey values that the first run has measured."""
+        notes = ledger.of(NOTES)
+        known = notes.facts("statistics")
+        statistics = self.measured() if known is None else ImageStatistics.from_dict(known)
+        if known is None:
+            notes.mark("statistics", statistics.as_dict())
         return PredictBox(
             self.config,
             self.predictor.checkpoint,
             self.volume.image,
             self.volume.mask,
-            statistics_of(ledger, self.measured),
+            statistics,
             self.predictor,
         )
 
 
-def to_be_predicted(
-    predictor: Predictor, held: HeldOut, known: Mapping[str, Identity]
-) -> Predicted:
-    """The probabilities of a volume.
-
-    Args:
-        predictor: The network.
-        held: The volume, and the one by whose grey values it is measured.
-        known: What is known of them, by an earlier run.
-    """
-    volume = held.volume
-    return Predicted(
-        predictor,
-        volume,
-        partial(measure, [held.whole], predictor.config.data.image_transform, predictor.pooled),
-        cache(partial(key_of_probabilities, predictor.parts(volume.shape), held, known)),
-    )
-
-
-def key_of_probabilities(
-    common: Mapping[str, Any],
-    held: HeldOut,
-    known: Mapping[str, Identity],
-    block: Triple | None,
-) -> CacheKey:
-    """What the probabilities of a volume depend on.
-
-    Args:
-        common: What those of all volumes do.
-        held: The volume.
-        known: What is known of it and of others, by an earlier run.
-        block: (z, y, x) voxels of a block; None where it is predicted at once.
-    """
-    named = {"image": held.volume.image, "measured": held.whole.image}
-    if block is not None and held.volume.mask is not None:
-        named["mask"] = held.volume.mask  # where it is 0, nothing is predicted
-    volumes = {name: identify(_on_disk(one), known.get(name)) for name, one in named.items()}
-    contents = {_WORDS[name]: one.content for name, one in volumes.items()}
-    return CacheKey(with_block({**common, **contents}, block), volumes)
-
-
 _WORDS = {"image": "voxels", "measured": "voxels measured", "mask": "mask"}
-
-
-def _on_disk(volume: Volume) -> LazyVolume:
-    assert isinstance(volume, LazyVolume)
-    return volume
 
 
 @dataclass
@@ -203,23 +194,19 @@ class PredictBox:
             self.predictor = load_predictor(self.config, self.checkpoint)
         if not self.ready:
             self.predictor, self.ready = self.predictor.ready_for(self.image.shape), True
-        normalise = partial(
-            normalize, statistics=self.statistics, mode=self.config.data.image_transform.normalize
-        )
         dtype = self.config.inference.save_dtype
         predicted = predict_stored_block(
             self.predictor.network,
             self.image,
             box,
             self.predictor.sliding,
-            normalise=normalise,
+            normalise=self.predictor.normalise(self.statistics),
             dtype=dtype,
             mask=self.mask,
         )
         if predicted is not None:
             return predicted, False
-        channels = channel_names(self.config.data.label_transform.targets)
-        return nothing_there(channels, box.shape, dtype), True
+        return nothing_there(self.predictor.channels, box.shape, dtype), True
 
     def read(self, box: Box) -> np.ndarray:
         """The probabilities of a box, as of a volume that is there."""
@@ -227,16 +214,3 @@ class PredictBox:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "predictor": None, "ready": False}
-
-
-def statistics_of(
-    ledger: Ledger, measured: Callable[[], Sequence[ImageStatistics]]
-) -> ImageStatistics:
-    """The grey values of a volume, measured by the first run that needs them."""
-    notes = ledger.of(NOTES)
-    known = notes.facts("statistics")
-    if known is not None:
-        return ImageStatistics.from_dict(known)
-    (statistics,) = measured()
-    notes.mark("statistics", statistics.as_dict())
-    return statistics

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from connectomics.config import Config
 from connectomics.config.activations import Activated, as_ranges, channels_read
 from connectomics.config.checks.channels import ACTIVATIONS
-from connectomics.data.processing import ImageStatistics, channel_names
+from connectomics.data.processing import ImageStatistics, channel_names, normalize
 from connectomics.digests import code_digest, file_digest
 from connectomics.errors import CheckpointError, Fault
 from connectomics.geometry import Triple
@@ -58,6 +61,7 @@ class Predictor:
         config: Of the stage.
         checkpoint: Where the network comes from.
         pooled: Grey values of the training volumes, where they are to be used for all volumes.
+        said: What has been said of memory, which is the same for many volumes.
     """
 
     network: nn.Module
@@ -66,6 +70,7 @@ class Predictor:
     config: Config
     checkpoint: Path
     pooled: ImageStatistics | None
+    said: set[str] = field(default_factory=set)
 
     def made_with(self) -> dict[str, Any]:
         """What probabilities say of their checkpoint."""
@@ -73,6 +78,16 @@ class Predictor:
             "checkpoint": str(self.checkpoint),
             "checkpoint_sha256": file_digest(self.checkpoint),
         }
+
+    @property
+    def channels(self) -> list[str]:
+        """What each channel of probabilities is."""
+        return channel_names(self.config.data.label_transform.targets)
+
+    def normalise(self, statistics: ImageStatistics) -> Callable[[np.ndarray], np.ndarray]:
+        """Turns grey values into what the network sees, of a volume of such statistics."""
+        how = self.config.data.image_transform.normalize
+        return partial(normalize, statistics=statistics, mode=how)
 
     @property
     def gpus(self) -> int:
@@ -101,11 +116,8 @@ class Predictor:
 
     def parts(self, shape: tuple[int, ...]) -> dict[str, Any]:
         """What probabilities of a volume of a shape depend on beside its voxels."""
-        return {**configured_parts(self.config), **self.numerics(shape)}
-
-    def numerics(self, shape: tuple[int, ...]) -> dict[str, Any]:
-        """What probabilities of a volume of a shape depend on beside its voxels and the config."""
         return {
+            **configured_parts(self.config),
             **({"compiled": True} if self.compiles(shape) else {}),
             "weights": self.weights,
             "statistics of training": self.pooled and self.pooled.as_dict(),

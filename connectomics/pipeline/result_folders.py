@@ -13,17 +13,15 @@ from pathlib import Path
 
 from connectomics.config.schema import SplitSection
 from connectomics.data.build import find_images, open_split
-from connectomics.data.cache_key import key_of
 from connectomics.data.checks import names_neurons
 from connectomics.data.identity import Identity, canonical, identify
-from connectomics.data.io import LazyVolume, open_volume
+from connectomics.data.io import LazyVolume
 from connectomics.data.io.header import Resolution
 from connectomics.data.io.location import parse_location
 from connectomics.data.volumes import LabelledVolume
-from connectomics.digests import file_digest
 from connectomics.errors import DataError
 from connectomics.naming import folder_names
-from connectomics.pipeline.in_progress import known_volumes
+from connectomics.pipeline.artifact import known_volumes
 from connectomics.pipeline.results import FILES_REMEDY, LABELS, PROBABILITIES, VolumeResults
 
 
@@ -118,9 +116,8 @@ def _known_results(parent: Path) -> dict[VolumeResults, Identity]:
     known = {}
     for folder in sorted(parent.glob("*/"), key=lambda path: (len(path.name), path.name)):
         results = VolumeResults(folder)
-        key = key_of(results.first)
-        found = [known_volumes(results.in_progress(name)) for name in (PROBABILITIES, LABELS)]
-        for volumes in found if key is None else [key.volumes]:
+        for name in (PROBABILITIES, LABELS):
+            volumes = known_volumes(results.first, results.in_progress(name))
             if "image" in volumes:
                 known[results] = volumes["image"]
     return known
@@ -185,58 +182,3 @@ def existing_results(
     for one, results in missing:
         print(f"  {results.probabilities} is not there; make it with --mode infer ({one.source})")
     return found
-
-
-def image_of(
-    path: Path, asked: Asked, guess: Identity | None = None
-) -> tuple[Identity | None, str]:
-    """Make sure that a result is of the volume asked for.
-
-    Args:
-        path: The result.
-        asked: The volume.
-        guess: What a result of another program was taken to be of before.
-
-    Returns:
-        The volume, None where neither the result nor a file tells; and what has to be said where
-        the result does not tell.
-
-    Raises:
-        DataError: The result is of another volume, of other sections, or of the same before it
-            was changed.
-    """
-    key = key_of(path)
-    known = key.image if key else None
-    if asked.image is None:
-        return known, "" if known else f"{path} does not say which volume it is of."
-    now = identify(asked.image, known or guess)
-    if known is None:
-        said = f"{path} does not say which volume it is of: it is taken to be of {now.describe()}."
-        return now, said
-    if known.content != now.content:
-        raise DataError(
-            str(path),
-            f"is of {known.difference(now)}, and the config asks for {now.describe()}.",
-            "Make it anew with --mode infer or --mode test, or name the volume that it is of.",
-        )
-    return now, ""
-
-
-def require_made_with(path: Path, checkpoint: Path | None) -> None:
-    """Make sure that a result comes from the network of a checkpoint, where one is named.
-
-    Raises:
-        DataError: It comes from another.
-    """
-    if checkpoint is None or key_of(path) is None:
-        return
-    with open_volume(path) as volume:
-        made_with = volume.attributes.get("checkpoint_sha256")
-        name = volume.attributes.get("checkpoint")
-    now = file_digest(checkpoint)
-    if made_with and now and made_with != now:
-        problem = f"comes from another network, {name}; --checkpoint is {checkpoint}."
-        if str(checkpoint) == name:
-            problem = f"comes from {name} as it was before; it has changed since."
-        remedy = "Make it anew with --mode infer or --mode test, or name the other checkpoint."
-        raise DataError(str(path), problem, remedy)

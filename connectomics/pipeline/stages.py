@@ -1,24 +1,24 @@
-"""The stages of a run. Each reads what the one before wrote, so each can be run again alone.
+"""The stages of a run: which artifacts each makes. Each can be run again alone.
 
 train      volumes → checkpoints
 infer      checkpoint + volumes → probabilities
 decode     probabilities → labels
 evaluate   labels + ground truth → scores and pictures
-test       infer, decode, evaluate
+test       the scores, for which labels are made first, and for these probabilities
 tune       checkpoint + validation volumes → settings of the decoder
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from connectomics import tuning
 from connectomics.config import Resolved
-from connectomics.data.build import HeldOut, open_split, open_validation
+from connectomics.data.build import open_split, open_validation
 from connectomics.data.checks import (
     check_data,
     split_faults,
@@ -28,37 +28,26 @@ from connectomics.data.counting import require_counting
 from connectomics.data.overlap import learned_faults
 from connectomics.data.volumes import LabelledVolume
 from connectomics.errors import ConfigError, DataError, Fault
-from connectomics.evaluation import LabelPair
-from connectomics.evaluation.build import evaluate_volumes
-from connectomics.keeping import replacing
 from connectomics.naming import seen_from_here
-from connectomics.pipeline.evaluating import (
-    Labelled,
-    draw,
-    found_scenes,
-    label_pairs,
-    other_settings,
-    scored_scenes,
-    with_labels,
+from connectomics.pipeline.artifact import provide
+from connectomics.pipeline.comparing import other_settings, voxel_size_faults
+from connectomics.pipeline.label_checks import (
+    require_labels,
+    require_sound,
+    scored_truth_faults,
+    truth_faults,
 )
-from connectomics.pipeline.infer_and_decode import label_volume
-from connectomics.pipeline.label_checks import require_labels
-from connectomics.pipeline.labelling import (
-    decode_volume,
-    require_decodable,
-    voxel_size_faults,
-)
-from connectomics.pipeline.predicting import predict_volumes
+from connectomics.pipeline.labelled import Labelled, with_labels
+from connectomics.pipeline.labels import Labels, labels_from, require_decodable
 from connectomics.pipeline.predictor import load_predictor
+from connectomics.pipeline.report import Report
 from connectomics.pipeline.result_folders import (
     asked_of,
     existing_results,
     results_of_volumes,
 )
-from connectomics.pipeline.results import PAGE
-from connectomics.pipeline.run_folders import require_checkpoint, run_of, tuned_run
-from connectomics.pipeline.scoring import write_scores
-from connectomics.pipeline.truth import scored_truth_faults, truth_faults
+from connectomics.pipeline.results import require_checkpoint, run_of, tuned_run
+from connectomics.pipeline.scores import Scores
 from connectomics.pipeline.validating import (
     notes_on_training,
     read_validation,
@@ -70,7 +59,6 @@ from connectomics.process.called import to_type
 from connectomics.process.signals import Stopped, unbroken
 from connectomics.runs import (
     Provenance,
-    RunFolder,
     new_run,
     provenance_of,
     run_of_checkpoint,
@@ -126,8 +114,8 @@ def train(resolved: Resolved, checkpoint: Path | None) -> None:
         print(f"\ntrain: to test:\n    {to_type('test', resolved.file, *named)}")
 
 
-def infer(resolved: Resolved, checkpoint: Path | None) -> bool:
-    """Predict the probabilities of the test volumes; tell whether all are there now."""
+def infer(resolved: Resolved, checkpoint: Path | None) -> None:
+    """Predict the probabilities of the test volumes."""
     config = resolved.config
     if not config.inference.save_probabilities:
         where = resolved.place("inference.save_probabilities")
@@ -136,94 +124,48 @@ def infer(resolved: Resolved, checkpoint: Path | None) -> bool:
         raise ConfigError(where, problem, remedy)
     checkpoint = require_checkpoint(checkpoint, config.save_path, resolved.mode)
     _require(check_data(config.data, "infer"))
-    predictor = load_predictor(config, checkpoint)
-    run = run_of(checkpoint, config.save_path)
-    volumes = results_of_volumes(run.results, open_split(config.data.test, "data.test"))
-    if resolved.mode == "infer":  # other modes have no use for labels that hold nothing
-        require_counting([volume for volume, _ in volumes], refuses=False)
-    held = [(HeldOut(volume, volume), results) for volume, results in volumes]
-    return predict_volumes(predictor, held, _provenance(resolved, checkpoint))
-
-
-def infer_and_decode(resolved: Resolved, checkpoint: Path | None) -> bool:
-    """Turn the test volumes into labels without keeping their probabilities."""
-    config = resolved.config
-    checkpoint = require_checkpoint(checkpoint, config.save_path, resolved.mode)
-    _require(check_data(config.data, "infer"))
     volumes = open_split(config.data.test, "data.test")
-    _require(voxel_size_faults({one.source: one.resolution for one in volumes}, config.decoding))
-    if resolved.mode == "decode":
-        require_counting(volumes, refuses=False)
-    predictor = load_predictor(config, checkpoint)
-    run = run_of(checkpoint, config.save_path)
-    provenance, whole = _provenance(resolved, checkpoint), True
-    for volume, results in results_of_volumes(run.results, volumes):
-        whole &= label_volume(predictor, volume, results, provenance)
-    return whole
+    require_counting(volumes, refuses=False)
+    provide(*chain.from_iterable(map(Labels.upstream, _labels(resolved, checkpoint, volumes))))
 
 
-def decode(resolved: Resolved, checkpoint: Path | None) -> bool:
-    """Turn the probabilities of the test volumes into labels, and list the synapses.
-
-    Returns:
-        Whether all labels are there now; one shard alone does not put them there.
-    """
+def decode(resolved: Resolved, checkpoint: Path | None) -> None:
+    """Turn the probabilities of the test volumes into labels, and list the synapses."""
     config, split = resolved.config, resolved.config.data.test
     if not config.inference.save_probabilities:
-        return infer_and_decode(resolved, checkpoint)
+        checkpoint = require_checkpoint(checkpoint, config.save_path, resolved.mode)
+        _require(check_data(config.data, "infer"))
+        volumes = open_split(split, "data.test")
+        _require(voxel_size_faults({v.source: v.resolution for v in volumes}, config.decoding))
+        require_counting(volumes, refuses=False)
+        provide(*_labels(resolved, checkpoint, volumes))
+        return
     _require(check_data(config.data, "decode"))
     run = run_of(checkpoint, config.save_path)
-    labelled = split is not None and split.label is not None
-    if resolved.mode == "decode" and labelled and not split_faults(split, "data.test"):
+    if split is not None and split.label is not None and not split_faults(split, "data.test"):
         require_counting(open_split(split, "data.test"), refuses=False)
+    provenance = _provenance(resolved, checkpoint)
     found = existing_results(run.results, asked_of(split))
-    require_decodable(found, config.decoding, checkpoint)
-    whole = True
-    for asked, results in found:
-        doubt = decode_volume(asked, results, config, _provenance(resolved, checkpoint))
-        for said in filter(None, (doubt, other_settings(config, results))):
+    labels = [Labels(*one, config, provenance) for one in found]
+    require_decodable(labels, checkpoint)
+    for one in labels:
+        provide(one)
+        for said in filter(None, (one.doubt, other_settings(config, one.results))):
             print(f"  {said}")
-        whole &= doubt is not None
-    return whole
 
 
 def evaluate(resolved: Resolved, checkpoint: Path | None) -> None:
     """Score the labels of a run against the ground truth, and draw both."""
-    from connectomics.report import background_of, write_page
-
     config = resolved.config
     _require_no_shard(resolved)
     _require(check_data(config.data, "evaluate"))
-    if resolved.mode == "evaluate":
-        require_labels(config.data, "test")
-    run = run_of(checkpoint, config.save_path)
+    volumes = open_split(config.data.test, "data.test")
+    require_sound(volumes, config.data.test)
+    results = run_of(checkpoint, config.save_path).results
     provenance = _provenance(resolved, checkpoint)
-    volumes = with_labels(config, run, checkpoint, provenance)
-    if resolved.mode == "evaluate":
-        require_counting([one.volume for one in volumes])
-    seen = notes_on_training(config.data.test, run)
-    pairs = map(_announced, label_pairs(volumes, seen, config.evaluation))
-    report = evaluate_volumes(pairs, config.evaluation)
-    about = {run.results / name: text for name, text in provenance.texts().items()}
-    synthetic = any(one.volume.synthetic for one in volumes)
-    pictures: dict[Path, Callable[[Path], object]]
-    pictures = {one.results.picture: partial(draw, one) for one in volumes}
-    pictures[run.results / PAGE] = partial(
-        write_page,
-        scenes=scored_scenes(volumes, report, config.evaluation),
-        report=report,
-        background=background_of(resolved, run),
-    )
-    written = write_scores(report, run.results, synthetic=synthetic, pictures=pictures, about=about)
-    print(f"\n{report.table()}")
-    *others, page = written
-    print("evaluate: " + "\n          ".join(map(str, others)))
-    print(f"evaluate: to look at, in a browser: {page}")
-
-
-def _announced(pair: LabelPair) -> LabelPair:
-    print(f"evaluate: {pair.name} {tuple(pair.prediction.shape)}", flush=True)
-    return pair
+    labelled = with_labels(volumes, config, results, checkpoint, provenance)
+    require_counting(volumes)
+    _show(_report(resolved, checkpoint, labelled, scored=True))
 
 
 def test(resolved: Resolved, checkpoint: Path | None) -> None:
@@ -231,16 +173,48 @@ def test(resolved: Resolved, checkpoint: Path | None) -> None:
     config = resolved.config
     checkpoint = require_checkpoint(checkpoint, config.save_path, resolved.mode)
     volumes = require_testable(resolved)
-    scored = config.evaluation.enabled
-    keeps = config.inference.save_probabilities
-    if (keeps and not infer(resolved, checkpoint)) or not decode(resolved, checkpoint):
-        return
+    labels = _labels(resolved, checkpoint, volumes)
     if config.system.shard is not None:
-        return  # whoever puts the blocks together scores them
-    if scored:
-        evaluate(resolved, checkpoint)
+        provide(*labels)  # whoever puts the blocks together scores them
         return
-    _show(resolved, run_of(checkpoint, config.save_path), volumes)
+    labelled = [Labelled.of(*pair) for pair in zip(volumes, labels, strict=True)]
+    _show(_report(resolved, checkpoint, labelled, scored=config.evaluation.enabled))
+
+
+def _labels(
+    resolved: Resolved, checkpoint: Path, volumes: Sequence[LabelledVolume]
+) -> list[Labels]:
+    """The labels of volumes by the network of a checkpoint."""
+    predictor = load_predictor(resolved.config, checkpoint)
+    run = run_of(checkpoint, resolved.config.save_path)
+    found = results_of_volumes(run.results, volumes)
+    return labels_from(predictor, found, _provenance(resolved, checkpoint))
+
+
+def _report(
+    resolved: Resolved, checkpoint: Path | None, volumes: Sequence[Labelled], *, scored: bool
+) -> Report:
+    """The report of labels, which asks for their scores if there shall be any."""
+    from connectomics.report import background_of
+
+    config, provenance = resolved.config, _provenance(resolved, checkpoint)
+    run, scores = run_of(checkpoint, config.save_path), None
+    if scored:
+        seen = notes_on_training(config.data.test, run)
+        scores = Scores(volumes, run.results, config, provenance, seen)
+    return Report(volumes, run.results, background_of(resolved, run), provenance, scores)
+
+
+def _show(report: Report) -> None:
+    """Make a report, and say what there is to read and to look at."""
+    provide(report)
+    scores, pictures = report.scores, report.pictures
+    if scores is None:
+        print("test: " + "\n      ".join(map(str, (report.path, *pictures))))
+        return
+    print(f"\n{scores.table()}")
+    print("evaluate: " + "\n          ".join(map(str, (*scores.files(), *pictures))))
+    print(f"evaluate: to look at, in a browser: {report.path}")
 
 
 def require_testable(resolved: Resolved) -> list[LabelledVolume]:
@@ -250,13 +224,12 @@ def require_testable(resolved: Resolved) -> list[LabelledVolume]:
         ConfigError: Their labels do not allow the scores that are asked for.
         DataError: They cannot be read, have no voxel size or nothing that counts.
     """
-    config = resolved.config
-    scored = config.evaluation.enabled
+    config, scored = resolved.config, resolved.config.evaluation.enabled
     _require(check_data(config.data, "test", evaluates=scored))
-    _require_config(resolved, scored_truth_faults(config))
-    if scored:
-        require_labels(config.data, "test")
     volumes = open_split(config.data.test, "data.test")
+    if scored:
+        _require_config(resolved, truth_faults(config, volumes))
+        require_sound(volumes, config.data.test)
     _require(voxel_size_faults({one.source: one.resolution for one in volumes}, config.decoding))
     if scored:
         require_counting(volumes)
@@ -323,20 +296,6 @@ def _require_config(resolved: Resolved, faults: list[Fault]) -> None:
     """Refuse faults at keys of the config, each at the file that says so."""
     if faults:
         raise ConfigError.of(replace(fault, where=resolved.place(fault.where)) for fault in faults)
-
-
-def _show(resolved: Resolved, run: RunFolder, volumes: list[LabelledVolume]) -> None:
-    """Draw what was found, where it is not scored."""
-    from connectomics.report import background_of, write_page
-
-    found = [Labelled(*pair) for pair in results_of_volumes(run.results, volumes)]
-    page = run.results / PAGE
-    pictures = [one.results.picture for one in found]
-    with replacing(page, *pictures) as (new, *drawn):
-        write_page(new, found_scenes(found), background=background_of(resolved, run))
-        for one, picture in zip(found, drawn, strict=True):
-            draw(one, picture)
-    print("test: " + "\n      ".join(map(str, (page, *pictures))))
 
 
 def _provenance(resolved: Resolved, checkpoint: Path | None) -> Provenance:

@@ -21,15 +21,17 @@ from connectomics.data.volumes import LabelledVolume
 from connectomics.decoding.steps import needs_resolution
 from connectomics.errors import ConfigError, DataError, Fault
 from connectomics.evaluation import Encoding
+from connectomics.pipeline.artifact import provide
 from connectomics.pipeline.choosing_blocks import BYTES_OF_VOXEL
-from connectomics.pipeline.label_volumes import read_neurons, read_truth
-from connectomics.pipeline.predicting import predict_volumes
+from connectomics.pipeline.comparing import image_of
 from connectomics.pipeline.predictor import Predictor
-from connectomics.pipeline.result_folders import ask, image_of, results_of_volumes
+from connectomics.pipeline.probabilities import probabilities_of
+from connectomics.pipeline.result_folders import ask, results_of_volumes
 from connectomics.pipeline.results import VolumeResults
-from connectomics.pipeline.scoring import stored_as
 from connectomics.process.fitting import Need, memory_of_machine, require_room
 from connectomics.runs import Provenance, RunFolder
+from connectomics.scoring.labels import read_neurons, read_truth
+from connectomics.scoring.pairs import stored_as
 from connectomics.tuning import ValidationVolume
 
 
@@ -149,8 +151,8 @@ def read_validation(
         raise DataError(fault.where, fault.problem, "Name volumes with synapses in data.val.")
     results = results_of_volumes(folder, [one.volume for one in held])
     if predictor is not None:
-        wanted = [(one, made) for one, (_, made) in zip(held, results, strict=True)]
-        predict_volumes(predictor, wanted, provenance)
+        wanted = zip(held, results, strict=True)
+        provide(*(probabilities_of(predictor, one, made, provenance) for one, (_, made) in wanted))
     return [
         ValidationVolume(
             f"{one.volume.name}{' (synthetic EM)' if one.volume.synthetic else ''}",

@@ -15,12 +15,13 @@ from connectomics.data.volumes import LabelledVolume, MemoryVolume
 from connectomics.errors import DataError
 from connectomics.evaluation import list_extents, volumes
 from connectomics.geometry import Box
-from connectomics.pipeline import label_volumes
-from connectomics.pipeline.evaluating import Labelled, draw
-from connectomics.pipeline.label_volumes import CleanVolume, open_truth, read_truth
+from connectomics.pipeline.labelled import Labelled
+from connectomics.pipeline.report import draw
 from connectomics.pipeline.results import VolumeResults
 from connectomics.process import progress
 from connectomics.report import cutouts
+from connectomics.scoring import labels as label_volumes
+from connectomics.scoring.labels import CleanVolume, open_truth, read_truth
 
 SHAPE = (6, 24, 60)
 NM = (30.0, 4.6, 8.1)

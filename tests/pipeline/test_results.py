@@ -12,13 +12,8 @@ from connectomics.data.identity import identify
 from connectomics.data.io import open_volume, save_volume
 from connectomics.errors import DataError
 from connectomics.geometry import Box
-from connectomics.pipeline.result_folders import (
-    Asked,
-    existing_results,
-    folders_of,
-    image_of,
-    require_made_with,
-)
+from connectomics.pipeline.comparing import image_of, require_made_with
+from connectomics.pipeline.result_folders import Asked, existing_results, folders_of
 from connectomics.pipeline.results import VolumeResults
 
 SHAPE = (4, 6, 8)

@@ -10,7 +10,7 @@ from main import main
 
 from connectomics.config.schema import Config
 from connectomics.data.io import save_volume
-from connectomics.pipeline.truth import scored_truth_faults
+from connectomics.pipeline.label_checks import scored_truth_faults
 
 SHAPE = (12, 64, 64)
 SMALL = [

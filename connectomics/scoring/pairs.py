@@ -1,10 +1,9 @@
-"""From label volumes on disk to pairs that can be scored, and from their scores to files."""
+"""From label volumes on disk to pairs that can be scored."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
 import numpy as np
@@ -16,22 +15,18 @@ from connectomics.errors import DataError
 from connectomics.evaluation import (
     SITE_METRICS,
     Encoding,
-    EvaluationReport,
     LabelPair,
     Labels,
     likely_encoding,
-    write_report,
 )
-from connectomics.keeping import replacing
-from connectomics.pipeline.label_volumes import (
+from connectomics.scoring.labels import (
     Truth,
     is_any_voxel,
     open_labels,
     open_neurons,
     open_truth,
 )
-from connectomics.pipeline.results import CURVES, SCORES
-from connectomics.pipeline.sites import annotated_sites, inside, labelled_sites, table_sites
+from connectomics.scoring.sites import annotated_sites, inside, labelled_sites, table_sites
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -138,44 +133,6 @@ def stored_as(volume: Volume, given: Encoding = "auto", labels: Labels | None = 
     if labels is None:
         labels, _ = open_labels(volume)
     return Stored(likely_encoding(labels), guessed=True)
-
-
-def write_scores(
-    report: EvaluationReport,
-    folder: Path,
-    *,
-    synthetic: bool = False,
-    pictures: Mapping[Path, Callable[[Path], object]] | None = None,
-    about: Mapping[Path, str] | None = None,
-) -> list[Path]:
-    """Write a report, and a picture of precision and recall where there is confidence.
-
-    What stood there goes to `earlier/`; where all is as it was, it stays.
-
-    Args:
-        report: The scores.
-        folder: Where to.
-        synthetic: Whether there is synthetic EM among it, which the picture has to say.
-        pictures: What draws further pictures, by their places below the folder.
-        about: Texts that say how the scores were made, by their places.
-
-    Returns:
-        The files written.
-    """
-    curves, pictures = report.curves, pictures or {}
-    scores = [folder / name for name in (*SCORES, *(CURVES if curves else ()))]
-    paths, stale = [*scores, *pictures], [folder / name for name in CURVES]
-    with replacing(*paths, stale=stale, about=about) as new:
-        write_report(report, new[0].parent)
-        for path, draw in zip(new[len(scores) :], pictures.values(), strict=True):
-            draw(path)
-        if curves:
-            from connectomics.report import precision_recall_figure
-
-            name, shown = list(curves.items())[-1]
-            title = f"polarity, {name}{' (synthetic EM)' if synthetic else ''}"
-            precision_recall_figure(new[len(scores) - 1], shown, title=title)
-    return paths
 
 
 def _notes(volume: LabelledVolume, truth: Truth) -> Iterator[str]:

@@ -12,9 +12,9 @@ from connectomics.data.io import open_volume, save_volume
 from connectomics.data.volumes import LabelledVolume, MemoryVolume
 from connectomics.errors import DataError
 from connectomics.geometry import VoxelGrid
-from connectomics.pipeline.label_volumes import read_truth
-from connectomics.pipeline.scoring import confidences, read_pair
-from connectomics.pipeline.sites import annotated_sites
+from connectomics.scoring.labels import read_truth
+from connectomics.scoring.pairs import confidences, read_pair
+from connectomics.scoring.sites import annotated_sites
 
 SHAPE = (3, 12, 80)
 

@@ -1,0 +1,298 @@
+"""The labels of a volume, with the table of its synapses: decoded from probabilities.
+
+These are there, are made first, or are predicted as they are decoded and not kept.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import closing, nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+from connectomics.blocks import working_on
+from connectomics.config import Config
+from connectomics.data.build import HeldOut
+from connectomics.data.cache_key import CacheKey, key_of, reading_result
+from connectomics.data.identity import Identity, identify
+from connectomics.data.io import LazyVolume
+from connectomics.data.volumes import LabelledVolume
+from connectomics.decoding import Decoded, doubt_of_count, foreground_doubt, steps
+from connectomics.digests import code_digest
+from connectomics.errors import DataError, naming, warn
+from connectomics.geometry import Triple
+from connectomics.pipeline.artifact import Artifact, block_in, known_volumes, with_block
+from connectomics.pipeline.block_labelling import LabelsByBlock, decode_by_block
+from connectomics.pipeline.block_workers import shard_of
+from connectomics.pipeline.choosing_blocks import block_of_labels, block_to_decode
+from connectomics.pipeline.comparing import (
+    RESOLUTION_REMEDY,
+    image_of,
+    open_probabilities,
+    require_made_with,
+    voxel_size_faults,
+)
+from connectomics.pipeline.label_files import export_again, write_decoded
+from connectomics.pipeline.predicted import PREDICTED_WITH, Predicted
+from connectomics.pipeline.predictor import Predictor
+from connectomics.pipeline.probabilities import Probabilities, probabilities_of
+from connectomics.pipeline.result_folders import Asked, ask
+from connectomics.pipeline.results import LABELS, VolumeResults
+from connectomics.process.progress import elapsing
+from connectomics.runs import Provenance
+from connectomics.scoring.labels import read_neurons
+
+HANDED_ON = ("checkpoint", "checkpoint_sha256", PREDICTED_WITH)
+"""What probabilities say of how they came about, and labels after them."""
+
+
+@dataclass(frozen=True)
+class Labels(Artifact):
+    """The labels of one volume, the table of their synapses, and its exports.
+
+    Attributes:
+        asked: The volume.
+        results: Where they go.
+        config: Of the stage: the decoder, the exports, and where blocks are worked on.
+        provenance: How they come about.
+        source: What their probabilities are made by first, or predicted by where they are not
+            kept; None to decode those that are there.
+    """
+
+    asked: Asked
+    results: VolumeResults
+    config: Config
+    provenance: Provenance
+    source: Probabilities | Predicted | None = None
+    stage: ClassVar[str] = "decode"
+    making: ClassVar[str] = "decoding"
+
+    @property
+    def path(self) -> Path:
+        """In the form they are there."""
+        return self.results.labels
+
+    @property
+    def in_progress(self) -> Path:
+        """See `Artifact`, as for all."""
+        return self.results.in_progress(LABELS)
+
+    @property
+    def block_is_given(self) -> bool:
+        """By the config."""
+        return self.config.system.block_size is not None
+
+    def upstream(self) -> list[Artifact]:
+        """Probabilities that are kept."""
+        return [self.source] if isinstance(self.source, Probabilities) else []
+
+    @cached_property
+    def probabilities(self) -> LazyVolume | Predicted:
+        """What is decoded. Those that are there are taken, where they would be predicted so."""
+        if isinstance(self.source, Predicted) and not self._is_there(self.source):
+            return self.source
+        return open_probabilities(self.asked, self.results)
+
+    def _is_there(self, predicted: Predicted) -> bool:
+        made = key_of(self.results.probabilities)
+        if made is None:
+            return False
+        given = block_of_labels(predicted, self.results) if self.block_is_given else None
+        return made.digest == predicted.key(given or block_in(made.parts)).digest
+
+    @cached_property
+    def _image(self) -> tuple[Identity | None, str]:
+        if isinstance(self.probabilities, Predicted):
+            return self.probabilities.key(None).image, ""
+        before = self.made_from()
+        return image_of(self.results.probabilities, self.asked, before and before.image)
+
+    @property
+    def doubt(self) -> str:
+        """What has to be said where nothing tells which volume the probabilities are of."""
+        return self._image[1]
+
+    @property
+    def _sided(self) -> bool:
+        """Whether each synapse has a pre and a post side."""
+        return steps.output_encoding(self.config.decoding.steps[0]) == "polarity"
+
+    def block(self) -> Triple | None:
+        """By what decoding takes of memory, and predicting where that is done as well."""
+        if isinstance(self.probabilities, Predicted):
+            return block_of_labels(self.probabilities, self.results)
+        return block_to_decode(self.probabilities, self.results, self.config.system)
+
+    def key(self, block: Triple | None) -> CacheKey:
+        """Probabilities, neurons, place, settings and code."""
+        (image, _), probabilities, neurons = self._image, self.probabilities, self.asked.neurons
+        known = known_volumes(self.path, self.in_progress)
+        volumes = {} if image is None else {"image": image}
+        if isinstance(probabilities, Predicted):
+            made = probabilities.key(block)
+            volumes = {**made.volumes}
+        else:
+            made = key_of(Path(probabilities.source))
+            if made is None or not made.parts:
+                volumes["probabilities"] = identify(probabilities, known.get("probabilities"))
+        if neurons is not None:
+            volumes["neurons"] = identify(neurons, known.get("neurons"))
+        contents = {name: one.content for name, one in volumes.items()}
+        parts = {
+            "voxels": contents.get("image"),
+            "probabilities": contents.get("probabilities") or (made and made.digest),
+            "neurons": contents.get("neurons"),
+            "decoding.steps": self._steps(),
+            "voxel size": probabilities.resolution,
+            "offset": probabilities.grid.offset_nm,
+            "version of the code": code_digest("decoding"),
+        }
+        return CacheKey(with_block(parts, block), volumes)
+
+    def lacks(self) -> str:
+        """Its tables, of synapses and of their neurons, which lie beside it."""
+        tabulated = self._sided and self.probabilities.resolution is not None
+        wanted = tabulated, tabulated and self.asked.neurons is not None
+        there = self.results.table.is_file(), self.results.partners.is_file()
+        return "" if there == wanted else "lacks a table that is whole"
+
+    def refresh(self) -> bool:
+        """Write the exports that are not there."""
+        return export_again(self.results, self.config.decoding.exports, self.probabilities)
+
+    def make(self, key: CacheKey, block: Triple | None) -> bool:
+        """Decode them.
+
+        Raises:
+            DataError: The decoder refuses the probabilities, or nothing can be written.
+        """
+        volume, results, config = self.probabilities, self.results, self.config
+        at_once, by_block = results.forms(LABELS)
+        print(f"decode: {volume.source} → {by_block if block else at_once}")
+        shared = working_on(self.in_progress, shard_of(config.system)) if block else nullcontext()
+        with closing(volume), shared:
+            decoded = self._decode_by_block(key, block) if block else self._decode_at_once()
+            if decoded is None:
+                return False
+            write_decoded(
+                results,
+                decoded,
+                volume,
+                about=self._attributes(key),
+                exports=config.decoding.exports,
+                config={results.config(at_once): self.provenance.one_text()},
+                stale=results.replaced_by_labels() if isinstance(volume, Predicted) else [],
+            )
+        if self._sided and volume.resolution is None:
+            print(f"  no synapses.csv: the voxel size is not known. {RESOLUTION_REMEDY}")
+        return True
+
+    def _decode_by_block(self, key: CacheKey, block: Triple) -> LabelsByBlock | None:
+        volume = self.probabilities
+        decoded = decode_by_block(
+            volume,
+            self.config,
+            block,
+            neurons=self.asked.neurons,
+            folder=self.in_progress,
+            key=key,
+            attributes=self._attributes(key),
+        )
+        if decoded is not None:
+            self._warn(doubt_of_count(decoded.foreground, volume.shape, **self._given()))
+        return decoded
+
+    def _decode_at_once(self) -> Decoded:
+        volume, neurons = self.probabilities, self.asked.neurons
+        if isinstance(volume, Predicted):
+            probabilities = volume.read()
+        else:
+            with reading_result(Path(volume.source), "infer"):
+                probabilities = volume.read()
+        names = " and ".join(step.name for step in self.config.decoding.steps)
+        with naming(volume.source), elapsing(f"decode: {names}"):
+            decoded = steps.decode(
+                probabilities,
+                self.config.decoding.steps,
+                grid=volume.grid,
+                neurons=None if neurons is None else read_neurons(neurons),
+            )
+        self._warn(foreground_doubt(probabilities, **self._given()))
+        return decoded
+
+    def _steps(self) -> list[dict[str, Any]]:
+        return [step.model_dump(mode="json") for step in self.config.decoding.steps]
+
+    def _attributes(self, key: CacheKey) -> Mapping[str, Any]:
+        """What labels of a key say of themselves."""
+        of_probabilities = self.probabilities.attributes
+        handed_on = {name: of_probabilities[name] for name in HANDED_ON if name in of_probabilities}
+        return {
+            **key.attributes(),
+            "encoding": steps.output_encoding(self.config.decoding.steps[0]),
+            "decoder": json.dumps(self._steps()),
+            "synthetic": of_probabilities.get("synthetic", False),
+            **handed_on,
+        }
+
+    def _given(self) -> dict[str, Any]:
+        """What it takes to tell whether a network says yes everywhere."""
+        exclusive = bool(self.config.decoding.steps[0].kwargs.get("exclusive", False))
+        return {"exclusive": exclusive, "resolution": self.probabilities.resolution}
+
+    def _warn(self, doubt: tuple[str, str] | None) -> None:
+        if doubt is not None:
+            warn(self.probabilities.source, *doubt)
+
+
+def labels_from(
+    predictor: Predictor,
+    found: Sequence[tuple[LabelledVolume, VolumeResults]],
+    provenance: Provenance,
+) -> list[Labels]:
+    """The labels of volumes by a network, by way of probabilities that are kept or not.
+
+    Args:
+        predictor: The network.
+        found: The volumes, with their folders.
+        provenance: How labels and probabilities come about.
+    """
+    config = predictor.config
+    labels = []
+    for volume, results in found:
+        if config.inference.save_probabilities:
+            held = HeldOut(volume, volume)
+            source = probabilities_of(predictor, held, results, provenance)
+        else:
+            source = predicted_for(predictor, volume, results)
+        asked = ask(volume, config.data.test)
+        labels.append(Labels(asked, results, config, provenance, source))
+    return labels
+
+
+def predicted_for(
+    predictor: Predictor, volume: LabelledVolume, results: VolumeResults
+) -> Predicted:
+    """The probabilities of a volume, to be predicted when they are decoded."""
+    known = known_volumes(results.labels, results.in_progress(LABELS))
+    return Predicted(predictor, HeldOut(volume, volume), known)
+
+
+def require_decodable(labels: Sequence[Labels], checkpoint: Path | None) -> None:
+    """Look at the probabilities of all volumes before those of the first are decoded.
+
+    Args:
+        labels: What will be made of them.
+        checkpoint: The network they have to come from, if one is named.
+
+    Raises:
+        DataError: Some are of another network, cannot be read, or lack a voxel size.
+    """
+    for one in labels:
+        require_made_with(one.results.probabilities, checkpoint)
+    sizes = {str(one.results.probabilities): one.probabilities.resolution for one in labels}
+    if faults := voxel_size_faults(sizes, labels[0].config.decoding):
+        raise DataError.of(faults)
