@@ -18,6 +18,7 @@ from connectomics.losses.cross_entropy import WEIGHTED_BCE, WEIGHTED_CE
 from connectomics.losses.dice import DICE
 from connectomics.losses.loss import Loss
 from connectomics.losses.monai import monai_classes, monai_facts
+from connectomics.losses.side import SIDE
 
 if TYPE_CHECKING:
     from connectomics.losses.summed import SummedLoss
@@ -26,6 +27,7 @@ LOSSES: dict[str, Loss] = {
     "WeightedBCEWithLogitsLoss": WEIGHTED_BCE,
     "WeightedCE": WEIGHTED_CE,
     "DiceLoss": DICE,
+    "SideLoss": SIDE,
 }
 """Losses by their name in a config."""
 
