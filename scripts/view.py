@@ -8,23 +8,29 @@ from collections.abc import Sequence
 from pathlib import Path
 from signal import SIGINT
 from threading import Event
+from typing import TYPE_CHECKING
 
 try:
     from connectomics.errors import ConfigError, did_you_mean
-    from connectomics.neuroglancer.link import VIEWER, link
+    from connectomics.neuroglancer.link import VIEWER
     from connectomics.process.outcome import in_process, reported, require_current_folder
     from connectomics.process.signals import Stopped
 except ModuleNotFoundError as error:
     runpy.run_path(str(Path(__file__).with_name("missing.py")))["end"](error)
     raise
 
+if TYPE_CHECKING:
+    from connectomics.viewer import Shown, ViewServer
+
+LOCAL = "local"
 SETTINGS = ("volume", "port", "viewer")
 USAGE = f"""\
 usage: python scripts/view.py RUN_FOLDER [volume=NAME] [port=NUMBER] [viewer=ADDRESS]
 
 Serves EM, probabilities, labels and synapses of a run to this machine, read-only, and prints the
 address at which Neuroglancer shows them. The viewer's page comes from the web ({VIEWER}
-unless viewer=ADDRESS names another); the data do not leave this machine. Ctrl-C ends it.
+unless viewer=ADDRESS names another), or from this machine, too, with viewer=local (it takes: pip
+install neuroglancer); the data do not leave this machine. Ctrl-C ends it.
 
   volume=NAME   one volume of the run, by its folder in results/; all of them unless given
   port=NUMBER   of this machine; any that is free unless given"""
@@ -59,18 +65,28 @@ def view(arguments: Sequence[str], stop: Event | None = None) -> None:
     shown = find_volumes(run, settings.get("volume"))
     with serve(shown, int(settings.get("port", "0"))) as server:
         for one in shown:
-            layers = [*one.volumes, *(["synapses"] if one.table else [])]
-            print(f"{one.name}: {', '.join(layers)}")
+            print(f"{one.name}: {', '.join(one.layers)}")
             for note in one.notes:
                 print(f"  {note}")
-            print(f"  {link(settings.get('viewer', VIEWER), one.state(server.address))}")
-        print("The page of the viewer comes from the web; the data stay on this machine.")
+            print(f"  {_page(settings.get('viewer', VIEWER), server, one)}")
+        if settings.get("viewer") != LOCAL:
+            print("The page of the viewer comes from the web; the data stay on this machine.")
+            print("The browser may ask whether that page may reach this machine: allow it.")
         print("Ctrl-C ends it.", flush=True)
         try:
             (stop or Event()).wait()
         except Stopped as stopped:
             if stopped.signal != SIGINT:  # which is how it is meant to end
                 raise
+
+
+def _page(viewer: str, server: ViewServer, shown: Shown) -> str:
+    """The address that opens a volume in the viewer."""
+    if viewer == LOCAL:
+        from connectomics.viewer import open_locally
+
+        return open_locally(server.state_of(shown))
+    return f"{viewer.partition('#')[0]}#!{server.view_of(shown)}"
 
 
 def _settings(arguments: Sequence[str]) -> tuple[Path, dict[str, str]]:
@@ -83,8 +99,8 @@ def _settings(arguments: Sequence[str]) -> tuple[Path, dict[str, str]]:
     if not port.isdecimal() or int(port) > 65535:
         raise ConfigError(f"port={port}", "is no port.", "Give a number from 1024 to 65535.")
     viewer = settings.get("viewer", VIEWER)
-    if not viewer.startswith(("https://", "http://")):
-        raise ConfigError(f"viewer={viewer}", "is no address.", f"Such as {VIEWER}.")
+    if viewer != LOCAL and not viewer.startswith(("https://", "http://")):
+        raise ConfigError(f"viewer={viewer}", "is no address.", f"Such as {VIEWER}, or {LOCAL}.")
     if len(folders) != 1:
         raise ConfigError("command line", f"names {len(folders)} run folders.", "Name one.")
     return Path(folders[0]).expanduser(), settings

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
 from connectomics.data.cache_key import key_of
 from connectomics.data.identity import Identity
@@ -14,26 +11,10 @@ from connectomics.data.io import LazyVolume, open_volume
 from connectomics.data.io.location import parse_location
 from connectomics.errors import DataError, did_you_mean
 from connectomics.geometry import Box, VoxelGrid
-from connectomics.neuroglancer.volume import first_voxel
 
 RESULTS = "results"
 SUFFIXES = (".h5", ".zarr")
 UNKNOWN = (1.0, 1.0, 1.0)
-
-SIDES = """\
-#uicontrol float threshold slider(min=0, max=1, default=0.2)
-void main() {
-  float pre = toNormalized(getDataValue(0)), post = toNormalized(getDataValue(1));
-  float most = max(pre, post);
-  emitRGBA(vec4(pre, 0.5 * pre + 0.4 * post, post, most < threshold ? 0.0 : most));
-}
-"""
-LINES = """\
-void main() {
-  setColor(mix(vec3(1.0, 0.2, 0.1), vec3(0.2, 1.0, 0.3), prop_confidence()));
-  setEndpointMarkerColor(vec3(1.0, 0.55, 0.0), vec3(0.1, 0.45, 1.0));
-}
-"""
 
 
 def shown_grid(volume: LazyVolume) -> VoxelGrid:
@@ -62,38 +43,14 @@ class Shown:
         """The volume whose voxels are those of the view."""
         return next(iter(self.volumes.values()))
 
-    def state(self, address: str) -> dict[str, Any]:
-        """What the viewer is to show.
-
-        Args:
-            address: Below which the layers are served.
-        """
-        grid = shown_grid(self.place)
-        assert grid.resolution is not None
-        nm, first = grid.resolution, first_voxel(grid)
-        middle = [a + n / 2 for a, n in zip(first, self.place.shape[-3:], strict=True)]
-        return {
-            "dimensions": {a: [n / 1e9, "m"] for a, n in zip("xyz", reversed(nm), strict=True)},
-            "position": middle[::-1],
-            "crossSectionScale": 1,
-            "layers": list(self._layers(f"precomputed://{address}/{quote(self.name)}")),
-            "layout": "xy",
-        }
-
-    def _layers(self, address: str) -> Iterator[dict[str, Any]]:
-        for name, volume in self.volumes.items():
-            layer = {"name": name, "source": f"{address}/{name}"}
-            if name == "labels":
-                yield {**layer, "type": "segmentation"}
-            elif name == "probabilities" and volume.shape[0] > 1 and len(volume.shape) == 4:
-                yield {**layer, "type": "image", "shader": SIDES, "opacity": 0.5, "visible": False}
-            else:
-                yield {**layer, "type": "image"}
-        if self.table is not None:
-            sides = {f"{side}_segment": "labels" for side in ("pre", "post")}
-            linked = {"linkedSegmentationLayer": sides} if "labels" in self.volumes else {}
-            layer = {"name": "synapses", "source": f"{address}/synapses", **linked}
-            yield {**layer, "type": "annotation", "shader": LINES}
+    @property
+    def layers(self) -> list[str]:
+        """What is served: the volumes, and what follows from labels that have a table."""
+        sides = self.table is not None and "labels" in self.volumes
+        volumes = [*self.volumes]
+        if sides:
+            volumes.insert(volumes.index("labels"), "sides")
+        return [*volumes, *(["synapses"] if self.table is not None else [])]
 
 
 def find_volumes(run: Path, name: str | None = None) -> list[Shown]:

@@ -13,7 +13,7 @@ from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +25,11 @@ from connectomics.errors import ConnectomicsError, MachineError
 from connectomics.geometry import Box
 from connectomics.neuroglancer.volume import Scale, describe, encode, first_voxel, label_type
 from connectomics.viewer.layers import Shown, shown_grid
+from connectomics.viewer.showing import view_state
 
 HERE = "127.0.0.1"
+STATE = "view.json"
+SOURCES = {"sides": "labels"}
 RANGE = re.compile(r"bytes=(\d+)-(\d*)$")
 
 # What the viewer can show, and what other types are turned into.
@@ -35,19 +38,25 @@ TURNED = {"bool": "uint8", "float16": "float32", "float64": "float32", "int64": 
 
 
 class Layer:
-    """A volume as the viewer reads it."""
+    """A volume as the viewer reads it: "em", "probabilities", "labels", or the "sides" of labels.
 
-    def __init__(self, volume: LazyVolume, *, labels: bool) -> None:
+    Sides are 1 where the label is odd, which is pre, and 2 where it is even.
+    """
+
+    def __init__(self, volume: LazyVolume, kind: str, lock: threading.Lock) -> None:
         self.volume = volume
-        self.labels = labels
+        self.kind = kind
+        self.labels = kind == "labels"
         name = volume.dtype.name
-        kind = np.dtype(name if name in SHOWN_TYPES else TURNED[name])
-        self.dtype = label_type(volume.dtype) if labels else kind
+        shown = np.dtype(name if name in SHOWN_TYPES else TURNED[name])
+        self.dtype = label_type(volume.dtype) if self.labels else shown
+        if kind == "sides":
+            self.dtype = np.dtype(np.uint8)
         grid = shown_grid(volume)
         assert grid.resolution is not None
         z, y, x = volume.shape[-3:]
         self.scale = Scale((z, y, x), first_voxel(grid), grid.resolution)
-        self._lock = threading.Lock()  # a file has one reading position
+        self._lock = lock
 
     def read(self, path: str) -> bytes | None:
         """The file of that name; None where there is none."""
@@ -67,6 +76,8 @@ class Layer:
     def _values(self, box: Box) -> NDArray[Any]:
         with self._lock:
             values = self.volume.read(box)
+        if self.kind == "sides":
+            values = np.where(values == 0, 0, 2 - values % 2)
         return values.astype(self.dtype)
 
 
@@ -81,11 +92,12 @@ class ViewServer(ThreadingHTTPServer):
     allow_reuse_address = False
 
     def __init__(self, shown: Sequence[Shown], lines: Path, port: int = 0) -> None:
-        self.layers = {
-            f"{one.name}/{name}": Layer(volume, labels=name == "labels")
-            for one in shown
-            for name, volume in one.volumes.items()
-        }
+        self.layers: dict[str, Layer] = {}
+        for one in shown:
+            locks = {name: threading.Lock() for name in one.volumes}  # a file is read by one
+            for name in one.layers:
+                if (of := SOURCES.get(name, name)) in locks:
+                    self.layers[f"{one.name}/{name}"] = Layer(one.volumes[of], name, locks[of])
         self.lines = lines
         # Any page that is open in the browser may ask this server: it must not know what for.
         self.secret = secrets.token_urlsafe(12)
@@ -96,17 +108,28 @@ class ViewServer(ThreadingHTTPServer):
             raise MachineError(
                 f"port={port}", f"cannot be used: {error.strerror}.", remedy
             ) from error
+        self.states = {f"{one.name}/{STATE}": view_state(one, self.address) for one in shown}
 
     @cached_property
     def address(self) -> str:
         """Below which the layers are."""
         return f"http://{HERE}:{self.server_port}/{self.secret}"
 
+    def view_of(self, shown: Shown) -> str:
+        """The address of what the viewer is to show of a volume."""
+        return f"{self.address}/{quote(shown.name)}/{STATE}"
+
+    def state_of(self, shown: Shown) -> dict[str, Any]:
+        """What the viewer is to show of a volume."""
+        return self.states[f"{shown.name}/{STATE}"]
+
     def find(self, path: str) -> bytes | None:
         """What lies at a path below the address; None where nothing does."""
         for place, layer in self.layers.items():
             if path.startswith(f"{place}/"):
                 return layer.read(path.removeprefix(f"{place}/"))
+        if path in self.states:
+            return json.dumps(self.states[path]).encode()
         file = (self.lines / path).resolve()
         inside = file.is_relative_to(self.lines.resolve())
         return file.read_bytes() if inside and file.is_file() else None

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
+import sys
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,10 +23,11 @@ from view import main, view
 from connectomics.data.cache_key import CacheKey
 from connectomics.data.identity import identify
 from connectomics.data.io import open_volume, read_volume, save_volume
-from connectomics.decoding import synapse_table, write_table
+from connectomics.decoding import read_table, synapse_table, write_table
 from connectomics.errors import DataError, MachineError
-from connectomics.neuroglancer.link import position_at, state_of
+from connectomics.neuroglancer.link import link, position_at
 from connectomics.viewer import find_volumes, serve
+from connectomics.viewer.showing import view_state
 
 NM = (30.0, 8.0, 8.0)
 SHAPE = (6, 70, 90)
@@ -80,6 +84,56 @@ def test_every_layer_is_what_the_run_holds(run: Path, address: str, tmp_path: Pa
         ):
             np.testing.assert_array_equal(seen.read(), made.read())
             assert (seen.resolution, seen.offset_nm) == (NM, (60, 0, 0))
+
+
+def test_sides_are_one_for_pre_and_two_for_post(run: Path, address: str) -> None:
+    pytest.importorskip("obstore")
+    with open_volume(f"{address}/em/sides") as sides:
+        seen = sides.read()
+    assert (seen[2, 10, 10], seen[2, 14, 10], seen[4, 60, 70], seen[0, 0, 0]) == (1, 2, 1, 0)
+    assert (seen == 1).sum() == 4 * 10 + 2 * 4 * 10
+
+
+def test_of_a_large_volume_the_surest_synapse_is_shown(run: Path, monkeypatch) -> None:
+    monkeypatch.setattr("connectomics.viewer.showing.WINDOW", (7, 12))
+    table = read_table(run / "results" / "em" / "synapses.csv")
+    table.loc[:, "confidence"] = [0.2, 0.9]
+    write_table(table, run / "results" / "em" / "synapses.csv")
+    (shown,) = find_volumes(run)
+    state = view_state(shown, "http://h")
+    place = table.loc[1, ["centre_x_nm", "centre_y_nm", "centre_z_nm"]].to_numpy(float)
+    assert state["position"] == [x / nm + 0.5 for x, nm in zip(place, (8, 8, 30), strict=True)]
+    assert state["crossSectionScale"] == 1
+
+
+def test_grey_values_of_an_em_that_is_all_one_or_holds_floats(run: Path, tmp_path: Path) -> None:
+    def shown_range(image: np.ndarray) -> object:
+        save_volume(tmp_path / "em.h5", image, resolution=NM, overwrite=True)
+        (shown,) = find_volumes(run)
+        layers = {one["name"]: one for one in view_state(shown, "http://h")["layers"]}
+        return layers["em"].get("shaderControls")
+
+    ramp = np.broadcast_to(np.linspace(-1, 3, 90, dtype=np.float32), (10, 70, 90))
+    assert shown_range(ramp) == {"normalized": {"range": pytest.approx([-1, 3])}}
+    assert shown_range(np.full((10, 70, 90), 7, np.uint8)) is None
+
+
+def test_the_viewer_itself_from_this_machine(run: Path, monkeypatch, capsys) -> None:
+    states = []
+    page = SimpleNamespace(
+        set_state=states.append, get_viewer_url=lambda: "http://127.0.0.1:9/v/1/"
+    )
+    monkeypatch.setitem(sys.modules, "neuroglancer", SimpleNamespace(Viewer=lambda: page))
+    stop = threading.Event()
+    stop.set()
+    view([str(run), "viewer=local"], stop)
+    said = capsys.readouterr().out
+    assert "  http://127.0.0.1:9/v/1/\n" in said
+    assert "from the web" not in said
+    assert [layer["name"] for layer in states[0]["layers"]][-1] == "synapses"
+    monkeypatch.setitem(sys.modules, "neuroglancer", None)
+    assert main([str(run), "viewer=local"]) == 2
+    assert "Run: pip install neuroglancer" in capsys.readouterr().err
 
 
 def test_an_em_that_does_not_say_its_voxel_size_lies_where_its_results_do(
@@ -141,22 +195,35 @@ def test_the_link_shows_all_layers_at_the_middle(
     stop.set()
     view([str(run), "viewer=https://viewer.example/", "volume=em"], stop)
     said = capsys.readouterr().out
-    assert "em: em, probabilities, labels, synapses\n" in said
+    assert "em: em, probabilities, sides, labels, synapses\n" in said
     assert "the data stay on this machine" in said
     (url,) = (line.strip() for line in said.splitlines() if "viewer.example" in line)
-    state = state_of(url)
+    assert re.fullmatch(r"https://viewer.example/#!http://127.0.0.1:\d+/[\w-]+/em/view.json", url)
+
+
+def test_the_view_shows_all_layers_at_the_section_of_the_surest_synapse(address: str) -> None:
+    status, content, headers = get(f"{address}/em/view.json")
+    assert (status, headers["Access-Control-Allow-Origin"]) == (200, "*")
+    state = json.loads(content)
+    url = link("https://viewer.example/", state)
     assert state["dimensions"] == {"x": [8e-9, "m"], "y": [8e-9, "m"], "z": [3e-8, "m"]}
-    assert state["position"] == [45, 35, 5]
+    assert state["position"] == [45, 35, 4.5]  # synapse 1 lies in section 2 of those from 2 on
+    assert state["crossSectionScale"] == pytest.approx(70 / 700)
     layers = {layer["name"]: layer for layer in state["layers"]}
     kinds = {name: layer["type"] for name, layer in layers.items()}
     assert kinds == {
         "em": "image",
         "probabilities": "image",
+        "sides": "image",
         "labels": "segmentation",
         "synapses": "annotation",
     }
     assert layers["em"]["source"].startswith("precomputed://http://127.0.0.1:")
     assert layers["synapses"]["linkedSegmentationLayer"]["pre_segment"] == "labels"
+    assert layers["synapses"]["filterBySegmentation"] == ["pre_segment", "post_segment"]
+    low, high = layers["em"]["shaderControls"]["normalized"]["range"]
+    assert 0 <= low < 2  # of 0 to 254, all alike often
+    assert 252 < high <= 254
     assert position_at(url, (60.0, 8.0, 80.0)) == [10.5, 1.5, 2.5]
 
 
@@ -168,7 +235,7 @@ def test_an_em_that_is_gone_is_said(
     stop.set()
     view([str(run)], stop)
     said = capsys.readouterr().out
-    assert "em: probabilities, labels, synapses\n" in said
+    assert "em: probabilities, sides, labels, synapses\n" in said
     assert "the EM is not shown" in said
 
 
