@@ -29,8 +29,8 @@ usage: python scripts/view.py RUN_FOLDER [volume=NAME] [port=NUMBER] [viewer=ADD
 
 Serves EM, probabilities, labels and synapses of a run to this machine, read-only, and prints the
 address at which Neuroglancer shows them. The viewer's page comes from the web ({VIEWER}
-unless viewer=ADDRESS names another), or from this machine, too, with viewer=local (it takes: pip
-install neuroglancer); the data do not leave this machine. Ctrl-C ends it.
+unless viewer=ADDRESS names another), or from this machine, too, with viewer=local (it takes:
+pip install "neuroglancer>=2.40"); the data do not leave this machine. Ctrl-C ends it.
 
   volume=NAME   one volume of the run, by its folder in results/; all of them unless given
   port=NUMBER   of this machine; any that is free unless given"""

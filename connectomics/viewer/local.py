@@ -8,7 +8,7 @@ from typing import Any
 
 from connectomics.errors import ConfigError
 
-INSTALL = "Run: pip install neuroglancer"
+INSTALL = 'Run: pip install "neuroglancer>=2.40"'
 
 _viewers: list[Any] = []
 """Their server knows of no viewer that nobody else holds."""

@@ -133,7 +133,7 @@ def test_the_viewer_itself_from_this_machine(run: Path, monkeypatch, capsys) -> 
     assert [layer["name"] for layer in states[0]["layers"]][-1] == "synapses"
     monkeypatch.setitem(sys.modules, "neuroglancer", None)
     assert main([str(run), "viewer=local"]) == 2
-    assert "Run: pip install neuroglancer" in capsys.readouterr().err
+    assert 'pip install "neuroglancer>=2.40"' in capsys.readouterr().err
 
 
 def test_an_em_that_does_not_say_its_voxel_size_lies_where_its_results_do(
@@ -300,3 +300,35 @@ def test_ctrl_c_is_its_end_and_other_signals_stop_it(run: Path, monkeypatch, num
 
     monkeypatch.setattr("view.Event", Signalled)
     assert main([str(run)]) == status
+
+
+def test_the_line_for_napari_lays_points_on_the_voxels_of_the_labels(
+    run: Path, tmp_path: Path, monkeypatch
+) -> None:
+    added = {}
+
+    class Viewer:
+        def add_image(self, data, **where) -> None:
+            added["em"] = (data.shape, where)
+
+        def add_labels(self, data, **where) -> None:
+            added["labels"] = (data.shape, where)
+
+        def add_points(self, points, *, name, **where) -> None:
+            added[name] = (np.asarray(points).tolist(), where)
+
+    docs = Path(__file__).parents[2] / "docs" / "formats.md"
+    (line,) = re.findall(r'^python -c "(import napari.*)"$', docs.read_text(), re.MULTILINE)
+    monkeypatch.chdir(run / "results" / "em")
+    Path("em.h5").symlink_to(tmp_path / "em.h5")
+    napari = SimpleNamespace(Viewer=Viewer, run=lambda: None)
+    monkeypatch.setitem(sys.modules, "napari", napari)
+    exec(line, {})
+    assert {name: where["scale"] for name, (_, where) in added.items()} == dict.fromkeys(
+        ("em", "labels", "pre", "post"), NM
+    )
+    assert added["labels"][1]["translate"] == added["pre"][1]["translate"] == (60, 0, 0)
+    assert len(added["pre"][0]) == 2
+    labels = read_volume("labels.h5")
+    assert [labels[tuple(map(int, at))] for at in added["pre"][0]] == [1, 3]
+    assert [labels[tuple(map(int, at))] for at in added["post"][0]] == [2]
