@@ -8,6 +8,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from numba import njit
@@ -32,8 +34,23 @@ def compiled(function: Callable) -> Any:
     return fast
 
 
+@cache
+def _stamp(folder: Path) -> list[tuple[str, int, int]]:
+    """What changes with the code in a folder."""
+    files = [(file.name, file.stat()) for file in sorted(folder.glob("*.py"))]
+    return [(name, status.st_mtime_ns, status.st_size) for name, status in files]
+
+
 class _KeptCode(FunctionCache):
-    """Machine code on disk; where it is damaged or the disk is full, it is compiled anew."""
+    """Machine code on disk; where it is damaged or the disk is full, it is compiled anew.
+
+    Numba keeps it until the file of the function changes. It holds the functions it calls too, so
+    here any file of its folder counts.
+    """
+
+    def __init__(self, function: Callable) -> None:
+        super().__init__(function)
+        self._cache_file._source_stamp = _stamp(Path(function.__code__.co_filename).parent)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +20,8 @@ from numba.core.caching import IndexDataCacheFile
 
 from connectomics import compiling
 from connectomics.compiling import announced_compilation, compiled
+
+ROOT = Path(__file__).parents[1]
 
 NOTICE = "Compiling for this machine"
 
@@ -171,3 +176,30 @@ def test_a_cache_on_a_full_disk(fresh, monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setattr(IndexDataCacheFile, "_save_index", full)
     assert fresh()(1) == 2
+
+
+CALLED = "from connectomics.compiling import compiled\n\n\n@compiled\ndef inner():\n    return {}\n"
+CALLING = """
+from connectomics.compiling import compiled
+from called import inner
+
+@compiled
+def outer():
+    return inner()
+
+print(outer())
+"""
+
+
+def test_what_a_kept_function_calls_in_another_file_is_not_kept_longer(tmp_path: Path):
+    (tmp_path / "calling.py").write_text(CALLING)
+    found = []
+    for number in (1, 22):
+        (tmp_path / "called.py").write_text(CALLED.format(number))
+        command = [sys.executable, "-m", "calling"]
+        path = {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+        done = subprocess.run(
+            command, env=os.environ | path, capture_output=True, text=True, check=True
+        )
+        found.append(done.stdout.strip())
+    assert found == ["1", "22"]

@@ -17,7 +17,7 @@ from connectomics.data.checks import (
     training_faults,
     validation_faults,
 )
-from connectomics.data.holding_back import SPARED, divide, hold_back
+from connectomics.data.holding_back import described, hold_back
 from connectomics.data.io import LazyVolume, open_volume
 from connectomics.data.io.location import is_there, parse_location
 from connectomics.data.phantoms import PHANTOM_PARTS, made_phantom, phantom_file
@@ -194,29 +194,10 @@ def build_datamodule(
         seed=seed,
     )
     for volume in () if given.val else given.train:
-        _say_what_is_held_back(module, section, volume)
+        note, warnings = described(volume, loader.patch_size, section.val_fraction, section.val_gap)
+        module.notes.append(note)
+        module.warnings += warnings
     return module
-
-
-def _say_what_is_held_back(
-    module: PatchDataModule, section: DataSection, volume: LabelledVolume
-) -> None:
-    """Note which part of a volume is learned from, and warn where the other lies too near."""
-    size, gap = section.dataloader.patch_size, section.val_gap
-    division = divide(volume.source, volume.shape, size, section.val_fraction, gap)
-    note = f"{volume.source}: {division.described(volume.origin)}"
-    if gap is None and division.gap * SPARED > division.length:
-        note += " (data.val_gap=[z,y,x] leaves out less: what a large synapse spans is enough)"
-    module.notes.append(note)
-    wanted = (size if gap is None else gap)[division.axis]
-    if division.gap < wanted:
-        module.warnings.append(
-            f"data.val: {volume.source} is too small to keep "
-            f"{'a patch' if gap is None else f'{wanted} voxels'} between what is learned "
-            f"and what is held back for validation; {division.gap} voxels lie between them, "
-            "so scores of validation may be too good. Name validation volumes in data.val, or "
-            "reduce data.dataloader.patch_size."
-        )
 
 
 Measured = tuple[LabelledVolume, ImageStatistics]

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import shutil
-import signal
-import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pytorch_lightning as pl
@@ -32,15 +25,8 @@ from connectomics.data.dataset import (
 )
 from connectomics.data.sampling import PatchSampler, explained, sliver_warning
 from connectomics.data.synapse_table import SynapseTable
+from connectomics.data.workers import LINUX, collation, start_worker
 from connectomics.errors import DataError
-from connectomics.process.signals import ignore_group_signals
-
-LINUX = sys.platform == "linux"
-SHARED_MEMORY = Path("/dev/shm")
-AMPLE = 2**34
-"""Bytes of shared memory with which nobody has to reckon."""
-
-logger = logging.getLogger(__name__)
 
 
 class StepSampler(Sampler[list[int]]):
@@ -209,6 +195,7 @@ class PatchDataModule(pl.LightningDataModule):
         """Batches from the current step to the last."""
         assert self.trainer is not None
         assert self._datasets is not None
+        learned = self._datasets[0]
         sampler = StepSampler(
             self.trainer.max_steps,
             batch_size=self.batch_size,
@@ -218,9 +205,9 @@ class PatchDataModule(pl.LightningDataModule):
             step=self._steps_done,
         )
         return DataLoader(
-            self._datasets[0],
+            learned,
             batch_sampler=sampler,
-            collate_fn=self._collate(),
+            collate_fn=collation(self.num_workers, self.batch_size, lambda: learned[0]),
             num_workers=self.num_workers,
             pin_memory=self.trainer.strategy.root_device.type == "cuda",
             worker_init_fn=start_worker,
@@ -272,24 +259,6 @@ class PatchDataModule(pl.LightningDataModule):
             return self.size_thres
         return synapses.small if synapses else 0
 
-    def _collate(self) -> Callable[[list[Sample]], Any] | None:
-        """How workers hand over batches: in shared memory, if that holds those on their way."""
-        assert self._datasets is not None
-        if not self.num_workers or not SHARED_MEMORY.is_dir():
-            return None
-        free = shutil.disk_usage(SHARED_MEMORY).free
-        if free > AMPLE:
-            return None
-        sample = sum(values.nbytes for values in self._datasets[0][0].values())
-        if free > (2 * self.num_workers + 2) * self.batch_size * sample:
-            return None
-        logger.warning(
-            "%s has only %d MB free. Patches pass through pipes instead, which is slower. "
-            "A container gets more shared memory with --shm-size.",
-            *(SHARED_MEMORY, free >> 20),
-        )
-        return batch_of_arrays
-
     def _start_method(self) -> str | None:
         """How workers start. Forked ones share the volumes, and cannot read from the web."""
         if not LINUX or not self.num_workers:
@@ -305,36 +274,3 @@ class PatchDataModule(pl.LightningDataModule):
         """The volumes in memory, if they and their tables may take so much of it."""
         needed = sum(source.nbytes for source in sources)
         return [source.cached() if needed <= self.cache_limit else source for source in sources]
-
-
-def batch_of_arrays(samples: Sequence[Sample]) -> dict[str, np.ndarray]:
-    """Put samples together without shared memory, in which tensors of workers lie."""
-    return {name: np.stack([sample[name].numpy() for sample in samples]) for name in samples[0]}
-
-
-def start_worker(number: int) -> None:
-    """Prepare a process that makes samples: one thread, and it stops when its parent says so.
-
-    A terminal or a cluster sends its signals to every process. The one that trains
-    finishes its step, saves and ends; until then it needs its workers.
-
-    Args:
-        number: Which worker it is; not used.
-    """
-    del number
-    torch.set_num_threads(1)
-    ignore_group_signals()
-    if LINUX:
-        # Blocked here, so that it can be waited for; ignored, as the threads of libraries that are
-        # there already do not block it, and one of them would end the process.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        threading.Thread(target=_obey_parent, daemon=True).start()
-
-
-def _obey_parent() -> None:
-    """End this process on a SIGTERM from its parent, and on no other."""
-    parent = os.getppid()
-    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
-        pass
-    os._exit(0)

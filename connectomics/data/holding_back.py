@@ -84,6 +84,33 @@ def hold_back(
     return volume.crop(learned), volume.crop(held)
 
 
+def described(
+    volume: LabelledVolume, patch_size: Triple, fraction: float, gap: Triple | None
+) -> tuple[str, list[str]]:
+    """Say which part of a volume is learned from, and warn where the other lies too near.
+
+    Args:
+        volume: A training volume, of which `hold_back` holds a part back.
+        patch_size: See `divide`.
+        fraction: See `divide`.
+        gap: See `divide`.
+    """
+    division = divide(volume.source, volume.shape, patch_size, fraction, gap)
+    note = f"{volume.source}: {division.described(volume.origin)}"
+    if gap is None and division.gap * SPARED > division.length:
+        note += " (data.val_gap=[z,y,x] leaves out less: what a large synapse spans is enough)"
+    wanted = (patch_size if gap is None else gap)[division.axis]
+    if division.gap >= wanted:
+        return note, []
+    return note, [
+        f"data.val: {volume.source} is too small to keep "
+        f"{'a patch' if gap is None else f'{wanted} voxels'} between what is learned "
+        f"and what is held back for validation; {division.gap} voxels lie between them, "
+        "so scores of validation may be too good. Name validation volumes in data.val, or "
+        "reduce data.dataloader.patch_size."
+    ]
+
+
 def divide(
     where: str, shape: Triple, patch_size: Triple, fraction: float, gap: Triple | None = None
 ) -> Division:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .contacts import Contacts
 from .neurites import AXON
-from .synapses import Contacts, Junction, Size, find_junction
+from .synapses import Junction, Size, find_junction
 from .tissue import Tissue
 
 # Log-normal sizes, fitted so that the finished labels follow the EM-R50 percentiles.

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 
 from connectomics.legal import Legal, number, require_legal
 
 from . import artefacts, drawing, texture
+from .contacts import Contacts
 from .ground_truth import Decoy, Synapse, paint_labels, record_decoys, record_synapses
 from .placement import Scene, place_decoys, place_synapses
-from .synapses import Contacts, Junction
+from .synapses import Junction
 from .tissue import Tissue, build_tissue
 
 _DECOYS_PER_SYNAPSE = 0.6
@@ -51,19 +52,20 @@ def _numbers(low: float, high: float, count: int, wanted: str) -> Legal:
 
 Share = Annotated[float, number(0, 1, "a share from 0 to 1")]
 Amount = Annotated[float, number(0, 1000, "a number from 0 up, 1000 at most")]
+Sections = Annotated[Sequence[int], _numbers(1, 10**6, 3, "three positive numbers, (z, y, x)")]
+Resolution = Annotated[
+    Sequence[float], _numbers(0.5, 1000, 3, "three numbers (z, y, x), 0.5 to 1000 nm")
+]
+Thickness = Annotated[
+    Sequence[float], _numbers(1, 10_000, 2, "two distances (pre, post), 1 to 10000 nm")
+]
 
 
 def make_phantom(
-    shape: Annotated[Sequence[int], _numbers(1, 10**6, 3, "three positive numbers, (z, y, x)")] = (
-        64,
-        512,
-        512,
-    ),
+    shape: Sections = (64, 512, 512),
     *,
     seed: Annotated[int, number(0, 2**64, "an integer from 0 up")] = 0,
-    resolution: Annotated[
-        Sequence[float], _numbers(0.5, 1000, 3, "three numbers (z, y, x), 0.5 to 1000 nm")
-    ] = (30.0, 8.0, 8.0),
+    resolution: Resolution = (30.0, 8.0, 8.0),
     synapse_density_um3: Amount = 0.6,
     decoys: bool = True,
     damage: bool = True,
@@ -73,9 +75,7 @@ def make_phantom(
     crowding: Share = 0.0,
     polyadic: Share = 0.0,
     asymmetry: Share = 1.0,
-    label_thickness_nm: Annotated[
-        Sequence[float], _numbers(1, 10_000, 2, "two distances (pre, post), 1 to 10000 nm")
-    ] = (97.0, 80.0),
+    label_thickness_nm: Thickness = (97.0, 80.0),
 ) -> Phantom:
     """Make a synthetic serial-section EM volume with its polarity and neuron labels.
 
@@ -112,31 +112,12 @@ def make_phantom(
     >>> phantom.image.shape, phantom.image.dtype.name, phantom.label.dtype.name
     ((8, 96, 96), 'uint8', 'uint16')
     """
-    thickness = label_thickness_nm
-    require_legal(
-        make_phantom,
-        shape=tuple(shape),
-        resolution=tuple(resolution),
-        seed=seed,
-        synapse_density_um3=synapse_density_um3,
-        noise=noise,
-        contrast=contrast,
-        crowding=crowding,
-        polyadic=polyadic,
-        asymmetry=asymmetry,
-        label_thickness_nm=tuple(thickness),
-    )
-    size, voxel = np.asarray(shape), np.asarray(resolution).astype(float)
-    spawned = np.random.SeedSequence(seed).spawn(len(_STREAMS))
-    rng = dict(zip(_STREAMS, map(np.random.default_rng, spawned), strict=True))
-    # Tissue is grown wider than the volume, so that shifted sections have something to show.
-    margin = np.ceil(artefacts.LARGEST_SHIFT_NM / voxel[1:]).astype(int)
-    rows, columns = int(size[1]) + 2 * int(margin[0]), int(size[2]) + 2 * int(margin[1])
-    tissue = build_tissue((int(size[0]), rows, columns), voxel, rng["grow"], rng["fill"])
-
+    require_legal(make_phantom, **locals())
+    tissue, voxel, margin, rng = _grown(shape, resolution, seed)
     contacts = Contacts(tissue.grid.neurons, voxel, margin, rng["place"])
-    scene = Scene(tissue, (float(thickness[0]), float(thickness[1])), contacts, [])
-    volume_um3 = float(np.prod(size * voxel)) * 1e-9
+    pre, post = map(float, label_thickness_nm)
+    scene = Scene(tissue, (pre, post), contacts, [])
+    volume_um3 = float(np.prod(np.asarray(shape) * voxel)) * 1e-9
     count = max(round(synapse_density_um3 * volume_um3), 1) if synapse_density_um3 > 0 else 0
     synapses = place_synapses(scene, count, rng["place"], crowding=crowding, polyadic=polyadic)
     misleading = round(_DECOYS_PER_SYNAPSE * count) if decoys else 0
@@ -163,6 +144,32 @@ def make_phantom(
         + record_decoys(densities, "density", origin),
         damaged_sections=damaged,
     )
+
+
+class _Grown(NamedTuple):
+    """Tissue with nothing drawn into it yet.
+
+    Attributes:
+        tissue: Wider than the volume, so that shifted sections have something to show.
+        voxel: (3,) nm (z, y, x).
+        margin: (2,) pixels by which it is wider on each side, along y and x.
+        rng: A source of randomness for each step, so that one leaves the others as they are.
+    """
+
+    tissue: Tissue
+    voxel: np.ndarray
+    margin: np.ndarray
+    rng: dict[str, np.random.Generator]
+
+
+def _grown(shape: Sequence[int], resolution: Sequence[float], seed: int) -> _Grown:
+    voxel = np.asarray(resolution).astype(float)
+    spawned = np.random.SeedSequence(seed).spawn(len(_STREAMS))
+    rng = {n: np.random.default_rng(seed) for n, seed in zip(_STREAMS, spawned, strict=True)}
+    margin = np.ceil(artefacts.LARGEST_SHIFT_NM / voxel[1:]).astype(int)
+    sections, rows, columns = map(int, shape)
+    wide = (sections, rows + 2 * int(margin[0]), columns + 2 * int(margin[1]))
+    return _Grown(build_tissue(wide, voxel, rng["grow"], rng["fill"]), voxel, margin, rng)
 
 
 def _draw(

@@ -113,7 +113,7 @@ def test_where_shared_memory_is_small_batches_pass_through_pipes(source, monkeyp
     alone = batches(module_of(source))
     sample = sum(values.nbytes for values in module_of(source)._datasets[0][0].values())
     usage = SimpleNamespace(free=(2 * 1 + 2) * 2 * sample)
-    monkeypatch.setattr("connectomics.data.datamodule.shutil.disk_usage", lambda path: usage)
+    monkeypatch.setattr("connectomics.data.workers.shutil.disk_usage", lambda path: usage)
     module = module_of(source, num_workers=1)
     helped = batches(module)
     assert {type(values) for batch in helped for values in batch.values()} == {np.ndarray}
@@ -210,7 +210,7 @@ WORKER = """
 import os, threading, time
 for _ in range(4):  # as libraries begin them, before anything of ours runs
     threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
-from connectomics.data.datamodule import start_worker
+from connectomics.data.workers import start_worker
 start_worker(0)
 print("ready", flush=True)
 time.sleep(1)

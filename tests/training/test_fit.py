@@ -61,6 +61,14 @@ def test_a_run_leaves_checkpoints_scores_and_tensorboard(make_config, tmp_path, 
     assert "GPU" not in shown.err + shown.out
 
 
+def test_both_the_last_weights_and_their_average_are_kept(make_config, tmp_path):
+    result = fit(make_config(), tmp_path)
+    last, average = (
+        load_model(result.last, use_ema=use_ema).network.state_dict() for use_ema in (False, True)
+    )
+    assert not all(torch.equal(tensor, average[name]) for name, tensor in last.items())
+
+
 def test_training_learns(make_config, tmp_path):
     config = make_config(
         optimization={
