@@ -26,6 +26,9 @@ from connectomics.losses.build import LOSSES
 from connectomics.models import NETWORKS
 from connectomics.pipeline.components import read_config
 
+sys.path.insert(0, str(Path(__file__).parent / "report"))
+from browser import BROWSER, opened
+
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md"])
 OTHERS = [ROOT / "CONTRIBUTING.md", ROOT / "datasets" / "README.md"]
@@ -210,12 +213,52 @@ def test_the_examples_of_extensions_work():
     assert network(torch.zeros(1, 1, 3, 5, 7)).shape == (1, 3, 3, 5, 7)
 
 
-@pytest.mark.slow
-def test_the_site_is_built_without_a_warning(tmp_path):
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    """The documentation, built without a warning."""
     pytest.importorskip("mkdocs")
     pytest.importorskip("mkdocstrings")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    settings = (tmp_path / "configuration.html").read_text()
+    return folder
+
+
+@pytest.mark.slow
+def test_the_site_holds_settings_titles_and_examples(site):
+    settings = (site / "configuration.html").read_text()
     assert "data.dataloader.reject_sampling.size_thres" in settings
+    assert "tuning.md says how" not in re.sub("<.*?>", "", (site / "decoding.html").read_text())
+    assert "<blockquote>" not in (site / "api.html").read_text()  # what >>> is in Markdown
+
+
+WIDE = """
+    const {scrollWidth, clientWidth} = document.documentElement;
+    const broken = [...document.images].filter((one) => !one.naturalWidth);
+    return [scrollWidth - clientWidth, broken.map((one) => one.src)];
+"""
+SEARCH = """
+    const field = document.querySelector(".md-search__input");
+    field.focus();
+    field.value = "side accuracy";
+    field.dispatchEvent(new Event("keyup"));
+    for (let tried = 0; tried < 200; tried++) {
+        const found = [...document.querySelectorAll(".md-search-result__item")];
+        if (found.length) return found.map((one) => one.textContent).join();
+        await new Promise((done) => setTimeout(done, 100));
+    }
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium on the PATH")
+def test_the_site_opens_from_disk_fits_a_phone_and_can_be_searched(site):
+    pages = sorted({*site.glob("*.html")} - {site / "404.html"})  # which a server shows
+    with opened(site / "index.html") as tab:
+        assert "The scores" in tab.run(SEARCH)
+        for page in pages:
+            tab.show(page.as_uri(), 390, dark=False)
+            assert (page.name, tab.run(WIDE)) == (page.name, [0, []])
+        assert tab.faults == []
+    assert len(pages) == len(PAGES) - 1  # README.md

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from connectomics.config.schema import Config
@@ -19,9 +20,21 @@ WORDS = {
 }
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
+def on_page_markdown(markdown: str, *, files: Any, **_: Any) -> str:
     """Called by MkDocs for each page."""
-    return markdown.replace(MARK, "\n".join(settings()))
+    titles = {file.src_uri: file.page.title for file in files.documentation_pages()}
+    return titled(markdown, titles).replace(MARK, "\n".join(settings()))
+
+
+def titled(markdown: str, titles: Mapping[str, str]) -> str:
+    """Call pages by their titles where a link calls them by their files.
+
+    >>> titled("[memory.md](memory.md#gpu), [there](memory.md)", {"memory.md": "Memory"})
+    '[Memory](memory.md#gpu), [there](memory.md)'
+    """
+    return re.sub(
+        r"\[([\w/]+\.md)\](?=\()", lambda link: f"[{titles.get(link[1], link[1])}]", markdown
+    )
 
 
 def settings() -> Iterator[str]:

@@ -51,6 +51,7 @@ class Tab:
         self._asking, self._answering = asking, answering
         self._session: str | None = None
         self._sent = 0
+        self._asked_for: dict[str, str] = {}
         self._read = b""
         target = self.command("Target.createTarget", url="about:blank")["targetId"]
         attached = self.command("Target.attachToTarget", targetId=target, flatten=True)
@@ -123,8 +124,10 @@ class Tab:
             self.faults.append(" ".join(str(one.get("value")) for one in told["args"]))
         elif event == "Log.entryAdded" and told["entry"]["level"] in ("error", "warning"):
             self.faults.append(told["entry"]["text"])
+        elif event == "Network.requestWillBeSent":
+            self._asked_for[told["requestId"]] = told["request"]["url"]
         elif event == "Network.loadingFailed":
-            self.faults.append(told["errorText"])
+            self.faults.append(f"{self._asked_for.get(told['requestId'])}: {told['errorText']}")
 
 
 @contextmanager
