@@ -90,7 +90,7 @@ class LogCurves(pl.Callback):
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write what came of the settings."""
         metrics = trainer.callback_metrics.items()
-        scores = {f"final/{name}": float(v) for name, v in metrics if name.startswith("val_")}
+        scores = {f"when_done/{name}": float(v) for name, v in metrics if name.startswith("val_")}
         for logger in _ours(trainer):
             logger.log_outcome(self.settings, scores)
 

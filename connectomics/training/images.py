@@ -15,28 +15,37 @@ from torch import Tensor
 from connectomics.training.scores import ScoredChannels, dice, dice_counts, foreground_of
 from connectomics.training.tensorboard import RunLogger
 
-COLOURS = ((255, 82, 60), (40, 170, 255), (90, 220, 90), (240, 200, 40))
-"""Of the first, second, ... kind of foreground: with polarity, pre is red and post is blue."""
+COLOURS = ((237, 115, 13), (13, 115, 237), (90, 220, 90), (240, 200, 40))
+"""Of the first, second, ... kind of foreground: with polarity, pre is orange and post is blue."""
+
+LEGIBLE = 160
+"""Pixels of width that a section has at least: that is room for its caption."""
 
 CAPTION = 14
 """Pixels above each picture for its caption."""
 
 
 def image_grid(
-    image: np.ndarray, target: np.ndarray, probability: np.ndarray, *, num_slices: int = 4
+    image: np.ndarray,
+    target: np.ndarray,
+    probability: np.ndarray,
+    *,
+    num_slices: int = 4,
+    enlarged: int = 1,
 ) -> np.ndarray:
     """Arrange some sections of a patch as a grid.
 
     One column per section, captioned with its number: evenly spaced among those that hold
-    something in the target, or among all where none does. Rows: EM; the target outlined on it;
-    the prediction outlined on it, where it is above one half.
+    something in the target, and of those beside them where these are too few. Rows: EM; the
+    target outlined on it; the prediction outlined on it, where it is above one half.
 
     Args:
         image: (Z, Y, X), any range; the darkest voxel is drawn black, the brightest white.
         target: (C, Z, Y, X), 0 or 1, one channel per kind of foreground. Of three or more
             channels the third and later, such as a union, are not drawn.
         probability: (C, Z, Y, X), 0 to 1.
-        num_slices: At most this many columns.
+        num_slices: This many columns, if there are as many sections.
+        enlarged: How many pixels wide a voxel is; outlines are one.
 
     Returns:
         (height, width, 3) uint8.
@@ -44,11 +53,11 @@ def image_grid(
     sections = _sections(target, num_slices)
     low, high = float(image.min()), float(image.max())
     grey = (image[sections] - low) / max(high - low, 1e-6) * 255
-    em = np.repeat(grey[..., None], 3, axis=-1)
+    em = np.repeat(_enlarged(grey, enlarged)[..., None], 3, axis=-1)
     rows = (
         ("EM", em),
-        ("target", _outlined(em, target[:, sections])),
-        ("prediction", _outlined(em, probability[:, sections])),
+        ("target", _outlined(em, _enlarged(target[:, sections], enlarged))),
+        ("prediction", _outlined(em, _enlarged(probability[:, sections], enlarged))),
     )
     return np.vstack(
         [
@@ -65,9 +74,16 @@ def image_grid(
 
 def _sections(target: np.ndarray, most: int) -> np.ndarray:
     held = np.flatnonzero(target.any(axis=(0, 2, 3)))
-    among = held if len(held) else np.arange(target.shape[1])
-    spread = np.linspace(0, len(among) - 1, min(most, len(among)) + 2)[1:-1]
-    return np.unique(among[spread.round().astype(int)])
+    every = np.arange(target.shape[1])
+    away = np.abs(every[:, None] - held).min(axis=1, initial=len(every))
+    among = np.sort(np.argsort(away, kind="stable")[: max(most, len(held) or len(every))])
+    count = min(most, len(among))
+    return among[((np.arange(count) + 0.5) * len(among) / count).astype(int)]
+
+
+def _enlarged(sections: np.ndarray, factor: int) -> np.ndarray:
+    """(..., Y, X) with each voxel as a square of pixels."""
+    return sections.repeat(factor, axis=-2).repeat(factor, axis=-1)
 
 
 def _outlined(em: np.ndarray, strength: np.ndarray) -> np.ndarray:
@@ -158,9 +174,9 @@ class LogImages(pl.Callback):
         into = self._labelled if bool(target.any()) else self._empty
         self._seen += 1
         if len(into) < self.max_images:
-            grid = image_grid(
-                _array(image[0]), _array(target), _array(predicted), num_slices=self.num_slices
-            )
+            arrays = _array(image[0]), _array(target), _array(predicted)
+            factor = -(-LEGIBLE // image.shape[-1])
+            grid = image_grid(*arrays, num_slices=self.num_slices, enlarged=factor)
             score = float(dice(dice_counts(predicted[None], target[None])))
             into.append(_Patch(self._seen, score, grid))
 

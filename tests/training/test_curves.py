@@ -33,4 +33,4 @@ def test_a_run_leaves_curves_and_its_settings_beside_its_scores(make_config, tmp
     assert "_hparams_/experiment" in names or "_hparams_/session_start_info" in str(
         events.summary_metadata
     )
-    assert "final/val_loss" in events.Tags()["scalars"]
+    assert "when_done/val_loss" in events.Tags()["scalars"]

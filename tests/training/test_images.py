@@ -38,6 +38,27 @@ def test_layout_and_colours():
     assert pixel(grid, 2, 0, 4, 6) == [0, 0, 0]  # predicted, but below one half
 
 
+def test_sections_beside_a_thin_synapse_fill_the_row():
+    target = np.zeros((1, 9, 20, 30), np.float32)
+    target[0, 4, 5:9, 5:9] = 1
+    grid = grid_of(target, target, num_slices=4)
+    assert grid.shape[1] == 4 * WIDTH
+    line = [pixel(grid, 1, column, 4, 6) == list(COLOURS[0]) for column in range(4)]
+    assert line == [False, False, True, False]  # sections 2 to 5
+
+
+def test_an_enlarged_voxel_is_a_square_and_its_outline_a_line():
+    target = np.zeros((1, 1, 4, 4), np.float32)
+    target[0, 0, 1, 1] = 1
+    grid = image_grid(target[0], target, target, enlarged=3)
+    assert grid.shape == (3 * (12 + CAPTION + 2), 12 + 2, 3)
+    shown = grid[CAPTION : CAPTION + 12, 1:13, 0]
+    assert np.argwhere(shown == 255).min(axis=0).tolist() == [3, 3]
+    assert (shown == 255).sum() == 9
+    second = grid[12 + CAPTION + 2 :][CAPTION : CAPTION + 12, 1:13]
+    assert (second == COLOURS[0]).all(axis=-1).sum() == 12
+
+
 @pytest.mark.parametrize(("depth", "columns"), [(1, 1), (3, 3), (40, 4)])
 def test_no_section_is_shown_twice(depth, columns):
     blank = np.zeros((1, depth, 20, 30), np.float32)
