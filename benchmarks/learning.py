@@ -136,6 +136,8 @@ RECIPES = {
 
 _ONE_CHANNEL = (
     "model.out_channels=1",
+    "model.loss.losses=[{function: WeightedBCEWithLogitsLoss}, "
+    "{function: DiceLoss, kwargs: {batch: true}}]",
     "data.label_transform.targets=[{name: binary}]",
     "decoding.steps=[{name: binary2instance}]",
     "evaluation={truth_encoding: binary, metrics: [detection]}",
@@ -148,7 +150,8 @@ _SLIVERS = "data.dataloader.reject_sampling={size_thres: 200, p: 0.95}"
 _NO_CENTRES = "data.dataloader.foreground_fraction=0"
 _LOSSES = (
     "model.loss.losses=[{{function: WeightedBCEWithLogitsLoss{}}}, "
-    "{{function: DiceLoss, kwargs: {{batch: true}}, weight: {}}}]"
+    "{{function: DiceLoss, kwargs: {{batch: true}}, weight: {}}}, "
+    "{{function: SideLoss, weight: {}}}]"
 )
 _DEEPER = "{filters: [16, 32, 64, 96], down_factors: [[1, 2, 2], [1, 2, 2], [1, 2, 2]]}"
 VARIANTS: dict[str, tuple[str, ...]] = {
@@ -160,9 +163,12 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "rejection, whole, bias 0": (_NO_CENTRES, "model.head_bias=null"),
     "centred 30 %": ("data.dataloader.foreground_fraction=0.3",),
     "centred 90 %": ("data.dataloader.foreground_fraction=0.9",),
-    "pos_weight 2, half Dice": (_LOSSES.format(", kwargs: {pos_weight: 2}", 0.5),),
-    "pos_weight 5": (_LOSSES.format(", kwargs: {pos_weight: 5}", 1),),
-    "Dice per patch": (_LOSSES.format("", 1).replace("batch: true", "batch: false"),),
+    "pos_weight 2, half Dice": (_LOSSES.format(", kwargs: {pos_weight: 2}", 0.5, 1),),
+    "pos_weight 5": (_LOSSES.format(", kwargs: {pos_weight: 5}", 1, 1),),
+    "Dice per patch": (_LOSSES.format("", 1, 1).replace("batch: true", "batch: false"),),
+    "sides not compared": (_LOSSES.format("", 1, 0),),
+    "sides compared, 0.3": (_LOSSES.format("", 1, 0.3),),
+    "sides compared, 3": (_LOSSES.format("", 1, 3),),
     "lr 2e-3": ("optimization.optimizer.lr=2e-3",),
     "lr 1e-2": ("optimization.optimizer.lr=1e-2",),
     "warm-up 50": ("optimization.scheduler.warmup_steps=50",),
