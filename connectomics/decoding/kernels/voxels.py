@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from connectomics.compiling import compiled
+from connectomics.decoding.kernels.runs import root_of
 
 
 @compiled
@@ -72,15 +73,6 @@ def smooth(values, links, weights, out):
                     break
                 total += weights[k] * values[u]
         out[v] = total
-
-
-@compiled
-def root_of(parent, v):
-    """The root of v, halving the path to it on the way."""
-    while parent[v] != v:
-        parent[v] = parent[parent[v]]
-        v = parent[v]
-    return v
 
 
 @compiled
