@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -134,14 +134,8 @@ def load_config(
     composition = compose(file, parsed.choices, presets)
     sources = Sources(str(file), composition.layers, parsed.assignments)
     trees = stage_trees(sources)
-    no_volumes = not any(_names_volumes(trees[stage].tree) for stage in STAGES)
-    configs: dict[str, Config] = {}
-    faults = [*composition.faults, *trees[first].misfits]
-    for stage in sorted(STAGES, key=lambda stage: stage != first):
-        read = _read(trees[stage], components, no_volumes=no_volumes)
-        configs[stage] = read.config
-        found = _faults(read, mode if stage == first else None, components, checks)
-        faults += [_placed(fault, read, sources, stage) for fault in found]
+    configs, found = _read_stages(trees, sources, mode, components, checks)
+    faults = [*composition.faults, *trees[first].misfits, *found]
     if faults:
         raise ConfigError.of(dict.fromkeys(faults))
     return Resolved(
@@ -164,6 +158,24 @@ def require_mode(mode: str) -> None:
     """
     if mode not in MODES:
         raise ConfigError("--mode", f"there is no mode {mode!r}.", did_you_mean(mode, MODES))
+
+
+def _read_stages(
+    trees: Mapping[str, StageTree],
+    sources: Sources,
+    mode: str,
+    components: Components | None,
+    checks: Sequence[Check],
+) -> tuple[dict[str, Config], list[Fault]]:
+    """The config of each stage, and what is wrong with them; first that of the mode."""
+    no_volumes = not any(_names_volumes(trees[stage].tree) for stage in STAGES)
+    first, configs, faults = stage_of(mode), {}, []
+    for stage in sorted(STAGES, key=lambda stage: stage != first):
+        read = _read(trees[stage], components, no_volumes=no_volumes)
+        configs[stage] = read.config
+        found = _faults(read, mode if stage == first else None, components, checks)
+        faults += [_placed(fault, read, sources, stage) for fault in found]
+    return configs, faults
 
 
 def _names_volumes(tree: Tree) -> bool:
