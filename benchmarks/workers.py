@@ -149,9 +149,9 @@ def time_of_workers(folder: Path, gib: float, repeats: int) -> None:
 
 def decode(checkpoint: Path) -> int:
     """Decode, and write down how long the passes took."""
-    from connectomics.pipeline import block_passes
+    from connectomics.pipeline.by_block import passes
 
-    run_tasks, seconds = block_passes.run_tasks, 0.0
+    run_tasks, seconds = passes.run_tasks, 0.0
 
     def timed(*arguments: Any, **settings: Any) -> Any:
         nonlocal seconds
@@ -160,7 +160,7 @@ def decode(checkpoint: Path) -> int:
         seconds += time.perf_counter() - began
         return tally
 
-    with mock.patch.object(block_passes, "run_tasks", timed):
+    with mock.patch.object(passes, "run_tasks", timed):
         status = scale.command("decode", checkpoint, EXECUTOR, ONE_THREAD)
     Path("passes.txt").write_text(str(seconds))
     return status

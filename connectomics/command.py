@@ -167,7 +167,7 @@ def _run_on_files(options: argparse.Namespace, overrides: Sequence[str]) -> None
         raise ConfigError("--plan", "is of use with a --config only.", "Take it out.")
     if options.checkpoint is not None:
         raise ConfigError("--checkpoint", "is of use with a --config only.", "Take it out.")
-    from connectomics.pipeline.standalone import FILE_MODES, read_file_settings
+    from connectomics.pipeline.on_files.modes import FILE_MODES, read_file_settings
 
     settings = read_file_settings(options.mode, overrides, complete=not options.print_config)
     if options.print_config:

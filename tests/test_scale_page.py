@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from connectomics.config import load_config
-from connectomics.pipeline.block_workers import executor_of, shard_of
+from connectomics.pipeline.by_block.workers import executor_of, shard_of
 
 PAGE = Path(__file__).parents[1] / "docs" / "scale.md"
 SECTIONS = {

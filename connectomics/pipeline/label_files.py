@@ -19,7 +19,7 @@ from connectomics.decoding import (
     write_table,
 )
 from connectomics.keeping import replacing
-from connectomics.pipeline.block_labelling import LabelsByBlock
+from connectomics.pipeline.by_block.labelling import LabelsByBlock
 from connectomics.pipeline.predicted import Predicted
 from connectomics.pipeline.results import LABELS, VolumeResults
 

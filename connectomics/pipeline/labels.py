@@ -25,9 +25,9 @@ from connectomics.digests import code_digest
 from connectomics.errors import DataError, naming, warn
 from connectomics.geometry import Triple
 from connectomics.pipeline.artifact import Artifact, block_in, known_volumes, with_block
-from connectomics.pipeline.block_labelling import LabelsByBlock, decode_by_block
-from connectomics.pipeline.block_workers import shard_of
-from connectomics.pipeline.choosing_blocks import block_of_labels, block_to_decode
+from connectomics.pipeline.by_block.choosing import block_of_labels, block_to_decode
+from connectomics.pipeline.by_block.labelling import LabelsByBlock, decode_by_block
+from connectomics.pipeline.by_block.workers import shard_of
 from connectomics.pipeline.comparing import (
     RESOLUTION_REMEDY,
     image_of,

@@ -21,13 +21,13 @@ from connectomics.data.volumes import LabelledVolume
 from connectomics.decoding import blockwise
 from connectomics.errors import ConfigError, DataError
 from connectomics.geometry import Box, Triple, VoxelGrid
-from connectomics.pipeline.block_workers import workers_of
-from connectomics.pipeline.choosing_blocks import (
+from connectomics.pipeline.by_block.choosing import (
     SMALLEST,
     block_of,
     block_of_labels,
     block_to_decode,
 )
+from connectomics.pipeline.by_block.workers import workers_of
 from connectomics.pipeline.comparing import open_probabilities
 from connectomics.pipeline.labels import predicted_for
 from connectomics.pipeline.predictor import Predictor, load_predictor, require_memory

@@ -18,7 +18,7 @@ from connectomics.data.processing import ImageStatistics, channel_names, normali
 from connectomics.digests import code_digest, file_digest
 from connectomics.errors import CheckpointError, Fault
 from connectomics.geometry import Triple
-from connectomics.pipeline.block_workers import workers_of
+from connectomics.pipeline.by_block.workers import workers_of
 from connectomics.process.fitting import Need, memory_of_machine, require_room
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from connectomics.files import atomic_path
 from connectomics.geometry import Triple
 from connectomics.keeping import replacing
 from connectomics.pipeline.artifact import Artifact, known_volumes
-from connectomics.pipeline.block_predicting import predict_by_block
-from connectomics.pipeline.choosing_blocks import block_of
+from connectomics.pipeline.by_block.choosing import block_of
+from connectomics.pipeline.by_block.predicting import predict_by_block
 from connectomics.pipeline.predicted import Predicted
 from connectomics.pipeline.predictor import Predictor
 from connectomics.pipeline.results import PROBABILITIES, VolumeResults

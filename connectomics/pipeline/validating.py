@@ -22,7 +22,7 @@ from connectomics.decoding.steps import needs_resolution
 from connectomics.errors import ConfigError, DataError, Fault
 from connectomics.evaluation import Encoding
 from connectomics.pipeline.artifact import provide
-from connectomics.pipeline.choosing_blocks import BYTES_OF_VOXEL
+from connectomics.pipeline.by_block.choosing import BYTES_OF_VOXEL
 from connectomics.pipeline.comparing import image_of
 from connectomics.pipeline.predictor import Predictor
 from connectomics.pipeline.probabilities import probabilities_of

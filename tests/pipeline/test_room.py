@@ -14,7 +14,9 @@ from main import main
 from connectomics.data.io import LazyVolume, read_volume, save_volume
 from connectomics.data.volumes import LabelledVolume, MemoryVolume
 from connectomics.errors import MachineError
-from connectomics.pipeline import choosing_blocks, decoding_files, validating
+from connectomics.pipeline import validating
+from connectomics.pipeline.by_block import choosing
+from connectomics.pipeline.on_files import decoding
 from connectomics.process.fitting import Memory
 
 
@@ -42,7 +44,7 @@ def test_tuning_says_what_it_holds_and_refuses_what_can_never_fit(monkeypatch, c
 
 def test_labels_that_memory_cannot_hold_are_refused(tmp_path, monkeypatch, capsys):
     save_volume(tmp_path / "labels.h5", np.ones((4, 50, 50), np.uint16), resolution=(30, 8, 8))
-    monkeypatch.setattr(decoding_files, "memory_of_machine", lambda: machine(19_999))
+    monkeypatch.setattr(decoding, "memory_of_machine", lambda: machine(19_999))
     given = [f"labels={tmp_path / 'labels.h5'}", f"output={tmp_path / 'out'}", "encoding=polarity"]
     assert main(["--mode", "decode", *given]) == 2
     assert "Cut it, and list the synapses of each part" in capsys.readouterr().err
@@ -69,7 +71,7 @@ def test_large_probabilities_that_are_there_are_decoded_by_block(trained, tmp_pa
     assert expected.max() == 6
     (results / "labels.h5").unlink()
     # A voxel of a block takes 16 bytes.
-    monkeypatch.setattr(choosing_blocks, "available_memory", lambda: volume.size)
+    monkeypatch.setattr(choosing, "available_memory", lambda: volume.size)
     sizes, read = [], LazyVolume.read
 
     def reads(self, box=None):

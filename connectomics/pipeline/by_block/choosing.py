@@ -21,7 +21,7 @@ from connectomics.data.io import LazyVolume
 from connectomics.data.volumes import LabelledVolume
 from connectomics.geometry import Triple
 from connectomics.pipeline.artifact import block_in
-from connectomics.pipeline.block_workers import workers_of
+from connectomics.pipeline.by_block.workers import workers_of
 from connectomics.pipeline.predicted import Predicted
 from connectomics.pipeline.predictor import Predictor
 from connectomics.pipeline.results import LABELS, PROBABILITIES, VolumeResults

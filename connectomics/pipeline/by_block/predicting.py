@@ -22,7 +22,7 @@ from connectomics.data.io.sharded import ShardedStore, create_sharded
 from connectomics.geometry import Triple
 from connectomics.keeping import set_aside
 from connectomics.pipeline.artifact import note_volumes
-from connectomics.pipeline.block_workers import describe, executor_of, shard_of, unfinished
+from connectomics.pipeline.by_block.workers import describe, executor_of, shard_of, unfinished
 from connectomics.pipeline.predicted import PredictBox, Predicted
 from connectomics.pipeline.results import PROBABILITIES, VolumeResults
 from connectomics.process.signals import unbroken

@@ -1,7 +1,7 @@
 """`--mode evaluate` and `--mode decode` on files made anywhere, without a config.
 
-evaluate   two label volumes → scores (`evaluating_files.py`)
-decode     one label volume → the table of its synapses, and exports (`decoding_files.py`)
+evaluate   two label volumes → scores (`evaluating.py`)
+decode     one label volume → the table of its synapses, and exports (`decoding.py`)
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from connectomics.config.file_settings import read_settings
 from connectomics.config.schema import Section
 from connectomics.config.schema.files import DecodeFiles, EvaluateFiles
 from connectomics.errors import Fault
-from connectomics.pipeline.decoding_files import decode, decode_faults
-from connectomics.pipeline.evaluating_files import evaluate, evaluate_faults
+from connectomics.pipeline.on_files.decoding import decode, decode_faults
+from connectomics.pipeline.on_files.evaluating import evaluate, evaluate_faults
 from connectomics.process.called import to_type
 
 

@@ -23,7 +23,7 @@ from connectomics.data.io import LazyVolume
 from connectomics.data.io.sharded import ShardedStore
 from connectomics.decoding import blockwise
 from connectomics.errors import naming
-from connectomics.pipeline.block_workers import describe, executor_of, shard_of, unfinished
+from connectomics.pipeline.by_block.workers import describe, executor_of, shard_of, unfinished
 from connectomics.pipeline.predicted import PredictBox
 
 STATES = "states"

@@ -21,8 +21,8 @@ from connectomics.decoding import blockwise
 from connectomics.decoding.levels import AS_THEY_ARE, Levels
 from connectomics.errors import naming
 from connectomics.geometry import Triple
-from connectomics.pipeline.block_passes import STATES, PartsOnDisk, reduce_passes, run_pass
-from connectomics.pipeline.block_predicting import is_intact, said_of_empty
+from connectomics.pipeline.by_block.passes import STATES, PartsOnDisk, reduce_passes, run_pass
+from connectomics.pipeline.by_block.predicting import is_intact, said_of_empty
 from connectomics.pipeline.predicted import PredictBox, Predicted
 from connectomics.pipeline.results import PROBABILITIES
 

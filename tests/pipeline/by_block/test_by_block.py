@@ -114,14 +114,14 @@ def test_blocks_where_nothing_is_to_be_seen_are_left_out_and_counted(run):
 
 
 def test_an_interrupted_run_goes_on(run, monkeypatch):
-    from connectomics.pipeline import block_predicting
+    from connectomics.pipeline.by_block import predicting
 
     run("infer", BLOCKS)
     expected = run.probabilities()
     shutil.rmtree(run.results)
 
     did = []
-    write = block_predicting.ShardedStore.write
+    write = predicting.ShardedStore.write
 
     def writes(self, box, values):
         if len(did) == 7:
@@ -129,12 +129,12 @@ def test_an_interrupted_run_goes_on(run, monkeypatch):
         did.append(box)
         return write(self, box, values)
 
-    monkeypatch.setattr(block_predicting.ShardedStore, "write", writes)
+    monkeypatch.setattr(predicting.ShardedStore, "write", writes)
     run("infer", BLOCKS, code=130)
     assert not (run.results / "probabilities.zarr").exists()
     assert len(did) == 7
     did.clear()
-    monkeypatch.setattr(block_predicting.ShardedStore, "write", write)
+    monkeypatch.setattr(predicting.ShardedStore, "write", write)
     said = run("infer", "system.block_size=[8,20,20]", code=2)
     assert (
         "begun with other settings or data: block size was [8, 20, 16] and is [8, 20, 20]." in said
@@ -149,12 +149,12 @@ def test_an_interrupted_run_goes_on(run, monkeypatch):
 
 
 def test_what_is_begun_is_of_its_volume_and_no_other_of_its_name(run, monkeypatch):
-    from connectomics.pipeline import block_predicting
+    from connectomics.pipeline.by_block import predicting
 
     Path("other").mkdir()
     save_volume("other/vol.h5", read_volume("vol.h5")[:, ::-1], resolution=(30, 8, 8))
     with monkeypatch.context() as patch:
-        patch.setattr(block_predicting, "run_tasks", interrupt)
+        patch.setattr(predicting, "run_tasks", interrupt)
         run("infer", BLOCKS, code=130)
     assert (run.begun / "probabilities").is_dir()
     said = run("infer", BLOCKS, "data.test.image=other/vol.h5", "data.test.label=null")
@@ -292,7 +292,7 @@ def test_labels_table_and_scores_are_those_of_the_whole(run, decoder):
 
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_a_network_that_says_yes_everywhere_is_told_as_by_the_whole(run, monkeypatch, decoder):
-    from connectomics.pipeline import block_labelling
+    from connectomics.pipeline.by_block import labelling
 
     predict_well(run)
     place = run.results / "probabilities.h5"
@@ -308,7 +308,7 @@ def test_a_network_that_says_yes_everywhere_is_told_as_by_the_whole(run, monkeyp
     assert "the network takes 86% of the volume for synapse" in expected
     (run.results / "labels.h5").unlink()
     with monkeypatch.context() as patch:
-        patch.setattr(block_labelling, "create_sharded", interrupt)
+        patch.setattr(labelling, "create_sharded", interrupt)
         run("decode", steps, BLOCKS, code=130)
     assert told(run("decode", steps, BLOCKS)) == [expected]
 
@@ -318,14 +318,14 @@ def interrupt(*_: object, **__: object) -> None:
 
 
 def test_decoding_goes_on_after_each_pass(run, monkeypatch):
-    from connectomics.pipeline import block_labelling
+    from connectomics.pipeline.by_block import labelling
 
     predict_well(run)
     steps = f"decoding.steps={DECODERS['polarity2instance']}"
     run("decode", steps, BLOCKS)
     expected = read_volume(run.results / "labels.zarr")
     shutil.rmtree(run.results / "labels.zarr")
-    call, did, stops = block_labelling.RunTask.__call__, [], []
+    call, did, stops = labelling.RunTask.__call__, [], []
 
     def calls(self, task):
         if self.step not in stops and len(did) % 7 == 6:
@@ -334,7 +334,7 @@ def test_decoding_goes_on_after_each_pass(run, monkeypatch):
         did.append((self.step, task.name))
         return call(self, task)
 
-    monkeypatch.setattr(block_labelling.RunTask, "__call__", calls)
+    monkeypatch.setattr(labelling.RunTask, "__call__", calls)
     for _ in range(20):
         before = len(stops)
         status = main([*run.arguments("decode"), steps, BLOCKS])
@@ -375,12 +375,12 @@ def test_a_second_command_is_told_who_works(run):
 
 
 def test_a_full_disk_is_listed_by_block(run, monkeypatch):
-    from connectomics.pipeline import block_predicting
+    from connectomics.pipeline.by_block import predicting
 
     def full(self, box, values):
         raise OSError(errno.ENOSPC, "No space left on device", str(self.path))
 
-    monkeypatch.setattr(block_predicting.ShardedStore, "write", full)
+    monkeypatch.setattr(predicting.ShardedStore, "write", full)
     said = run("infer", BLOCKS, code=2)
     assert "18 of 18 blocks failed" in said
     assert "No space left on device." in said

@@ -10,17 +10,17 @@ from connectomics.blocks import ThisProcess, open_ledger
 from connectomics.blocks.cluster import DaskCluster
 from connectomics.blocks.processes import LocalProcesses
 from connectomics.config.schema import SystemSection
-from connectomics.pipeline import block_workers, choosing_blocks
-from connectomics.pipeline.block_workers import executor_of, workers_of
-from connectomics.pipeline.choosing_blocks import choose_block
+from connectomics.pipeline.by_block import choosing, workers
+from connectomics.pipeline.by_block.choosing import choose_block
+from connectomics.pipeline.by_block.workers import executor_of, workers_of
 
 SHAPE = (100, 3000, 2000)
 
 
 @pytest.fixture(autouse=True)
 def _a_machine(monkeypatch):
-    monkeypatch.setattr(choosing_blocks, "available_memory", lambda: 2**30)
-    monkeypatch.setattr(block_workers, "available_cpus", lambda: 8)
+    monkeypatch.setattr(choosing, "available_memory", lambda: 2**30)
+    monkeypatch.setattr(workers, "available_cpus", lambda: 8)
 
 
 def choose(tmp_path, *, at_once=2**40, shape=SHAPE, **system):

@@ -17,9 +17,9 @@ from connectomics.decoding import blockwise
 from connectomics.evaluation.volumes import read
 from connectomics.geometry import Triple
 from connectomics.pipeline.artifact import note_volumes
-from connectomics.pipeline.block_passes import PartsOnDisk, RunTask, reduce_passes, run_pass
-from connectomics.pipeline.block_predicting import is_intact
-from connectomics.pipeline.fusing import predict_needed
+from connectomics.pipeline.by_block.fusing import predict_needed
+from connectomics.pipeline.by_block.passes import PartsOnDisk, RunTask, reduce_passes, run_pass
+from connectomics.pipeline.by_block.predicting import is_intact
 from connectomics.pipeline.predicted import Predicted
 from connectomics.pipeline.results import LABELS
 from connectomics.scoring.labels import open_neurons

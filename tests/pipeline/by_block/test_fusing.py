@@ -17,7 +17,8 @@ from main import main
 from connectomics.data.io import open_volume, save_volume
 from connectomics.decoding import read_table
 from connectomics.decoding.blockwise import needed
-from connectomics.pipeline import block_passes, fusing, stages
+from connectomics.pipeline import stages
+from connectomics.pipeline.by_block import fusing, passes
 
 KEPT, FUSED = "inference.save_probabilities=true", "inference.save_probabilities=false"
 BLOCKS = "system.block_size=[8,25,23]"
@@ -164,7 +165,7 @@ def test_a_stopped_run_goes_on_and_predicts_nothing_twice(run, monkeypatch):
     expected = labels_of(run.results)
     shutil.rmtree(run.results)
     did, stops = [], []
-    calls = {fusing.PredictNeeded: "predict", block_passes.RunTask: "passes"}
+    calls = {fusing.PredictNeeded: "predict", passes.RunTask: "passes"}
     for kind, name in calls.items():
 
         def call(self, task, name=name, before=kind.__call__):

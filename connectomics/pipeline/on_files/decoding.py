@@ -18,8 +18,8 @@ from connectomics.decoding import Decoded, check_exports, list_synapses
 from connectomics.errors import DataError, Fault, warn
 from connectomics.evaluation import Encoding, Interpretation, SynapseCount, interpret
 from connectomics.evaluation.encoding import SIDED
-from connectomics.pipeline.given_files import open_files
 from connectomics.pipeline.label_files import write_decoded
+from connectomics.pipeline.on_files.opening import open_files
 from connectomics.pipeline.results import VolumeResults
 from connectomics.process.fitting import Need, memory_of_machine, require_room
 from connectomics.scoring.labels import read_neurons

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from connectomics.config.schema.files import EvaluateFiles
 from connectomics.data.annotations import annotation_faults
-from connectomics.data.cache_key import key_of
+from connectomics.data.cache_key import CacheKey, key_of
 from connectomics.data.identity import identify
 from connectomics.data.io import LazyVolume
 from connectomics.data.io.header import size_text
@@ -18,6 +18,7 @@ from connectomics.data.io.location import parse_location
 from connectomics.data.survey import survey_labels
 from connectomics.data.volumes import LabelledVolume
 from connectomics.decoding import read_table
+from connectomics.digests import code_digest, file_digest
 from connectomics.errors import ConfigError, DataError, Fault, naming
 from connectomics.evaluation import (
     NEURON_METRICS,
@@ -34,10 +35,10 @@ from connectomics.evaluation import (
 )
 from connectomics.evaluation.encoding import SIDED
 from connectomics.geometry import VoxelGrid
-from connectomics.pipeline.given_files import open_files
 from connectomics.pipeline.label_checks import label_faults, said_of_marks
+from connectomics.pipeline.on_files.opening import open_files
 from connectomics.pipeline.results import PAGE
-from connectomics.pipeline.scores import write_scores
+from connectomics.pipeline.scores import CODE, write_scores
 from connectomics.scoring.pairs import confidences, read_pair, stored_as
 
 
@@ -69,6 +70,7 @@ def evaluate(section: EvaluateFiles) -> None:
     files = ("truth", "prediction", "image", "mask", "table", "neurons", "annotations")
     named = {name: getattr(section, name) for name in files if getattr(section, name)}
     read = {"resolution": volume.resolution, "prediction_encoding": found.encoding}
+    key = _made_from(volumes, section, {**report.settings, **read})
     report = replace(report, settings={**named, **report.settings, **read})
     print(report.table())
     if section.output is None:
@@ -78,10 +80,27 @@ def evaluate(section: EvaluateFiles) -> None:
     written = write_scores(
         report,
         Path(section.output),
+        key=key,
         synthetic=volume.synthetic,
         pictures={Path(section.output) / PAGE: partial(_write_page, section, shown, pair, report)},
     )
     print("evaluate: " + "\n          ".join(map(str, written)))
+
+
+def _made_from(
+    volumes: Mapping[str, LazyVolume], section: EvaluateFiles, settings: Mapping[str, Any]
+) -> CacheKey:
+    """What scores depend on: what the files hold, whatever they are called, settings and code."""
+    compared = {name: volume for name, volume in volumes.items() if name != "image"}
+    tables = {name: getattr(section, name) for name in ("table", "annotations")}
+    return CacheKey(
+        {
+            **{name: identify(volume).content for name, volume in compared.items()},
+            **{name: file_digest(Path(file)) for name, file in tables.items() if file},
+            "settings": dict(settings),
+            "version of the code": code_digest(*CODE),
+        }
+    )
 
 
 def _with_truth(volumes: Mapping[str, LazyVolume], annotations: str | None) -> LabelledVolume:

@@ -1,0 +1,1 @@
+"""Probabilities and labels, made block by block."""

@@ -1,0 +1,1 @@
+"""`evaluate` and `decode` on files made anywhere, without a config."""
