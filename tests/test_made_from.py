@@ -312,3 +312,17 @@ def test_a_page_of_another_place_of_the_run_is_the_same(run: Run) -> None:
     assert said.startswith("<!-- made from {")
     assert str(Path.cwd()) not in said
     assert run("test").count("is up to date") == len(CHAIN)
+
+
+def test_a_report_without_scores_is_made_once_and_leaves_scores_alone(run: Run) -> None:
+    folder, alone = run.results.parent, "evaluation.enabled=false"
+    names = ("scores.json", "config.yaml", "provenance.yaml")
+    before = {name: (folder / name).read_bytes() for name in names}
+    said = run("test", alone)
+    assert "test: " in said
+    assert "report.html was made with other settings or data: scores changed" in said
+    assert run("test", alone).count("is up to date") == 3
+    assert {name: (folder / name).read_bytes() for name in names} == before
+    voxels = read_volume("syn.h5")
+    save_volume("syn.h5", voxels[:, ::-1], resolution=NM, overwrite=True)
+    assert "truth of raw changed; drawing anew" in run("test", alone)

@@ -121,8 +121,8 @@ class Report(Artifact):
         """
         from connectomics.report import write_page
 
-        # What says how an earlier page came about is of scores that are as they were, too.
-        texts = self.provenance.texts() if self.path.exists() or not self.scores else {}
+        # Scores have written how they came about, unless they are as they were.
+        texts = self.provenance.texts() if self.scores and self.path.exists() else {}
         about = {self.folder / name: text for name, text in texts.items()}
         scenes = found_scenes(self.volumes) if self.scores is None else scored_scenes(self.scores)
         with replacing(self.path, *self.pictures, about=about) as (page, *pictures):

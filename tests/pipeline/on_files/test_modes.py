@@ -16,7 +16,7 @@ from main import main
 from connectomics.data.io import open_volume, read_volume, save_volume
 from connectomics.decoding import read_table, synapse_table, write_table
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SCRIPT = ROOT / "scripts" / "main.py"
 SHAPE = (6, 24, 60)
 NM = (30.0, 8.0, 8.0)
