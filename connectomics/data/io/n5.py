@@ -127,7 +127,7 @@ def _array(location: Location, path: str, stored: Mapping[str, Any]) -> ChunkedA
             f"its blocks are compressed with {compression['type']!r}, which is not read.",
             f"Read are {', '.join(COMPRESSIONS)}; store it again with one of them.",
         )
-    blocks = Blocks(objects_of(location), path, dtype, compression)
+    blocks = Blocks(objects_of(location, steady=True), path, dtype, compression)
     return ChunkedArray(shape, block, dtype, blocks, remote=bool(location.url))
 
 

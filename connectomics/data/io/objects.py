@@ -7,26 +7,27 @@ have: there a read is refused, as it would wait for ever.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from connectomics.data.io.location import Location
-from connectomics.errors import ConnectomicsError, DataError
+from connectomics.data.io.web_faults import GS_KEYS, NO_BUCKET, S3_KEYS, S3_SECRETS, reaching
+from connectomics.errors import DataError
 
 INSTALL = 'Run: pip install "obstore>=0.6"'
-S3_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
-S3_KEYS += ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",)
-GS_KEYS = ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_KEY")
-GS_KEYS += ("GOOGLE_SERVICE_ACCOUNT_PATH",)
+S3_ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT")
 
-NO_BUCKET = "NoSuchBucket"
 CONNECT = timedelta(seconds=10)
 GIVE_UP = timedelta(seconds=30)
 TRIES = 3
+"""How often a store is asked again that nobody knows yet: a wrong address is said soon."""
+
+STEADY_GIVE_UP = timedelta(seconds=120)
+STEADY_TRIES = 9
+"""How often one is asked again whose header has been read: it may be down for half a minute."""
 
 _used_by: int | None = None
 """The process that has read from the web, if any."""
@@ -71,10 +72,12 @@ class WebObjects:
     Attributes:
         url: Of the store.
         source: As the user wrote it, for messages.
+        steady: See `open_web`.
     """
 
     url: str
     source: str
+    steady: bool = False
 
     def get(self, key: str, start: int = 0, stop: int | None = None) -> bytes | None:
         """See `Objects`.
@@ -83,7 +86,7 @@ class WebObjects:
             DataError: The store cannot be reached, or does not let anybody read that.
         """
         with reaching(self.source):
-            store = open_web(self.url, self.source)
+            store = open_web(self.url, self.source, steady=self.steady)
             try:
                 if stop is not None:
                     return bytes(store.get_range(key, start=start, end=stop))
@@ -97,7 +100,7 @@ class WebObjects:
         """See `Objects`."""
         with reaching(self.source):
             try:
-                open_web(self.url, self.source).head(key)
+                open_web(self.url, self.source, steady=self.steady).head(key)
             except FileNotFoundError:
                 return False
         return True
@@ -115,11 +118,17 @@ class WebObjects:
             )
 
 
-_STORES: dict[tuple[int, str, tuple[tuple[str, str], ...]], Any] = {}
+_STORES: dict[tuple[int, str, bool, tuple[tuple[str, str], ...]], Any] = {}
 
 
-def open_web(url: str, source: str) -> Any:
-    """A store of obstore's, for reading. Credentials and endpoints come from the environment."""
+def open_web(url: str, source: str, *, steady: bool = False) -> Any:
+    """A store of obstore's, for reading. Credentials and endpoints come from the environment.
+
+    Args:
+        url: Of the store.
+        source: What messages call it.
+        steady: Whether it has been read from, and is worth waiting for.
+    """
     global _used_by
     try:
         import obstore.store as stores
@@ -134,12 +143,16 @@ def open_web(url: str, source: str) -> Any:
             "Set data.dataloader.num_workers=0, or copy the volume to a disk.",
         )
     _used_by = os.getpid()
-    key = (os.getpid(), url, _environment())
+    key = (os.getpid(), url, steady, _environment())
     if key not in _STORES:
         scheme = url.partition("://")[0]
+        if scheme == "s3":
+            _check_s3(source)
+        patience = STEADY_GIVE_UP if steady else GIVE_UP
+        tries = STEADY_TRIES if steady else TRIES
         settings: dict[str, Any] = {
-            "client_options": {"connect_timeout": CONNECT, "timeout": GIVE_UP, "allow_http": True},
-            "retry_config": {"max_retries": TRIES, "retry_timeout": GIVE_UP},
+            "client_options": {"connect_timeout": CONNECT, "timeout": patience, "allow_http": True},
+            "retry_config": {"max_retries": tries, "retry_timeout": patience},
         }
         # Without credentials a store looks for those of the machine in a cloud, and waits.
         if scheme == "s3" and not any(map(os.environ.get, S3_KEYS)):
@@ -150,86 +163,31 @@ def open_web(url: str, source: str) -> Any:
     return _STORES[key]
 
 
+def _check_s3(source: str) -> None:
+    """Say what obstore would panic over."""
+    for name in S3_ENDPOINTS:
+        endpoint = os.environ.get(name)
+        if endpoint is not None and not _is_server(endpoint):
+            problem = f"{name}={endpoint!r} is no address of a server."
+            raise DataError(source, problem, "Write http://HOST:PORT or https://HOST; or unset it.")
+    for name in S3_SECRETS:
+        if not os.environ.get(name, "").isprintable():
+            problem = f"{name} holds a line break, or another character that no key has."
+            raise DataError(source, problem, "Set it anew, without it.")
+
+
+def _is_server(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        named = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # the port is no number, or too large
+        return False
+    return bool(named) and not any(one.isspace() for one in address)
+
+
 def _environment() -> tuple[tuple[str, str], ...]:
     """What says who reads from where."""
     return tuple(sorted(i for i in os.environ.items() if i[0].startswith(("AWS_", "GOOGLE_"))))
-
-
-@contextmanager
-def reaching(source: str) -> Iterator[None]:
-    """Say of what goes wrong on the way to an object store what it is, and what helps.
-
-    Raises:
-        DataError: Anything that is a fault of the way or the store. Errors of another kind pass.
-    """
-    try:
-        yield
-    except ConnectomicsError:
-        raise
-    except Exception as error:
-        fault = _fault(source, error)
-        if fault is None:
-            raise
-        raise DataError(source, *fault) from error
-
-
-def _fault(source: str, error: BaseException) -> tuple[str, str] | None:
-    text = f"{error}"
-    cause = error.__cause__ or error.__context__
-    # It raises errors of its own and Python's, with what it calls the source of either.
-    if type(error).__module__.partition(".")[0] != "obstore" and "Debug source" not in text:
-        return _fault(source, cause) if cause is not None else None
-    scheme = source.partition("://")[0] if "://" in source else ""
-    name = type(error).__name__
-    for sign, (problem, remedy) in _SIGNS.items():
-        if sign in text or sign == name:
-            return problem, remedy
-    if isinstance(error, PermissionError) or name in (
-        "PermissionDeniedError",
-        "UnauthenticatedError",
-    ):
-        return _denied(scheme)
-    if isinstance(error, FileNotFoundError):
-        return "there is nothing.", "Check the address."
-    brief = " ".join(text.split("\n\nDebug source")[0].split())[:200].rstrip(".")
-    return f"cannot be read over the network: {brief}.", "Check the address, and try again."
-
-
-_SIGNS: Mapping[str, tuple[str, str]] = {
-    NO_BUCKET: ("there is no such bucket.", "Check the name of the bucket, and AWS_REGION."),
-    "PermanentRedirect": (
-        "the bucket is in another region.",
-        "Set AWS_REGION to the region of the bucket, such as us-east-1.",
-    ),
-    "InvalidAccessKeyId": (
-        "the store does not know the access key.",
-        "Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
-    ),
-    "SignatureDoesNotMatch": (
-        "the secret key is not the one of the access key.",
-        "Check AWS_SECRET_ACCESS_KEY.",
-    ),
-    "ExpiredToken": ("the credentials have expired.", "Renew them, AWS_SESSION_TOKEN included."),
-    "error sending request": (
-        "the server cannot be reached.",
-        "Check the address and the network; AWS_ENDPOINT_URL names another server for s3://.",
-    ),
-}
-
-
-def _denied(scheme: str) -> tuple[str, str]:
-    keys = {
-        "s3": "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION",
-        "gs": "GOOGLE_APPLICATION_CREDENTIALS",
-    }.get(scheme)
-    given = any(map(os.environ.get, (*S3_KEYS, *GS_KEYS)))
-    if keys is None:
-        return "the server does not let this be read.", "Check the address; it may need a login."
-    if given:
-        remedy = f"Check that {keys} are those of somebody who may read it."
-        return "the store denies access with these credentials.", remedy
-    remedy = f"Set {keys} in the environment; files of credentials are not read."
-    return "the store denies access without credentials.", remedy
 
 
 @dataclass(frozen=True)
@@ -244,8 +202,8 @@ class Reaching:
             return self.array[index]
 
 
-def objects_of(location: Location) -> FolderObjects | WebObjects:
-    """The contents of the store at a location."""
+def objects_of(location: Location, *, steady: bool = False) -> FolderObjects | WebObjects:
+    """The contents of the store at a location; `steady` as of `open_web`."""
     if location.url:
-        return WebObjects(location.url, location.source)
+        return WebObjects(location.url, location.source, steady)
     return FolderObjects(location.path)

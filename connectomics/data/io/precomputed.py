@@ -192,7 +192,7 @@ def _array(location: Location, level: Level) -> ChunkedArray:
         (level.channels, *level.shape),
         (level.channels, *level.chunk),
         level.dtype,
-        Files(objects_of(location), level),
+        Files(objects_of(location, steady=True), level),
         remote=bool(location.url),
     )
 

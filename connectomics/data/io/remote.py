@@ -13,7 +13,8 @@ from connectomics.data.io.location import (
     ZARR_SUFFIX,
     Location,
 )
-from connectomics.data.io.objects import objects_of, reaching
+from connectomics.data.io.objects import objects_of
+from connectomics.data.io.web_faults import reaching
 from connectomics.errors import DataError
 
 
@@ -33,7 +34,13 @@ def _reader(location: Location) -> Any:
     objects = objects_of(location)
 
     def there(name: str) -> bool:
-        return objects.get(name) is not None  # its answer says more than that to `has`
+        content = objects.get(name)  # its answer says more than that to `has`
+        if content is not None and content.lstrip().startswith(b"<"):
+            problem = "the server answers with a web page, not with a volume."
+            raise DataError(
+                location.source, problem, "Open the address in a browser: it may need a login."
+            )
+        return content is not None
 
     suffix = location.path.suffix.lower()
     if suffix != N5_SUFFIX and any(map(there, ZARR_MARKERS)):

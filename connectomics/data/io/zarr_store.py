@@ -25,8 +25,9 @@ from connectomics.data.io.header import (
     size_text,
 )
 from connectomics.data.io.location import ZARR_MARKERS, Location, is_zarr_store
-from connectomics.data.io.objects import Reaching, objects_of, open_web, reaching
+from connectomics.data.io.objects import Reaching, objects_of, open_web
 from connectomics.data.io.spacing import one_size
+from connectomics.data.io.web_faults import reaching
 from connectomics.data.io.zarr_gaps import find_gaps
 from connectomics.errors import DataError, did_you_mean
 
@@ -67,12 +68,12 @@ def inspect(location: Location) -> tuple[Header, Opener]:
     return replace(header, gaps=gaps), partial(_open_array, location, array.path, order)
 
 
-def _store_of(location: Location) -> Any:
+def _store_of(location: Location, *, steady: bool = False) -> Any:
     if not location.url:
         return location.path
     from zarr.storage import ObjectStore
 
-    return ObjectStore(open_web(location.url, location.source), read_only=True)
+    return ObjectStore(open_web(location.url, location.source, steady=steady), read_only=True)
 
 
 def _gaps_on_the_web(location: Location, array: zarr.Array[Any]) -> Gaps | None:
@@ -215,7 +216,7 @@ def _open_array(
     location: Location, name: str, order: tuple[int, ...]
 ) -> tuple[ArrayLike, Callable[[], None]]:
     with reaching(location.source):
-        array = zarr.open_array(_store_of(location), path=name, mode="r")
+        array = zarr.open_array(_store_of(location, steady=True), path=name, mode="r")
     reader = Reaching(array, location.source) if location.url else array
     return ordered(reader, order, array.ndim), _nothing_to_close
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import pickle
 import threading
+import time
 from collections.abc import Iterator
+from datetime import timedelta
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,7 +18,7 @@ import zarr
 from numpy.typing import NDArray
 
 from connectomics.data.identity import identify
-from connectomics.data.io import objects, open_volume, save_volume
+from connectomics.data.io import objects, open_volume, save_volume, web_faults
 from connectomics.errors import DataError
 from connectomics.geometry import Box
 
@@ -181,6 +183,108 @@ def test_credentials(web: str, monkeypatch: pytest.MonkeyPatch, code: str, expec
     text = message("s3://scans/em.zarr")
     assert text.startswith("DataError: s3://scans/em.zarr: ")
     assert expected in text
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("ENDPOINT_URL", "localhost:9000", "'localhost:9000' is no address of a server"),
+        ("ENDPOINT_URL", "", "is no address of a server"),
+        ("ENDPOINT_URL", "http://", "is no address of a server"),
+        ("ENDPOINT_URL", "http://h:99999", "is no address of a server"),
+        ("ENDPOINT_URL", "http://h:1 ", "is no address of a server"),
+        ("ACCESS_KEY_ID", "me\n", "AWS_ACCESS_KEY_ID holds a line break"),
+        ("SESSION_TOKEN", "t\n", "AWS_SESSION_TOKEN holds a line break"),
+    ],
+)
+def test_an_environment_that_makes_no_sense(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, expected: str
+) -> None:
+    """The library panics over these."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "me")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv(f"AWS_{name}", value)
+    text = message("s3://scans/em.zarr")
+    assert text.startswith("DataError: s3://scans/em.zarr: ")
+    assert expected in text
+
+
+def test_a_panic_of_the_library_is_said() -> None:
+    panic = type("PanicException", (BaseException,), {})
+    expected = pytest.raises(DataError, match="em: the library that reads it gave up: oh")
+    with expected, web_faults.reaching("em"):
+        raise panic("oh")
+    with pytest.raises(KeyboardInterrupt), web_faults.reaching("em"):
+        raise KeyboardInterrupt
+
+
+def test_half_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "me")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY", raising=False)
+    assert "AWS_SECRET_ACCESS_KEY is not" in message("s3://scans/em.zarr")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (503, b"", "the server answers with an error (503 Service Unavailable)"),
+        (503, b"<Error><Code>SlowDown</Code></Error>", "the store asks for fewer requests"),
+        (200, b"<!doctype html>", "the server answers with a web page"),
+    ],
+)
+def test_a_server_that_answers_otherwise(
+    web: str, monkeypatch: pytest.MonkeyPatch, status: int, body: bytes, expected: str
+) -> None:
+    def answer(self: Quiet) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    monkeypatch.setattr(Quiet, "do_GET", answer)
+    assert f"{web}/em.zarr: {expected}" in message(f"{web}/em.zarr")
+
+
+def test_a_server_that_does_not_answer(web: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Quiet, "do_GET", lambda self: time.sleep(1))
+    monkeypatch.setattr(objects, "GIVE_UP", timedelta(seconds=0.2))
+    assert "the server does not answer in time" in message(f"{web}/em.zarr")
+
+
+def test_a_connection_that_breaks_off(
+    tmp_path: Path, image: Image, web: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zarr.create_array(tmp_path / "em.zarr", data=image)
+    volume = open_volume(f"{web}/em.zarr")
+    monkeypatch.setattr(Quiet, "copyfile", lambda self, source, outputfile: None)
+    with pytest.raises(DataError) as caught:
+        volume.read()
+    assert f"{web}/em.zarr: the connection broke off" in str(caught.value)
+
+
+def test_shards_from_a_server_without_ranges_are_said(
+    tmp_path: Path, image: Image, web: str
+) -> None:
+    zarr.create_array(tmp_path / "em.zarr", data=image, chunks=(2, 2, 2), shards=(4, 6, 8))
+    volume = open_volume(f"{web}/em.zarr")
+    with pytest.raises(DataError, match="which a Zarr with shards takes") as caught:
+        volume.read()
+    assert "nginx" in str(caught.value)
+
+
+def test_a_store_that_is_down_for_a_moment_is_waited_for(
+    tmp_path: Path, image: Image, web: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zarr.create_array(tmp_path / "em.zarr", data=image)
+    volume = open_volume(f"{web}/em.zarr")
+    given, asked = Quiet.send_head, []
+
+    def send_head(self: Quiet):
+        asked.append(self.path)
+        return self.send_error(503) if len(asked) <= objects.TRIES + 2 else given(self)
+
+    monkeypatch.setattr(Quiet, "send_head", send_head)
+    assert np.array_equal(volume.read(), image)
 
 
 def test_zarr_from_a_web_server(tmp_path: Path, image: Image, web: str) -> None:
