@@ -55,6 +55,8 @@ class VolumeFacts:
     origin: tuple[int, int, int]
     resolution: tuple[float, float, float] | None
     synthetic: bool
+    sided: bool = True
+    sideless: bool = False
 
     @property
     def um3(self) -> float | None:
@@ -66,8 +68,18 @@ class VolumeFacts:
 
 def scene_facts(scene: Scene) -> VolumeFacts:
     """What is left to say of a volume once its voxels are let go."""
+    sides = {
+        scene.prediction_sided,
+        scene.prediction_sided if scene.truth is None else scene.truth_sided,
+    }
     return VolumeFacts(
-        scene.name, scene.prediction.shape, scene.origin, scene.grid.resolution, scene.synthetic
+        scene.name,
+        scene.prediction.shape,
+        scene.origin,
+        scene.grid.resolution,
+        scene.synthetic,
+        sided=True in sides,
+        sideless=False in sides,
     )
 
 

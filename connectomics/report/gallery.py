@@ -139,7 +139,7 @@ def list_cards(scene: Scene, *, most_pictures: int = MOST_PICTURES) -> list[Card
     else:
         rows = _Rows.of_matches(scene.matches)
         true = list_objects(scene.truth, sided=scene.truth_sided)
-    start, stop = _extents(rows, true, predicted)
+    start, stop, shown = _extents(rows, true, predicted)
     voxels = np.where(
         rows.truth > 0,
         _taken(true.voxels, true.rows(rows.truth)),
@@ -155,7 +155,8 @@ def list_cards(scene: Scene, *, most_pictures: int = MOST_PICTURES) -> list[Card
     side = _side(start, stop)
     most = min(most_pictures, MOST_PIXELS // (len(SECTIONS) * side**2))
     chosen = _chosen([card.kind for card in cards], most)
-    views = _views(start[chosen], stop[chosen], scene.prediction.shape, side)
+    corner = (start + stop)[chosen, 1:] // 2 - side // 2
+    views = _views(shown[chosen], corner, scene.prediction.shape, side)
     pictures = _draw(scene, views, rows.selected(chosen))
     for i, picture in zip(chosen.tolist(), pictures, strict=True):
         cards[i] = Card(**{**vars(cards[i]), "picture": picture})
@@ -212,13 +213,23 @@ class _Rows(NamedTuple):
         return rows.selected(np.flatnonzero((matches.near_id == 0) | near))
 
 
-def _extents(rows: _Rows, true: Extents, predicted: Extents) -> tuple[np.ndarray, np.ndarray]:
-    """(k, 3) first voxel and one past the last of truth and prediction together."""
+def _extents(
+    rows: _Rows, true: Extents, predicted: Extents
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(k, 3) first voxel and one past the last of truth and prediction together.
+
+    And (k, 2) the first section that both are in, and one past the last; those of the one there
+    is, and those of both together where they share none.
+    """
     far = np.iinfo(np.int64).max
     pairs = ((true, true.rows(rows.truth)), (predicted, predicted.rows(rows.prediction)))
     start = np.min([_taken(objects.start, row, far) for objects, row in pairs], axis=0)
     stop = np.max([_taken(objects.stop, row) for objects, row in pairs], axis=0)
-    return start, stop
+    first = np.max([_taken(objects.start, row)[:, 0] for objects, row in pairs], axis=0)
+    end = np.min([_taken(objects.stop, row, far)[:, 0] for objects, row in pairs], axis=0)
+    alone = np.stack([start[:, 0], stop[:, 0]], axis=1)
+    both = np.stack([first, end], axis=1)
+    return start, stop, np.where((first < end)[:, None], both, alone)
 
 
 def _to_border(scene: Scene, rows: _Rows, true: Extents, predicted: Extents) -> np.ndarray:
@@ -306,16 +317,27 @@ def _side(start: np.ndarray, stop: np.ndarray) -> int:
     return int(np.clip(SURROUNDINGS * np.quantile(extent, 0.9), SMALLEST_VIEW, LARGEST_VIEW))
 
 
-def _views(start: np.ndarray, stop: np.ndarray, shape: Sequence[int], side: int) -> list[View]:
-    """What to show of each synapse: a square at three of its sections."""
-    corner = (start + stop)[:, 1:] // 2 - side // 2
+def _views(shown: np.ndarray, corner: np.ndarray, shape: Sequence[int], side: int) -> list[View]:
+    """What to show of each synapse: a square at three of its sections, or beside a thin one."""
     corner = np.maximum(np.minimum(corner, np.array(shape[1:]) - side), 0)
     views = []
-    for first, end, (y, x) in zip(start[:, 0], stop[:, 0], corner.tolist(), strict=True):
-        low, last = int(first), int(end) - 1
-        sections = sorted({low + round((last - low) * part) for part in SECTIONS})
-        views.append(View(tuple(sections), Box((low, y, x), (last + 1, y + side, x + side))))
+    for (first, end), (y, x) in zip(shown.tolist(), corner.tolist(), strict=True):
+        sections = _sections(first, end, shape[0])
+        box = Box((sections[0], y, x), (sections[-1] + 1, y + side, x + side))
+        views.append(View(sections, box))
     return views
+
+
+def _sections(first: int, end: int, depth: int) -> tuple[int, ...]:
+    """Three of the sections of a synapse, and those next to it where it has fewer.
+
+    >>> _sections(10, 21, 30), _sections(4, 6, 30), _sections(0, 1, 30), _sections(0, 2, 2)
+    ((12, 15, 18), (4, 5, 6), (0, 1, 2), (0, 1))
+    """
+    if end - first < len(SECTIONS):
+        first = max(0, min(first - (end - first == 1), depth - len(SECTIONS)))
+        return tuple(range(first, min(first + len(SECTIONS), depth)))
+    return tuple(first + round((end - 1 - first) * part) for part in SECTIONS)
 
 
 def some_of_each(cards: Sequence[Card]) -> list[Card]:

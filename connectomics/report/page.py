@@ -102,7 +102,7 @@ def _parts(
         "at_once": str(AT_ONCE),
         "more": str(MORE),
         "orders": _orders(compared=report is not None),
-        "about": ABOUT_BOTH if report else ABOUT_FOUND,
+        "about": _about(volumes, compared=report is not None),
         "background": "".join(sections.values()),
         "style": _asset("page.css"),
         "script": _asset("page.js"),
@@ -116,13 +116,13 @@ def _parts(
     }
 
 
-ABOUT_BOTH = (
-    "The truth is outlined, the prediction a tint: orange pre-synaptic, blue post-synaptic, green "
-    "no side."
-)
-ABOUT_FOUND = (
-    "Outlines show what was found: orange pre-synaptic, blue post-synaptic, green no side."
-)
+def _about(volumes: Sequence[VolumeFacts], *, compared: bool) -> str:
+    """How to read the pictures."""
+    drawn = "The truth is outlined, the prediction a tint" if compared else "Outlines show it"
+    if any(volume.sided for volume in volumes):
+        drawn += ": orange is pre-synaptic, blue post-synaptic"
+        drawn += ", green has no side" * any(volume.sideless for volume in volumes)
+    return f"{drawn}."
 
 
 def _orders(*, compared: bool) -> str:

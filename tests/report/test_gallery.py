@@ -99,6 +99,18 @@ def test_a_pair_that_overlaps_too_little_is_one_card():
     assert near.voxels == 96  # those of the truth
 
 
+def test_the_sections_shown_are_those_that_truth_and_prediction_share():
+    truth, prediction = np.zeros((2, 20, 20, 20), np.uint8)
+    truth[8:10, 5:9, 5:9] = 1
+    prediction[2:9, 5:9, 5:9] = 1
+    matches = detection_scores(truth, prediction).matches
+    image = MemoryVolume("em", truth)
+    (card,) = list_cards(Scene("em", prediction, False, truth, False, matches, image))
+    assert card.kind == "near"
+    assert card.picture is not None
+    assert card.picture.sections == (7, 8, 9)
+
+
 def test_some_of_each_kind_come_first_with_a_picture_the_surest():
     picture = Picture((0,), "", {})
     card = Card("em", "true", 1, 1, (0, 0, 0), None, 10, None, (1, 1, 1), 0.5, False, 0.0, picture)

@@ -201,6 +201,19 @@ def test_parts_of_a_file_are_said_and_nothing_predicted_too(tmp_path):
     assert "in place</strong>, and nothing was predicted." in text
 
 
+def test_colours_are_explained_that_are_there(tmp_path):
+    scenes, report = scored()
+    told = write_page(tmp_path / "report.html", scenes, report).read_text(encoding="utf-8")
+    assert "a tint: orange is pre-synaptic, blue post-synaptic." in told
+    green = [replace(scenes[0], prediction_sided=False)]
+    told = write_page(tmp_path / "report.html", green, report).read_text(encoding="utf-8")
+    assert "blue post-synaptic, green has no side." in told
+    alone = [Scene("em", PREDICTION, False, image=EM)]
+    told = write_page(tmp_path / "report.html", alone).read_text(encoding="utf-8")
+    assert "Outlines show it." in told
+    assert "orange" not in told
+
+
 def test_one_synapse_is_one_in_words(tmp_path):
     section = ScoringSection.model_validate({"metrics": [{"name": "polarity"}]})
     report = evaluate_volumes([LabelPair("em", synapses(1), synapses(1), "polarity")], section)
@@ -334,7 +347,7 @@ def test_what_is_seen_is_also_said(page):
     assert faults == []
     assert answer == {
         "unnamed": 0,
-        "em": "EM of true 2, predicted 2, section 1, 2",
+        "em": "EM of true 2, predicted 2, sections 1, 2, 3",
         "charts": 0,
         "fields": 0,
         "headings": ["H1", "H2", "H3"],

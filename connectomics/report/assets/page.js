@@ -101,7 +101,7 @@
       return image;
     };
     if (picture.em) {
-      const em = add(`data:image/webp;base64,${picture.em}`, `EM of ${named(card)}, section ${picture.sections.join(", ")}`);
+      const em = add(`data:image/webp;base64,${picture.em}`, `EM of ${named(card)}, sections ${picture.sections.join(", ")}`);
       em.addEventListener("load", () => {
         const width = em.naturalWidth / picture.sections.length;
         if (pixels[card.volume]) button.append(scaleBar(width, pixels[card.volume]));
