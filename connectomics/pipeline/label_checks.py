@@ -1,8 +1,4 @@
-"""What labels hold that cannot be meant, said before a network learns from them or is judged.
-
-Where it is surely wrong it is an error, and where it may be meant a warning. Ground truth has to be
-stored as the config says, too.
-"""
+"""What labels hold that cannot be meant: an error where it surely is not, else a warning."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from connectomics import __version__
+from connectomics.config import Resolved
 from connectomics.data.cache_key import CacheKey, key_in, key_of, reading_result
 from connectomics.data.identity import identify
 from connectomics.data.io import LazyVolume, open_volume
@@ -22,7 +23,8 @@ from connectomics.pipeline.artifact import Artifact
 from connectomics.pipeline.labelled import Labelled
 from connectomics.pipeline.results import PAGE
 from connectomics.pipeline.scores import CODE, Scores
-from connectomics.runs import Provenance
+from connectomics.pipeline.validating import notes_on_training
+from connectomics.runs import Provenance, RunFolder
 from connectomics.scoring.labels import open_labels
 from connectomics.scoring.pairs import confidences, stored_as
 
@@ -133,6 +135,34 @@ class Report(Artifact):
             for one, picture in zip(self.volumes, pictures, strict=True):
                 draw(one, picture)
         return True
+
+    def tell(self) -> None:
+        """Say what there is to read and to look at."""
+        if self.scores is None:
+            print("test: " + "\n      ".join(map(str, (self.path, *self.pictures))))
+            return
+        print(f"\n{self.scores.table()}")
+        files = (*self.scores.files(), *self.pictures)
+        print("evaluate: " + "\n          ".join(map(str, files)))
+        print(f"evaluate: to look at, in a browser: {self.path}")
+
+
+def report_of(
+    resolved: Resolved,
+    run: RunFolder,
+    volumes: Sequence[Labelled],
+    provenance: Provenance,
+    *,
+    scored: bool,
+) -> Report:
+    """The report of the labels of a run, which asks for their scores if there shall be any."""
+    from connectomics.report import background_of
+
+    config, scores = resolved.config, None
+    if scored:
+        seen = notes_on_training(config.data.test, run)
+        scores = Scores(volumes, run.results, config, provenance, seen)
+    return Report(volumes, run.results, background_of(resolved, run), provenance, scores)
 
 
 def scored_scenes(scores: Scores) -> Iterator[Scene]:

@@ -40,16 +40,14 @@ from connectomics.pipeline.label_checks import (
 from connectomics.pipeline.labelled import Labelled, with_labels
 from connectomics.pipeline.labels import Labels, labels_from, require_decodable
 from connectomics.pipeline.predictor import load_predictor
-from connectomics.pipeline.report import Report
+from connectomics.pipeline.report import Report, report_of
 from connectomics.pipeline.result_folders import (
     asked_of,
     existing_results,
     results_of_volumes,
 )
 from connectomics.pipeline.results import require_checkpoint, run_of, tuned_run
-from connectomics.pipeline.scores import Scores
 from connectomics.pipeline.validating import (
-    notes_on_training,
     read_validation,
     require_held_back,
     require_room_to_tune,
@@ -161,11 +159,10 @@ def evaluate(resolved: Resolved, checkpoint: Path | None) -> None:
     _require(check_data(config.data, "evaluate"))
     volumes = open_split(config.data.test, "data.test")
     require_sound(volumes, config.data.test)
-    results = run_of(checkpoint, config.save_path).results
-    provenance = _provenance(resolved, checkpoint)
-    labelled = with_labels(volumes, config, results, checkpoint, provenance)
+    run, provenance = run_of(checkpoint, config.save_path), _provenance(resolved, checkpoint)
+    labelled = with_labels(volumes, config, run.results, checkpoint, provenance)
     require_counting(volumes)
-    _show(_report(resolved, checkpoint, labelled, scored=True))
+    _show(report_of(resolved, run, labelled, provenance, scored=True))
 
 
 def test(resolved: Resolved, checkpoint: Path | None) -> None:
@@ -178,7 +175,14 @@ def test(resolved: Resolved, checkpoint: Path | None) -> None:
         provide(*labels)  # whoever puts the blocks together scores them
         return
     labelled = [Labelled.of(*pair) for pair in zip(volumes, labels, strict=True)]
-    _show(_report(resolved, checkpoint, labelled, scored=config.evaluation.enabled))
+    run, provenance = run_of(checkpoint, config.save_path), labels[0].provenance
+    scored = config.evaluation.enabled
+    _show(report_of(resolved, run, labelled, provenance, scored=scored))
+
+
+def _show(report: Report) -> None:
+    provide(report)
+    report.tell()
 
 
 def _labels(
@@ -189,32 +193,6 @@ def _labels(
     run = run_of(checkpoint, resolved.config.save_path)
     found = results_of_volumes(run.results, volumes)
     return labels_from(predictor, found, _provenance(resolved, checkpoint))
-
-
-def _report(
-    resolved: Resolved, checkpoint: Path | None, volumes: Sequence[Labelled], *, scored: bool
-) -> Report:
-    """The report of labels, which asks for their scores if there shall be any."""
-    from connectomics.report import background_of
-
-    config, provenance = resolved.config, _provenance(resolved, checkpoint)
-    run, scores = run_of(checkpoint, config.save_path), None
-    if scored:
-        seen = notes_on_training(config.data.test, run)
-        scores = Scores(volumes, run.results, config, provenance, seen)
-    return Report(volumes, run.results, background_of(resolved, run), provenance, scores)
-
-
-def _show(report: Report) -> None:
-    """Make a report, and say what there is to read and to look at."""
-    provide(report)
-    scores, pictures = report.scores, report.pictures
-    if scores is None:
-        print("test: " + "\n      ".join(map(str, (report.path, *pictures))))
-        return
-    print(f"\n{scores.table()}")
-    print("evaluate: " + "\n          ".join(map(str, (*scores.files(), *pictures))))
-    print(f"evaluate: to look at, in a browser: {report.path}")
 
 
 def require_testable(resolved: Resolved) -> list[LabelledVolume]:
