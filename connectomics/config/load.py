@@ -67,10 +67,10 @@ class Resolved:
         return write_yaml(self.config.model_dump())
 
     def notes(self) -> list[str]:
-        """What a user is to know of volumes that the command line moved, and of what stayed."""
+        """What a user is to know of what the command line moved, and of what stayed beside it."""
         splits = ("train", "val") if self.mode == "train" else ("test",)
         found = (self.sources.left_behind(split, stage_of(self.mode)) for split in splits)
-        return [note for note in found if note]
+        return [note for note in (*found, self.sources.beside_machine(stage_of(self.mode))) if note]
 
     @contextmanager
     def naming_places(self) -> Iterator[None]:
@@ -132,7 +132,10 @@ def load_config(
     first = stage_of(mode)
     parsed = parse_overrides(overrides)
     composition = compose(file, parsed.choices, presets)
-    sources = Sources(str(file), composition.layers, parsed.assignments)
+    machines = [c.partition("=")[2] for c in parsed.choices if c.lstrip("+").startswith("machine=")]
+    sources = Sources(
+        str(file), composition.layers, parsed.assignments, machines[-1] if machines else ""
+    )
     trees = stage_trees(sources)
     configs, found = _read_stages(trees, sources, mode, components, checks)
     faults = [*composition.faults, *trees[first].misfits, *found]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from connectomics.config.dotted import (
@@ -16,7 +17,7 @@ from connectomics.config.dotted import (
 )
 from connectomics.config.levels import DEFAULT, TOP, Layer
 from connectomics.config.merging import Tree, replaces_split
-from connectomics.config.overrides import Assignment
+from connectomics.config.overrides import MACHINE, Assignment
 from connectomics.config.schema import Config
 
 BELONGING = ("image", "label", "mask", "neurons", "annotations", "z_range")
@@ -31,11 +32,13 @@ class Sources:
         file: The file that was named on the command line.
         layers: It, what it inherits and its presets, in the order they were merged.
         assignments: The changes from the command line, in order.
+        machine: The preset that the command line picks of `machine`, or empty.
     """
 
     file: str
     layers: Sequence[Layer]
     assignments: Sequence[Assignment]
+    machine: str = ""
 
     def place(self, where: str, stage: str) -> str:
         """Name the file and the level at which a value was written.
@@ -108,6 +111,34 @@ class Sources:
         named = " and ".join(name for name in BELONGING if name in moved)
         return f"data.{split} has {named} of the command line, and still {kept}"
 
+    def beside_machine(self, stage: str) -> str:
+        """Say which values of files hold against a machine that is typed.
+
+        Args:
+            stage: `train` or `test`.
+
+        Returns:
+            Empty where no machine is typed, or nothing that it says is said otherwise later.
+        """
+        if not self.machine:
+            return ""
+        kept: dict[str, list[str]] = {}
+        for rank, layer in enumerate(reversed(self.layers), start=1):
+            if Path(layer.file).parts[-2:] != (MACHINE, f"{self.machine}.yaml"):
+                continue
+            for path, value in _leaves(layer.levels[DEFAULT]):
+                when, place, _ = self._find(path, stage)
+                other = self._value(path, when, stage)
+                if 0 < when < rank and other not in (ABSENT, value):
+                    key = f"{format_path(path)}={other}".replace(" ", "")
+                    kept.setdefault(place.partition(": ")[0], []).append(key)
+        held = "; ".join(f"{file} still says {', '.join(keys)}" for file, keys in kept.items())
+        return held and f"machine={self.machine}: what a file says itself beats it, and {held}"
+
+    def _value(self, path: DottedPath, rank: int, stage: str) -> Any:
+        found = [look_up(tree, path) for n, _, _, tree in self._by_precedence(stage) if n == rank]
+        return next((value for value in found if value is not ABSENT), ABSENT)
+
     def _is_moved(self, path: DottedPath, stage: str) -> bool:
         return any(_sets(assignment, path, stage) for assignment in self.assignments)
 
@@ -141,6 +172,15 @@ class Sources:
         for rank, layer in later_first:
             for level in (TOP, DEFAULT):
                 yield rank, layer.file, level, layer.levels[level]
+
+
+def _leaves(tree: Any, at: DottedPath = ()) -> Iterator[tuple[DottedPath, Any]]:
+    """Every value of a tree, with its place."""
+    if not isinstance(tree, dict):
+        yield at, tree
+        return
+    for key, value in tree.items():
+        yield from _leaves(value, (*at, key))
 
 
 def _sets(assignment: Assignment, path: DottedPath, stage: str) -> bool:

@@ -10,10 +10,13 @@ from scipy.ndimage import binary_fill_holes
 
 from connectomics.data.agreement import REACH, Agreement
 from connectomics.data.counting import label_slabs, read_label
+from connectomics.data.io import LazyVolume
+from connectomics.data.io.location import format_of, parse_location
 from connectomics.data.survey import marks_of
 from connectomics.data.volumes import LabelledVolume
 from connectomics.errors import Fault
 from connectomics.geometry import Box
+from connectomics.process.called import python_to_type
 
 DEEPER = 1.4
 """How many times more sections differ from each other than pixels do, at least, where they are
@@ -146,8 +149,17 @@ def axis_doubts(volume: LabelledVolume) -> Iterator[Fault]:
         f"{order}: neighbours differ most there ({steps[deepest]:.3g}, against "
         f"{others[0]:.3g} and {others[1]:.3g} along the others).",
         "Volumes are read as (z, y, x). In HDF5 and Zarr an attribute of the dataset says how it "
-        "is stored: axes = 'xyz'. Else transpose it.",
+        f"is stored: axes = 'xyz', for labels too. Else transpose it.{_axes_command(volume)}",
     )
+
+
+def _axes_command(volume: LabelledVolume) -> str:
+    """What to type for it, where that is HDF5."""
+    location = parse_location(_source(volume))
+    if format_of(location) != "hdf5" or not isinstance(volume.image, LazyVolume):
+        return ""
+    dataset = f"h5py.File({str(location.path)!r}, 'r+')[{volume.image.dataset!r}]"
+    return "\n    " + python_to_type(f"import h5py; {dataset}.attrs['axes'] = 'xyz'")
 
 
 def _of_sections(volume: LabelledVolume, seen: Looks) -> Iterator[Fault]:

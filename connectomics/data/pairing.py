@@ -130,7 +130,10 @@ def _nothing_fits(volume: LazyVolume, images: Sequence[LazyVolume]) -> Fault:
                 f"has {size_text(shape)} voxels, and {image.source} {size_text(image.shape)}: all "
                 f"but the same. Were sections or edges of one of them left out?"
             )
-            remedy = "Both have to cover the same voxels, or say where they begin (offset)."
+            remedy = (
+                "Both have to cover the same voxels: cut the larger one, or fill the labels up "
+                "with 0. Only who made them knows at which end."
+            )
             return Fault(volume.source, problem, remedy)
     listed = "".join(f"\n    {image.source}  {size_text(image.shape)}" for image in images)
     problem = f"is labels of {size_text(shape)} voxels without an image. The images are{listed}"

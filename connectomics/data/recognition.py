@@ -96,14 +96,15 @@ def recognise(volume: LazyVolume) -> Recognised:
         DataError: It cannot be read.
     """
     if len(volume.shape) != 3:
-        return Recognised(volume, "other", f"has {volume.shape[0]} channels")
+        return Recognised(volume, "other", _channels(volume.shape[0]))
     named = _last_words(volume.source)
     values = sample(volume).values
     try:
         whole = whole_numbers(values, volume.source)
     except DataError:
         kind: Kind = "other" if named & OTHERS else "image"
-        return Recognised(volume, kind, "holds fractions", _doubt(kind, named))
+        why = "holds fractions, and labels are whole numbers"
+        return Recognised(volume, kind, why, _doubt(kind, named))
     even = evenness(whole, _commonest(whole))
     distinct = np.unique(_thinned(whole)).size
     if distinct < 2 and whole.min(initial=0) == whole.max(initial=0) and not _settled(named):
@@ -118,6 +119,13 @@ def recognise(volume: LazyVolume) -> Recognised:
     if distinct > FEW and even < PIECES and named & IMAGES:
         return Recognised(volume, "image", "is named as an image")
     return _recognise_labels(volume, whole, named)
+
+
+def _channels(number: int) -> str:
+    return (
+        f"has {number} channels, where an image has one, and labels are one volume: 1 for pre and "
+        "2 for post, or a number for each synapse"
+    )
 
 
 def _recognise_labels(volume: LazyVolume, values: np.ndarray, named: set[str]) -> Recognised:

@@ -72,6 +72,8 @@ def _check(train: Resolved, overrides: Sequence[str]) -> None:
     _require_data(config, tested)
     print(f"check: {file}: reading volumes and timing a few steps of training", flush=True)
     folder = seen_from_here(config.save_path) / "check"
+    for note in train.notes():
+        show("config", [note])
     tried = _try_training(config, folder)
     gc.collect()  # so that looking takes no memory beside what training takes
     sided = learns_sides(config.data.label_transform.targets)

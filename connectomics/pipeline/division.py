@@ -76,6 +76,12 @@ def divide_volumes(found: Sequence[Labels]) -> Division:
         f"One of {len(found)} volumes is kept aside to test on: it holds "
         f"{shares[chosen]:.0%} of the synapses, which is nearest to a quarter."
     )
+    depth, reach = found[chosen].volume.shape[0], large_span(found)[0]
+    if depth < min(reach, FEWEST_SECTIONS):
+        why += (
+            f" It has {depth} section{'s' * (depth > 1)}, and large synapses span {reach}: scores "
+            "tell little of depth. If another is meant for it, put test into its name."
+        )
     train = tuple(n for n in range(len(found)) if n != chosen)
     return Division(train, (chosen,), why=why)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,31 @@ class Choices:
     def sided(self) -> bool:
         """Whether sides are learned."""
         return self.labels[0].sided
+
+    @cached_property
+    def shared_out(self) -> dict[str, SynapseCount]:
+        """How many synapses there are for each use, as scores count them."""
+        division, nothing = self.division, SynapseCount(0, 0)
+        found = {"learn from": nothing, "validate on": nothing, "test on": nothing}
+        for number in division.train:
+            labels = self.labels[number]
+            depth, height, width = labels.volume.shape
+            first, stop = division.learned or (0, depth)
+            if division.val:
+                found["learn from"] += labels.count
+                continue
+            shape = stop - first, height, width
+            parts = divide("", shape, self.recipe.patch_size, VAL_FRACTION, self.recipe.val_gap)
+            found["learn from"] += count_inside(labels, parts.learned.shift((first, 0, 0)))
+            found["validate on"] += count_inside(labels, parts.held.shift((first, 0, 0)))
+        for number in division.val:
+            found["validate on"] += self.labels[number].count
+        for number in division.test:
+            labels = self.labels[number]
+            found["test on"] += (
+                count_in(labels, division.tested) if division.tested else labels.count
+            )
+        return found
 
     @property
     def base(self) -> str:
@@ -143,14 +169,8 @@ def _data(choices: Choices) -> Iterator[str]:
 
 def _held_back(choices: Choices) -> Iterator[str]:
     """What validation takes from training."""
-    recipe, learned, held = choices.recipe, SynapseCount(0, 0), SynapseCount(0, 0)
-    for number in choices.division.train:
-        labels = choices.labels[number]
-        first, stop = choices.division.learned or (0, labels.volume.shape[0])
-        shape = stop - first, *labels.volume.shape[1:]
-        parts = divide("", shape, recipe.patch_size, VAL_FRACTION, recipe.val_gap)
-        learned += count_inside(labels, parts.learned.shift((first, 0, 0)))
-        held += count_inside(labels, parts.held.shift((first, 0, 0)))
+    recipe, found = choices.recipe, choices.shared_out
+    learned, held = found["learn from"], found["validate on"]
     text = (
         f"To validate on, a part is held back with {held.number:,} synapses or parts of some, and "
         f"{learned.number:,} are left to learn from. "

@@ -10,24 +10,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from connectomics.config.file_settings import read_settings
 from connectomics.config.schema.files import InitFiles
 from connectomics.config.validation import validate_as
-from connectomics.data.checks import open_on_one_grid
-from connectomics.data.io import LazyVolume, open_volume
+from connectomics.data.io import LazyVolume
 from connectomics.data.io.header import size_text
-from connectomics.data.io.listing import list_volumes
 from connectomics.data.io.spacing import agree
-from connectomics.data.joining import join_sides
-from connectomics.data.oddities import axis_doubts, oddities
-from connectomics.data.pairing import Group, pair
-from connectomics.data.recognition import Recognised, recognise
+from connectomics.data.oddities import oddities
+from connectomics.data.pairing import Group
 from connectomics.data.volumes import LabelledVolume
 from connectomics.errors import ConfigError, DataError, Fault
 from connectomics.files import atomic_path
-from connectomics.geometry import Triple, VoxelGrid
+from connectomics.geometry import Triple
 from connectomics.pipeline.components import read_config
 from connectomics.pipeline.division import Division, divide_volumes
 from connectomics.pipeline.first_config import (
@@ -37,19 +31,24 @@ from connectomics.pipeline.first_config import (
     config_text,
     experiment_of,
 )
+from connectomics.pipeline.grouping import find_groups, placed, require_sizes, with_joined
 from connectomics.pipeline.inspection import Labels, inspect_labels, large_span
 from connectomics.pipeline.label_checks import label_faults
 from connectomics.pipeline.recipe import choose_recipe, find_machine
 
 SETTING = re.compile(r"[+~]*[A-Za-z_][\w.\[\]]*=")
 MACHINE = "machine="
-GIVE_SIZE = "Give it, nm per voxel (z, y, x): resolution=[z,y,x], such as resolution=[30,8,8]."
-SAY_WHICH = "Say which is which: image=FILE label=FILE."
+FEW_TO_LEARN = 20
+"""With fewer it is said; it can be tried all the same."""
+
+FEW_TO_TEST = 20
+"""With fewer, a synapse is more than 5 % of the score."""
+
 STORED_AS = {
     "polarity": "2n-1 pre, 2n post",
-    "semantic": "1 pre, 2 post",
+    "semantic": "1 pre, 2 post; what touches is one synapse",
     "instance": "a number per synapse, no sides",
-    "binary": "a mask of synapses, no sides",
+    "binary": "a mask of synapses, no sides; what touches is one synapse",
 }
 
 
@@ -64,9 +63,9 @@ def init(words: Sequence[str]) -> None:
         DataError: What is wrong with the files, or cannot be told from them.
     """
     settings = read_init_settings(words)
-    groups = _groups(settings)
-    _require_sizes(groups)
-    labels = _read_labels(_with_joined(groups, settings), settings)
+    groups = find_groups(settings)
+    require_sizes(groups, settings.resolution)
+    labels = _read_labels(with_joined(groups, settings), settings)
     division = divide_volumes(labels)
     choices = _choose(settings, groups, labels, division)
     _print_found(labels, choices)
@@ -115,121 +114,6 @@ def _setting_faults(settings: InitFiles) -> Iterator[Fault]:
         yield Fault("output", f"{settings.output} is no YAML file.", "Name it so: my.yaml.")
 
 
-def _groups(settings: InitFiles) -> list[Group]:
-    """The volumes, as the user pairs them, and as the others pair by themselves."""
-    groups = [
-        _as_given(image, label, settings)
-        for image, label in zip(settings.image or (), settings.label or (), strict=True)
-    ]
-    sources = [name for file in settings.files for name in list_volumes(file)]
-    found = _recognised(list(dict.fromkeys(sources)), settings)
-    for one in found:
-        if one.doubt:
-            taken = "an image" if one.kind == "image" else "labels"
-            print(f"init: {one.volume.source} {one.doubt}: taken for {taken}")
-        if one.kind == "other":
-            print(f"init: {one.volume.source} {one.why}: left out")
-    return [*groups, *(pair(found) if found else [])]
-
-
-def _as_given(image: str, label: str, settings: InitFiles) -> Group:
-    opened, faults = open_on_one_grid(
-        {"its.image": image, "label": label}, resolution=settings.resolution, integers=["label"]
-    )
-    if faults:
-        raise DataError.of(faults)
-    return Group(opened["its.image"], label=opened["label"])
-
-
-def _recognised(sources: Sequence[str], settings: InitFiles) -> list[Recognised]:
-    found, faults = [], []
-    for source in sources:
-        try:
-            found.append(recognise(open_volume(source, resolution=settings.resolution)))
-        except DataError as error:
-            faults += error.faults
-    for one in found:
-        if one.kind == "unclear":
-            problem = f"may be an image or labels: {one.why}."
-            faults.append(Fault(one.volume.source, problem, SAY_WHICH))
-    if faults:
-        raise DataError.of(faults)
-    return found
-
-
-def _require_sizes(groups: Sequence[Group]) -> None:
-    """Every volume has a voxel size, and sections along its first axis."""
-    faults = []
-    for group in groups:
-        size = _size_of(group)
-        if size is None:
-            faults.append(Fault(group.image.source, "does not say its voxel size.", GIVE_SIZE))
-        elif not np.allclose(size, _size_of(groups[0]) or size, rtol=0.25):
-            theirs, first = size_text(size), groups[0].image.source
-            problem = (
-                f"has voxels of {theirs} nm, {first} of {size_text(_size_of(groups[0]) or ())}."
-            )
-            remedy = "A network learns one voxel size: name volumes of one, or resample them."
-            faults.append(Fault(group.image.source, problem, remedy))
-        faults += axis_doubts(LabelledVolume(group.image.name, _placed(group)))
-    if faults:
-        raise DataError.of(faults)
-
-
-def _placed(group: Group) -> LazyVolume:
-    """The image, with the voxel size that one of its files says."""
-    return group.image.with_grid(VoxelGrid(_size_of(group), group.image.offset_nm))
-
-
-def _size_of(group: Group) -> tuple[float, float, float] | None:
-    parts = (group.image, group.label, group.pre, group.post)
-    return next((part.resolution for part in parts if part and part.resolution), None)
-
-
-def _with_joined(groups: Sequence[Group], settings: InitFiles) -> list[Group]:
-    """Groups whose two masks of sides are one label volume, written where the user says."""
-    parted = [group for group in groups if group.label is None and (group.pre or group.post)]
-    targets = settings.joined or ()
-    faults = [fault for group in parted if (fault := _half_fault(group))]
-    if not faults and parted and len(targets) != len(parted):
-        examples = ",".join(f"syn{n + 1}.h5" for n in range(len(parted)))
-        example = f"[{examples}]" if len(parted) > 1 else "syn.h5"
-        remedy = f"To write it, 1 for pre and 2 for post: joined={example}"
-        for group in parted:
-            assert group.pre
-            assert group.post
-            problem = (
-                f"is a mask of pre sides, and {group.post.source} one of post sides; a config "
-                "names one file for both."
-            )
-            faults.append(Fault(group.pre.source, problem, remedy))
-    if targets and not parted:
-        faults.append(
-            Fault("joined", "no two masks of pre and post sides were found.", "Take it out.")
-        )
-    if faults:
-        raise DataError.of(faults)
-    made = iter(targets)
-    return [_join(one, next(made)) if any(one is p for p in parted) else one for one in groups]
-
-
-def _half_fault(group: Group) -> Fault | None:
-    """That a mask of one side is alone."""
-    one, sides = group.pre or group.post, ("pre", "post") if group.pre else ("post", "pre")
-    if one is None or (group.pre and group.post):
-        return None
-    problem = f"is named as a mask of {sides[0]} sides, and there is none of {sides[1]} sides."
-    remedy = f"Name it too; or, if it holds both: image={group.image.source} label={one.source}"
-    return Fault(one.source, problem, remedy)
-
-
-def _join(group: Group, target: str) -> Group:
-    assert group.pre
-    assert group.post
-    print(f"init: wrote {join_sides(group.pre, group.post, target)}")
-    return replace(group, label=open_volume(target), pre=None, post=None)
-
-
 def _read_labels(groups: Sequence[Group], settings: InitFiles) -> list[Labels]:
     """What the labels hold, and that one network can learn from all of them."""
     found, faults = [], []
@@ -238,7 +122,7 @@ def _read_labels(groups: Sequence[Group], settings: InitFiles) -> list[Labels]:
             continue
         volume = LabelledVolume(
             group.image.name,
-            _placed(group),
+            placed(group),
             label=group.label,
             mask=group.mask,
             neurons=group.neurons,
@@ -248,12 +132,6 @@ def _read_labels(groups: Sequence[Group], settings: InitFiles) -> list[Labels]:
         faults += _label_faults(labels)
     if faults:
         raise DataError.of(faults)
-    if not found:
-        listed = "".join(f"\n    {group.image.source}  image" for group in groups)
-        problem = f"no labels were found, and training needs some:{listed}"
-        image = groups[0].image.source
-        remedy = f"Name a label file, or say which it is: image={image} label=FILE."
-        raise DataError("--init", problem, remedy)
     sides = {labels.sided for labels in found}
     if len(sides) > 1:
         listed = "".join(f"\n    {_source(one)}  {STORED_AS[one.encoding]}" for one in found)
@@ -338,8 +216,26 @@ def _print_found(labels: Sequence[Labels], choices: Choices) -> None:
     print(f"init: {choices.division.why}")
     patch = size_text(recipe.patch_size)
     print(f"init: machine={recipe.machine}, as {recipe.why_machine}; patches of {patch} voxels")
+    _print_shared_out(choices)
     for fault in oddities([one.volume for one in labels], sided=labels[0].sided):
         print(f"init: odd: {fault}")
+
+
+def _print_shared_out(choices: Choices) -> None:
+    """Say how many synapses are left for each use, and where that is few."""
+    found = choices.shared_out
+    for use, count in found.items():
+        print(f"init: to {use}: {count}")
+    if (learned := found["learn from"].number) < FEW_TO_LEARN:
+        print(
+            f"init: few: {learned} to learn from. Label more, or name another volume with labels "
+            "beside it."
+        )
+    if 0 < (tested := found["test on"].number) < FEW_TO_TEST:
+        print(
+            f"init: few: {tested} to test on, so that one found or missed moves a score by "
+            f"{1 / tested:.0%}. A second volume with test in its name is tested on as a whole."
+        )
 
 
 def _write(output: str, text: str) -> None:

@@ -14,6 +14,16 @@ def is_installed() -> bool:
     return Path(sys.argv[0]).stem == "connectomics"
 
 
+def python_to_type(code: str) -> str:
+    r"""A command that runs a line of Python, as it is easiest to read.
+
+    >>> python_to_type("print('x')")
+    'python -c "print(\'x\')"'
+    """
+    plain = not set(code) & set('"$`\\!')
+    return f'python -c "{code}"' if plain else shlex.join(["python", "-c", code])
+
+
 def to_type(mode: str, config: str | Path | None, *words: str) -> str:
     """A command to type next, in the words in which this program was called.
 

@@ -61,3 +61,10 @@ def test_of_several_volumes_the_one_with_a_quarter_is_tested() -> None:
 def test_what_cannot_be_divided_is_said(found: list[Labels], message: str) -> None:
     with pytest.raises(DataError, match=message):
         divide_volumes(found)
+
+
+def test_a_test_volume_without_depth_is_said() -> None:
+    found = [labels("a", list(range(20)), span=6), labels("b", [0, 0, 0], depth=1, span=1)]
+    division = divide_volumes(found)
+    assert division.test == (1,)
+    assert "It has 1 section, and large synapses span 6" in division.why

@@ -17,6 +17,7 @@ from connectomics.phantom import make_phantom
 from connectomics.pipeline.components import read_config
 
 SIZE = "resolution=[30,8,8]"
+USES = ("learn from", "validate on", "test on")
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +53,15 @@ def em_r50(phantom) -> None:
 def test_two_files_become_a_config_that_loads(run, phantom) -> None:
     em_r50(phantom)
     said = run("--init", "img.h5", "syn.h5", SIZE, "machine=cpu")
-    assert "semantic (1 pre, 2 post)" in said
+    assert "semantic (1 pre, 2 post; what touches is one synapse)" in said
     assert "--config my.yaml --check" in said
+    uses = [re.search(rf"init: to {use}: (\d+) synapses?, ", said) for use in USES]
+    learned, held, tested = (int(found[1]) for found in uses if found)
+    assert f"init: few: {learned} to learn from" in said
+    assert f"init: few: {tested} to test on, so that one found or missed moves" in said
+    assert f"held back with {held} synapses or parts of some, and {learned} are" in " ".join(
+        Path("my.yaml").read_text().split()
+    )
     config = read_config("my.yaml").config
     train, test = config.data.train, config.data.test
     assert train
@@ -106,7 +114,7 @@ def test_folders_of_sections_and_unlabelled_images(run, here: Path, phantom) -> 
             Image.fromarray(section).save(here / "stack" / name / f"z{z}.png")
     save_volume("new_em.h5", phantom.image[:20])
     said = run("--init", "stack", "new_em.h5", SIZE, "machine=cpu")
-    assert "binary (a mask of synapses, no sides)" in said
+    assert "binary (a mask of synapses, no sides; what touches" in said
     assert "new_em.h5: image without labels, left out" in said
     assert "data.test.image=new_em.h5" in (here / "my.yaml").read_text()
 
@@ -141,6 +149,12 @@ def test_two_masks_are_joined_when_asked(run, phantom) -> None:
         (["img.h5", "syn.h5", "machine=abacus"], "command line: machine: "),
         (["image=img.h5", "label=none.h5", SIZE], "none.h5: labels no synapse, so that nothing"),
         (["turned.h5", SIZE], "its sections seem to lie along its last axis"),
+        (["turned.h5", SIZE], "h5py.File('turned.h5', 'r+')['/raw'].attrs['axes'] = 'xyz'\""),
+        (["cut.h5", "img.h5", SIZE], "cut the larger one, or fill the labels up with 0."),
+        (["img.h5", "syn_prob.h5", SIZE], "left out: holds fractions, and labels are whole"),
+        (["img.h5", "sides.h5", SIZE], "left out: has 2 channels, where an image has one, and"),
+        (["img.npy", "syn.h5"], "numpy.load('img.npy')"),
+        (["xyz.h5", "syn.h5"], "if it is right, say so: resolution=[8,8,30]"),
     ],
 )
 def test_what_is_wrong_is_said_and_nothing_written(
@@ -150,11 +164,27 @@ def test_what_is_wrong_is_said_and_nothing_written(
     (here / "broken.h5").write_text("no HDF5")
     save_volume("cut.h5", semantic(phantom)[1:])
     save_volume("none.h5", semantic(phantom) * 0)
+    save_volume("syn_prob.h5", (semantic(phantom) / 3).astype(np.float32))
+    save_volume("sides.h5", np.stack([semantic(phantom) == 1, semantic(phantom) == 2]).view("u1"))
+    np.save("img.npy", phantom.image)
+    save_volume("xyz.h5", phantom.image, resolution=(8, 8, 30))
     with h5py.File("two.h5", "w") as two, h5py.File("turned.h5", "w") as turned:
         two["raw"], two["a"], two["b"] = phantom.image, semantic(phantom), semantic(phantom)
         turned["raw"], turned["syn"] = phantom.image.T, semantic(phantom).T
     assert message in run("--init", *arguments, code=2)
     assert not list(here.glob("*.yaml"))
+
+
+def test_the_machine_that_is_typed_is_said_to_be_beaten(run, phantom, capsys) -> None:
+    em_r50(phantom)
+    run("--init", "img.h5", "syn.h5", SIZE, "machine=cpu")
+    note = "my.yaml still says data.dataloader.patch_size=[16,"
+    for typed, said in ((["machine=gpu"], True), ([], False)):
+        assert main(["--config", "my.yaml", *typed, "--print-config"]) == 0
+        assert (note in capsys.readouterr().err) is said
+    typed = ["machine=gpu", "data.dataloader.patch_size=[18,64,64]"]
+    assert main(["--config", "my.yaml", *typed, "--print-config"]) == 0
+    assert "patch_size" not in capsys.readouterr().err
 
 
 def test_init_goes_with_files_alone(run) -> None:

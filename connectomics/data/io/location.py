@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from connectomics.errors import DataError
 from connectomics.naming import at_home
+from connectomics.process.called import python_to_type
 
 DATASETS = "datasets"
 PUBLIC = "For the public datasets: python scripts/download_data.py NAME (datasets/README.md)."
@@ -242,7 +243,14 @@ def format_of(location: Location) -> Format:
     if suffix in TIFF_SUFFIXES:
         return "tiff"
     shown = repr(suffix) if suffix else "no suffix"
-    raise DataError(location.source, f"unknown format ({shown}).", f"Supported: {SUPPORTED}.")
+    remedy = f"Supported: {SUPPORTED}.{_from_numpy(path) if suffix == '.npy' else ''}"
+    raise DataError(location.source, f"unknown format ({shown}).", remedy)
+
+
+def _from_numpy(path: Path) -> str:
+    """What to type to make HDF5 of an array of NumPy's."""
+    saved = f"h5py.File({str(path.with_suffix('.h5'))!r}, 'x')['data'] = numpy.load({str(path)!r})"
+    return f" To make one:\n    {python_to_type(f'import h5py, numpy; {saved}')}"
 
 
 def _format_of_store(path: Path) -> Format | None:

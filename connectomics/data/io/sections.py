@@ -195,7 +195,8 @@ def _check_grey(file: Path, is_grey: bool, found: str) -> None:
         raise DataError(
             str(file),
             f"is no single grey image ({found}).",
-            "Sections hold one grey value or label per pixel; convert colour images to grey.",
+            "Sections hold one grey value or label per pixel: convert EM to grey, and colours that "
+            "are labels to numbers, such as 0, 1 for pre and 2 for post.",
         )
 
 

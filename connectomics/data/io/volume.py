@@ -182,7 +182,10 @@ def open_volume(source: str | Path, *, resolution: Resolution | None = None) -> 
     agreed = _agreed(location.source, header.resolution, given)
     if agreed is not None and (slip := doubt(agreed)):
         problem = f"has voxels of {size_text(agreed)} nm (z, y, x). {slip}"
-        warn(location.source, problem, "`resolution` is nm per voxel, in the order (z, y, x).")
+        remedy = (
+            "It is nm per voxel, in the order (z, y, x). Where the file is wrong, correct it there."
+        )
+        warn(location.source, problem, remedy)
     return LazyVolume(location, replace(header, resolution=agreed), opener)
 
 
@@ -224,7 +227,10 @@ def _size_of(path: Path) -> int:
 def _agreed(source: str, stated: Resolution | None, given: Resolution | None) -> Resolution | None:
     if stated is None or given is None or agree(stated, given):
         return stated or given
-    order = " The config's looks like (x, y, z)." if are_reversed(stated, given) else ""
+    order = ""
+    if are_reversed(stated, given):
+        wrong = "file" if doubt(stated) else "config"
+        order = f" What the {wrong} says looks like (x, y, z)."
     raise DataError(
         source,
         f"the file says {size_text(stated)} nm per voxel (z, y, x), the config {size_text(given)}.",

@@ -84,7 +84,9 @@ def evaluate(section: EvaluateFiles) -> None:
         synthetic=volume.synthetic,
         pictures={Path(section.output) / PAGE: partial(_write_page, section, shown, pair, report)},
     )
-    print("evaluate: " + "\n          ".join(map(str, written)))
+    *others, page = written
+    print("evaluate: " + "\n          ".join(map(str, others)))
+    print(f"evaluate: to look at, in a browser: {page}")
 
 
 def _made_from(

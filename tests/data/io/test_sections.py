@@ -114,7 +114,7 @@ def test_colour_is_refused(tmp_path: Path, image: Image, suffix: str) -> None:
         tifffile.imwrite(folder / "0.tif", colour[0], photometric="rgb")
     text = message(folder)
     assert "is no single grey image" in text
-    assert "convert colour images to grey" in text
+    assert "convert EM to grey" in text
 
 
 def test_a_section_of_several_pages_is_refused(tmp_path: Path, image: Image) -> None:

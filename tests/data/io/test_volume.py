@@ -262,8 +262,14 @@ def test_contradicting_voxel_sizes_are_an_error(sources: dict[str, Path], name: 
 
 
 def test_a_voxel_size_in_x_y_z_order_is_recognised(sources: dict[str, Path]) -> None:
-    with pytest.raises(DataError, match=r"The config's looks like \(x, y, z\)"):
+    with pytest.raises(DataError, match=r"What the config says looks like \(x, y, z\)"):
         open_volume(sources["em.h5"], resolution=(8, 8, 30))
+
+
+def test_a_file_in_x_y_z_order_is_recognised_too(tmp_path: Path) -> None:
+    save_volume(tmp_path / "em.h5", np.zeros((2, 4, 4), np.uint8), resolution=(8, 8, 30))
+    with pytest.raises(DataError, match=r"What the file says looks like \(x, y, z\)"):
+        open_volume(tmp_path / "em.h5", resolution=(30, 8, 8))
 
 
 def test_a_voxel_size_must_be_positive(sources: dict[str, Path]) -> None:
