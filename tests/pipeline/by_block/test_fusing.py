@@ -245,8 +245,9 @@ def test_a_damaged_part_of_the_first_pass_is_counted_from_the_network(run):
 
 @pytest.mark.slow
 def test_other_processes_give_the_same(run, monkeypatch):
+    here = Path.cwd()
     monkeypatch.undo()
-    monkeypatch.chdir(run.results.parents[4])
+    monkeypatch.chdir(here)
     steps = STEPS["fixed"].replace("adapt: false", "hysteresis: [0.5, 0.51], adapt: false")
     settings = (FUSED, BLOCKS, steps)
     run("decode", *settings)
