@@ -191,6 +191,19 @@ def test_nothing_is_made_of_what_is_damaged_or_hostile(run, here, archive, tmp_p
     assert set(files_in(tmp_path)) - set(outside) == {"here/datasets/jwr15/dataset.yaml"}
 
 
+@pytest.mark.parametrize("spoil", [truncated, flipped, web_page])
+def test_a_damaged_download_is_out_of_the_way(run, here, archive, server, spoil):  # noqa: F811
+    good = archive.read_bytes()
+    spoil(archive)
+    server.add(archive.name, archive.read_bytes())
+    status, _, err = run("em_r50", "--mirror", server.url, ACCEPT)
+    assert status == 2
+    assert "It has been removed: give the command again." in err
+    assert "datasets/jwr15/download/jwr15_synapse.zip" not in files_in(here)
+    server.add(archive.name, good)
+    assert run("em_r50", "--mirror", server.url, ACCEPT)[0] == 0
+
+
 def test_a_bomb_is_not_set_off(run, here, archive, monkeypatch):
     bounds = replace(exchange.EM_R50.bounds, unpacked=10_000)
     monkeypatch.setitem(exchange.DATASETS, "em_r50", replace(exchange.EM_R50, bounds=bounds))

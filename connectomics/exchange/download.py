@@ -250,6 +250,8 @@ def _reason(error: Exception) -> str:
         return "the server's name is not known, as without a network"
     if "refused" in text:
         return "the server refuses the connection"
+    if "redirects" in text:
+        return "the server sends from one address to the next without end"
     if "timed out" in text.lower():
         return "the server does not answer"
     return "the connection broke off"

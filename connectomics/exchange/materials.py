@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+import h5py
+
 from connectomics.errors import DataError
 from connectomics.exchange.records import Dataset, Material
-from connectomics.exchange.unpack import is_archive, unpack
+from connectomics.exchange.unpack import AGAIN, is_archive, unpack
 
 HDF5 = (".h5", ".hdf", ".hdf5")
 
@@ -29,23 +31,39 @@ def materials_of(
             folder = work / f"unpacked_{number}"
             folder.mkdir()
             print(f"download: unpacking {path}", flush=True)
-            materials.append(Material(str(path), unpack(path, folder, dataset.bounds), ours=True))
-        elif path.suffix.lower() in HDF5:
-            _require_hdf5(path)
-            single[PurePosixPath(path.name)] = path
+            files = _unpacked(dataset, path, folder, ours=ours)
+            materials.append(Material(str(path), files, ours=True))
+        elif path.suffix.lower() not in HDF5 or not h5py.is_hdf5(path):
+            raise _useless(dataset, path, f"is {_kind(path)}.", ours=ours)
         else:
-            raise DataError(str(path), f"is {_kind(path)}.", _by_hand(dataset))
+            single[PurePosixPath(path.name)] = path
     if single:
         source = ", ".join(str(path) for path in single.values())
         materials.append(Material(source, single, ours=ours))
     return materials
 
 
-def _require_hdf5(path: Path) -> None:
-    import h5py
+def _unpacked(
+    dataset: Dataset, path: Path, folder: Path, *, ours: bool
+) -> dict[PurePosixPath, Path]:
+    try:
+        return unpack(path, folder, dataset.bounds)
+    except DataError as error:
+        if error.faults[0].remedy != AGAIN:
+            raise
+        raise _useless(dataset, path, error.faults[0].problem, ours=ours) from error
 
-    if not h5py.is_hdf5(path):
-        raise DataError(str(path), f"is {_kind(path)}.", "Download it again.")
+
+def _useless(dataset: Dataset, path: Path, problem: str, *, ours: bool) -> DataError:
+    """Say that a file is damaged or another; a download is removed, as it would be in the way."""
+    remedy = f"Download it again; {dataset.homepage} says from where."
+    if ours:
+        path.unlink()
+        remedy = (
+            "It has been removed: give the command again. Where that does not help, "
+            f"{dataset.homepage} says from where to download it by hand: --from FILE"
+        )
+    return DataError(str(path), problem, remedy)
 
 
 def _kind(path: Path) -> str:
@@ -61,7 +79,3 @@ def _kind(path: Path) -> str:
     if start.startswith(b"version https://git-lfs"):
         return "a pointer of Git LFS, not the file"
     return "no archive that is known here (zip, tar), or a damaged one"
-
-
-def _by_hand(dataset: Dataset) -> str:
-    return f"Download it again; {dataset.homepage} says from where."

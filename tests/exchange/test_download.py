@@ -128,6 +128,17 @@ def test_a_server_that_refuses(server, remote, tmp_path, status, remedy):
     assert not (tmp_path / "a.zip").exists()
 
 
+def test_a_server_that_sends_round_in_circles(tmp_path, monkeypatch):
+    import requests
+
+    def circle(*_, **__):
+        raise requests.TooManyRedirects("Exceeded 30 redirects.")
+
+    monkeypatch.setattr(requests, "get", circle)
+    with pytest.raises(DataError, match="from one address to the next without end"):
+        download(RemoteFile("a.zip", "http://h/a.zip"), tmp_path, BOUNDS)
+
+
 def test_no_server(tmp_path, server):
     server.http.server_close()
     with pytest.raises(DataError, match=r"refuses the connection\.\n.*--from FILE"):
