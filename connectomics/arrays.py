@@ -14,19 +14,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from connectomics.checkpoints import find_checkpoint
 from connectomics.config.inheritance import TUTORIALS
 from connectomics.config.overrides import override_texts
 from connectomics.data.build import Given, measure
-from connectomics.data.checks import open_on_one_grid
-from connectomics.data.io import open_volume
 from connectomics.data.processing import ImageStatistics, normalize
-from connectomics.data.volumes import LabelledVolume, MemoryVolume, Volume
-from connectomics.errors import CheckpointError, ConfigError, DataError, did_you_mean, warn
-from connectomics.geometry import Box, VoxelGrid
+from connectomics.data.volumes import LabelledVolume
+from connectomics.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    MachineError,
+    did_you_mean,
+    warn,
+)
+from connectomics.geometry import Box
 from connectomics.pipeline.components import read_config
+from connectomics.pipeline.given_arrays import Source, labelled_volume, named, volume_of
 from connectomics.pipeline.label_checks import require_labels_of
 from connectomics.runs import new_run, provenance_of, write_provenance
 
@@ -35,19 +40,13 @@ if TYPE_CHECKING:
     from connectomics.models import TrainedModel
     from connectomics.training import FitResult
 
-Source = ArrayLike | str | os.PathLike[str] | Volume
-"""A `(Z, Y, X)` array, a file as a config would name it, such as `raw.h5::volumes/raw`, or a volume
-from `open_volume`, or part of one."""
-
-IN_MEMORY = "array in memory, given from Python"
-
 
 def train(
     image: Source,
     label: Source,
     *,
     resolution: Sequence[float] | None = None,
-    recipe: str = "syn_em_r50",
+    recipe: str | os.PathLike[str] = "syn_em_r50",
     settings: Mapping[str, Any] | None = None,
     validation: tuple[Source, Source] | None = None,
 ) -> FitResult:
@@ -75,14 +74,16 @@ def train(
     """
     from connectomics.training import prepare
 
-    pairs = {"train": (image, label), **({"val": validation} if validation else {})}
+    pairs = {"train": (image, label)}
+    if validation is not None:
+        pairs["val"] = _pair(validation)
     told = override_texts(dict.fromkeys(("data.train", "data.val", "data.test")))
     for name, (an_image, a_label) in pairs.items():
-        split = {"image": _named(an_image), "label": _named(a_label), "resolution": resolution}
+        split = {"image": named(an_image), "label": named(a_label), "resolution": resolution}
         told += override_texts({f"data.{name}": {k: v for k, v in split.items() if v is not None}})
     resolved = read_config(_recipe(recipe), overrides=[*told, *override_texts(settings or {})])
     config = resolved.config
-    volumes = {name: _labelled(name, *pair, resolution) for name, pair in pairs.items()}
+    volumes = {name: labelled_volume(name, *pair, resolution) for name, pair in pairs.items()}
     for volume in volumes.values():
         _require_patch(volume, config.data.dataloader.patch_size)
     given = Given([volumes["train"]], [volumes["val"]] if "val" in volumes else ())
@@ -91,7 +92,7 @@ def train(
     for text in training.warnings:
         warn("train", text)
     run = new_run(config.save_path)
-    notes = {"description": f"trained from Python with the recipe {recipe}"}
+    notes = {"description": f"trained from Python with the recipe {os.fspath(recipe)}"}
     seed = config.system.seed
     write_provenance(run.path, provenance_of(resolved.to_yaml(), seed=seed, notes=notes))
     if config.monitor.progress_bar:
@@ -130,15 +131,20 @@ def predict(
     Raises:
         CheckpointError: It is no checkpoint, or is of an earlier version and says nothing of
             windows.
+        ConfigError: The window is none.
         DataError: The image is no volume, or holds NaN.
+        MachineError: There is no such device.
     """
     import torch
 
     from connectomics.inference.predict import predict_at_once
 
     trained = _trained(model)
-    facts, volume = trained.facts, _volume("image", image)
-    on = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    facts, volume = trained.facts, volume_of("image", image)
+    on = _device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if window_size is not None and np.shape(window_size) != (3,):
+        problem = f"{window_size} is no size of a window."
+        raise ConfigError("window_size", problem, "Give (z, y, x) voxels, such as (18, 160, 160).")
     sliding = _sliding(trained, on, window_size is not None)
     changes = {"window_size": window_size, "overlap": overlap}
     changes["flip_axes"] = None if flips is None else ("all" if flips else ())
@@ -156,8 +162,17 @@ def predict(
     )
 
 
-def _recipe(name: str) -> Path:
+def _pair(validation: Any) -> tuple[Source, Source]:
+    if not isinstance(validation, tuple | list) or len(validation) != 2:
+        problem = "is no pair of volumes."
+        raise DataError("validation", problem, "Give an image and its labels: (image, label).")
+    image, label = validation
+    return image, label
+
+
+def _recipe(recipe: str | os.PathLike[str]) -> Path:
     """A tutorial by its name, or a file."""
+    name = os.fspath(recipe)
     if name.endswith((".yaml", ".yml")):
         return Path(name)
     names = [file.stem for file in TUTORIALS.glob("*.yaml")]
@@ -166,59 +181,25 @@ def _recipe(name: str) -> Path:
     return TUTORIALS / f"{name}.yaml"
 
 
-def _is_file(source: Source) -> bool:
-    return isinstance(source, str | os.PathLike)
-
-
-def _named(source: Source) -> str:
-    """What the config says of a volume."""
-    return os.fspath(source) if isinstance(source, str | os.PathLike) else IN_MEMORY
-
-
-def _volume(name: str, source: Source, resolution: Sequence[float] | None = None) -> Volume:
-    volume: Volume
-    if isinstance(source, Volume):
-        volume = source
-    elif isinstance(source, str | os.PathLike):
-        size = None if resolution is None else _three(resolution)
-        volume = open_volume(os.fspath(source), resolution=size)
-    else:
-        volume = MemoryVolume(name, np.asarray(source))
-    if len(volume.shape) != 3 or 0 in volume.shape or volume.dtype.kind not in "biuf":
-        problem = f"has shape {volume.shape} and type {volume.dtype}."
-        raise DataError(name, problem, "Give a (Z, Y, X) volume of numbers.")
-    return volume
-
-
-def _labelled(
-    name: str, image: Source, label: Source, resolution: Sequence[float] | None
-) -> LabelledVolume:
-    """Image and labels on one grid."""
-    if _is_file(image) and _is_file(label):
-        files = {"image": _named(image), "label": _named(label)}
-        size = None if resolution is None else _three(resolution)
-        _, faults = open_on_one_grid(files, resolution=size, integers=["label"])
-        if faults:
-            raise DataError.of(faults)
-    volume, labels = _volume("image", image, resolution), _volume("label", label, resolution)
-    if volume.shape != labels.shape:
-        problem = f"has shape {labels.shape}, and the image {volume.shape}."
-        raise DataError("label", problem, "Give labels of the same voxels.")
-    if resolution is not None:
-        volume = volume.with_grid(VoxelGrid(_three(resolution), volume.offset_nm))
-    return LabelledVolume(name, volume, labels)
-
-
-def _three(resolution: Sequence[float]) -> tuple[float, float, float]:
-    z, y, x = (float(n) for n in resolution)
-    return z, y, x
-
-
 def _require_patch(volume: LabelledVolume, size: Sequence[int]) -> None:
     if any(n < patch for n, patch in zip(volume.shape, size, strict=True)):
         problem = f"{volume.shape} voxels hold no patch of {tuple(size)} (z, y, x)."
         remedy = 'Make it smaller: settings={"data.dataloader.patch_size": (z, y, x)}'
+        if volume.shape[0] > 2 * volume.shape[2]:
+            remedy += "; or, where the array is (X, Y, Z), turn it round: array.T"
         raise DataError("image", problem, remedy)
+
+
+def _device(name: str) -> Any:
+    import torch
+
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        problem = f"there is no device {name!r} here."
+        raise MachineError("device", problem, 'Give "cpu", or "cuda" with a GPU.') from error
+    return device
 
 
 def _trained(model: FitResult | TrainedModel | str | os.PathLike[str]) -> TrainedModel:
@@ -226,6 +207,10 @@ def _trained(model: FitResult | TrainedModel | str | os.PathLike[str]) -> Traine
 
     if isinstance(model, TrainedModel):
         return model
+    if not isinstance(model, str | os.PathLike) and not hasattr(model, "last"):
+        problem = f"a {type(model).__name__} is no trained network."
+        remedy = "Give what train returned, a checkpoint, a run folder, or load_model(...)."
+        raise CheckpointError("model", problem, remedy)
     path = Path(model) if isinstance(model, str | os.PathLike) else model.last
     checkpoint = read_checkpoint(find_checkpoint(path))
     inference = checkpoint.facts.inference

@@ -12,8 +12,11 @@ from main import main
 
 from connectomics.arrays import predict, train
 from connectomics.data.io import open_volume, read_volume, save_volume
-from connectomics.errors import CheckpointError, ConfigError, DataError, DataWarning
+from connectomics.data.volumes import MemoryVolume
+from connectomics.errors import CheckpointError, ConfigError, DataError, DataWarning, MachineError
+from connectomics.geometry import VoxelGrid
 from connectomics.models import load_model, read_checkpoint
+from connectomics.pipeline.given_arrays import labelled_volume
 
 RESOLUTION = (30, 8, 8)
 SETTINGS = {
@@ -159,6 +162,16 @@ def test_a_checkpoint_of_an_earlier_version_is_asked_for_its_window(trained):
         ({"label": LABEL * 0}, DataError, "the labels hold no foreground"),
         ({"label": (LABEL > 0).astype(int)}, DataError, "there is no post"),
         ({"image": IMAGE[:3], "label": LABEL[:3]}, DataError, r"hold no patch of \(4, 24, 24\)"),
+        ({"image": [IMAGE], "label": [LABEL]}, DataError, r"without its first axis, array\[0\]"),
+        ({"image": np.stack([IMAGE] * 3, -1)}, DataError, r"one channel of it, array\[\.\.\., 0\]"),
+        ({"image": [IMAGE] * 2, "label": [LABEL] * 2}, DataError, "Give one .* volume; several"),
+        (
+            {"image": IMAGE.T[:, :20], "label": LABEL.T[:, :20]},
+            DataError,
+            r"turn it round: array\.T",
+        ),
+        ({"validation": IMAGE}, DataError, r"is no pair of volumes\.\n.*\(image, label\)"),
+        ({"recipe": Path("none.yaml")}, ConfigError, r"none\.yaml"),
         ({"image": IMAGE.astype(str)}, DataError, r"Give a .* volume of numbers"),
     ],
 )
@@ -169,6 +182,32 @@ def test_what_is_wrong_is_said_before_anything_is_made(change, error, said, here
     with pytest.raises(error, match=said):
         train(**arguments)
     assert not (here / "outputs").exists()
+
+
+def test_parts_that_lie_elsewhere_are_no_pair(here):
+    save_volume("em.h5", IMAGE, resolution=(30, 8, 8))
+    save_volume("labels.h5", LABEL, resolution=(30, 8, 8))
+    image, label = open_volume("em.h5"), open_volume("labels.h5")
+    with pytest.raises(DataError, match=r"begins \(0\.0, 4\.0, 0\.0\) voxels from the image"):
+        train(image[:, :36], label[:, 4:], recipe="demo", settings=SETTINGS)
+    pair = labelled_volume("train", image[:, :36], label[:, :36], None)
+    assert pair.shape == (16, 36, 40)
+    moved = MemoryVolume("em", IMAGE, VoxelGrid((30, 8, 8), (60, 0, 0)))
+    assert labelled_volume("train", moved, MemoryVolume("label", LABEL), None).shape == IMAGE.shape
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "said"),
+    [
+        ({"window_size": 64}, ConfigError, "window_size: 64 is no size of a window"),
+        ({"device": "gpu"}, MachineError, "device: there is no device 'gpu' here"),
+        ({"model": None}, CheckpointError, "model: a NoneType is no trained network"),
+        ({"image": IMAGE[0]}, DataError, r"of one section, array\[None\]"),
+    ],
+)
+def test_what_cannot_be_predicted_is_said(trained, change, error, said):
+    with pytest.raises(error, match=said):
+        predict(**{"model": trained, "image": IMAGE, "progress": False, **change})
 
 
 def test_doubts_are_warnings():
