@@ -143,20 +143,23 @@ def axis_doubts(volume: LabelledVolume) -> Iterator[Fault]:
     if deepest == 0 or steps[deepest] < DEEPER * max(others):
         return
     order = "(x, y, z)" if deepest == 2 else "(y, z, x) or the like"
+    command = _axes_command(volume) if deepest == 2 else ""
     yield Fault(
         _source(volume),
         f"its sections seem to lie along its {('first', 'second', 'last')[deepest]} axis, as in "
         f"{order}: neighbours differ most there ({steps[deepest]:.3g}, against "
         f"{others[0]:.3g} and {others[1]:.3g} along the others).",
         "Volumes are read as (z, y, x). In HDF5 and Zarr an attribute of the dataset says how it "
-        f"is stored: axes = 'xyz', for labels too. Else transpose it.{_axes_command(volume)}",
+        f"is stored: axes = 'xyz', for labels too. Else transpose it.{command}",
     )
 
 
 def _axes_command(volume: LabelledVolume) -> str:
     """What to type for it, where that is HDF5."""
-    location = parse_location(_source(volume))
-    if format_of(location) != "hdf5" or not isinstance(volume.image, LazyVolume):
+    if not isinstance(volume.image, LazyVolume):
+        return ""
+    location = parse_location(volume.image.source)
+    if format_of(location) != "hdf5":
         return ""
     dataset = f"h5py.File({str(location.path)!r}, 'r+')[{volume.image.dataset!r}]"
     return "\n    " + python_to_type(f"import h5py; {dataset}.attrs['axes'] = 'xyz'")
