@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -24,9 +25,11 @@ from connectomics.data.io.location import (
 from connectomics.data.io.objects import WebObjects
 from connectomics.data.io.sections import find_sections
 from connectomics.digests import code_digest, digest
-from connectomics.geometry import Box
+from connectomics.geometry import block_boxes, block_shape
 
 SLAB_BYTES = 64 * 2**20
+TILE = 1024
+"""Voxels along y and x of what is summed up by itself."""
 SPOKEN_OF_BYTES = 2**30
 """From this size on it is said that a volume is read to be recognised."""
 
@@ -142,20 +145,29 @@ def canonical(source: str) -> Path:
 
 
 def _content(volume: LazyVolume) -> str:
-    """Sum up shape, type and every voxel, section by section."""
-    size = volume.dtype.itemsize * int(np.prod(volume.shape, dtype=np.int64))
-    if size >= SPOKEN_OF_BYTES:
+    """Sum up shape, type and every voxel, whatever the chunks are.
+
+    Each column of the volume, a tile wide and from the first section to the last, has a sum of
+    its own, so that no more of a wide volume is in memory than a few tiles or chunks.
+    """
+    shape, tile = volume.shape[-3:], (1, TILE, TILE)
+    voxel = volume.dtype.itemsize * (volume.shape[0] if len(volume.shape) > 3 else 1)
+    if voxel * math.prod(shape) >= SPOKEN_OF_BYTES:
         print(f"  reading {volume.source}, to know it by its voxels", flush=True)
-    depth, height, width = volume.shape[-3:]
-    step = volume.chunks[0] if volume.chunks else 1
-    step *= max(1, SLAB_BYTES * depth // (size * step))
-    text = hashlib.sha256(f"{volume.shape} {volume.dtype.name}".encode())
-    for first in range(0, depth, step):
-        stop = min(first + step, depth)
-        slab = volume.read(Box((first, 0, 0), (stop, height, width)))
-        for z in range(stop - first):
-            text.update(np.ascontiguousarray(slab[..., z, :, :]).data)
-    return text.hexdigest()[:32]
+    thickness, *plane = volume.chunks or (1, 1, 1)
+    unit = thickness, *(-(-n // TILE) * TILE for n in plane)  # whole chunks, and whole tiles
+    head = f"{volume.shape} {volume.dtype.name}".encode()
+    columns = {one.start: hashlib.sha256(head) for one in block_boxes((1, *shape[1:]), tile)}
+    for box in block_boxes(shape, block_shape(shape, unit, SLAB_BYTES // voxel)):
+        block = volume.read(box)
+        for z in range(block.shape[-3]):
+            section = block[..., z, :, :]
+            for part in block_boxes((1, *section.shape[-2:]), tile):
+                _, y, x = part.start
+                column = columns[0, box.start[1] + y, box.start[2] + x]
+                column.update(np.ascontiguousarray(section[(..., *part.slices[1:])]).data)
+    sums = [column.hexdigest() for column in columns.values()]
+    return (sums[0] if len(sums) == 1 else digest(sums))[:32]
 
 
 def _files_digest(volume: LazyVolume) -> str:

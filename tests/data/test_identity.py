@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from pathlib import Path
@@ -80,6 +81,44 @@ def test_it_is_the_same_whatever_holds_it_and_read_once(kind, reads):
     stored = Identity.from_dict(known.as_dict())
     assert identify(open_volume(source), stored) == known
     assert len(reads) == 2
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_wide_volume_is_read_by_tiles_or_chunks_and_every_voxel_counts(kind, monkeypatch):
+    monkeypatch.setattr(identity, "TILE", 3)
+    monkeypatch.setattr(identity, "SLAB_BYTES", 40)
+    save_volume("plain.h5", VOXELS)
+    plain = identify(open_volume("plain.h5")).content
+    volume = open_volume(write(kind, VOXELS))
+    boxes, read = [], type(volume).read
+    monkeypatch.setattr(
+        type(volume), "read", lambda self, box: boxes.append(box) or read(self, box)
+    )
+    assert identify(volume).content == plain
+    assert sum(math.prod(box.shape) for box in boxes) == VOXELS.size
+    units = [1 if n is None else n for n in volume.chunks or (1, 1, 1)]
+    least = math.prod(
+        min(n, -(-unit // tile) * tile)
+        for n, unit, tile in zip(VOXELS.shape, units, (1, 3, 3), strict=True)
+    )
+    assert max(math.prod(box.shape) for box in boxes) <= max(40, least)
+    for place in [(0, 0, 0), (3, 5, 7), (2, 3, 2), (1, 2, 3)]:
+        changed = VOXELS.copy()
+        changed[place] += 1
+        assert identify(open_volume(write(kind, changed))).content != plain
+
+
+def test_the_tiles_of_channels_hold_all_of_them(monkeypatch):
+    monkeypatch.setattr(identity, "TILE", 4)
+    channels = np.stack([VOXELS, OTHER])
+    known = []
+    for chunks in [(2, 4, 6, 8), (1, 1, 3, 5)]:
+        with h5py.File(f"{chunks[1]}.h5", "w") as file:
+            file.create_dataset("main", data=channels, chunks=chunks)
+        known.append(identify(open_volume(f"{chunks[1]}.h5")).content)
+    with h5py.File("swapped.h5", "w") as file:
+        file["main"] = channels[::-1]
+    assert known[0] == known[1] != identify(open_volume("swapped.h5")).content
 
 
 @pytest.mark.parametrize("kind", KINDS)
