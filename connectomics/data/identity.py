@@ -167,7 +167,8 @@ def _content(volume: LazyVolume) -> str:
                 column = columns[0, box.start[1] + y, box.start[2] + x]
                 column.update(np.ascontiguousarray(section[(..., *part.slices[1:])]).data)
     sums = [column.hexdigest() for column in columns.values()]
-    return (sums[0] if len(sums) == 1 else digest(sums))[:32]
+    of_all = sums[0] if len(sums) == 1 else hashlib.sha256("".join(sums).encode()).hexdigest()
+    return of_all[:32]
 
 
 def _files_digest(volume: LazyVolume) -> str:
