@@ -77,6 +77,11 @@ def _short(value: Any, most: int = 60) -> str:
     return text if len(text) <= most else f"{text[:most]} …"
 
 
+def bytes_digest(text: bytes) -> str:
+    """Sum up bytes, as `file_digest` those of a file."""
+    return hashlib.sha256(text).hexdigest()[:16]
+
+
 def file_digest(path: Path) -> str:
     """Sum up the bytes of a file; empty where it is not there."""
     if not path.is_file():

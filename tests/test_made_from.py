@@ -18,7 +18,10 @@ import yaml
 from main import main
 
 from connectomics.data.io import open_volume, read_volume, save_volume
+from connectomics.data.volumes import LabelledVolume
 from connectomics.digests import digest
+from connectomics.pipeline.labelled import Labelled
+from connectomics.pipeline.results import VolumeResults
 
 SHAPE = (12, 32, 32)
 NM = (30.0, 8.0, 8.0)
@@ -296,12 +299,58 @@ def test_scores_without_a_key_are_made_anew_and_kept(run: Run) -> None:
     assert made["config_hash"] == stored["config_hash"]
 
 
+def recount(text: bytes) -> bytes:
+    return text.replace(b'"fn": 1', b'"fn": 0')
+
+
+def behead(text: bytes) -> bytes:
+    return text[len(text) // 2 :]
+
+
+DAMAGED: dict[str, Callable[[bytes], bytes]] = {
+    "scores.json": recount,
+    "matches.csv": behead,
+    "scores.txt": lambda text: b"\xff" + text,
+    "precision_recall.png": lambda text: b"",
+    "report.html": behead,
+    "raw/comparison.png": lambda text: b"",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_file_that_is_not_as_it_was_written_is_made_anew_and_kept(run: Run, name: str) -> None:
+    file = run.results.parent / name
+    before = file.read_bytes()
+    damaged = DAMAGED[name](before)
+    assert damaged != before
+    file.write_bytes(damaged)
+    said = run("evaluate")
+    assert "beside it is not as it was written" in said or "not as it was written; drawing" in said
+    made = file.read_bytes()
+    assert [name, made] == [name, before] or name == "scores.json"
+    (kept,) = run.results.parent.glob(f"earlier/*/{name}")
+    assert kept.read_bytes() == damaged
+    assert run("evaluate").count("is up to date") == 3
+
+
+@pytest.mark.parametrize("name", ["report.html", "scores.json", "raw/comparison.png"])
+def test_a_folder_in_the_place_of_a_file_is_set_aside(run: Run, name: str) -> None:
+    file = run.results.parent / name
+    file.unlink()
+    file.mkdir()
+    (file / "mine.txt").write_text("mine")
+    run("evaluate")
+    assert file.is_file()
+    (kept,) = run.results.parent.glob(f"earlier/*/{name}/mine.txt")
+    assert kept.read_text() == "mine"
+
+
 def test_a_table_of_scores_that_was_changed_is_not_printed(run: Run) -> None:
     table = run.results.parent / "scores.txt"
     before = table.read_text()
     table.write_text(before.replace("0", "1"))
     said = run("evaluate")
-    assert "scores.json lacks a file that is whole; scoring anew, the earlier goes to" in said
+    assert "scores.json or a file beside it is not as it was written; scoring anew" in said
     assert before in said
     assert table.read_text() == before
 
@@ -326,3 +375,43 @@ def test_a_report_without_scores_is_made_once_and_leaves_scores_alone(run: Run) 
     voxels = read_volume("syn.h5")
     save_volume("syn.h5", voxels[:, ::-1], resolution=NM, overwrite=True)
     assert "truth of raw changed; drawing anew" in run("test", alone)
+
+
+def lose_a_block(store: Path) -> None:
+    first, *_ = sorted(path for path in store.rglob("c/**/*") if path.is_file())
+    first.unlink()
+
+
+def test_a_store_that_lacks_a_block_is_made_anew_or_refused(run: Run) -> None:
+    by_block = "system.block_size=[12,16,32]"
+    run("test", by_block)
+    scores, probabilities = run.scores(), run.results / "probabilities.zarr"
+    for name in ("labels", "probabilities"):
+        before = read_volume(run.results / f"{name}.zarr")
+        lose_a_block(run.results / f"{name}.zarr")
+        if name == "probabilities":
+            for mode in ("decode", "evaluate"):
+                said = run(mode, by_block, code=2)
+                assert "probabilities.zarr: lacks blocks, which would be read as 0" in said
+        assert f"{name}.zarr lacks blocks, which would be read as 0; " in run("test", by_block)
+        assert np.array_equal(read_volume(run.results / f"{name}.zarr"), before)
+        assert run.scores() == scores
+    shutil.rmtree(probabilities)
+    lose_a_block(run.results / "labels.zarr")
+    assert "labels.zarr: lacks blocks" in run("evaluate", by_block, code=2)
+
+
+def test_annotations_in_a_group_are_known_by_their_file(tmp_path: Path) -> None:
+    save_volume(tmp_path / "em.h5", truth())
+    volume = open_volume(tmp_path / "em.h5")
+    one = Labelled(
+        LabelledVolume("v", volume, annotations=f"{tmp_path}/sites.h5::mine"),
+        VolumeResults(tmp_path / "v"),
+    )
+    save_volume(tmp_path / "v" / "labels.h5", truth())
+
+    def sites(number: int) -> Any:
+        (tmp_path / "sites.h5").write_bytes(bytes([number]))
+        return one.made_from({})[0]["annotations of v"]
+
+    assert sites(1) == sites(1) != sites(2)

@@ -15,6 +15,8 @@ from typing import Any, ClassVar
 from connectomics.blocks import Ledger, discard
 from connectomics.data.cache_key import CacheKey, key_of
 from connectomics.data.identity import Identity
+from connectomics.data.io import open_volume
+from connectomics.errors import DataError
 from connectomics.geometry import Triple
 
 BLOCK_SIZE = "block size"
@@ -117,6 +119,17 @@ def _provide(wanted: Artifact) -> bool:
 def _tidy(made: Artifact) -> None:
     if made.in_progress is not None:
         discard(made.in_progress)
+
+
+def lacks_blocks(path: Path) -> str:
+    """Whether a store that was written by block lacks files of it, which would be read as 0."""
+    if not path.is_dir():
+        return ""
+    try:
+        with open_volume(path) as volume:
+            return "lacks blocks, which would be read as 0" if volume.gaps else ""
+    except DataError:  # and it does not say what it was made from
+        return ""
 
 
 def block_in(parts: Mapping[str, Any]) -> Triple | None:

@@ -15,6 +15,7 @@ from connectomics.data.io.header import Resolution
 from connectomics.decoding import steps
 from connectomics.digests import file_digest
 from connectomics.errors import DataError, Fault
+from connectomics.pipeline.artifact import lacks_blocks
 from connectomics.pipeline.predicted import PREDICTED_WITH
 from connectomics.pipeline.predictor import configured_parts
 from connectomics.pipeline.result_folders import Asked
@@ -97,6 +98,16 @@ def require_as_asked(results: VolumeResults, section: DecodingSection, key: Cach
         raise DataError(str(results.labels), problem, "Make it anew with --mode decode.")
 
 
+def require_whole(path: Path) -> None:
+    """Refuse what was made here and lacks blocks by now.
+
+    Raises:
+        DataError: It does.
+    """
+    if key_of(path) is not None and (lacking := lacks_blocks(path)):
+        raise DataError(str(path), f"{lacking}.", "Make it anew with --mode test.")
+
+
 def other_settings(config: Config, results: VolumeResults) -> str:
     """Say where probabilities were predicted with other settings than a config now has."""
     path, mode = results.probabilities, "infer"
@@ -121,6 +132,7 @@ def open_probabilities(asked: Asked, results: VolumeResults) -> LazyVolume:
     path, image = results.probabilities, asked.image
     key = key_of(path)
     ours = key is not None and key.image is not None
+    require_whole(path)
     with reading_result(path, "infer"):
         volume = open_volume(path, resolution=None if ours and image else asked.resolution)
     if ours and image is not None and image.resolution is not None:

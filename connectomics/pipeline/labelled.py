@@ -11,6 +11,7 @@ from connectomics.config import Config
 from connectomics.data.cache_key import DIGEST, key_of
 from connectomics.data.identity import Identity, identify
 from connectomics.data.io import LazyVolume, open_volume
+from connectomics.data.io.location import parse_location
 from connectomics.data.volumes import LabelledVolume
 from connectomics.digests import digest, file_digest
 from connectomics.errors import DataError
@@ -19,6 +20,7 @@ from connectomics.pipeline.comparing import (
     other_settings,
     require_as_asked,
     require_made_with,
+    require_whole,
 )
 from connectomics.pipeline.labels import Labels
 from connectomics.pipeline.result_folders import ask, existing_results
@@ -60,7 +62,7 @@ class Labelled:
         volume, name = self.volume, self.volume.name
         parts: dict[str, Any] = {
             f"table of {name}": file_digest(self.results.table),
-            f"annotations of {name}": file_digest(Path(volume.annotations or "")),
+            f"annotations of {name}": _annotations_digest(volume.annotations),
             f"place of {name}": [volume.resolution, volume.grid.offset_nm, volume.synthetic],
         }
         volumes = {}
@@ -74,6 +76,14 @@ class Labelled:
                     told = [str(part.attributes.get(name)) for name in ("encoding", DIGEST)]
                     parts[key] = digest(volumes[key].content, told)
         return parts, volumes
+
+
+def _annotations_digest(source: str | None) -> str:
+    """Sum up the file of annotations, and the group in it; empty where there are none."""
+    if source is None:
+        return ""
+    location = parse_location(source)
+    return digest(file_digest(location.path), location.dataset)
 
 
 def with_labels(
@@ -111,6 +121,7 @@ def with_labels(
                 problem = "is not there, and the config names no decoder to make it."
                 remedy = "Add one: decoding: {steps: [{name: synapses}]}"
                 raise DataError(str(path), problem, remedy)
+            require_whole(path)
             _, doubt = image_of(path, asked)
             if key is not None and key.parts:
                 require_as_asked(results, section, key)

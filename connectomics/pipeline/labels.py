@@ -24,7 +24,13 @@ from connectomics.decoding import Decoded, doubt_of_count, foreground_doubt, ste
 from connectomics.digests import code_digest
 from connectomics.errors import DataError, naming, warn
 from connectomics.geometry import Triple
-from connectomics.pipeline.artifact import Artifact, block_in, known_volumes, with_block
+from connectomics.pipeline.artifact import (
+    Artifact,
+    block_in,
+    known_volumes,
+    lacks_blocks,
+    with_block,
+)
 from connectomics.pipeline.by_block.choosing import block_of_labels, block_to_decode
 from connectomics.pipeline.by_block.labelling import LabelsByBlock, decode_by_block
 from connectomics.pipeline.by_block.workers import shard_of
@@ -98,7 +104,7 @@ class Labels(Artifact):
 
     def _is_there(self, predicted: Predicted) -> bool:
         made = key_of(self.results.probabilities)
-        if made is None:
+        if made is None or lacks_blocks(self.results.probabilities):
             return False
         given = block_of_labels(predicted, self.results) if self.block_is_given else None
         return made.digest == predicted.key(given or block_in(made.parts)).digest
@@ -153,7 +159,9 @@ class Labels(Artifact):
         return CacheKey(with_block(parts, block), volumes)
 
     def lacks(self) -> str:
-        """Its tables, of synapses and of their neurons, which lie beside it."""
+        """Files of blocks, and its tables, of synapses and of their neurons, beside it."""
+        if lacking := lacks_blocks(self.path):
+            return lacking
         tabulated = self._sided and self.probabilities.resolution is not None
         wanted = tabulated, tabulated and self.asked.neurons is not None
         there = self.results.table.is_file(), self.results.partners.is_file()

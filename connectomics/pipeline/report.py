@@ -14,7 +14,7 @@ from connectomics.data.cache_key import CacheKey, key_in, key_of, reading_result
 from connectomics.data.identity import identify
 from connectomics.data.io import LazyVolume, open_volume
 from connectomics.decoding import read_table
-from connectomics.digests import code_digest, digest
+from connectomics.digests import bytes_digest, code_digest, digest, file_digest
 from connectomics.evaluation.encoding import SIDED
 from connectomics.evaluation.volumes import read
 from connectomics.geometry import Triple
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
 
 MADE_FROM, END = "<!-- made from ", " -->\n"
 """Around what a page says at its end of what it was made from."""
-
-LONGEST = 2**22
-"""Bytes at the end of a page among which that is."""
 
 
 @dataclass(frozen=True)
@@ -81,16 +78,7 @@ class Report(Artifact):
 
     def made_from(self) -> CacheKey | None:
         """As the page says at its end."""
-        if not self.path.exists():
-            return None
-        with self.path.open("rb") as file:
-            file.seek(max(0, self.path.stat().st_size - LONGEST))
-            _, _, said = file.read().rpartition(MADE_FROM.encode())
-        try:
-            found = json.loads(said.removesuffix(END.encode()))
-        except ValueError:
-            return None
-        return key_in(found) if isinstance(found, dict) else None
+        return key_in(self._read()[1])
 
     def key(self, block: Triple | None) -> CacheKey:
         """Scores or labels, the EM it shows, what else it says, and code."""
@@ -112,8 +100,19 @@ class Report(Artifact):
         return CacheKey({**parts, "version": __version__, "version of the code": code})
 
     def lacks(self) -> str:
-        """The pictures."""
-        return "" if all(path.is_file() for path in self.pictures) else "lacks a picture"
+        """The page or a picture, where they are not as they were written."""
+        page, said = self._read()
+        whole = said.get("files") == [bytes_digest(page), *map(file_digest, self.pictures)]
+        return "" if whole else "or a picture of it is not as it was written"
+
+    def _read(self) -> tuple[bytes, dict[str, Any]]:
+        """The page without its end, and what that says."""
+        try:
+            page, _, said = self.path.read_bytes().rpartition(MADE_FROM.encode())
+            found = json.loads(said.removesuffix(END.encode()))
+        except (OSError, ValueError):
+            return b"", {}
+        return (page, found) if isinstance(found, dict) else (b"", {})
 
     def make(self, key: CacheKey, block: Triple | None) -> bool:
         """Draw it.
@@ -129,11 +128,12 @@ class Report(Artifact):
         scenes = found_scenes(self.volumes) if self.scores is None else scored_scenes(self.scores)
         with replacing(self.path, *self.pictures, about=about) as (page, *pictures):
             write_page(page, scenes, self.scores and self.scores.report, self.background)
-            with page.open("a", encoding="utf-8") as file:
-                said = json.dumps(key.attributes()).replace(">", "\\u003e")
-                file.write(f"{MADE_FROM}{said}{END}")
             for one, picture in zip(self.volumes, pictures, strict=True):
                 draw(one, picture)
+            files = list(map(file_digest, (page, *pictures)))
+            with page.open("a", encoding="utf-8") as file:
+                said = json.dumps({**key.attributes(), "files": files}).replace(">", "\\u003e")
+                file.write(f"{MADE_FROM}{said}{END}")
         return True
 
     def tell(self) -> None:

@@ -16,7 +16,7 @@ from connectomics.data.cache_key import CacheKey, key_in, reading_result
 from connectomics.data.identity import Identity
 from connectomics.data.io import open_volume
 from connectomics.decoding import read_table
-from connectomics.digests import code_digest, digest
+from connectomics.digests import code_digest, digest, file_digest
 from connectomics.evaluation import EvaluationReport, LabelPair, write_report
 from connectomics.evaluation.build import evaluate_volumes
 from connectomics.geometry import Triple
@@ -29,6 +29,9 @@ from connectomics.scoring.pairs import read_pair, stored_as
 
 CODE = ("evaluation", "scoring", "decoding", "data/processing", "data/annotations.py")
 """What turns labels into scores; the synapses of labels without a table are listed as decoded."""
+
+SUM = "sum"
+"""What scores say of themselves: the sum of all else in their file."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +87,12 @@ class Scores(Artifact):
         return CacheKey(parts, volumes)
 
     def lacks(self) -> str:
-        """What lies beside that file, and the table as it was written."""
-        stored = self._stored()
-        there = all((self.folder / name).is_file() for name in stored.get("files", SCORES))
-        whole = there and digest(self.table()) == stored.get("table")
-        return "" if whole else "lacks a file that is whole"
+        """That file, or what lies beside it, where it is not as it was written."""
+        stored = dict(self._stored())
+        whole = stored.pop(SUM, None) == digest(stored) and all(
+            file_digest(self.folder / name) == written for name, written in stored["files"].items()
+        )
+        return "" if whole else "or a file beside it is not as it was written"
 
     def make(self, key: CacheKey, block: Triple | None) -> bool:
         """Score all volumes.
@@ -175,13 +179,12 @@ def write_scores(
     """
     curves, pictures = report.curves, pictures or {}
     names = (*SCORES, *(CURVES if curves else ()))
-    made_from = key and {**key.attributes(), "files": names, "table": digest(report.table())}
     # The one that says what all were made from comes first.
     scores = sorted((folder / name for name in names), key=lambda path: path.suffix != ".json")
     paths = [*scores, *pictures]
     stale = [*stale, *(folder / name for name in CURVES)]
     with replacing(*paths, stale=stale, about=about) as new:
-        write_report(report, new[0].parent, about=made_from)
+        write_report(report, new[0].parent, about=key and key.attributes())
         for path, draw in zip(new[len(scores) :], pictures.values(), strict=True):
             draw(path)
         if curves:
@@ -190,4 +193,14 @@ def write_scores(
             name, shown = list(curves.items())[-1]
             title = f"polarity, {name}{' (synthetic EM)' if synthetic else ''}"
             precision_recall_figure(new[len(scores) - 1], shown, title=title)
+        if key:
+            _seal(new[0], new[1 : len(scores)])
     return [*(folder / name for name in names), *pictures]
+
+
+def _seal(path: Path, beside: Sequence[Path]) -> None:
+    """Let scores say how they and the files beside them were written, see `Scores.lacks`."""
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    stored["files"] = {one.name: file_digest(one) for one in beside}
+    sealed = {**stored, SUM: digest(stored)}
+    path.write_text(json.dumps(sealed, indent=2, allow_nan=False) + "\n", encoding="utf-8")
