@@ -130,7 +130,7 @@ def _top(choices: Choices, next_commands: Sequence[str]) -> Iterator[str]:
     yield "  - _self_"
     yield ""
     yield f"experiment_name: {_scalar(choices.name)}"
-    yield f"description: {_scalar(f'Synapses of {choices.labels[0].volume.name}')}"
+    yield f"description: {_scalar(f'Synapses, learned from {choices.labels[0].volume.name}')}"
     yield ""
 
 

@@ -16,6 +16,7 @@ from connectomics.geometry import Box
 from connectomics.pipeline.inspection import Labels, inspect_labels
 
 COLUMN = 9
+LOOKED_AT = 9  # sections, to find one that shows many labels
 
 
 def show(name: str, lines: Sequence[str]) -> None:
@@ -82,10 +83,10 @@ def rounded(sizes: Iterable[float]) -> str:
 
 
 def draw_section(volume: LabelledVolume, folder: Path, *, sided: bool) -> Path:
-    """Draw the busiest part of the first section that has labels, or of the first."""
+    """Draw the busiest part of a section that shows many labels, or of the first."""
     from connectomics.report.figures import busiest_view, comparison_figure, section_title
 
-    z, labels = _first_labelled(volume)
+    z, labels = _shown_section(volume)
     _, y, x = busiest_view(labels[None]).slices
     section = Box((z, y.start, x.start), (z + 1, y.stop, x.stop))
     folder.mkdir(parents=True, exist_ok=True)
@@ -99,14 +100,25 @@ def draw_section(volume: LabelledVolume, folder: Path, *, sided: bool) -> Path:
     )
 
 
-def _first_labelled(volume: LabelledVolume) -> tuple[int, np.ndarray]:
+def _shown_section(volume: LabelledVolume) -> tuple[int, np.ndarray]:
+    """The fullest of a few sections throughout; where these are empty, the first with labels."""
     labels = np.zeros(volume.shape[1:], np.uint8)
     if volume.label is None:
         return 0, labels
-    marks = marks_of(volume.label)
-    for z in range(volume.shape[0]):
-        section = Box((z, 0, 0), (z + 1, *volume.shape[1:]))
-        labels = read_label(volume, section, marks=marks).label[0]
-        if labels.any():
-            return z, labels
+    depth, marks = volume.shape[0], marks_of(volume.label)
+
+    def section(z: int) -> np.ndarray:
+        box = Box((z, 0, 0), (z + 1, *volume.shape[1:]))
+        return read_label(volume, box, marks=marks).label[0]
+
+    best, most = 0, 0
+    for z in sorted({(2 * n + 1) * depth // (2 * LOOKED_AT) for n in range(LOOKED_AT)}):
+        found = section(z)
+        if (count := np.count_nonzero(found)) > most:
+            best, most, labels = z, count, found
+    if most:
+        return best, labels
+    for z in range(depth):
+        if (found := section(z)).any():
+            return z, found
     return 0, labels

@@ -63,6 +63,7 @@ def test_two_files_become_a_config_that_loads(run, phantom) -> None:
         Path("my.yaml").read_text().split()
     )
     config = read_config("my.yaml").config
+    assert config.description == "Synapses, learned from img"  # heads reports of other volumes
     train, test = config.data.train, config.data.test
     assert train
     assert test
