@@ -68,7 +68,7 @@ class Artifact(ABC):
 
     def lacks(self) -> str:
         """What is wrong with the one that is there, whatever it was made from; empty if nothing."""
-        return ""
+        return lacks_blocks(self.path)
 
     def refresh(self) -> bool:
         """Bring up to date what no key holds of the one that is there; tell whether it said so."""

@@ -22,7 +22,7 @@ from connectomics.data.io import LazyVolume
 from connectomics.data.volumes import LabelledVolume
 from connectomics.decoding import Decoded, doubt_of_count, foreground_doubt, steps
 from connectomics.digests import code_digest
-from connectomics.errors import DataError, naming, warn
+from connectomics.errors import naming, warn
 from connectomics.geometry import Triple
 from connectomics.pipeline.artifact import (
     Artifact,
@@ -38,8 +38,6 @@ from connectomics.pipeline.comparing import (
     RESOLUTION_REMEDY,
     image_of,
     open_probabilities,
-    require_made_with,
-    voxel_size_faults,
 )
 from connectomics.pipeline.label_files import export_again, write_decoded
 from connectomics.pipeline.predicted import PREDICTED_WITH, Predicted
@@ -160,12 +158,10 @@ class Labels(Artifact):
 
     def lacks(self) -> str:
         """Files of blocks, and its tables, of synapses and of their neurons, beside it."""
-        if lacking := lacks_blocks(self.path):
-            return lacking
         tabulated = self._sided and self.probabilities.resolution is not None
         wanted = tabulated, tabulated and self.asked.neurons is not None
         there = self.results.table.is_file(), self.results.partners.is_file()
-        return "" if there == wanted else "lacks a table that is whole"
+        return super().lacks() or ("" if there == wanted else "lacks a table that is whole")
 
     def refresh(self) -> bool:
         """Write the exports that are not there."""
@@ -287,20 +283,3 @@ def predicted_for(
     """The probabilities of a volume, to be predicted when they are decoded."""
     known = known_volumes(results.labels, results.in_progress(LABELS))
     return Predicted(predictor, HeldOut(volume, volume), known)
-
-
-def require_decodable(labels: Sequence[Labels], checkpoint: Path | None) -> None:
-    """Look at the probabilities of all volumes before those of the first are decoded.
-
-    Args:
-        labels: What will be made of them.
-        checkpoint: The network they have to come from, if one is named.
-
-    Raises:
-        DataError: Some are of another network, cannot be read, or lack a voxel size.
-    """
-    for one in labels:
-        require_made_with(one.results.probabilities, checkpoint)
-    sizes = {str(one.results.probabilities): one.probabilities.resolution for one in labels}
-    if faults := voxel_size_faults(sizes, labels[0].config.decoding):
-        raise DataError.of(faults)

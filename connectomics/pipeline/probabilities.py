@@ -17,7 +17,7 @@ from connectomics.data.io.sharded import place_store
 from connectomics.files import atomic_path
 from connectomics.geometry import Triple
 from connectomics.keeping import replacing
-from connectomics.pipeline.artifact import Artifact, known_volumes, lacks_blocks
+from connectomics.pipeline.artifact import Artifact, known_volumes
 from connectomics.pipeline.by_block.choosing import block_of
 from connectomics.pipeline.by_block.predicting import predict_by_block
 from connectomics.pipeline.predicted import Predicted
@@ -64,10 +64,6 @@ class Probabilities(Artifact):
     def key(self, block: Triple | None) -> CacheKey:
         """Voxels, weights, settings, numerics and code."""
         return self.predicted.key(block)
-
-    def lacks(self) -> str:
-        """Files of blocks."""
-        return lacks_blocks(self.path)
 
     def refresh(self) -> bool:
         """Give them the voxel size and offset that their volume has by now.

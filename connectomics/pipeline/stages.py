@@ -38,7 +38,7 @@ from connectomics.pipeline.label_checks import (
     truth_faults,
 )
 from connectomics.pipeline.labelled import Labelled, with_labels
-from connectomics.pipeline.labels import Labels, labels_from, require_decodable
+from connectomics.pipeline.labels import Labels, labels_from
 from connectomics.pipeline.predictor import load_predictor
 from connectomics.pipeline.report import Report, report_of
 from connectomics.pipeline.result_folders import (
@@ -49,6 +49,7 @@ from connectomics.pipeline.result_folders import (
 from connectomics.pipeline.results import require_checkpoint, run_of, tuned_run
 from connectomics.pipeline.validating import (
     read_validation,
+    require_decodable,
     require_held_back,
     require_room_to_tune,
     validation_section,

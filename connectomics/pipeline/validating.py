@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from connectomics.errors import ConfigError, DataError, Fault
 from connectomics.evaluation import Encoding
 from connectomics.pipeline.artifact import provide
 from connectomics.pipeline.by_block.choosing import BYTES_OF_VOXEL
-from connectomics.pipeline.comparing import image_of
+from connectomics.pipeline.comparing import image_of, require_made_with, voxel_size_faults
+from connectomics.pipeline.labels import Labels
 from connectomics.pipeline.predictor import Predictor
 from connectomics.pipeline.probabilities import probabilities_of
 from connectomics.pipeline.result_folders import ask, results_of_volumes
@@ -196,6 +198,23 @@ def require_room_to_tune(volumes: list[LabelledVolume], config: Config) -> None:
     print(f"tune: the search's {line}")
     if warning:
         print(f"tune: warning: {warning}", file=sys.stderr)
+
+
+def require_decodable(labels: Sequence[Labels], checkpoint: Path | None) -> None:
+    """Look at the probabilities of all volumes before those of the first are decoded.
+
+    Args:
+        labels: What will be made of them.
+        checkpoint: The network they have to come from, if one is named.
+
+    Raises:
+        DataError: Some are of another network, cannot be read, or lack a voxel size.
+    """
+    for one in labels:
+        require_made_with(one.results.probabilities, checkpoint)
+    sizes = {str(one.results.probabilities): one.probabilities.resolution for one in labels}
+    if faults := voxel_size_faults(sizes, labels[0].config.decoding):
+        raise DataError.of(faults)
 
 
 def _require_voxel_size(held: list[HeldOut], decoder: str, split: str) -> None:
