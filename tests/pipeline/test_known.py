@@ -40,7 +40,8 @@ def test_nothing_is_said_of_unknown_targets():
 @pytest.mark.parametrize(
     ("function", "kwargs"),
     [
-        *((name, {}) for name in LOSSES),
+        # SideLoss compares two channels with each other, whatever the activation makes of them.
+        *((name, {}) for name in LOSSES if name != "SideLoss"),
         ("DiceLoss", {"softmax": True}),
         ("DiceCELoss", {"softmax": True, "to_onehot_y": True}),
         ("TverskyLoss", {"sigmoid": True}),

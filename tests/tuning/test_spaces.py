@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from connectomics.decoding import DECODERS
 from connectomics.tuning import GOALS, Choices, Range, check_tuning, default_space
 from connectomics.tuning.spaces import (
-    FIXED,
     changed,
     read_dimension,
     settings_of,
@@ -39,7 +38,7 @@ def test_the_defaults_of_the_decoders_lie_in_their_spaces(decoder):
             assert dimension.low <= value <= dimension.high, name
         else:
             assert value in dimension.values, name
-    assert not {split_name(name)[0] for name in space} & set(FIXED)
+    assert not {split_name(name)[0] for name in space} & set(DECODERS[decoder].fixed)
 
 
 def test_what_is_switched_off_stays_off():
