@@ -333,11 +333,18 @@ def _sections(first: int, end: int, depth: int) -> tuple[int, ...]:
 
     >>> _sections(10, 21, 30), _sections(4, 6, 30), _sections(0, 1, 30), _sections(0, 2, 2)
     ((12, 15, 18), (4, 5, 6), (0, 1, 2), (0, 1))
+    >>> _sections(23, 27, 30)
+    (23, 24, 26)
     """
     if end - first < len(SECTIONS):
         first = max(0, min(first - (end - first == 1), depth - len(SECTIONS)))
         return tuple(range(first, min(first + len(SECTIONS), depth)))
-    return tuple(first + round((end - 1 - first) * part) for part in SECTIONS)
+    last, (low, middle, high) = end - 1 - first, SECTIONS
+    return (
+        first + math.floor(last * low),
+        first + math.floor(last * middle),
+        first + math.ceil(last * high),
+    )
 
 
 def some_of_each(cards: Sequence[Card]) -> list[Card]:
