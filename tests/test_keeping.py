@@ -126,6 +126,15 @@ def test_where_writing_fails_everything_stays(folder):
     assert files(folder) == before
 
 
+def test_what_says_how_it_came_about_is_written_first(tmp_path):
+    text, labels = tmp_path / "labels.config.yaml", tmp_path / "labels.zarr"
+    with replacing(labels, about={text: "steps: []"}) as (new,):
+        assert new.with_name(text.name).read_text() == "steps: []"
+        new.mkdir()
+        (new / "zarr.json").write_text("{}")
+    assert labels.is_dir()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
 def test_a_signal_waits_until_all_have_taken_their_places(tmp_path, monkeypatch, number):
     paths = [tmp_path / "labels.h5", tmp_path / "synapses.csv"]

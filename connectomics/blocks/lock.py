@@ -6,8 +6,9 @@ import json
 import os
 import socket
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -21,6 +22,9 @@ except ImportError:  # Windows
     fcntl = None
 
 LOCK = ".lock"
+
+PATIENCE = 10.0
+"""Seconds that a shard waits for the first one of its array to let the others in."""
 
 
 class Shard(NamedTuple):
@@ -57,19 +61,32 @@ def working_on(folder: Path, shard: Shard | None = None) -> Iterator[None]:
         MachineError: Another command works on it, or another on the same share.
     """
     with ExitStack() as stack:
-        with writing_to(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            file = stack.enter_context((folder / LOCK).open("a+"))
-            own = None
-            if shard is not None:
-                own = stack.enter_context((folder / f"{LOCK}_{shard.index}").open("a+"))
-        if fcntl is not None:
-            _hold(file, folder, shard)
-            if own is not None and not _try(own, fcntl.LOCK_EX):
-                raise _held(folder, own)
-        if own is not None:
-            _sign(own, shard)
+        file = stack.enter_context(_held_lock(folder, shard))
+        if shard is not None:
+            with writing_to(folder):
+                file = stack.enter_context((folder / f"{LOCK}_{shard.index}").open("a+"))
+            if fcntl is not None and not _try(file, fcntl.LOCK_EX):
+                raise _held(folder, file)
+            _sign(file, shard)
         yield
+
+
+def _held_lock(folder: Path, shard: Shard | None) -> IO[str]:
+    """The lock of a folder, held; another command may be removing the folder meanwhile."""
+    while True:
+        with ExitStack() as stack:
+            with writing_to(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+                try:
+                    file = stack.enter_context((folder / LOCK).open("a+"))
+                except FileNotFoundError:
+                    continue
+            if fcntl is not None:
+                _hold(file, folder, shard)
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(file.fileno()), (folder / LOCK).stat()):
+                    stack.pop_all()
+                    return file
 
 
 def _hold(file: IO[str], folder: Path, shard: Shard | None) -> None:
@@ -79,10 +96,14 @@ def _hold(file: IO[str], folder: Path, shard: Shard | None) -> None:
         if shard is not None:
             _try(file, fcntl.LOCK_SH)
         return
-    if shard is None or not _try(file, fcntl.LOCK_SH):
-        raise _held(folder, file)
-    if _holder(file).get("shards") != shard.count:
-        raise _held(folder, file)
+    until = time.monotonic() + PATIENCE
+    while shard is not None and _holder(file).get("shards", shard.count) == shard.count:
+        if _try(file, fcntl.LOCK_SH):
+            return
+        if time.monotonic() > until:
+            break
+        time.sleep(0.05)  # the first shard holds it alone while it signs
+    raise _held(folder, file)
 
 
 def _try(file: IO[str], kind: int) -> bool:

@@ -8,15 +8,17 @@ report are such artifacts, each made from the one before.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
-from connectomics.blocks import Ledger, discard
+from connectomics.blocks import Ledger, Shard, discard, parts_begun, working_on
 from connectomics.data.cache_key import CacheKey, key_of
 from connectomics.data.identity import Identity
 from connectomics.data.io import open_volume
-from connectomics.errors import DataError
+from connectomics.digests import digest
+from connectomics.errors import DataError, MachineError
 from connectomics.geometry import Triple
 
 BLOCK_SIZE = "block size"
@@ -41,8 +43,13 @@ class Artifact(ABC):
         """Where it lies, or will lie; this says of it what it was made from."""
 
     @property
-    def in_progress(self) -> Path | None:
-        """The folder in which it is made block by block, if it ever is."""
+    def in_progress(self) -> Path:
+        """The folder of whoever makes it, and of its blocks until they are whole."""
+        return self.path.parent / "blocks" / self.path.stem
+
+    @property
+    def shard(self) -> Shard | None:
+        """The share of its blocks that is asked for; None for all."""
         return None
 
     @property
@@ -98,27 +105,64 @@ def provide(*wanted: Artifact) -> bool:
 
 
 def _provide(wanted: Artifact) -> bool:
-    before, block, lacks = wanted.made_from(), wanted.block(), wanted.lacks()
-    # Of what is there, any size of blocks will do unless one is given.
-    there = block if wanted.block_is_given else before and block_in(before.parts)
-    if before and not lacks and before.digest == wanted.key(there).digest:
-        _tidy(wanted)
-        if not wanted.refresh():
-            print(f"{wanted.stage}: {wanted.path} is up to date")
+    before = wanted.made_from()
+    if _is_there(wanted, before):
         return True
+    with _alone(wanted):
+        now = wanted.made_from()
+        if now != before and _is_there(wanted, now):  # another command has just made it
+            return True
+        return _make(wanted, now)
+
+
+def _is_there(wanted: Artifact, made: CacheKey | None) -> bool:
+    """Whether what is asked for is there, made from this; then it is brought up to date."""
+    if made is None or wanted.lacks():
+        return False
+    # Of what is there, any size of blocks will do unless one is given.
+    block = wanted.block() if wanted.block_is_given else block_in(made.parts)
+    if made.digest != wanted.key(block).digest:
+        return False
+    _tidy(wanted, made)
+    if not wanted.refresh():
+        print(f"{wanted.stage}: {wanted.path} is up to date")
+    return True
+
+
+def _make(wanted: Artifact, before: CacheKey | None) -> bool:
+    block, lacks = wanted.block(), wanted.lacks()
     key = wanted.key(block)
     if before and before.parts:
         otherwise = f"{before.otherwise(key) or lacks}; {wanted.making} anew"
         print(f"{wanted.stage}: {wanted.path} {otherwise}, the earlier goes to earlier/")
     whole = wanted.make(key, block)
-    if whole:
-        _tidy(wanted)
+    if whole and _is_begun(wanted, key):
+        discard(wanted.in_progress)
     return whole
 
 
-def _tidy(made: Artifact) -> None:
-    if made.in_progress is not None:
-        discard(made.in_progress)
+@contextmanager
+def _alone(wanted: Artifact) -> Iterator[None]:
+    """Keep other commands from it, but for other shards; what was begun stays."""
+    with working_on(wanted.in_progress, wanted.shard):
+        try:
+            yield
+        finally:
+            if wanted.shard is None and parts_begun(wanted.in_progress) is None:
+                discard(wanted.in_progress)
+
+
+def _tidy(wanted: Artifact, made: CacheKey) -> None:
+    """Remove what a command has left that was killed when it had made this."""
+    if wanted.in_progress.exists() and _is_begun(wanted, made):
+        with suppress(MachineError), working_on(wanted.in_progress):
+            discard(wanted.in_progress)
+
+
+def _is_begun(wanted: Artifact, key: CacheKey) -> bool:
+    """Whether the blocks that are begun, if any, are of this key and of no other."""
+    begun = parts_begun(wanted.in_progress)
+    return begun is None or digest(begun) == key.digest
 
 
 def lacks_blocks(path: Path) -> str:

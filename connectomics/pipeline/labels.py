@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import closing, nullcontext
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from connectomics.blocks import working_on
+from connectomics.blocks import Shard
 from connectomics.config import Config
 from connectomics.data.build import HeldOut
 from connectomics.data.cache_key import CacheKey, key_of, reading_result
@@ -83,6 +83,11 @@ class Labels(Artifact):
     def in_progress(self) -> Path:
         """See `Artifact`, as for all."""
         return self.results.in_progress(LABELS)
+
+    @property
+    def shard(self) -> Shard | None:
+        """By the config."""
+        return shard_of(self.config.system)
 
     @property
     def block_is_given(self) -> bool:
@@ -176,8 +181,7 @@ class Labels(Artifact):
         volume, results, config = self.probabilities, self.results, self.config
         at_once, by_block = results.forms(LABELS)
         print(f"decode: {volume.source} → {by_block if block else at_once}")
-        shared = working_on(self.in_progress, shard_of(config.system)) if block else nullcontext()
-        with closing(volume), shared:
+        with closing(volume):
             decoded = self._decode_by_block(key, block) if block else self._decode_at_once()
             if decoded is None:
                 return False

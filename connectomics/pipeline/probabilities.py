@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+from connectomics.blocks import Shard
 from connectomics.data.build import HeldOut
 from connectomics.data.cache_key import CacheKey
 from connectomics.data.io import open_volume
@@ -20,6 +21,7 @@ from connectomics.keeping import replacing
 from connectomics.pipeline.artifact import Artifact, known_volumes
 from connectomics.pipeline.by_block.choosing import block_of
 from connectomics.pipeline.by_block.predicting import predict_by_block
+from connectomics.pipeline.by_block.workers import shard_of
 from connectomics.pipeline.predicted import Predicted
 from connectomics.pipeline.predictor import Predictor
 from connectomics.pipeline.results import PROBABILITIES, VolumeResults
@@ -51,6 +53,11 @@ class Probabilities(Artifact):
     def in_progress(self) -> Path:
         """See `Artifact`, as for all."""
         return self.results.in_progress(PROBABILITIES)
+
+    @property
+    def shard(self) -> Shard | None:
+        """By the config."""
+        return shard_of(self.predicted.config.system)
 
     @property
     def block_is_given(self) -> bool:

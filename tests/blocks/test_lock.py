@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import fcntl
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
-from connectomics.blocks import Shard, working_on
+from connectomics.blocks import Shard, lock, working_on
 from connectomics.errors import MachineError
 
 HOLD = """
@@ -71,3 +75,28 @@ def test_a_killed_program_holds_nothing(tmp_path, holder):
         except MachineError:
             time.sleep(0.05)
     pytest.fail("the lock outlived its program")
+
+
+def test_a_shard_waits_while_the_first_of_its_array_lets_the_others_in(tmp_path):
+    with (tmp_path / ".lock").open("a+") as first:
+        fcntl.flock(first, fcntl.LOCK_EX)
+        json.dump({"shards": 3}, first)
+        first.flush()
+        threading.Timer(0.3, fcntl.flock, (first, fcntl.LOCK_SH)).start()
+        with working_on(tmp_path, Shard(1, 3)):
+            pass
+
+
+def test_a_folder_that_is_removed_meanwhile_is_held_anew(tmp_path, monkeypatch):
+    hold, folder, held = lock._hold, tmp_path / "labels", []
+
+    def removed_before(*args):
+        if not held:
+            shutil.rmtree(folder)  # by a command that is through with it
+        held.append(hold(*args))
+
+    monkeypatch.setattr(lock, "_hold", removed_before)
+    with working_on(folder):
+        assert len(held) == 2
+        with pytest.raises(MachineError), working_on(folder):
+            pass

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
-from connectomics.blocks import open_ledger
+from connectomics.blocks import open_ledger, working_on
 from connectomics.data.cache_key import CacheKey, key_in
-from connectomics.errors import DataError
+from connectomics.errors import DataError, MachineError
 from connectomics.geometry import Triple
 from connectomics.keeping import replacing
+from connectomics.pipeline import artifact
 from connectomics.pipeline.artifact import Artifact, provide, with_block
 
 SIZE = (2, 4, 4)
@@ -42,10 +44,6 @@ class Note(Artifact):
     @property
     def block_is_given(self) -> bool:
         return self.given
-
-    @property
-    def in_progress(self) -> Path:
-        return self.path.parent / "blocks" / self.path.stem
 
     def upstream(self) -> Sequence[Artifact]:
         return self.after
@@ -139,6 +137,47 @@ def test_what_is_begun_is_finished_with_the_same_key_or_refused(note: Note) -> N
     note.parts = {"thres": 0.5}
     assert provide(note)
     assert not note.in_progress.exists()
+
+
+def test_blocks_that_are_begun_with_other_settings_outlive_what_is_up_to_date(note: Note) -> None:
+    provide(note)
+    now, note.parts, note.size, note.whole = note.parts, {"thres": 0.7}, SIZE, False
+    assert not provide(note)
+    begun = json.loads((note.in_progress / "key.json").read_text())
+    note.parts, note.size = now, None
+    assert provide(note)
+    assert note.made == ["note", "note"]
+    assert json.loads((note.in_progress / "key.json").read_text()) == begun
+    # What was killed when it was through with this very one has left nothing of worth.
+    (note.in_progress / "key.json").write_text(json.dumps(now))
+    assert provide(note)
+    assert not note.in_progress.exists()
+
+
+def test_one_command_at_a_time_makes_it_at_once_or_by_block(note: Note) -> None:
+    for note.size in (None, SIZE):
+        with working_on(note.in_progress), pytest.raises(MachineError, match="another command"):
+            provide(note)
+        assert note.made == []
+    with working_on(note.in_progress):
+        pass
+    note.size = None
+    assert provide(note)
+    assert not note.in_progress.exists()
+
+
+def test_what_another_command_has_just_made_is_not_made_again(note: Note, monkeypatch) -> None:
+    other = Note(note.path, note.parts)
+    with monkeypatch.context() as patch:
+
+        def made_before(folder: Path, shard: object) -> AbstractContextManager[None]:
+            patch.undo()
+            provide(other)
+            return working_on(folder)
+
+        patch.setattr(artifact, "working_on", made_before)
+        assert provide(note)
+    assert (other.made, note.made) == (["note"], [])
 
 
 def test_what_others_are_made_from_comes_first_of_all(note: Note, tmp_path: Path) -> None:

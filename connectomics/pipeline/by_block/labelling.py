@@ -67,7 +67,7 @@ def decode_by_block(
         config: Of the stage.
         block: (z, y, x) voxels of a block.
         neurons: The neuron segmentation of the volume, where there is one.
-        folder: Where the labels are begun; whoever calls holds it (`working_on`).
+        folder: Where the labels are begun.
         key: What they depend on.
         attributes: What they shall say of themselves.
 

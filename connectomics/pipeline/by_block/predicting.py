@@ -12,13 +12,12 @@ from connectomics.blocks import (
     Facts,
     Ledger,
     Task,
-    discard,
     facts_of_file,
     open_ledger,
     run_tasks,
-    working_on,
 )
 from connectomics.data.io.sharded import ShardedStore, create_sharded
+from connectomics.files import writing_to
 from connectomics.geometry import Triple
 from connectomics.keeping import set_aside
 from connectomics.pipeline.artifact import note_volumes
@@ -71,39 +70,36 @@ def predict_by_block(
 
     Raises:
         DataError: Some blocks failed; all others are done. Or blocks were begun with other parts.
-        MachineError: Another command works on them.
     """
     config, folder = predicted.config, results.in_progress(PROBABILITIES)
     system, grid = config.system, BlockGrid(predicted.volume.shape, block)
-    with working_on(folder, shard_of(system)):
-        key = predicted.key(block)
-        ledger = open_ledger(folder, key.parts, "probabilities")
-        note_volumes(ledger, key.volumes)
-        predict = predicted.box_of(ledger)
-        store = create_sharded(
-            folder / f"{PROBABILITIES}.zarr",
-            predicted.shape,
-            config.inference.save_dtype,
-            block,
-            grid=predicted.grid,
-            attributes=attributes,
-        )
-        tally = run_tasks(
-            lambda: grid,
-            PredictBlocks(predict, store),
-            ledger,
-            what="infer",
-            executor=executor_of(system, predicted.predictor.gpus),
-            shard=shard_of(system),
-            intact=partial(is_intact, store),
-            retries=system.executor.retries,
-        )
-        print(f"infer: {describe(tally, system)}{said_of_empty(tally.counts.get('empty', 0))}")
-        if system.shard:
-            print(unfinished(_missing(grid, ledger), "infer"))
-            return False
-        _finish(store, results, about)
-        discard(folder)
+    key = predicted.key(block)
+    ledger = open_ledger(folder, key.parts, "probabilities")
+    note_volumes(ledger, key.volumes)
+    predict = predicted.box_of(ledger)
+    store = create_sharded(
+        folder / f"{PROBABILITIES}.zarr",
+        predicted.shape,
+        config.inference.save_dtype,
+        block,
+        grid=predicted.grid,
+        attributes=attributes,
+    )
+    tally = run_tasks(
+        lambda: grid,
+        PredictBlocks(predict, store),
+        ledger,
+        what="infer",
+        executor=executor_of(system, predicted.predictor.gpus),
+        shard=shard_of(system),
+        intact=partial(is_intact, store),
+        retries=system.executor.retries,
+    )
+    print(f"infer: {describe(tally, system)}{said_of_empty(tally.counts.get('empty', 0))}")
+    if system.shard:
+        print(unfinished(_missing(grid, ledger), "infer"))
+        return False
+    _finish(store, results, about)
     return True
 
 
@@ -131,5 +127,7 @@ def _finish(store: ShardedStore, results: VolumeResults, about: str) -> None:
     if there:
         others = [results.config(final), *results.of_probabilities()]
         set_aside(results.folder, [*there, *(path for path in others if path.exists())])
-    store.path.rename(final)
-    results.config(final).write_text(about, encoding="utf-8")
+    # The store comes last, and says what it was made from: whoever is killed here puts it there.
+    with writing_to(final):
+        results.config(final).write_text(about, encoding="utf-8")
+        store.path.rename(final)

@@ -386,6 +386,19 @@ def test_a_full_disk_is_listed_by_block(run, monkeypatch):
     assert "No space left on device." in said
 
 
+def test_blocks_take_their_name_after_what_says_how_they_came_about(run, monkeypatch):
+    def full(self, *args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device", str(self))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        said = run("infer", BLOCKS, code=2)
+    assert "probabilities.zarr: cannot be written: No space left on device." in said
+    assert not (run.results / "probabilities.zarr").exists()
+    assert "18 done before" in run("infer", BLOCKS)
+    assert (run.results / "probabilities.config.yaml").is_file()
+
+
 def test_shards_are_not_for_scores(run):
     assert "only infer and decode are shared out" in run("evaluate", "system.shard=0/2", code=2)
 
