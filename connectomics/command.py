@@ -99,8 +99,8 @@ def _read_config(
 ) -> tuple[Resolved, Path | None]:
     """The config for its mode, and the checkpoint, if one is named."""
     from connectomics.checkpoints import find_checkpoint
-    from connectomics.pipeline import stages
     from connectomics.pipeline.components import read_config
+    from connectomics.runs import presets_of
 
     checkpoint = options.checkpoint and find_checkpoint(options.checkpoint)
     if checkpoint != options.checkpoint:
@@ -109,18 +109,19 @@ def _read_config(
         options.config,
         mode=options.mode,
         overrides=overrides,
-        presets=stages.presets_of(checkpoint),
+        presets=presets_of(checkpoint),
         torch=not options.print_config,
     )
-    stages.require_workable(resolved)
+    if resolved.mode == "tune":
+        from connectomics.pipeline.stages import require_tunable
+
+        require_tunable(resolved)
     return resolved, checkpoint
 
 
 def _run_config(options: argparse.Namespace, overrides: Sequence[str]) -> None:
     """Read the config, and run its mode."""
-    from connectomics.pipeline import stages
     from connectomics.pipeline.components import with_settings
-    from connectomics.process.cpus import use_threads
 
     resolved, checkpoint = _read_config(options, overrides)
     for note in resolved.notes():
@@ -129,6 +130,9 @@ def _run_config(options: argparse.Namespace, overrides: Sequence[str]) -> None:
         complete = replace(resolved, config=with_settings(resolved.config))
         print(complete.config_to_yaml(), end="")
         return
+    from connectomics.pipeline.stages import STAGES
+    from connectomics.process.cpus import use_threads
+
     use_threads(resolved.config.system.num_threads)
     with resolved.naming_places():
         if options.plan:
@@ -136,7 +140,7 @@ def _run_config(options: argparse.Namespace, overrides: Sequence[str]) -> None:
 
             plan(resolved, checkpoint)
         else:
-            stages.STAGES[options.mode](resolved, checkpoint)
+            STAGES[options.mode](resolved, checkpoint)
 
 
 def _write_config(options: argparse.Namespace, words: Sequence[str]) -> None:

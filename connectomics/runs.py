@@ -93,6 +93,12 @@ def run_of_checkpoint(checkpoint: Path) -> RunFolder | None:
     return None
 
 
+def presets_of(checkpoint: Path | None) -> list[Path]:
+    """Where the presets are that were made for a checkpoint."""
+    run = run_of_checkpoint(checkpoint) if checkpoint else None
+    return [run.tuning] if run else []
+
+
 @dataclass(frozen=True)
 class Provenance:
     """What is needed to know how a result came about, and to repeat it.

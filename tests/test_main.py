@@ -75,8 +75,9 @@ def test_help_imports_next_to_nothing():
 
 
 @pytest.mark.parametrize("arguments", [("--print-config",), ("--print-config", "--mode", "test")])
-def test_looking_at_a_config_does_without_torch(arguments: tuple[str, ...]):
-    slow = {"torch", "monai", "pytorch_lightning", "matplotlib", "pandas", "numba"}
+def test_looking_at_a_config_does_without_torch_and_readers_of_files(arguments: tuple[str, ...]):
+    slow = {"torch", "monai", "pytorch_lightning", "matplotlib", "pandas", "numba", "scipy"}
+    slow |= {"h5py", "tifffile", "zarr", "PIL"}  # no file is opened
     assert not modules_after("--config", EM_R50, *arguments) & slow
 
 

@@ -14,6 +14,7 @@ from connectomics.data.io.header import Gaps
 from connectomics.data.overlap import overlap_faults
 from connectomics.data.phantoms import phantom_faults
 from connectomics.data.processing.labels import whole_numbers
+from connectomics.data.settings import check_settings
 from connectomics.data.survey import sample
 from connectomics.errors import DataError, Fault, warn
 from connectomics.geometry import Triple
@@ -50,20 +51,6 @@ def names_neurons(split: SplitSection | None) -> bool:
     if split is None:
         return False
     return split.neurons is not None or (split.phantom is not None and split.phantom.neurons)
-
-
-def check_settings(section: DataSection) -> list[Fault]:
-    """Find targets and augmentations, or settings of them, that do not exist."""
-    from connectomics.data.augmentation import check_augmentation
-    from connectomics.data.processing.build import check_targets
-
-    faults = check_targets(section.label_transform.targets)
-    faults += check_augmentation(section.augmentation)
-    for name in ("train", "val", "test"):
-        split: SplitSection | None = getattr(section, name)
-        if split is not None and split.phantom is not None:
-            faults += phantom_faults(split.phantom, f"data.{name}.phantom")
-    return faults
 
 
 def training_faults(section: DataSection) -> list[Fault]:

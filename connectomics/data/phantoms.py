@@ -8,7 +8,6 @@ from pathlib import Path
 
 from connectomics.config.schema import PhantomSection
 from connectomics.config.signatures import check_kwargs
-from connectomics.data.io import save_volume
 from connectomics.errors import Fault
 from connectomics.files import atomic_path
 from connectomics.legal import illegal_settings
@@ -46,6 +45,7 @@ def phantom_file(phantom: PhantomSection) -> Path:
 def made_phantom(phantom: PhantomSection) -> Path:
     """The file of a phantom, made if it is not there."""
     from connectomics import phantom as package
+    from connectomics.data.io import save_volume
 
     path = phantom_file(phantom)
     if path.exists():

@@ -53,6 +53,7 @@ from connectomics.evaluation.matches import Matches
 from connectomics.evaluation.matching import Matching, assign, match_objects
 from connectomics.evaluation.metric import Metric
 from connectomics.evaluation.metrics import (
+    MATCHED_METRICS,
     METRICS,
     NEURON_METRICS,
     SITE_METRICS,
@@ -75,6 +76,7 @@ from connectomics.evaluation.sweep import (
 from connectomics.evaluation.volumes import Labels, LabelVolume
 
 __all__ = [
+    "MATCHED_METRICS",
     "MEAN_THRESHOLDS",
     "METRICS",
     "NEURON_METRICS",

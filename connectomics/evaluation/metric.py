@@ -70,3 +70,8 @@ class Metric:
     def given(self) -> set[str]:
         """The `GIVEN` arguments that it takes."""
         return {name for name in inspect.signature(self.function).parameters if name in GIVEN}
+
+    @property
+    def matches(self) -> bool:
+        """Whether it matches synapses one to one, and so has a score for each IoU threshold."""
+        return "iou_thresholds" in self.given

@@ -31,3 +31,6 @@ TABLE_METRICS = tuple(
     name for name, metric in METRICS.items() if metric.of_sites or "confidence" in metric.given
 )
 """Metrics that look at the table of what was found."""
+
+MATCHED_METRICS = tuple(name for name, metric in METRICS.items() if metric.matches)
+"""Metrics that say of each synapse what became of it."""

@@ -14,9 +14,9 @@ from connectomics.config.components import Components, DecoderFacts
 from connectomics.config.schema import NamedSection, SplitSection
 from connectomics.config.signatures import default_settings, settings_schema
 from connectomics.data.augmentation import AUGMENTATIONS
-from connectomics.data.checks import check_settings
 from connectomics.data.phantoms import NO_SETTINGS
 from connectomics.data.processing.build import TARGETS, channel_names, classes_of
+from connectomics.data.settings import check_settings
 from connectomics.decoding import check_exports, steps
 from connectomics.errors import Fault
 from connectomics.evaluation.build import check_evaluation

@@ -17,18 +17,12 @@ from connectomics.data.io import LazyVolume
 from connectomics.data.io.header import size_text
 from connectomics.evaluation import SynapseCount
 from connectomics.pipeline.division import Division
-from connectomics.pipeline.inspection import Labels, count_in, count_inside
+from connectomics.pipeline.inspection import STORED_AS, Labels, count_in, count_inside
 from connectomics.pipeline.recipe import Recipe
 from connectomics.process.called import to_type
 
 WIDTH = 98
 VAL_FRACTION = 0.15
-STORED = {
-    "polarity": "2n-1 on the pre side of synapse n and 2n on its post side",
-    "semantic": "1 on pre sides and 2 on post sides",
-    "instance": "a number of its own for each synapse, and no sides",
-    "binary": "one value for all synapses, and no sides",
-}
 
 
 @dataclass(frozen=True)
@@ -111,7 +105,7 @@ def commands(output: str, name: str) -> list[str]:
 
 def _top(choices: Choices, next_commands: Sequence[str]) -> Iterator[str]:
     encodings = sorted({labels.encoding for labels in choices.labels})
-    stored = "; or ".join(STORED[encoding] for encoding in encodings)
+    stored = " or ".join(f"{encoding} ({STORED_AS[encoding]})" for encoding in encodings)
     learns = "pre, post and their union are learned" if choices.sided else "synapses are learned"
     yield from _comment("Written by --init, and yours to change. Next:", 0)
     yield "#"
@@ -123,7 +117,7 @@ def _top(choices: Choices, next_commands: Sequence[str]) -> Iterator[str]:
         0,
     )
     yield ""
-    yield from _comment(f"Labels hold {stored}: {learns}.", 0)
+    yield from _comment(f"Labels are {stored}: {learns}.", 0)
     yield "defaults:"
     yield f"  - {choices.base}"
     yield f"  - machine: {choices.recipe.machine}  # {choices.recipe.why_machine}"

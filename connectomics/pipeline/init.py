@@ -32,7 +32,7 @@ from connectomics.pipeline.first_config import (
     experiment_of,
 )
 from connectomics.pipeline.grouping import find_groups, placed, require_sizes, with_joined
-from connectomics.pipeline.inspection import Labels, inspect_labels, large_span
+from connectomics.pipeline.inspection import STORED_AS, Labels, inspect_labels, large_span
 from connectomics.pipeline.label_checks import label_faults
 from connectomics.pipeline.recipe import choose_recipe, find_machine
 
@@ -43,13 +43,6 @@ FEW_TO_LEARN = 20
 
 FEW_TO_TEST = 20
 """With fewer, a synapse is more than 5 % of the score."""
-
-STORED_AS = {
-    "polarity": "2n-1 pre, 2n post",
-    "semantic": "1 pre, 2 post; what touches is one synapse",
-    "instance": "a number per synapse, no sides",
-    "binary": "a mask of synapses, no sides; what touches is one synapse",
-}
 
 
 def init(words: Sequence[str]) -> None:

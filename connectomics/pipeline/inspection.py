@@ -25,6 +25,14 @@ COUNTED_AT_ONCE = 2**23
 """Bytes of labels that are grouped into synapses in memory, which takes about ten for each voxel;
 larger ones are grouped block by block, with the same count."""
 
+STORED_AS: dict[str, str] = {
+    "polarity": "2n-1 pre, 2n post",
+    "semantic": "1 pre, 2 post; what touches is one synapse",
+    "instance": "a number per synapse, no sides",
+    "binary": "a mask of synapses, no sides; what touches is one synapse",
+}
+"""What labels hold, by their encoding."""
+
 
 @dataclass(frozen=True, eq=False)
 class Labels:

@@ -59,27 +59,20 @@ from connectomics.process.signals import Stopped, unbroken
 from connectomics.runs import (
     Provenance,
     new_run,
+    presets_of,
     provenance_of,
-    run_of_checkpoint,
     write_provenance,
 )
 
 
-def require_workable(resolved: Resolved) -> None:
-    """Refuse what keeps a mode from running that is of the config alone, of both its stages.
+def require_tunable(resolved: Resolved) -> None:
+    """Refuse what keeps a search from running that is of the config alone, of both its stages.
 
     Raises:
         ConfigError: Every fault, at the file that says so.
     """
-    if resolved.mode == "tune":
-        unnamed = unnamed_validation(validation_section(resolved))
-        _require_config(resolved, [*tuning.check_search(resolved.config), *unnamed])
-
-
-def presets_of(checkpoint: Path | None) -> list[Path]:
-    """Where the presets are that were made for a checkpoint."""
-    run = run_of_checkpoint(checkpoint) if checkpoint else None
-    return [run.tuning] if run else []
+    unnamed = unnamed_validation(validation_section(resolved))
+    _require_config(resolved, [*tuning.check_search(resolved.config), *unnamed])
 
 
 def train(resolved: Resolved, checkpoint: Path | None) -> None:

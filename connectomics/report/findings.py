@@ -28,7 +28,7 @@ from connectomics.evaluation import (
 )
 from connectomics.report import charts
 from connectomics.report.gallery import KINDS, Card, Scene
-from connectomics.report.scenes import MATCHED, headline_threshold
+from connectomics.report.scenes import headline_threshold, matched_metric
 
 
 class Placed(NamedTuple):
@@ -89,7 +89,7 @@ def scores_of(report: EvaluationReport, by_border: str) -> str:
     The chart of places stands with the metric that the gallery is made from.
     """
     heads, tables = [], []
-    carded = next((name for name in MATCHED if name in report.pooled), "")
+    carded = matched_metric(report.pooled)
     for metric, pooled in report.pooled.items():
         if isinstance(pooled, ThresholdSweep):
             heads.append(_sweep(pooled, by_border if metric == carded else ""))

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from connectomics.data.volumes import LabelledVolume, Volume
-from connectomics.evaluation import LabelPair, Labels, ThresholdSweep, VolumeScores, interpret
+from connectomics.evaluation import (
+    MATCHED_METRICS,
+    METRICS,
+    LabelPair,
+    Labels,
+    ThresholdSweep,
+    VolumeScores,
+    interpret,
+)
 from connectomics.evaluation.encoding import SIDED, Encoding
 from connectomics.report.gallery import Scene
-
-MATCHED = ("polarity", "detection", "iou_f1")
-"""Metrics that say of each synapse what became of it; the first there is makes the cards."""
 
 
 class Found(NamedTuple):
@@ -35,6 +40,15 @@ def headline_threshold(sweep: ThresholdSweep) -> float:
     return 0.5 if 0.5 in asked else asked[0]
 
 
+def matched_metric(scores: Collection[str]) -> str:
+    """The metric that the cards are made from: the first that matches synapses; else empty.
+
+    >>> matched_metric(["jaccard", "iou_f1", "detection"])
+    'detection'
+    """
+    return next((name for name in MATCHED_METRICS if name in scores), "")
+
+
 def scored_scene(
     volume: LabelledVolume,
     pair: LabelPair,
@@ -48,15 +62,15 @@ def scored_scene(
     Args:
         volume: What was scored.
         pair: Its truth and prediction, as they were scored.
-        scores: Of this pair. Without a metric of `MATCHED`, the scene is one of what was found.
+        scores: Of this pair. Without one that matches synapses, the scene is one of what was found.
         image: The EM to show, if there is any.
         dilate_sz: As it was scored, by metric.
     """
-    name = next((name for name in MATCHED if name in scores.scores), "")
+    name = matched_metric(scores.scores)
     sweep = scores.scores.get(name)
     if not isinstance(sweep, ThresholdSweep):
         return found_scene(volume, pair, image=image)
-    polarity = name == "polarity"
+    polarity = METRICS[name].sided_truth
     encodings = (pair.truth_encoding, pair.prediction_encoding)
     # Each volume is taken to have sides where the other is known to have them, as in the scores.
     sided = [polarity or other in SIDED for other in reversed(encodings)]

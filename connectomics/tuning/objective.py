@@ -58,7 +58,7 @@ class Goal(NamedTuple):
     @property
     def of_thresholds(self) -> bool:
         """Whether there is one for each IoU threshold."""
-        return "iou_thresholds" in METRICS[self.metric].given
+        return METRICS[self.metric].matches
 
 
 GOALS: dict[str, Goal] = {

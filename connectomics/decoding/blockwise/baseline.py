@@ -10,6 +10,7 @@ labels       paint each block
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import ClassVar
 
 import numpy as np
 
@@ -52,15 +53,13 @@ PAIRED = "drop_one_sided"
 class Baseline(BlockDecoder):
     """The passes of both decoders; where the size of voxels is not known, there is no table."""
 
+    polarity: ClassVar[bool] = False
+    """Whether the labels have sides."""
+
     @property
     def paired(self) -> bool:
         """Whether synapses of one side are dropped."""
         return PAIRED in self.refiners
-
-    @property
-    def polarity(self) -> bool:
-        """Whether the labels have sides."""
-        return self.decoder == "polarity2instance"
 
     @property
     def semantic(self) -> bool:
@@ -267,6 +266,12 @@ class Baseline(BlockDecoder):
         return {"labels": labels}
 
 
+class Polarity(Baseline):
+    """The passes of the one whose labels have sides."""
+
+    polarity = True
+
+
 class _Needed(Needed):
     """The foreground, and as much around it as is dilated."""
 
@@ -286,4 +291,4 @@ class _Needed(Needed):
 
 
 BINARY_BY_BLOCK = ByBlock(Baseline, _Needed)
-POLARITY_BY_BLOCK = ByBlock(Baseline, _Needed, refiners=(PAIRED,))
+POLARITY_BY_BLOCK = ByBlock(Polarity, _Needed, refiners=(PAIRED,))
