@@ -3,6 +3,7 @@
     python benchmarks/robustness.py                      # 30 kills of each mode, 30 full disks
     python benchmarks/robustness.py --mode train tune --times 5 --full 0 --seed 1
     python benchmarks/robustness.py --blocks             # infer, decode and fused, block by block
+    python benchmarks/robustness.py --mode test --blocks --executor processes --times 10 --full 0
 
 Every fourth kill is a SIGTERM, the others are SIGKILL; moments are drawn evenly from the time that
 the mode takes undisturbed. Then the same command runs again, a training with `--checkpoint` where
@@ -123,10 +124,13 @@ def main() -> int:
     parser.add_argument("--full", type=int, default=30, help="full disks, over all modes")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--blocks", action="store_true", help="work in blocks of 8 x 32 x 32")
+    parser.add_argument("--executor", choices=["this_process", "processes", "dask"])
     options = parser.parse_args()
     options.mode = options.mode or [*(BY_BLOCKS if options.blocks else MODES)]
     if options.blocks:
         CONFIG["system"]["block_size"] = [8, 32, 32]
+    if options.executor:
+        CONFIG["system"]["executor"] = {"name": options.executor, "workers": 2}
     random = np.random.default_rng(options.seed)
     began, counts, problems = time.perf_counter(), Counter[tuple[str, str]](), []
     fills = {
@@ -463,6 +467,9 @@ def _digest(path: Path) -> str:
         about = json.loads(data)
         about["attributes"] = _without_times(about.get("attributes", {}))
         data = json.dumps(about).encode()
+    if path.name == "scores.json":
+        about = _without_times(json.loads(data))
+        data = json.dumps({**about, "sum": ""}).encode()
     if path.name == "trials.csv":
         with path.open(newline="") as file:
             rows = list(csv.DictReader(file))

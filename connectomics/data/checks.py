@@ -9,6 +9,7 @@ from typing import Literal
 from connectomics.config.schema import DataSection, PhantomSection, SplitSection
 from connectomics.data.alignment import alignment_faults, warn_of_range, warn_of_sites
 from connectomics.data.annotations import annotation_faults
+from connectomics.data.cache_key import DIGEST
 from connectomics.data.io import LazyVolume, open_volume
 from connectomics.data.io.header import Gaps
 from connectomics.data.overlap import overlap_faults
@@ -181,7 +182,12 @@ def open_on_one_grid(
             remedy = "Write the numbers that are meant as PNG, HDF5, Zarr or plain TIFF (zlib)."
             faults.append(Fault(path, problem, remedy))
         elif volume.gaps:
-            faults += _gap_faults(path, volume.gaps, is_image=name.endswith("image"))
+            faults += _gap_faults(
+                path,
+                volume.gaps,
+                is_image=name.endswith("image"),
+                is_result=DIGEST in volume.attributes,
+            )
         volume.close()
     first = next(iter(files))
     if faults or first not in opened:
@@ -205,8 +211,14 @@ def _fraction_faults(volume: LazyVolume) -> list[Fault]:
     return []
 
 
-def _gap_faults(path: str, gaps: Gaps, *, is_image: bool) -> list[Fault]:
-    """What is not there reads as empty: common in labels, and seldom meant in an image."""
+def _gap_faults(path: str, gaps: Gaps, *, is_image: bool, is_result: bool) -> list[Fault]:
+    """What is not there reads as empty: common in labels, and seldom meant in an image.
+
+    Results that were made here hold every block, however empty.
+    """
+    if is_result:
+        problem = f"has lost blocks, which would be read as 0: {gaps}."
+        return [Fault(path, problem, "Make it anew, or copy it again.")]
     nothing = gaps.missing >= gaps.of
     if not (is_image or nothing or gaps.fill):
         return []

@@ -25,7 +25,8 @@ from connectomics.data.io.location import (
 from connectomics.data.io.objects import WebObjects
 from connectomics.data.io.sections import find_sections
 from connectomics.digests import code_digest, digest
-from connectomics.geometry import block_boxes, block_shape
+from connectomics.errors import DataError
+from connectomics.geometry import Box, block_boxes, block_shape
 
 SLAB_BYTES = 64 * 2**20
 TILE = 1024
@@ -159,7 +160,7 @@ def _content(volume: LazyVolume) -> str:
     head = f"{volume.shape} {volume.dtype.name}".encode()
     columns = {one.start: hashlib.sha256(head) for one in block_boxes((1, *shape[1:]), tile)}
     for box in block_boxes(shape, block_shape(shape, unit, SLAB_BYTES // voxel)):
-        block = volume.read(box)
+        block = _read(volume, box)
         for z in range(block.shape[-3]):
             section = block[..., z, :, :]
             for part in block_boxes((1, *section.shape[-2:]), tile):
@@ -169,6 +170,17 @@ def _content(volume: LazyVolume) -> str:
     sums = [column.hexdigest() for column in columns.values()]
     of_all = sums[0] if len(sums) == 1 else hashlib.sha256("".join(sums).encode()).hexdigest()
     return of_all[:32]
+
+
+def _read(volume: LazyVolume, box: Box) -> np.ndarray:
+    """Read a box; where that fails, say which chunk of it cannot be read."""
+    try:
+        return volume.read(box)
+    except DataError:
+        if not volume.remote and volume.chunks:
+            for chunk in block_boxes(box.shape, volume.chunks):
+                volume.read(chunk.shift(box.start))
+        raise
 
 
 def _files_digest(volume: LazyVolume) -> str:

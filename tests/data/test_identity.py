@@ -16,6 +16,7 @@ from PIL import Image
 from connectomics.data import identity
 from connectomics.data.identity import Identity, identify
 from connectomics.data.io import open_volume, save_volume
+from connectomics.errors import DataError
 from connectomics.geometry import Box
 
 VOXELS = np.arange(4 * 6 * 8, dtype=np.uint8).reshape(4, 6, 8)
@@ -119,6 +120,15 @@ def test_the_tiles_of_channels_hold_all_of_them(monkeypatch):
     with h5py.File("swapped.h5", "w") as file:
         file["main"] = channels[::-1]
     assert known[0] == known[1] != identify(open_volume("swapped.h5")).content
+
+
+def test_a_chunk_that_cannot_be_read_is_named():
+    store = zarr.create_array("a.zarr", data=VOXELS, chunks=(2, 3, 4))
+    store.attrs["resolution"] = [30, 8, 8]
+    chunk = Path("a.zarr/c/1/0/1")
+    chunk.write_bytes(chunk.read_bytes()[:9])
+    with pytest.raises(DataError, match=r"cannot be read from \(2, 0, 4\) to \(4, 3, 8\)"):
+        identify(open_volume("a.zarr"))
 
 
 @pytest.mark.parametrize("kind", KINDS)

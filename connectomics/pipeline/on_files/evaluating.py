@@ -41,6 +41,9 @@ from connectomics.pipeline.results import PAGE
 from connectomics.pipeline.scores import CODE, write_scores
 from connectomics.scoring.pairs import confidences, read_pair, stored_as
 
+OF_RUNS = ("provenance.yaml", "config.yaml")
+"""What the scores of a run say of how they came about; others are not of that config."""
+
 
 def evaluate(section: EvaluateFiles) -> None:
     """Score one label volume against another, print the scores, and keep them if asked to."""
@@ -76,13 +79,14 @@ def evaluate(section: EvaluateFiles) -> None:
     if section.output is None:
         print("evaluate: nothing is written; output=FOLDER keeps the scores")
         return
-    shown = Shown(volume, volumes.get("image"))
+    shown, folder = Shown(volume, volumes.get("image")), Path(section.output)
     written = write_scores(
         report,
-        Path(section.output),
+        folder,
         key=key,
         synthetic=volume.synthetic,
-        pictures={Path(section.output) / PAGE: partial(_write_page, section, shown, pair, report)},
+        pictures={folder / PAGE: partial(_write_page, section, shown, pair, report)},
+        stale=[folder / name for name in OF_RUNS] if (folder / OF_RUNS[0]).is_file() else [],
     )
     *others, page = written
     print("evaluate: " + "\n          ".join(map(str, others)))

@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import zarr
 from main import main
 
 from connectomics.data.io import open_volume, read_volume, save_volume
@@ -500,3 +501,27 @@ def test_what_labels_can_hardly_mean_is_said_beside_the_scores(run) -> None:
     said = run("evaluate", "truth=truth.h5", "prediction=pred.h5", "metrics=[jaccard]")
     assert "CREMI" not in said
     assert "no labels" not in said
+
+
+def test_scores_of_files_stand_beside_no_config_of_a_run(run):
+    given = ["evaluate", "truth=truth.h5", "prediction=pred.h5", "output=scores"]
+    Path("scores").mkdir()
+    Path("scores/config.yaml").write_text("my: own")
+    run(*given)
+    assert Path("scores/config.yaml").read_text() == "my: own"
+    Path("scores/provenance.yaml").write_text("command: of a run")
+    run(*given, "iou_thresholds=[0.4]")
+    assert not Path("scores/config.yaml").exists()
+    assert [path.name for path in Path("scores/earlier").glob("*/*.yaml")]
+
+
+def test_labels_of_a_run_that_have_lost_a_block_are_no_labels(run):
+    store = zarr.create_array("labels.zarr", data=FLIPPED, chunks=(3, 24, 30))
+    store.attrs.update({"config_hash": "of a run", "resolution": NM, "encoding": "polarity"})
+    given = ["evaluate", "truth=truth.h5", "prediction=labels.zarr"]
+    run(*given)
+    Path("labels.zarr/c/0/0/0").unlink()
+    assert "has lost blocks, which would be read as 0: 1 of" in run(*given, code=2)
+    assert "has lost blocks" in run("decode", "labels=labels.zarr", "output=table", code=2)
+    del store.attrs["config_hash"]
+    run(*given)  # others leave out what is empty
