@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 
 from connectomics.data.io import LazyVolume
@@ -47,13 +47,16 @@ def read_label(
     return CleanLabel(label, counts)
 
 
-def label_slabs(volume: LabelledVolume) -> Iterator[Box]:
-    """The volume from the first section to the last, in slabs as thick as its labels like them."""
-    depth, height, width = volume.shape
+def label_boxes(volume: LabelledVolume) -> list[Box]:
+    """The volume in boxes, as thick as the chunks of its labels, of which none is much in memory.
+
+    They are whole sections where these are small.
+    """
+    _, height, width = volume.shape
     chunks = volume.label.chunks if isinstance(volume.label, LazyVolume) else None
-    thickness = chunks[0] if chunks else 1
-    for z in range(0, depth, thickness):
-        yield Box((z, 0, 0), (min(z + thickness, depth), height, width))
+    chunks = chunks or (1, min(height, max(1, VOXELS // width)), width)
+    within = chunks[0], height, width
+    return block_boxes(volume.shape, block_shape(within, chunks, VOXELS))
 
 
 def what_counts(volumes: Iterable[LabelledVolume]) -> Counted:

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from connectomics.data.augmentation import Augmenter
 from connectomics.data.augmentation.warp import Origins
-from connectomics.data.counting import label_slabs, read_label
+from connectomics.data.counting import label_boxes, read_label
 from connectomics.data.foreground import DenseForegroundTable, ForegroundTable, RunForegroundTable
 from connectomics.data.io import LazyVolume
 from connectomics.data.processing.labels import CleanLabel
@@ -97,27 +97,27 @@ class PatchSource:
         label, counts = self.read_label(box)
         return label > 0 if counts is None else (label > 0) & counts
 
-    def synapse_numbers(self, *, sided: bool) -> Iterator[np.ndarray]:
-        """The number of the synapse at each voxel, section by section; 0 where nothing counts.
+    def synapse_numbers(self, *, sided: bool) -> Iterator[tuple[Box, np.ndarray]]:
+        """The number of the synapse at each voxel, box by box; 0 where nothing counts.
 
         Args:
             sided: Labels 2n-1 and 2n are the sides of synapse n; else each is a synapse.
         """
-        for slab in self.slabs():
-            label, counts = self.read_label(slab)
+        for box in self.boxes():
+            label, counts = self.read_label(box)
             number = label // 2 + label % 2 if sided else label
-            yield from number if counts is None else number * counts
+            yield box, number if counts is None else number * counts
 
-    def slabs(self) -> Iterator[Box]:
-        """The volume from the first section to the last; see `counting.label_slabs`."""
-        return label_slabs(self.volume)
+    def boxes(self) -> list[Box]:
+        """All of the volume; see `counting.label_boxes`."""
+        return label_boxes(self.volume)
 
     def has_mask(self) -> bool:
         """Whether there may be voxels that do not count; may look through the labels."""
         given = self.volume.mask is not None
         if given or not self._marks.ignored:
             return given
-        return any(self.read_label(slab).mask is not None for slab in self.slabs())
+        return any(self.read_label(box).mask is not None for box in self.boxes())
 
     @cached_property
     def _marks(self) -> Marks:
@@ -126,11 +126,11 @@ class PatchSource:
 
 
 def foreground_table(source: PatchSource) -> ForegroundTable:
-    """Count the foreground of a volume: densely if it is in memory, slab by slab if not."""
+    """Count the foreground of a volume: densely if it is in memory, box by box if not."""
     if isinstance(source.label, MemoryVolume):
         return DenseForegroundTable(source.foreground())
-    sections = (section for slab in source.slabs() for section in source.foreground(slab))
-    return RunForegroundTable(sections, source.shape)
+    parts = ((box, source.foreground(box)) for box in source.boxes())
+    return RunForegroundTable(parts, source.shape)
 
 
 def find_synapses(source: PatchSource, *, sided: bool) -> VolumeSynapses:

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from connectomics.geometry import Box
+
 Size3 = tuple[int, int, int]
 
 
@@ -127,25 +129,26 @@ class RunForegroundTable(ForegroundTable):
     two voxels, and a box is the sum over its rows. Takes 16 bytes per run.
 
     Args:
-        sections: The foreground, `(Y, X)` bool, section after section.
+        parts: Boxes that hold each voxel once, in any order, and the foreground of each,
+            `(z, y, x)` bool.
         shape: The volume's `(Z, Y, X)`.
 
-    >>> table = RunForegroundTable(np.ones((2, 3, 4), dtype=bool), (2, 3, 4))
+    >>> box, ones = Box((0, 0, 0), (2, 3, 4)), np.ones((2, 3, 4), dtype=bool)
+    >>> table = RunForegroundTable([(box, ones)], (2, 3, 4))
     >>> table.count((0, 1, 1), (2, 2, 2)), table.total
     (8, 24)
     """
 
-    def __init__(self, sections: Iterable[np.ndarray], shape: Size3) -> None:
+    def __init__(self, parts: Iterable[tuple[Box, np.ndarray]], shape: Size3) -> None:
         self.shape = shape
-        nothing = np.zeros(1, dtype=np.int64)
-        starts, lengths = [nothing], [nothing]  # so that every voxel has a run before it
-        for z, foreground in enumerate(sections):
-            padded = np.concatenate(([False], foreground.ravel(), [False]))
-            edges = np.flatnonzero(padded[1:] != padded[:-1]).reshape(-1, 2)
-            starts.append(edges[:, 0] + z * shape[1] * shape[2])
-            lengths.append(edges[:, 1] - edges[:, 0])
-        self._starts = np.concatenate(starts).astype(np.int64)
-        self._before = np.concatenate(([0], np.cumsum(np.concatenate(lengths)))).astype(np.int64)
+        nothing = np.zeros((1, 2), dtype=np.int64)  # so that every voxel has a run before it
+        runs = np.concatenate([nothing, *(_runs(*part, shape) for part in parts)])
+        start, stop = runs[np.argsort(runs[:, 0], kind="stable")].T
+        # Where a box ends, a run may go on in the next.
+        first = np.flatnonzero(np.concatenate(([True], start[1:] != stop[:-1])))
+        self._starts = start[first]
+        lengths = np.add.reduceat(stop - start, first)
+        self._before = np.concatenate(([0], np.cumsum(lengths)))
         self.total = int(self._before[-1])
 
     def count(self, start: Size3, size: Size3) -> int:
@@ -174,3 +177,14 @@ class RunForegroundTable(ForegroundTable):
         run = np.searchsorted(self._starts, voxels, side="right") - 1
         inside = voxels - self._starts[run]
         return np.minimum(self._before[run] + inside, self._before[run + 1])
+
+
+def _runs(box: Box, foreground: np.ndarray, shape: Size3) -> np.ndarray:
+    """(n, 2) the first voxel of each run of a box, and one past its last, in scan order."""
+    rows = np.pad(foreground, ((0, 0), (0, 0), (1, 1)))
+    flat = rows.ravel()
+    edges = np.flatnonzero(flat[1:] != flat[:-1]).reshape(-1, 2)
+    row, x = np.divmod(edges, rows.shape[2])
+    z, y = np.divmod(row, rows.shape[1])
+    (first, top, left), (_, height, width) = box.start, shape
+    return ((z + first) * height + y + top) * width + x + left

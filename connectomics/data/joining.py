@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from connectomics.data.counting import label_slabs, read_label
+from connectomics.data.counting import label_boxes, read_label
 from connectomics.data.io import LazyVolume, create_volume
 from connectomics.data.io.location import split_source
 from connectomics.data.survey import marks_of
@@ -72,7 +72,7 @@ def _numbers(side: LazyVolume) -> set[int]:
 def _labels(side: LazyVolume) -> Iterator[tuple[Box, np.ndarray]]:
     volume = LabelledVolume(side.name, side, label=side)
     marks = marks_of(side)
-    for box in label_slabs(volume):
+    for box in label_boxes(volume):
         yield box, read_label(volume, box, marks=marks).label
 
 

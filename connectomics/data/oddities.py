@@ -9,7 +9,7 @@ import numpy as np
 from scipy.ndimage import binary_fill_holes
 
 from connectomics.data.agreement import REACH, Agreement
-from connectomics.data.counting import label_slabs, read_label
+from connectomics.data.counting import read_label
 from connectomics.data.io import LazyVolume
 from connectomics.data.io.location import format_of, parse_location
 from connectomics.data.survey import marks_of
@@ -44,6 +44,9 @@ THICKER = 1.5
 """How many times as thick as pixels are wide sections are, at least, to tell them apart by."""
 
 CUBE = 96
+
+VOXELS = 2**26
+"""How many are read at a time; at least a section."""
 
 
 class Looks(NamedTuple):
@@ -97,7 +100,7 @@ def look(volume: LabelledVolume) -> Looks:
     holes, z = 0, 0
     inside, outside = np.zeros(3), np.zeros(3)
     marks = marks_of(volume.label) if volume.label is not None else None
-    for slab in label_slabs(volume):
+    for slab in _slabs(volume):
         image = volume.image.read(slab)
         labels, counts = np.zeros(image.shape, np.uint8), None
         if marks:
@@ -122,6 +125,15 @@ def look(volume: LabelledVolume) -> Looks:
     bare = max(bare, (last[0] + 1 if last else 0, z), key=_length)
     contrast = _contrast(inside, outside)
     return Looks(empty, unlabelled, bare, holes, int(inside[0]), contrast, agreement)
+
+
+def _slabs(volume: LabelledVolume) -> Iterator[Box]:
+    """Whole sections, as many as are stored together; fewer where these are wide, to hold them."""
+    depth, height, width = volume.shape
+    chunks = getattr(volume.label or volume.image, "chunks", None)
+    thickness = max(1, min(chunks[0] if chunks else 1, VOXELS // (height * width)))
+    for z in range(0, depth, thickness):
+        yield Box((z, 0, 0), (min(z + thickness, depth), height, width))
 
 
 def axis_doubts(volume: LabelledVolume) -> Iterator[Fault]:

@@ -11,7 +11,7 @@ from connectomics.data.dataset import PatchSource, Target
 from connectomics.geometry import Box
 
 MOST_VOXELS = 2**27
-"""A larger volume is looked at in slabs that are evenly spaced; the shares do not need more."""
+"""A larger volume is looked at in boxes that are evenly spaced; the shares do not need more."""
 
 NOTHING = np.zeros(0, dtype=np.int64)
 
@@ -32,8 +32,8 @@ def target_shares(
     """
     counts: list[np.ndarray] = []
     for source in sources:
-        for slab in _spread(source, most):
-            label, counted = source.read_label(slab)
+        for box in _spread(source, most):
+            label, counted = source.read_label(box)
             channels = target(label)
             found = [
                 _counted(channel if counted is None else channel[counted]) for channel in channels
@@ -43,14 +43,14 @@ def target_shares(
 
 
 def _spread(source: PatchSource, most: int) -> Iterator[Box]:
-    """Slabs of a volume, evenly spaced, of about `most` voxels together and at least one."""
-    slabs = list(source.slabs())
-    number = max(1, most // slabs[0].size)
-    if number >= len(slabs):
-        yield from slabs
+    """Boxes of a volume, evenly spaced, of about `most` voxels together and at least one."""
+    boxes = source.boxes()
+    number = max(1, most // boxes[0].size)
+    if number >= len(boxes):
+        yield from boxes
         return
-    for index in np.linspace(0, len(slabs) - 1, number).round().astype(int):
-        yield slabs[index]
+    for index in np.linspace(0, len(boxes) - 1, number).round().astype(int):
+        yield boxes[index]
 
 
 def _counted(channel: np.ndarray) -> np.ndarray:

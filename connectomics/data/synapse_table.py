@@ -15,6 +15,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from connectomics.data.foreground import Size3
+from connectomics.geometry import Box
 
 REACH = 4
 """Pieces of one label with up to so many voxels between them in the plane are one synapse: the
@@ -46,20 +47,21 @@ class VolumeSynapses:
     first: Ints
 
     @classmethod
-    def of(cls, sections: Iterable[np.ndarray], shape: Size3) -> VolumeSynapses:
+    def of(cls, parts: Iterable[tuple[Box, np.ndarray]], shape: Size3) -> VolumeSynapses:
         """Find the synapses of a label volume.
 
         Args:
-            sections: (Y, X) integers, section after section; 0 is background, and voxels of one
-                synapse have one number. Pieces of one number that are farther apart than
-                `REACH` are synapses of their own, as in semantic labels, which have only one.
+            parts: Boxes that hold each voxel once, in any order, and (z, y, x) integers of each; 0
+                is background, and voxels of one synapse have one number. Pieces of one number that
+                are farther apart than `REACH` are synapses of their own, as in semantic labels,
+                which have only one.
             shape: The volume's `(Z, Y, X)`.
 
         >>> label = np.array([[[1, 1, 0, 0, 0, 0, 0, 1, 2]]])
-        >>> VolumeSynapses.of(label, label.shape).voxels.tolist()
+        >>> VolumeSynapses.of([(Box((0, 0, 0), (1, 1, 9)), label)], (1, 1, 9)).voxels.tolist()
         [2, 1, 1]
         """
-        rows, starts, lengths, numbers = _runs(sections)
+        rows, starts, lengths, numbers = _joined(*_runs(parts))
         synapse = _components(rows[:, 0] * shape[1] + rows[:, 1], starts, lengths, numbers, shape)
         order = np.argsort(synapse, kind="stable")
         first = np.searchsorted(synapse[order], np.arange(synapse.max(initial=-1) + 2))
@@ -154,22 +156,22 @@ def _small(sizes: Ints) -> int:
     return int(sizes[np.searchsorted(held, SMALL_SHARE * held[-1])]) if len(sizes) else 0
 
 
-def _runs(sections: Iterable[np.ndarray]) -> tuple[Ints, Ints, Ints, Ints]:
+def _runs(parts: Iterable[tuple[Box, np.ndarray]]) -> tuple[Ints, Ints, Ints, Ints]:
     """Runs of one number along x: their (z, y), where they start, how long they are, the number."""
     rows = [np.zeros((0, 2), np.int64)]
     starts, lengths, numbers = [_NONE], [_NONE], [_NONE]
-    for z, section in enumerate(sections):
-        used = np.flatnonzero(section.any(axis=1))
+    for box, part in parts:
+        used = np.argwhere(part.any(axis=2))
         if not len(used):
             continue
-        width = section.shape[1]
-        flat = np.pad(section[used], ((0, 0), (0, 1))).ravel()  # a zero ends every row
+        width = part.shape[2]
+        flat = np.pad(part[*used.T], ((0, 0), (0, 1))).ravel()  # a zero ends every row
         edges = np.concatenate(([0], np.flatnonzero(flat[1:] != flat[:-1]) + 1, [len(flat)]))
         begin, length = edges[:-1], np.diff(edges)
         kept = flat[begin] > 0
-        y, x = np.divmod(begin[kept], width + 1)
-        rows.append(np.column_stack([np.full(len(y), z), used[y]]))
-        starts.append(x)
+        row, x = np.divmod(begin[kept], width + 1)
+        rows.append(used[row] + box.start[:2])
+        starts.append(x + box.start[2])
         lengths.append(length[kept])
         numbers.append(flat[begin[kept]].astype(np.int64))
     return (
@@ -178,6 +180,19 @@ def _runs(sections: Iterable[np.ndarray]) -> tuple[Ints, Ints, Ints, Ints]:
         np.concatenate(lengths),
         np.concatenate(numbers),
     )
+
+
+def _joined(
+    rows: Ints, starts: Ints, lengths: Ints, numbers: Ints
+) -> tuple[Ints, Ints, Ints, Ints]:
+    """Runs in scan order; those that touch, as where two boxes meet, are one."""
+    order = np.lexsort([starts, rows[:, 1], rows[:, 0]])
+    rows, starts, lengths, numbers = (a[order] for a in (rows, starts, lengths, numbers))
+    goes_on = (rows[1:] == rows[:-1]).all(axis=1) & (numbers[1:] == numbers[:-1])
+    goes_on &= starts[1:] == starts[:-1] + lengths[:-1]
+    first = np.flatnonzero(np.concatenate(([True], ~goes_on))[: len(rows)])
+    whole = np.add.reduceat(lengths, first) if len(first) else lengths
+    return rows[first], starts[first], whole, numbers[first]
 
 
 _NONE = np.zeros(0, dtype=np.int64)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from connectomics.data.counting import label_slabs, read_label
+from connectomics.data.counting import label_boxes, read_label
 from connectomics.data.processing import Marks
 from connectomics.data.survey import marks_of
 from connectomics.data.synapse_table import SynapseTable, VolumeSynapses
@@ -93,24 +93,23 @@ def inspect_labels(volume: LabelledVolume, encoding: Encoding = "auto") -> Label
     assert volume.label is not None
     marks = marks_of(volume.label)
     stored, count = _counted(volume, encoding)
-    counts = np.zeros((volume.shape[0], 3), dtype=np.int64)
+    totals = np.zeros(3, dtype=np.int64)
 
-    def sections():
-        z = 0
-        for slab in label_slabs(volume):
-            for label, counted in _each(volume, slab, marks):
-                odd = int(np.count_nonzero(label % 2))
-                counts[z] = counted, odd, np.count_nonzero(label) - odd
-                yield _numbers(label, stored)
-                z += 1
+    def parts():
+        for box in label_boxes(volume):
+            label, counts = read_label(volume, box, marks=marks)
+            counted = label.size if counts is None else int(np.count_nonzero(counts))
+            label = label if counts is None else label * counts
+            odd = int(np.count_nonzero(label % 2))
+            totals[:] += np.array([counted, odd, np.count_nonzero(label) - odd])
+            yield box, _numbers(label, stored)
 
-    found = VolumeSynapses.of(sections(), volume.shape)
+    found = VolumeSynapses.of(parts(), volume.shape)
     kept = found.voxels >= SynapseTable([found], volume.shape).small
     low, high = (ends[kept] for ends in found.bounds())
-    totals = (int(total) for total in counts.sum(axis=0))
     specks = int(np.count_nonzero(~kept))
     sizes = found.voxels[kept]
-    return Labels(volume, stored, marks, count, sizes, low, high, specks, *totals)
+    return Labels(volume, stored, marks, count, sizes, low, high, specks, *totals.tolist())
 
 
 def large_span(found: Sequence[Labels]) -> Triple:
@@ -138,16 +137,6 @@ def _counted(volume: LabelledVolume, encoding: Encoding) -> tuple[Encoding, Syna
     stored = stored_as(volume.label, encoding, truth.labels).encoding
     sided = stored in (*SIDED, "auto")
     return stored, count_synapses(truth.labels, stored, sided=sided, mask=truth.mask)
-
-
-def _each(volume: LabelledVolume, slab: Box, marks: Marks):
-    """The sections of a slab, 0 where nothing counts, each with how many voxels do."""
-    labels, counts = read_label(volume, slab, marks=marks)
-    for z, label in enumerate(labels):
-        if counts is None:
-            yield label, label.size
-        else:
-            yield label * counts[z], int(np.count_nonzero(counts[z]))
 
 
 def _numbers(label: np.ndarray, encoding: Encoding) -> np.ndarray:

@@ -5,7 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from connectomics.data.counting import Counted, lack_of, what_counts
+from connectomics.data import counting
+from connectomics.data.counting import Counted, label_boxes, lack_of, what_counts
+from connectomics.data.io import LazyVolume
 from connectomics.data.volumes import LabelledVolume, MemoryVolume
 from connectomics.errors import DataError
 
@@ -36,6 +38,22 @@ def volume(label: list[int], mask: list[int] | None = None) -> LabelledVolume:
 )
 def test_what_counts(label, mask, found):
     assert what_counts([volume(label, mask)]) is found
+
+
+@pytest.mark.parametrize(
+    ("shape", "chunks", "boxes"),
+    [
+        ((9, 8, 8), (4, 4, 4), [(4, 8, 8), (4, 8, 8), (1, 8, 8)]),  # whole sections
+        ((4, 16, 32), (4, 8, 8), [(4, 8, 8)] * 8),
+        ((4, 8, 32), (2, 8, 8), [(2, 8, 16)] * 4),
+        ((2, 16, 32), None, [(1, 8, 32)] * 4),  # stored in no pieces
+    ],
+)
+def test_no_box_of_labels_is_wider_than_memory_allows(monkeypatch, shape, chunks, boxes):
+    monkeypatch.setattr(counting, "VOXELS", 256)
+    label = LazyVolume.__new__(LazyVolume)
+    label.shape, label.chunks = shape, chunks
+    assert [box.shape for box in label_boxes(LabelledVolume("v", label, label))] == boxes
 
 
 def test_the_most_of_several_volumes_counts():

@@ -11,6 +11,7 @@ from connectomics.data.foreground import DenseForegroundTable
 from connectomics.data.sampling import PatchSampler, explained, sliver_warning
 from connectomics.data.synapse_table import SynapseTable, VolumeSynapses
 from connectomics.errors import DataError
+from connectomics.geometry import whole
 
 
 def drawn(sampler: PatchSampler, number: int) -> Counter:
@@ -107,7 +108,7 @@ def test_a_threshold_that_no_patch_reaches_is_an_error_if_p_is_one():
 
 
 def on_synapses(label: np.ndarray, size, **settings) -> PatchSampler:
-    volume = VolumeSynapses.of(label, label.shape)
+    volume = VolumeSynapses.of([(whole(label.shape), label)], label.shape)
     tables = [DenseForegroundTable(label > 0)] if settings.get("p") else None
     table = SynapseTable([volume], size)
     return PatchSampler([label.shape], size, tables, synapses=table, **settings)

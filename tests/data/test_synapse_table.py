@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from connectomics.data.synapse_table import REACH, SynapseTable, VolumeSynapses
+from connectomics.geometry import block_boxes, whole
 
 LABELS = st.tuples(st.integers(1, 4), st.integers(1, 14), st.integers(1, 16)).flatmap(
     lambda shape: arrays(np.uint8, shape, elements=st.sampled_from([0] * 30 + [1, 2]))
@@ -15,7 +16,8 @@ LABELS = st.tuples(st.integers(1, 4), st.integers(1, 14), st.integers(1, 16)).fl
 
 def synapses_of(label: np.ndarray) -> VolumeSynapses:
     depth, height, width = label.shape
-    return VolumeSynapses.of(label, (depth, height, width))
+    shape = (depth, height, width)
+    return VolumeSynapses.of([(whole(shape), label)], shape)
 
 
 def slow_groups(label: np.ndarray) -> list[list[tuple[int, ...]]]:
@@ -52,6 +54,17 @@ def test_a_patch_sees_what_lies_in_the_box_about_the_middle(label, data):
         middle = (voxels.min(axis=0) + voxels.max(axis=0) + 1) // 2
         start = np.clip(middle - np.array(size) // 2, 0, np.array(label.shape) - size)
         assert seen == np.all((voxels >= start) & (voxels < start + size), axis=1).sum()
+
+
+@given(LABELS)
+@settings(max_examples=60, deadline=None)
+def test_what_is_read_box_by_box_holds_the_same_synapses(label):
+    depth, height, width = label.shape
+    shape = (depth, height, width)
+    parts = [(box, label[box.slices]) for box in block_boxes(shape, (2, 5, 3))]
+    found, expected = VolumeSynapses.of(parts[::-1], shape), synapses_of(label)
+    for name in ("rows", "starts", "lengths", "first"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
 
 
 def test_a_small_whole_synapse():
