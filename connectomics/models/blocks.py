@@ -286,8 +286,11 @@ def interleave(x: Tensor) -> Tensor:
 def initialise(network: nn.Module, activation: str) -> None:
     """Draw the weights of all convolutions as He et al. (2015) do, with the activation's gain.
 
-    Biases start at zero, sub-voxel heads as an interpolation.
+    Biases start at zero, sub-voxel heads as an interpolation. On the meta device nothing is drawn,
+    for which PyTorch would import its compiler.
     """
+    if any(parameter.is_meta for parameter in network.parameters()):
+        return
     for module in network.modules():
         if isinstance(module, nn.Conv3d):
             fan_in = module.weight[0].numel()

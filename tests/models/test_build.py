@@ -14,6 +14,7 @@ from connectomics.losses.build import LOSSES, build_loss
 from connectomics.losses.cross_entropy import WeightedBCEWithLogitsLoss
 from connectomics.losses.dice import DiceLoss
 from connectomics.models import RSUNet, build_model
+from connectomics.models.build import check_network
 from connectomics.pipeline import components
 
 TINY = {"filters": (4, 6), "down_factors": ((1, 2, 2),)}
@@ -138,6 +139,16 @@ def test_faults_of_network_and_loss_are_reported_together() -> None:
         "model.loss.losses[1].kwargs.smoth",
         "model.loss.losses[1].pred_slice",
     ]
+
+
+def test_checking_draws_no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the meta device PyTorch would import its compiler for it: a second and 70 MB."""
+
+    def drawn(*_: Any, **__: Any) -> None:
+        raise AssertionError("weights were drawn")
+
+    monkeypatch.setattr(torch.Tensor, "normal_", drawn)
+    assert check_network(ModelSection()) == []
 
 
 def test_checking_leaves_the_random_state_alone() -> None:
