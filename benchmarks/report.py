@@ -21,7 +21,7 @@ from connectomics.data.volumes import MemoryVolume
 from connectomics.evaluation import EvaluationReport, LabelPair, evaluate_volumes
 from connectomics.geometry import VoxelGrid
 from connectomics.report import Background, write_page
-from connectomics.report.gallery import Scene
+from connectomics.report.scenes import Scene
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "report"))
 from browser import ask  # pyright: ignore[reportMissingImports]

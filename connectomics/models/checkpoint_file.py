@@ -89,6 +89,23 @@ def tensors_in(content: Any) -> Iterator[tuple[str, Tensor]]:
 def _require_whole(path: Path) -> None:
     """Check that a file is an archive of PyTorch's, and the sum of each part of it."""
     where = str(path)
+    _require_file(path)
+    try:
+        size = path.stat().st_size
+        if not zipfile.is_zipfile(path):
+            raise _not_an_archive(path)
+        with zipfile.ZipFile(path) as archive:
+            _require_parts(where, archive, size)
+    except PermissionError as error:
+        raise CheckpointError(where, "may not be read.", "Check its permissions.") from error
+    except CheckpointError:
+        raise
+    except Exception as error:  # damaged archives end in a dozen kinds of errors
+        raise CheckpointError(where, f"is damaged ({_brief(error)}).", DAMAGED) from error
+
+
+def _require_file(path: Path) -> None:
+    where = str(path)
     if path.is_dir():
         raise CheckpointError(where, "is a folder.", USE_OURS)
     if not path.exists():
@@ -97,34 +114,25 @@ def _require_whole(path: Path) -> None:
         raise CheckpointError(where, "no such file.", remedy)
     if not path.is_file():  # of a pipe or a device nothing may ever come
         raise CheckpointError(where, "is no ordinary file, but a pipe or a device.", USE_OURS)
-    try:
-        size = path.stat().st_size
-        if not zipfile.is_zipfile(path):
-            raise _not_an_archive(path)
-        with zipfile.ZipFile(path) as archive:
-            parts = archive.infolist()
-            packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
-            if packed or sum(part.file_size for part in parts) > size:
-                raise CheckpointError(where, "is a zip file, but not of PyTorch's.", USE_OURS)
-            names = [part.filename for part in parts]
-            if len(set(names)) < len(names):  # of two parts of one name, which is read?
-                raise CheckpointError(where, "is damaged: parts of it are there twice.", DAMAGED)
-            script = any(name.endswith("/constants.pkl") or "/code/" in name for name in names)
-            if script or not any(name.endswith("/data.pkl") for name in names):
-                kind = "a network saved as TorchScript" if script else "a zip file"
-                raise CheckpointError(where, f"is {kind}, not a checkpoint.", USE_OURS)
-            broken = archive.testzip()
-            pickles = [] if broken else [name for name in names if name.endswith("/data.pkl")]
-            grown = next(filter(None, (outgrown(archive.read(name)) for name in pickles)), None)
-    except PermissionError as error:
-        raise CheckpointError(where, "may not be read.", "Check its permissions.") from error
-    except CheckpointError:
-        raise
-    except Exception as error:  # damaged archives end in a dozen kinds of errors
-        raise CheckpointError(where, f"is damaged ({_brief(error)}).", DAMAGED) from error
-    if broken is not None:
+
+
+def _require_parts(where: str, archive: zipfile.ZipFile, size: int) -> None:
+    """Check that what an archive of so many bytes holds is a checkpoint, whole and no trap."""
+    parts = archive.infolist()
+    packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
+    if packed or sum(part.file_size for part in parts) > size:
+        raise CheckpointError(where, "is a zip file, but not of PyTorch's.", USE_OURS)
+    names = [part.filename for part in parts]
+    if len(set(names)) < len(names):  # of two parts of one name, which is read?
+        raise CheckpointError(where, "is damaged: parts of it are there twice.", DAMAGED)
+    script = any(name.endswith("/constants.pkl") or "/code/" in name for name in names)
+    pickles = [name for name in names if name.endswith("/data.pkl")]
+    if script or not pickles:
+        kind = "a network saved as TorchScript" if script else "a zip file"
+        raise CheckpointError(where, f"is {kind}, not a checkpoint.", USE_OURS)
+    if broken := archive.testzip():
         raise CheckpointError(where, f"is damaged: the checksum of {broken} is wrong.", DAMAGED)
-    if grown is not None:
+    for grown in filter(None, (outgrown(archive.read(name)) for name in pickles)):
         problem = f"was refused: it holds {grown}, which may fill the memory or never end."
         raise CheckpointError(where, problem, USE_OURS)
 

@@ -30,7 +30,7 @@ from connectomics.scoring.pairs import confidences, stored_as
 
 if TYPE_CHECKING:
     from connectomics.report import Background
-    from connectomics.report.gallery import Scene
+    from connectomics.report.scenes import Scene
 
 MADE_FROM, END = "<!-- made from ", " -->\n"
 """Around what a page says at its end of what it was made from."""

@@ -27,8 +27,8 @@ from connectomics.evaluation import (
     scores_by_size,
 )
 from connectomics.report import charts
-from connectomics.report.gallery import KINDS, Card, Scene
-from connectomics.report.scenes import headline_threshold, matched_metric
+from connectomics.report.gallery import KINDS, Card
+from connectomics.report.scenes import Scene, headline_threshold, matched_metric
 
 
 class Placed(NamedTuple):

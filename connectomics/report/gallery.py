@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from connectomics.data.volumes import Volume
 from connectomics.evaluation import Extents, Labels, Matches, list_extents
 from connectomics.evaluation.extents import NOTHING
 from connectomics.evaluation.sides import synapse_number
-from connectomics.geometry import NOWHERE, Box, VoxelGrid
 from connectomics.report.cutouts import Picture, View, cut_out
+from connectomics.report.scenes import Scene
+from connectomics.report.views import MOST_PICTURES, choose, edge_of, most_shown, views_of
 
 KINDS = {
     "flipped": "sides the wrong way round",
@@ -30,52 +30,8 @@ KINDS = {
 }
 """What can become of a synapse, the worst first, and how the page calls it."""
 
-MOST_PICTURES = 1500
-"""Of a page; the errors come first, each kind with as many as the others if it has them."""
-
-MOST_PIXELS = 24_000_000
-"""Of all pictures of a volume: about 10 MB of page, which a browser opens within a second."""
-
-SMALLEST_VIEW, LARGEST_VIEW = 64, 192
-SURROUNDINGS = 1.75
-"""Edge of what is shown, of that of a synapse: vesicles and membranes around it tell its sides."""
-
-SECTIONS = (0.2, 0.5, 0.8)
-"""Which sections of a synapse are shown, by how far down it they lie."""
-
 LARGEST_EXACT = 2**53
 """Above this a page's script would round a number."""
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What the cards of one volume are made from.
-
-    Attributes:
-        name: Of the volume.
-        prediction: (Z, Y, X) labels, as they were scored.
-        prediction_sided: Whether the pre voxels of synapse n carry 2n-1 and its post voxels 2n.
-        truth: (Z, Y, X) labels, or None.
-        truth_sided: The same for the truth.
-        matches: Who was matched with whom; None without truth.
-        image: (Z, Y, X) EM, or None.
-        grid: Where its voxels lie.
-        confidence: Of each predicted synapse by its number.
-        synthetic: Whether it is a phantom.
-        origin: Voxel (z, y, x) of the file at which the volume begins, where it is a part of it.
-    """
-
-    name: str
-    prediction: Labels
-    prediction_sided: bool
-    truth: Labels | None = None
-    truth_sided: bool = False
-    matches: Matches | None = None
-    image: Volume | None = None
-    grid: VoxelGrid = NOWHERE
-    confidence: Mapping[int, float] = field(default_factory=dict)
-    synthetic: bool = False
-    origin: tuple[int, int, int] = (0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -152,11 +108,10 @@ def list_cards(scene: Scene, *, most_pictures: int = MOST_PICTURES) -> list[Card
     ]
     if scene.image is None:
         return cards
-    side = _side(start, stop)
-    most = min(most_pictures, MOST_PIXELS // (len(SECTIONS) * side**2))
-    chosen = _chosen([card.kind for card in cards], most)
-    corner = (start + stop)[chosen, 1:] // 2 - side // 2
-    views = _views(shown[chosen], corner, scene.prediction.shape, side)
+    side = edge_of(start, stop)
+    chosen = choose([card.kind for card in cards], most_shown(side, most_pictures))
+    middle = (start + stop)[chosen, 1:] // 2
+    views = views_of(shown[chosen], middle, scene.prediction.shape, side)
     pictures = _draw(scene, views, rows.selected(chosen))
     for i, picture in zip(chosen.tolist(), pictures, strict=True):
         cards[i] = Card(**{**vars(cards[i]), "picture": picture})
@@ -274,29 +229,6 @@ def _card(
     )
 
 
-def _chosen(kinds: Sequence[str], most: int) -> np.ndarray:
-    """Which cards get a picture: errors first, the rarer the kind the more of it."""
-    names = np.asarray(kinds, "U16")
-    good = np.isin(names, ("true", "found", "ignored"))
-    errors = _shared(np.where(good, "", names), most)
-    return np.sort(np.concatenate([errors, _evenly(np.flatnonzero(good), most - len(errors))]))
-
-
-def _shared(names: np.ndarray, most: int) -> np.ndarray:
-    """Rows of every name but the empty one, about as many of each where not all can be taken."""
-    groups = [np.flatnonzero(names == name) for name in np.unique(names[names != ""])]
-    taken = [np.zeros(0, np.int64)]
-    for left, group in zip(range(len(groups), 0, -1), sorted(groups, key=len), strict=True):
-        taken.append(_evenly(group, (most - sum(map(len, taken))) // left))
-    return np.concatenate(taken)
-
-
-def _evenly(rows: np.ndarray, most: int) -> np.ndarray:
-    if len(rows) <= most:
-        return rows
-    return rows[np.linspace(0, len(rows) - 1, most).astype(int)] if most > 0 else rows[:0]
-
-
 def _draw(scene: Scene, views: Sequence[View], rows: _Rows) -> list[Picture]:
     assert scene.image is not None
     layers = []
@@ -307,44 +239,6 @@ def _draw(scene: Scene, views: Sequence[View], rows: _Rows) -> list[Picture]:
         if labels is not None:
             layers.append((name, labels, sided, ids))
     return cut_out(scene.image, views, layers)
-
-
-def _side(start: np.ndarray, stop: np.ndarray) -> int:
-    """The edge of the squares that are shown, one for all synapses."""
-    if not len(start):
-        return SMALLEST_VIEW
-    extent = (stop - start)[:, 1:].max(axis=1)
-    return int(np.clip(SURROUNDINGS * np.quantile(extent, 0.9), SMALLEST_VIEW, LARGEST_VIEW))
-
-
-def _views(shown: np.ndarray, corner: np.ndarray, shape: Sequence[int], side: int) -> list[View]:
-    """What to show of each synapse: a square at three of its sections, or beside a thin one."""
-    corner = np.maximum(np.minimum(corner, np.array(shape[1:]) - side), 0)
-    views = []
-    for (first, end), (y, x) in zip(shown.tolist(), corner.tolist(), strict=True):
-        sections = _sections(first, end, shape[0])
-        box = Box((sections[0], y, x), (sections[-1] + 1, y + side, x + side))
-        views.append(View(sections, box))
-    return views
-
-
-def _sections(first: int, end: int, depth: int) -> tuple[int, ...]:
-    """Three of the sections of a synapse, and those next to it where it has fewer.
-
-    >>> _sections(10, 21, 30), _sections(4, 6, 30), _sections(0, 1, 30), _sections(0, 2, 2)
-    ((12, 15, 18), (4, 5, 6), (0, 1, 2), (0, 1))
-    >>> _sections(23, 27, 30)
-    (23, 24, 26)
-    """
-    if end - first < len(SECTIONS):
-        first = max(0, min(first - (end - first == 1), depth - len(SECTIONS)))
-        return tuple(range(first, min(first + len(SECTIONS), depth)))
-    last, (low, middle, high) = end - 1 - first, SECTIONS
-    return (
-        first + math.floor(last * low),
-        first + math.floor(last * middle),
-        first + math.ceil(last * high),
-    )
 
 
 def some_of_each(cards: Sequence[Card]) -> list[Card]:

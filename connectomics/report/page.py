@@ -26,7 +26,8 @@ from connectomics.report.findings import (
     table_of,
     what_was_found,
 )
-from connectomics.report.gallery import KINDS, Card, Scene, as_json, list_cards, some_of_each
+from connectomics.report.gallery import KINDS, Card, as_json, list_cards, some_of_each
+from connectomics.report.scenes import Scene
 
 AT_ONCE = 12
 """Cards that the page shows at once. It works as soon as their pictures are there, and reads on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from connectomics.data.volumes import LabelledVolume, Volume
@@ -11,12 +12,44 @@ from connectomics.evaluation import (
     METRICS,
     LabelPair,
     Labels,
+    Matches,
     ThresholdSweep,
     VolumeScores,
     interpret,
 )
 from connectomics.evaluation.encoding import SIDED, Encoding
-from connectomics.report.gallery import Scene
+from connectomics.geometry import NOWHERE, VoxelGrid
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What the cards of one volume are made from.
+
+    Attributes:
+        name: Of the volume.
+        prediction: (Z, Y, X) labels, as they were scored.
+        prediction_sided: Whether the pre voxels of synapse n carry 2n-1 and its post voxels 2n.
+        truth: (Z, Y, X) labels, or None.
+        truth_sided: The same for the truth.
+        matches: Who was matched with whom; None without truth.
+        image: (Z, Y, X) EM, or None.
+        grid: Where its voxels lie.
+        confidence: Of each predicted synapse by its number.
+        synthetic: Whether it is a phantom.
+        origin: Voxel (z, y, x) of the file at which the volume begins, where it is a part of it.
+    """
+
+    name: str
+    prediction: Labels
+    prediction_sided: bool
+    truth: Labels | None = None
+    truth_sided: bool = False
+    matches: Matches | None = None
+    image: Volume | None = None
+    grid: VoxelGrid = NOWHERE
+    confidence: Mapping[int, float] = field(default_factory=dict)
+    synthetic: bool = False
+    origin: tuple[int, int, int] = (0, 0, 0)
 
 
 class Found(NamedTuple):

@@ -10,17 +10,16 @@ import pytest
 from connectomics.data.volumes import MemoryVolume
 from connectomics.evaluation import detection_scores, polarity_scores
 from connectomics.geometry import VoxelGrid
-from connectomics.report import gallery
+from connectomics.report import views
 from connectomics.report.cutouts import Picture
 from connectomics.report.gallery import (
     Card,
-    Scene,
-    _chosen,
     as_json,
     list_cards,
     list_objects,
     some_of_each,
 )
+from connectomics.report.scenes import Scene
 
 
 def labels(*synapses: tuple[int, int, int]) -> np.ndarray:
@@ -148,21 +147,9 @@ def test_errors_get_their_pictures_first():
 def test_pictures_are_as_many_as_a_browser_opens_at_once(monkeypatch):
     labels_of_three = labels((1, 2, 4), (3, 12, 4), (5, 24, 4))
     image = MemoryVolume("em", np.zeros((4, 20, 40), np.uint8))
-    monkeypatch.setattr(gallery, "MOST_PIXELS", 2 * 3 * gallery.SMALLEST_VIEW**2)
+    monkeypatch.setattr(views, "MOST_PIXELS", 2 * 3 * views.SMALLEST_VIEW**2)
     cards = list_cards(scene(labels_of_three, labels_of_three, image=image))
     assert [card.picture is not None for card in cards] == [True, False, True]
-
-
-def test_rare_errors_all_get_a_picture():
-    kinds = ["missed"] * 10 + ["true"] * 5 + ["flipped"] * 3 + ["false"] * 10
-    chosen = [kinds[row] for row in _chosen(kinds, 9)]
-    assert {kind: chosen.count(kind) for kind in set(kinds)} == {
-        "flipped": 3,
-        "missed": 3,
-        "false": 3,
-        "true": 0,
-    }
-    assert len(_chosen(kinds, 25)) == 25
 
 
 def test_numbers_that_a_script_would_round_are_texts():

@@ -19,8 +19,8 @@ from connectomics.geometry import VoxelGrid
 from connectomics.neuroglancer.link import link, state_of
 from connectomics.report import page as page_module
 from connectomics.report.charts import histogram_chart, training_chart
-from connectomics.report.gallery import Scene
 from connectomics.report.page import Background, write_page
+from connectomics.report.scenes import Scene
 
 sys.path.insert(0, str(Path(__file__).parent))
 from browser import BROWSER, ask, opened
