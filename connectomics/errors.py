@@ -100,7 +100,10 @@ def naming(file: str) -> Iterator[None]:
         yield
     except DataError as error:
         raise DataError.of(
-            Fault(file, f"{fault.where}: {fault.problem}", fault.remedy) for fault in error.faults
+            fault
+            if fault.where == file
+            else Fault(file, f"{fault.where}: {fault.problem}", fault.remedy)
+            for fault in error.faults
         ) from error
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from connectomics.config import Config
-from connectomics.data.cache_key import DIGEST, key_of
+from connectomics.data.cache_key import DIGEST, key_of, reading_result
 from connectomics.data.identity import Identity, identify
 from connectomics.data.io import LazyVolume, open_volume
 from connectomics.data.io.location import parse_location
@@ -66,7 +66,8 @@ class Labelled:
             f"place of {name}": [volume.resolution, volume.grid.offset_nm, volume.synthetic],
         }
         volumes = {}
-        with open_volume(self.results.labels) as labels:
+        path = self.results.labels
+        with reading_result(path, "decode"), open_volume(path) as labels:
             held = {"labels": labels, "truth": volume.label, "mask": volume.mask}
             for what, part in {**held, "neurons": volume.neurons}.items():
                 if isinstance(part, LazyVolume):

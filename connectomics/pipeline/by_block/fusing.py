@@ -21,6 +21,7 @@ from connectomics.decoding import blockwise
 from connectomics.decoding.levels import AS_THEY_ARE, Levels
 from connectomics.errors import naming
 from connectomics.geometry import Triple
+from connectomics.pipeline.artifact import lacks_blocks
 from connectomics.pipeline.by_block.passes import STATES, PartsOnDisk, reduce_passes, run_pass
 from connectomics.pipeline.by_block.predicting import is_intact, said_of_empty
 from connectomics.pipeline.predicted import PredictBox, Predicted
@@ -108,7 +109,7 @@ def predict_needed(
     predict, counting = predicted.box_of(ledger), plan[0] if needed.adapts else None
     work = PredictNeeded(predict, needed, store, parts, counting)
     intact, tasks = partial(is_intact, store), partial(plan[0].tasks, {})
-    if ledger.of(STATES).facts(PREDICT) is None:
+    if ledger.of(STATES).facts(PREDICT) is None or lacks_blocks(store.path):
         predicted.announce(block)
         if not run_pass(tasks, work, ledger.of(PREDICT), system, intact, gpus=gpus):
             return None

@@ -19,6 +19,7 @@ from connectomics.blocks import (
     write_arrays,
 )
 from connectomics.config.schema import SystemSection
+from connectomics.data.cache_key import reading_result
 from connectomics.data.io import LazyVolume
 from connectomics.data.io.sharded import ShardedStore
 from connectomics.decoding import blockwise
@@ -81,7 +82,8 @@ class RunTask:
         """Do it."""
         from connectomics.compiling import announced_compilation
 
-        with naming(self.probabilities.source), announced_compilation():
+        source = self.probabilities.source
+        with reading_result(Path(source), "infer"), naming(source), announced_compilation():
             part = self.run(task, self.probabilities.read, self.parts)
         if self.store is None:
             return self.parts.write(self.step, task.name, part)

@@ -192,6 +192,27 @@ def test_a_stopped_run_goes_on_and_predicts_nothing_twice(run, monkeypatch):
     require_same(labels_of(run.results), expected)
 
 
+def test_what_was_put_aside_and_is_lost_is_predicted_again(run, monkeypatch):
+    settings = (FUSED, BLOCKS, STEPS["polarity2instance"])
+
+    def stop(self, task):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(passes.RunTask, "__call__", stop)
+        run("decode", *settings, code=130)
+    begun = run.results / "blocks" / "labels"
+    shutil.copytree(begun, "before")
+    run("decode", *settings)
+    expected = labels_of(run.results)
+    shutil.rmtree(run.results)
+    shutil.copytree("before", begun)
+    lost = max(begun.glob("probabilities.zarr/0/c/*/*/*/*"), key=lambda file: file.stat().st_size)
+    lost.unlink()
+    assert "predict: 1 blocks done now, 7 done before, 1 made again" in run("decode", *settings)
+    require_same(labels_of(run.results), expected)
+
+
 @pytest.mark.slow
 def test_shards_share_the_work(run):
     settings = (FUSED, BLOCKS, STEPS["synapses"])
