@@ -19,6 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from connectomics.digests import changes, digest
 from connectomics.errors import DataError
@@ -144,7 +145,8 @@ def write_whole(path: Path, data: bytes) -> None:
 
     Quicker than `files.atomic_path`, which makes a folder for each: there may be millions.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    # Processes of two machines may have one number.
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}")
     try:
         with temporary.open("wb") as file:
             file.write(data)

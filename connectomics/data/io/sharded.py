@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -138,10 +140,7 @@ def create_sharded(
     store = ShardedStore(path, tuple(shape), (z, y, x))
     channels = tuple(shape[:-3])
     if path.exists():
-        there = store._array()
-        if (there.shape, there.shards) != (store.shape, (*channels, *store.block)):
-            raise DataError(str(path), "is another store.", "Delete it, or choose another name.")
-        return store
+        return _as_begun(store)
     chunks = tuple(_divisor(n, c) for n, c in zip(store.block, DEFAULT_CHUNKS, strict=True))
     header = header_of(
         split_source(path),
@@ -152,9 +151,27 @@ def create_sharded(
         attributes=attributes,
         chunks=chunks,
     )
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}")
     create_array(temporary, path.stem, header, (*channels, *store.block))
-    temporary.rename(path)
+    try:
+        temporary.rename(path)
+    except OSError:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if not path.exists():
+            raise
+        return _as_begun(store)  # another shard was quicker
+    return store
+
+
+def _as_begun(store: ShardedStore) -> ShardedStore:
+    """Make sure that what is there is this store.
+
+    Raises:
+        DataError: It is another.
+    """
+    there = store._array()
+    if (there.shape, there.shards) != (store.shape, (*store.shape[:-3], *store.block)):
+        raise DataError(str(store.path), "is another store.", "Delete it, or choose another name.")
     return store
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -71,6 +72,24 @@ def test_other_types_and_shapes_are_refused(tmp_path):
     for values in (np.ones((4, 4, 4), np.uint16), np.ones((4, 4, 3), np.uint8)):
         with pytest.raises(ValueError, match="cannot be written"):
             store.write(box, values)
+
+
+def test_two_shards_begin_a_store_in_the_same_moment(tmp_path, monkeypatch):
+    path, given, other = tmp_path / "p.zarr", ((4, 4, 4), np.uint8, (2, 4, 4)), []
+    rename = Path.rename
+
+    def late(self, target):
+        if not other:
+            other.append(None)
+            store = create_sharded(path, *given, grid=VoxelGrid())
+            store.write(Box((0, 0, 0), (2, 4, 4)), np.ones((2, 4, 4), np.uint8))
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", late)
+    store = create_sharded(path, *given, grid=VoxelGrid())
+    store.write(Box((2, 0, 0), (4, 4, 4)), np.ones((2, 4, 4), np.uint8))
+    assert (read_volume(path) == 1).all()
+    assert [one.name for one in tmp_path.iterdir()] == ["p.zarr"]
 
 
 def test_a_store_is_gone_on_with(tmp_path):
