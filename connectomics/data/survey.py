@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from connectomics.data.identity import Identity, located
+from connectomics.data.io import LazyVolume
 from connectomics.data.processing.labels import clean_label, whole_numbers
 from connectomics.data.processing.marks import Marks, find_marks
 from connectomics.data.volumes import Volume
@@ -49,13 +51,31 @@ def sample(volume: Volume) -> Sample:
     return Sample(values, whole=False)
 
 
-def marks_of(volume: Volume) -> Marks:
+_MARKS: dict[Identity, Marks] = {}
+"""Of volumes that this program has looked at; one whose files have changed is looked at anew."""
+
+
+def marks_of(volume: Volume, values: np.ndarray | None = None) -> Marks:
     """Tell which values of a label volume are no ids.
+
+    Args:
+        volume: Of labels.
+        values: The whole numbers of its `sample`, where they have been read.
 
     Raises:
         DataError: It holds no labels, or what may be a mark or an id.
     """
-    return find_marks(whole_numbers(sample(volume).values, volume.source), volume.source)
+    found = None
+    if isinstance(volume, LazyVolume) and not volume.remote:  # the web is slow to ask
+        found = located(volume)
+        if found.files and found in _MARKS:
+            return _MARKS[found]
+    if values is None:
+        values = whole_numbers(sample(volume).values, volume.source)
+    marks = find_marks(values, volume.source)
+    if found is not None and found.files:
+        _MARKS[found] = marks
+    return marks
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +126,7 @@ def survey_labels(volume: Volume) -> LabelSurvey:
     source = volume.source
     values, whole = sample(volume)
     values = whole_numbers(values, source)
-    marks = find_marks(values, source)
+    marks = marks_of(volume, values)
     labels = clean_label(values, source, marks=marks).label
     ids, voxels = np.unique(labels[labels > 0], return_counts=True)
     return LabelSurvey(source, labels, whole, marks, ids, voxels)
