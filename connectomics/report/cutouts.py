@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,9 @@ Layer = tuple[str, Labels, bool, np.ndarray]
 QUALITY = 70
 FILLED = ("prediction",)
 """Labels that are a tint where there are others too, whose outline is then seen on it."""
+
+PIXELS_AT_ONCE = 2**22
+"""Of the views that are read before they are drawn: 20 MiB with two labels of 16 bits."""
 
 LARGEST_SLAB = 2**25
 """Voxels of a slab, as thick as chunks are, that is read whole; of a larger one boxes are."""
@@ -58,7 +62,7 @@ class Picture(NamedTuple):
 
 
 def cut_out(image: Volume, views: Sequence[View], layers: Sequence[Layer]) -> list[Picture]:
-    """Draw the views of a volume. Image and labels are read once, in boxes as they are stored.
+    """Draw the views of a volume. Image and labels are read in order, in boxes as they are stored.
 
     Args:
         image: (Z, Y, X) EM.
@@ -68,20 +72,33 @@ def cut_out(image: Volume, views: Sequence[View], layers: Sequence[Layer]) -> li
     Returns:
         A picture per view.
     """
+    pictures: dict[int, Picture] = {}
+    for some in _batches(views):
+        of_some = [(name, labels, sided, ids[some]) for name, labels, sided, ids in layers]
+        drawn = _drawn(image, [views[i] for i in some], of_some)
+        pictures.update(zip(some, drawn, strict=True))
+    return [pictures[i] for i in range(len(views))]
+
+
+def _batches(views: Sequence[View]) -> Iterator[list[int]]:
+    """Which views to have in memory together: few, and near each other along z."""
+    order = sorted(range(len(views)), key=lambda i: views[i].sections)
+    pixels = max((len(view.sections) * math.prod(view.box.shape[1:]) for view in views), default=1)
+    most = max(1, PIXELS_AT_ONCE // pixels)
+    for first in range(0, len(order), most):
+        yield order[first : first + most]
+
+
+def _drawn(image: Volume, views: Sequence[View], layers: Sequence[Layer]) -> Iterator[Picture]:
     strips = _strips(image, views)
     filled = {name: len(layers) > 1 and name in FILLED for name, *_ in layers}
     drawn = {name: _strips(labels, views) for name, labels, _, _ in layers}
-    return [
-        Picture(
-            view.sections,
-            _webp(strips[i], view),
-            {
-                name: _png(_overlay(drawn[name][i], view, int(ids[i]), sided, filled=filled[name]))
-                for name, _, sided, ids in layers
-            },
-        )
-        for i, view in enumerate(views)
-    ]
+    for i, view in enumerate(views):
+        overlays = {
+            name: _png(_overlay(drawn[name][i], view, int(ids[i]), sided, filled=filled[name]))
+            for name, _, sided, ids in layers
+        }
+        yield Picture(view.sections, _webp(strips[i], view), overlays)
 
 
 def _strips(volume: Volume | Labels, views: Sequence[View]) -> list[np.ndarray]:
