@@ -111,7 +111,10 @@ class Probabilities(Artifact):
         }
         if block is not None:
             attributes["channels"] = predicted.predictor.channels
-            return predict_by_block(predicted, results, block, attributes=attributes, about=about)
+            whole = predict_by_block(predicted, results, block, attributes=attributes, about=about)
+            if whole:
+                self.refresh()  # they may have been begun where the volume lay elsewhere
+            return whole
         predicted = replace(predicted, predictor=predicted.predictor.ready_for(volume.shape))
         began = time.perf_counter()
         stale = [by_block, *results.of_probabilities()]

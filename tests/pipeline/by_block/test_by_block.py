@@ -180,6 +180,16 @@ def test_shards_share_the_work(run):
     assert np.array_equal(run.probabilities(), expected)
 
 
+def test_blocks_lie_where_their_volume_does_in_the_end(run):
+    run("infer", BLOCKS, "system.shard=0/2")
+    place = {"resolution": (40, 8, 8), "offset_nm": (80, 0, 8)}
+    save_volume("vol.h5", read_volume("vol.h5"), **place, overwrite=True)
+    Path("syn.h5").unlink()
+    run("infer", BLOCKS, "data.test.label=null")
+    with open_volume(run.results / "probabilities.zarr") as volume:
+        assert (volume.resolution, volume.offset_nm) == ((40, 8, 8), (80, 0, 8))
+
+
 def test_one_unreadable_block_is_listed_and_all_else_is_done(run, monkeypatch):
     from connectomics.data.io import LazyVolume
     from connectomics.errors import DataError
