@@ -131,7 +131,7 @@ def format_rows(rows: Sequence[Mapping[str, Any]]) -> str:
     mean      -
     """
     names = list(dict.fromkeys(name for row in rows for name in row))
-    lines = [names, *([_cell(row.get(name, "")) for name in names] for row in rows)]
+    lines = [names, *([number_text(row.get(name, "")) for name in names] for row in rows)]
     first, *others = zip(*lines, strict=True)
     columns = [_aligned(first, str.ljust), *(_aligned(column, str.rjust) for column in others)]
     return "\n".join("  ".join(line).rstrip() for line in zip(*columns, strict=True))
@@ -142,7 +142,12 @@ def _aligned(column: Sequence[str], pad: Callable[[str, int], str]) -> list[str]
     return [pad(cell, width) for cell in column]
 
 
-def _cell(value: Any) -> str:
+def number_text(value: Any) -> str:
+    """A number as tables show it: three digits, and - where it is undefined; others as they are.
+
+    >>> number_text(0.5), number_text(float("nan")), number_text(7), number_text("em")
+    ('0.500', '-', '7', 'em')
+    """
     if not isinstance(value, float):
         return str(value)
     return "-" if math.isnan(value) else f"{value:.3f}"

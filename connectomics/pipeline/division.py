@@ -56,11 +56,11 @@ def divide_volumes(found: Sequence[Labels]) -> Division:
         DataError: No synapse is labelled, or there are too few sections to keep some aside.
     """
     if not any(len(labels.sizes) for labels in found):
-        names = ", ".join(_label(labels) for labels in found)
+        names = ", ".join(labels.source for labels in found)
         raise DataError(names, "no voxel is labelled.", "Check that it is the right file.")
     if len(found) == 1:
         return _by_sections(found[0])
-    words = [own_words(_label(labels)) | own_words(_image(labels)) for labels in found]
+    words = [own_words(labels.source) | own_words(labels.image) for labels in found]
     test = tuple(n for n, own in enumerate(words) if own & TEST)
     val = tuple(n for n, own in enumerate(words) if own & VALIDATION and n not in test)
     train = tuple(n for n in range(len(found)) if n not in (*test, *val))
@@ -92,7 +92,7 @@ def _by_sections(labels: Labels) -> Division:
     if depth < FEWEST_SECTIONS:
         sections = f"{depth} section{'s' * (depth > 1)}"
         problem = f"has {sections}, too few to keep some of them aside for testing."
-        raise DataError(_image(labels), problem, "Name a second volume with labels.")
+        raise DataError(labels.image, problem, "Name a second volume with labels.")
     reach = large_span([labels])[0]
     gap = max(1, min(reach, depth // SPARED))
     choices = []
@@ -114,11 +114,3 @@ def _by_sections(labels: Labels) -> Division:
         f"synapses have their middle there. {gap} beside them are left out: {spans}."
     )
     return Division((0,), (0,), learned=learned, tested=kept, why=why)
-
-
-def _label(labels: Labels) -> str:
-    return str(getattr(labels.volume.label, "source", labels.volume.name))
-
-
-def _image(labels: Labels) -> str:
-    return str(getattr(labels.volume.image, "source", labels.volume.name))

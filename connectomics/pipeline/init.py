@@ -127,7 +127,7 @@ def _read_labels(groups: Sequence[Group], settings: InitFiles) -> list[Labels]:
         raise DataError.of(faults)
     sides = {labels.sided for labels in found}
     if len(sides) > 1:
-        listed = "".join(f"\n    {_source(one)}  {STORED_AS[one.encoding]}" for one in found)
+        listed = "".join(f"\n    {one.source}  {STORED_AS[one.encoding]}" for one in found)
         problem = f"some labels have sides, and some have none:{listed}"
         raise DataError("--init", problem, "Make a config for each kind.")
     return found
@@ -143,15 +143,15 @@ def _label_faults(labels: Labels) -> Iterator[Fault]:
         remedy = (
             "Say it: encoding=semantic (1 pre, 2 post), polarity (2n-1 and 2n), instance or binary."
         )
-        yield Fault(_source(labels), problem, remedy)
+        yield Fault(labels.source, problem, remedy)
     elif labels.encoding == "auto":
         problem = "labels no synapse, so that nothing tells how they would be stored."
         remedy = "Leave the volume out here; the config may name it afterwards, in data.train."
-        yield Fault(_source(labels), problem, remedy)
+        yield Fault(labels.source, problem, remedy)
     elif labels.sided and not (labels.odd and labels.even):
         missing = "pre (odd numbers)" if labels.even else "post (even numbers)"
         problem = f"has no {missing}, and is read as {labels.encoding}."
-        yield Fault(_source(labels), problem, "If it has no sides: encoding=instance or binary.")
+        yield Fault(labels.source, problem, "If it has no sides: encoding=instance or binary.")
 
 
 def _choose(
@@ -189,12 +189,10 @@ def _print_found(labels: Sequence[Labels], choices: Choices) -> None:
     for one in labels:
         volume = one.volume
         size = size_text(volume.resolution or ())
-        print(
-            f"init: {_image(one)}: image, {size_text(volume.shape)} voxels of {size} nm (z, y, x)"
-        )
+        print(f"init: {one.image}: image, {size_text(volume.shape)} voxels of {size} nm (z, y, x)")
         marks = ", with CREMI's marks" if one.marks.background is not None else ""
         print(
-            f"init: {_source(one)}: its labels, {one.encoding}{marks} ({STORED_AS[one.encoding]}); "
+            f"init: {one.source}: its labels, {one.encoding}{marks} ({STORED_AS[one.encoding]}); "
             f"{one.count}; {one.filled:.2%} labelled"
         )
         for part in (volume.mask, volume.neurons):
@@ -239,11 +237,3 @@ def _write(output: str, text: str) -> None:
             read_config(temporary, mode=mode, torch=False)
         if Path(output).exists():
             raise ConfigError(f"output={output}", "is there already.", "Choose another name.")
-
-
-def _source(labels: Labels) -> str:
-    return str(getattr(labels.volume.label, "source", labels.volume.name))
-
-
-def _image(labels: Labels) -> str:
-    return str(getattr(labels.volume.image, "source", labels.volume.name))

@@ -65,6 +65,16 @@ class Labels:
     even: int
 
     @property
+    def source(self) -> str:
+        """As the user wrote them."""
+        return str(getattr(self.volume.label, "source", self.volume.name))
+
+    @property
+    def image(self) -> str:
+        """Their image, as the user wrote it."""
+        return str(getattr(self.volume.image, "source", self.volume.name))
+
+    @property
     def sided(self) -> bool:
         """Whether they tell pre from post."""
         return self.encoding in SIDED

@@ -26,6 +26,7 @@ from connectomics.evaluation import (
     scores_by_distance,
     scores_by_size,
 )
+from connectomics.evaluation.summary import number_text
 from connectomics.report import charts
 from connectomics.report.gallery import KINDS, Card
 from connectomics.report.scenes import Scene, headline_threshold, matched_metric
@@ -160,7 +161,7 @@ def _boxes(score: PolarityScores | DetectionScores) -> str:
 
 def _box(name: str, value: Any, told: str = "") -> str:
     words = f"<span>{told}</span>" * bool(told)
-    return f"<div class='number'><b>{_number(value)}</b><i>{escape(name)}</i>{words}</div>"
+    return f"<div class='number'><b>{number_text(value)}</b><i>{escape(name)}</i>{words}</div>"
 
 
 def _sentence(score: PolarityScores | DetectionScores) -> str:
@@ -255,7 +256,7 @@ def table_of(rows: Sequence[Mapping[str, Any]]) -> str:
     head = "".join(f"<th>{escape(name)}</th>" for name in names)
     body = "".join(
         "<tr>"
-        + "".join(f"<td>{escape(_number(row.get(name, '')))}</td>" for name in names)
+        + "".join(f"<td>{escape(number_text(row.get(name, '')))}</td>" for name in names)
         + "</tr>"
         for row in rows
     )
@@ -263,9 +264,3 @@ def table_of(rows: Sequence[Mapping[str, Any]]) -> str:
         f"<div class='scroll'><table><thead><tr>{head}</tr></thead>"
         f"<tbody>{body}</tbody></table></div>"
     )
-
-
-def _number(value: Any) -> str:
-    if not isinstance(value, float):
-        return str(value)
-    return "-" if math.isnan(value) else f"{value:.3f}"
