@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def reported() -> Iterator[Outcome]:
         What to ask for the exit status afterwards.
     """
     outcome, begun = Outcome(), False
-    show, warnings.showwarning = warnings.showwarning, _show_warning
+    show, warnings.showwarning = warnings.showwarning, partial(_show_warning, set())
     package, lines = logging.getLogger("connectomics"), _OwnLines(logging.WARNING)
     package.addHandler(lines)
     try:
@@ -80,10 +81,14 @@ def require_current_folder() -> None:
         raise ConfigError("current folder", problem, "Go to it anew: cd FOLDER") from error
 
 
-def _show_warning(message: Warning | str, category: type[Warning], *place: Any) -> None:
-    """What a user is to know of their data, without the line of code that found it."""
+def _show_warning(
+    said: set[str], message: Warning | str, category: type[Warning], *place: Any
+) -> None:
+    """What a user is to know of their data, once, without the line of code that found it."""
     if issubclass(category, DataWarning):
-        say(f"warning: {message}")
+        if str(message) not in said:
+            said.add(str(message))
+            say(f"warning: {message}")
     else:
         say(warnings.formatwarning(message, category, *place[:2]).rstrip("\n"))
 

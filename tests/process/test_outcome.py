@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import sys
+import warnings
 
 from connectomics.errors import warn
 from connectomics.process.outcome import reported
@@ -28,3 +29,12 @@ def test_what_is_logged_and_warned_of_gets_a_line_of_its_own(monkeypatch):
     own = ["2 of 17", "warning: em.h5: is odd.\n  Look at it."]
     assert terminal.getvalue() == "".join(f"{CLEAR}{text}\n" for text in own)
     assert logging.getLogger("connectomics").handlers == before
+
+
+def test_what_is_odd_about_data_is_said_once_however_often_it_is_found(capsys):
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        with reported():
+            for where in ("a.h5", "b.h5", "a.h5"):
+                warn(where, "is odd.", "Look at it.")
+    assert capsys.readouterr().err.count("is odd.") == 2
