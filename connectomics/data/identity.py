@@ -29,6 +29,8 @@ from connectomics.errors import DataError
 from connectomics.geometry import Box, block_boxes, block_shape
 
 SLAB_BYTES = 64 * 2**20
+READ_BYTES = 8 * 2**20
+"""Of a slab, so many are read at a time: Zarr takes several times as much while it reads."""
 TILE = 1024
 """Voxels along y and x of what is summed up by itself."""
 SPOKEN_OF_BYTES = 2**30
@@ -160,16 +162,25 @@ def _content(volume: LazyVolume) -> str:
     head = f"{volume.shape} {volume.dtype.name}".encode()
     columns = {one.start: hashlib.sha256(head) for one in block_boxes((1, *shape[1:]), tile)}
     for box in block_boxes(shape, block_shape(shape, unit, SLAB_BYTES // voxel)):
-        block = _read(volume, box)
+        block = _read_in_parts(volume, box, READ_BYTES // voxel)
         for z in range(block.shape[-3]):
             section = block[..., z, :, :]
             for part in block_boxes((1, *section.shape[-2:]), tile):
                 _, y, x = part.start
                 column = columns[0, box.start[1] + y, box.start[2] + x]
                 column.update(np.ascontiguousarray(section[(..., *part.slices[1:])]).data)
+        del block, section  # before the next is read
     sums = [column.hexdigest() for column in columns.values()]
     of_all = sums[0] if len(sums) == 1 else hashlib.sha256("".join(sums).encode()).hexdigest()
     return of_all[:32]
+
+
+def _read_in_parts(volume: LazyVolume, box: Box, voxels: int) -> np.ndarray:
+    """Read a box, so many voxels at a time, as what it takes to read them goes again."""
+    values = np.empty((*volume.shape[:-3], *box.shape), volume.dtype)
+    for part in block_boxes(box.shape, block_shape(box.shape, volume.chunks or (1, 1, 1), voxels)):
+        values[(..., *part.slices)] = _read(volume, part.shift(box.start))
+    return values
 
 
 def _read(volume: LazyVolume, box: Box) -> np.ndarray:
