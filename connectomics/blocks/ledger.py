@@ -38,15 +38,26 @@ class Ledger:
     Attributes:
         folder: See the module.
         stage: Part of the work that the markers are of, such as a pass.
+        key: Sum of what the artifact depends on; "" to read markers whatever they are of.
     """
 
     folder: Path
     stage: str = "blocks"
+    key: str = ""
     _seen: dict[Path, frozenset[str]] = field(default_factory=dict, compare=False, repr=False)
 
     def of(self, stage: str) -> Ledger:
         """The markers of another part of the work."""
-        return Ledger(self.folder, stage)
+        return Ledger(self.folder, stage, self.key)
+
+    def require_begun(self) -> None:
+        """Refuse to go on where the folder was deleted, or begun anew with other settings.
+
+        A worker of a cluster may outlive the command that it works for.
+        """
+        if self.key and digest(parts_begun(self.folder)) != self.key:
+            problem = "was deleted, or begun anew with other settings, while blocks were made."
+            raise DataError(str(self.folder), problem, "Give the same command again.")
 
     def is_done(self, name: str) -> bool:
         """Whether a piece was done when its neighbours were first asked for.
@@ -62,7 +73,12 @@ class Ledger:
         return file in self._seen.get(folder, ())
 
     def mark(self, name: str, facts: Facts) -> None:
-        """Note that a piece is done; the marker is on disk, whole, when this returns."""
+        """Note that a piece is done; the marker is on disk, whole, when this returns.
+
+        Raises:
+            DataError: See `require_begun`.
+        """
+        self.require_begun()
         folder, file = self._place(name)
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / file, json.dumps(dict(facts)).encode())
@@ -88,7 +104,7 @@ class Ledger:
         return self.folder / "done" / self.stage / first, name
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"folder": self.folder, "stage": self.stage, "_seen": {}}
+        return {"folder": self.folder, "stage": self.stage, "key": self.key, "_seen": {}}
 
 
 def open_ledger(folder: Path, parts: Mapping[str, Any], what: str) -> Ledger:
@@ -102,8 +118,8 @@ def open_ledger(folder: Path, parts: Mapping[str, Any], what: str) -> Ledger:
     Raises:
         DataError: One of other parts was begun there, or the folder cannot be written.
     """
-    begun = parts_begun(folder)
-    if begun is not None and digest(begun) != digest(dict(parts)):
+    begun, key = parts_begun(folder), digest(dict(parts))
+    if begun is not None and digest(begun) != key:
         raise DataError(
             str(folder),
             f"holds {what} that were begun with other settings or data: "
@@ -114,7 +130,7 @@ def open_ledger(folder: Path, parts: Mapping[str, Any], what: str) -> Ledger:
         with writing_to(folder):
             folder.mkdir(parents=True, exist_ok=True)
             write_whole(folder / KEY, json.dumps(dict(parts), indent=1).encode())
-    return Ledger(folder)
+    return Ledger(folder, key=key)
 
 
 def parts_begun(folder: Path) -> dict[str, Any] | None:

@@ -28,6 +28,7 @@ class Marked:
 
     def __call__(self, task: Task) -> Facts:
         """Do it."""
+        self.ledger.require_begun()
         facts = self.work(task)
         self.ledger.mark(task.name, facts)
         return facts

@@ -37,6 +37,18 @@ def test_another_key_is_refused_with_what_differs(tmp_path):
     open_ledger(tmp_path, {"voxels": "y"}, "labels")
 
 
+@pytest.mark.parametrize("others", [None, {"a": 2}])
+def test_a_worker_that_outlives_its_folder_marks_nothing_in_another(tmp_path, others):
+    left = pickle.loads(pickle.dumps(open_ledger(tmp_path / "l", {"a": 1}, "labels").of("pass")))
+    left.mark("0000_0000_0001", {"bytes": 3})
+    discard(tmp_path / "l")
+    if others:
+        open_ledger(tmp_path / "l", others, "labels")
+    with pytest.raises(DataError, match="begun anew with other settings, while blocks were made"):
+        left.mark("0000_0000_0001", {"bytes": 3})
+    assert not list(tmp_path.rglob("0000_0000_0001"))
+
+
 def test_what_differs_is_named_as_deep_as_it_lies(tmp_path):
     window = {"window_size": [16, 256, 256], "overlap": 0.5, "blending": "gaussian", "flips": [0]}
     inference = {"window": window, "save_dtype": "uint8"}

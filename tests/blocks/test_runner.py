@@ -5,7 +5,15 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from connectomics.blocks import BlockGrid, Ledger, Shard, ThisProcess, open_ledger, run_tasks
+from connectomics.blocks import (
+    BlockGrid,
+    Ledger,
+    Shard,
+    ThisProcess,
+    discard,
+    open_ledger,
+    run_tasks,
+)
 from connectomics.errors import DataError
 from connectomics.process.signals import Stopped
 
@@ -46,6 +54,15 @@ def test_every_task_is_done_once_and_marked(ledger):
     tally = run(again, Ledger(ledger.folder))
     assert again.did == []
     assert (tally.done, tally.earlier) == (0, 8)
+
+
+def test_nothing_is_written_where_others_have_begun_anew(ledger):
+    discard(ledger.folder)
+    open_ledger(ledger.folder, {"thres": 0.4}, "blocks")
+    work = Work()
+    with pytest.raises(DataError, match="was deleted, or begun anew"):
+        run(work, ledger, retries=0)
+    assert work.did == []
 
 
 def test_a_failure_is_tried_again_after_all_others(ledger):
