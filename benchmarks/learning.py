@@ -1,17 +1,17 @@
 """How soon a network is of use: F1_pol on unseen volumes, over voxels seen and seconds.
 
     python benchmarks/learning.py [--tissue crowded ...] [--variant recipe plain ...]
-        [--seeds 0 1 2] [--mvoxels 150] [--points 3] [--threads 1] [--rows learning.csv]
+        [--seeds 0 1 2] [--mvoxels 150] [--points 3] [--threads 1] [--rows FILE.csv]
         [--change 'name: key=value key=value' ...] [--recipe cpu] [--patch 16 160 160] [--batch 2]
-        [--set key=value ...] [--gpu]
+        [--set key=value ...] [--decoder synapses] [--gpu]
 
 Every variant sees the same number of voxels of the same volume; one factor differs from `recipe`
 at a time. `plain` is `baselines/plain_loop.py`. Scores are of volumes of other seeds, decoded by
-`polarity2instance` as published. `--recipe` says what `recipe` is: the demo's network and patches,
-or those of EM-R50 for two CPU cores or for a GPU; `--patch` and `--batch` set its patches, `--set`
-anything else of every variant. On `--gpu`, as many voxels go by sooner. On `vnc` (real EM without
-sides, sections 0-13 and 14-19) the score is F1_det of `binary2instance`. Rows already in the file
-are not measured again.
+`polarity2instance` as published, or by `synapses` as it is. `--recipe` says what `recipe` is: the
+demo's network and patches, or those of EM-R50 for two CPU cores or for a GPU; `--patch` and
+`--batch` set its patches, `--set` anything else of every variant. On `--gpu`, as many voxels go by
+sooner. On `vnc` (real EM without sides, sections 0-13 and 14-19) the score is F1_det of
+`binary2instance`. Rows already in the file are not measured again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import math
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,8 +35,9 @@ from connectomics.config import Config
 from connectomics.config.schema import SplitSection
 from connectomics.data.build import open_split
 from connectomics.data.processing.target import binary, seg_to_polarity
-from connectomics.decoding import binary2instance, polarity2instance
+from connectomics.decoding import binary2instance, decode_synapses, polarity2instance
 from connectomics.evaluation import detection_scores, polarity_scores, pool
+from connectomics.geometry import Nm
 from connectomics.inference import predict_volume
 from connectomics.models import load_model
 from connectomics.models.folding import folded
@@ -198,6 +199,9 @@ class Row(NamedTuple):
     side: float
 
 
+DECODERS = ("polarity2instance", "synapses")
+
+
 @dataclass
 class Volumes:
     """The volumes of a tissue, in memory.
@@ -206,11 +210,13 @@ class Volumes:
         tissue: Its name.
         train: Image and label.
         tests: Images and labels.
+        resolution: nm per voxel.
     """
 
     tissue: str
     train: tuple[np.ndarray, np.ndarray]
-    tests: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
+    tests: list[tuple[np.ndarray, np.ndarray]]
+    resolution: Nm | None
 
     @property
     def sided(self) -> bool:
@@ -248,13 +254,14 @@ def main() -> None:
 def read_volumes(tissue: str) -> Volumes:
     """Open the phantoms of a tissue, which are made once, or the real EM."""
     seeds = TEST_SEEDS if TISSUES[tissue].kwargs else TEST_SEEDS[:1]
-    learn, *tests = [
-        (volume.image.read(), volume.label.read())
+    opened = [
+        (volume.image, volume.label)
         for split in (split_of(tissue), *(split_of(tissue, seed) for seed in seeds))
         for volume in open_split(SplitSection.model_validate(split), tissue)
         if volume.label is not None
     ]
-    return Volumes(tissue, learn, tests)
+    learn, *tests = [(image.read(), label.read()) for image, label in opened]
+    return Volumes(tissue, learn, tests, opened[0][0].grid.resolution)
 
 
 def split_of(tissue: str, test_seed: int | None = None) -> dict[str, Any]:
@@ -293,7 +300,7 @@ def measure(
         else our_points(volumes, recipe, changes, budget, gpu=options.gpu)
     )
     for step, seconds, predict in found:
-        scores = score(volumes, predict)
+        scores = score(volumes, predict, options.decoder)
         mvoxels = round(step * of_step, 1)
         row = Row(volumes.tissue, name, seed, mvoxels, step, round(seconds, 1), *scores)
         print(*row, flush=True)
@@ -346,9 +353,9 @@ def plain_points(
         yield step, seconds, _predictor(predict, activation=None)
 
 
-def score(volumes: Volumes, predict: Any) -> tuple[float, float, float]:
+def score(volumes: Volumes, predict: Any, decoder: str) -> tuple[float, float, float]:
     """F1 at both thresholds over all test volumes together, and the side accuracy at the first."""
-    pairs = [(label, decode(volumes, predict(image))) for image, label in volumes.tests]
+    pairs = [(label, decode(volumes, predict(image), decoder)) for image, label in volumes.tests]
     if not volumes.sided:
         f1 = [
             pool([detection_scores(*pair, iou_threshold=t) for pair in pairs]).f1_det
@@ -361,8 +368,10 @@ def score(volumes: Volumes, predict: Any) -> tuple[float, float, float]:
     return round(low.f1_pol, 3), round(high.f1_pol, 3), round(low.side_accuracy, 3)
 
 
-def decode(volumes: Volumes, probabilities: np.ndarray) -> np.ndarray:
-    """Labels, by the published rule."""
+def decode(volumes: Volumes, probabilities: np.ndarray, decoder: str) -> np.ndarray:
+    """Labels, by the published rule or by `synapses`."""
+    if volumes.sided and decoder == "synapses":
+        return decode_synapses(probabilities, resolution=volumes.resolution)[0]
     if volumes.sided:
         return polarity2instance(probabilities)
     return binary2instance(probabilities)
@@ -471,8 +480,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, help="patches of a step, instead of the recipe's")
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="of all variants")
     parser.add_argument("--gpu", action="store_true", help="train and predict on a GPU")
-    parser.add_argument("--rows", type=Path, default=Path("learning.csv"), help="where rows go")
-    return parser.parse_args()
+    parser.add_argument("--decoder", default=DECODERS[0], choices=DECODERS, help="of sides")
+    parser.add_argument(
+        "--rows", type=Path, help="where rows go; learning_DECODER.csv unless given"
+    )
+    options = parser.parse_args()
+    options.rows = options.rows or Path(f"learning_{options.decoder}.csv")
+    return options
 
 
 if __name__ == "__main__":
