@@ -371,6 +371,7 @@ def score(volumes: Volumes, predict: Any, decoder: str) -> tuple[float, float, f
 def decode(volumes: Volumes, probabilities: np.ndarray, decoder: str) -> np.ndarray:
     """Labels, by the published rule or by `synapses`."""
     if volumes.sided and decoder == "synapses":
+        assert volumes.resolution is not None  # of phantoms
         return decode_synapses(probabilities, resolution=volumes.resolution)[0]
     if volumes.sided:
         return polarity2instance(probabilities)
