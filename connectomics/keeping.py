@@ -57,8 +57,9 @@ def replacing(
         new = [folder / path.relative_to(parent) for path in final]
         for one in new:
             one.parent.mkdir(parents=True, exist_ok=True)
-        for one, text in zip(new[len(paths) :], texts.values(), strict=True):
-            one.write_text(text, encoding="utf-8")
+        for one, (place, text) in zip(new[len(paths) :], texts.items(), strict=True):
+            with writing_to(place):
+                one.write_text(text, encoding="utf-8")
         yield new[: len(paths)]
         others = set(stale) - set(final)
         if _same(paths, new) and not any(path.exists() for path in others):

@@ -330,11 +330,17 @@ def test_full_disk_while_saving_scores(work, checkpoint, monkeypatch):
     arguments = ("--checkpoint", str(checkpoint))
     assert work.run(*arguments, mode="test") == 0
 
-    def full(self: Path, *_: Any, **__: Any) -> int:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    full, write_text = {"config.yaml", "scores.json"}, Path.write_text
 
-    monkeypatch.setattr(Path, "write_text", full)
+    def write(self: Path, *given: Any, **settings: Any) -> int:
+        if self.name in full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write_text(self, *given, **settings)
+
+    monkeypatch.setattr(Path, "write_text", write)
     arguments = (*arguments, "evaluation.metrics=[detection]")  # other scores than those there
+    work.expect(r"config\.yaml.*No space left", arguments=arguments, mode="evaluate")
+    full.remove("config.yaml")
     work.expect(r"scores\.json.*No space left", arguments=arguments, mode="evaluate")
 
 
