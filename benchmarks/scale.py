@@ -1,7 +1,7 @@
 """Memory and time of infer, decode and evaluate on volumes of growing size, block by block.
 
     python benchmarks/scale.py                       # 0.25 and 2 GiB of uint8
-    python benchmarks/scale.py --gib 2 16 --decoder polarity2instance   # 20 GiB of disk
+    python benchmarks/scale.py --gib 2 16 --decoder polarity2instance synapses   # 20 GiB of disk
 
 Volumes are noise with synapses in it, bright on one side and dark on the other, on a grid. The
 network is as cheap as can be (it compares grey values), so that what is measured is everything
@@ -62,11 +62,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Memory and time by the size of a volume.")
     parser.add_argument("--gib", nargs="+", type=float, default=[0.25, 2.0], choices=[*SHAPES])
     parser.add_argument("--folder", type=Path, help="where there is room; a temporary one if not")
-    parser.add_argument("--modes", nargs="+", default=["infer", "decode", "evaluate"])
-    parser.add_argument("--decoder", default="synapses")
+    parser.add_argument("--decoder", nargs="+", default=["synapses"])
     options = parser.parse_args()
-    CONFIG["decoding"]["steps"] = [options.decoder]
-    print(f"{'GiB':>6} {'mode':>10} {'seconds':>9} {'Mvoxels/s':>10} {'peak MiB':>9}", flush=True)
+    columns = f"{'seconds':>9} {'Mvoxels/s':>10} {'peak MiB':>9}"
+    print(f"{'GiB':>6} {'decoder':>17} {'mode':>9} {columns}", flush=True)
     with tempfile.TemporaryDirectory(prefix="scale_", dir=options.folder) as name:
         os.chdir(name)
         Path("my.yaml").write_text(json.dumps(CONFIG))
@@ -75,15 +74,25 @@ def main() -> int:
         for gib in options.gib:
             shape = SHAPES[gib]
             in_child(lambda shape=shape: make(shape))
-            for mode in options.modes:
-                began = time.perf_counter()
-                peak = in_child(lambda mode=mode: command(mode, checkpoint))
-                seconds = time.perf_counter() - began
-                rate = float(np.prod(shape)) / seconds / 1e6
-                print(f"{gib:6} {mode:>10} {seconds:9.1f} {rate:10.2f} {peak:9.0f}", flush=True)
+            measure(f"{gib:6} {'':17} {'infer':>9}", shape, "infer", checkpoint)
+            for decoder in options.decoder:
+                steps = f"decoding.steps=[{decoder}]"
+                for mode in ("decode", "evaluate"):
+                    measure(f"{gib:6} {decoder:>17} {mode:>9}", shape, mode, checkpoint, steps)
             for left in ("em.zarr", "truth.zarr", checkpoint.parents[1] / "results"):
                 shutil.rmtree(left)
     return 0
+
+
+def measure(
+    what: str, shape: tuple[int, int, int], mode: str, checkpoint: Path, *more: str
+) -> None:
+    """Run a mode in a process of its own, and print a line."""
+    began = time.perf_counter()
+    peak = in_child(lambda: command(mode, checkpoint, *more))
+    seconds = time.perf_counter() - began
+    rate = float(np.prod(shape)) / seconds / 1e6
+    print(f"{what} {seconds:9.1f} {rate:10.2f} {peak:9.0f}", flush=True)
 
 
 def in_child(work: Callable[[], object]) -> float:

@@ -19,6 +19,7 @@ from connectomics.arguments import parse_arguments, refuse_options
 from connectomics.errors import ConfigError
 from connectomics.naming import seen_from_here
 from connectomics.process.called import to_type
+from connectomics.process.memory import share_one_heap
 from connectomics.process.outcome import in_process, reported, require_current_folder
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str] | None = None, *, installed: bool = False) -> 
     Returns:
         See `Outcome`.
     """
+    share_one_heap()
     given = sys.argv[1:] if arguments is None else arguments
     with reported() as outcome:
         require_current_folder()

@@ -1,8 +1,15 @@
 from __future__ import annotations
 
+import os
+import platform
+import subprocess
+import sys
+import textwrap
+
 import pytest
 
 from connectomics.process import cgroups, memory
+from connectomics.process.memory import HEAPS, share_one_heap
 
 
 @pytest.fixture
@@ -65,3 +72,40 @@ def test_what_there_is_in_all(machine, monkeypatch, tmp_path):
 
 def test_what_this_process_uses():
     assert 2**24 < memory.used_memory() <= memory.peak_memory() + 2**22
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have one heap")
+@pytest.mark.parametrize(("calls", "user", "heaps"), [(1, None, 1), (0, None, 5), (1, "3", 3)])
+def test_threads_share_one_heap_unless_the_user_says_otherwise(tmp_path, calls, user, heaps):
+    code = f"""
+        import ctypes, threading
+        from connectomics.process.memory import share_one_heap
+        for _ in range({calls}):
+            share_one_heap()
+        together = threading.Barrier(4)
+        def work():
+            kept = bytearray(100_000)
+            together.wait()
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+        c = ctypes.CDLL(None)
+        c.fopen.restype = ctypes.c_void_p
+        file = ctypes.c_void_p(c.fopen({str(tmp_path / "heaps.xml").encode()!r}, b"w"))
+        c.malloc_info(0, file)
+        c.fclose(file)
+    """
+    environment = {k: v for k, v in os.environ.items() if k != HEAPS}
+    environment |= {HEAPS: user} if user else {}
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    subprocess.run(command, env=environment, check=True)
+    assert (tmp_path / "heaps.xml").read_text().count("<heap nr=") == heaps
+
+
+def test_programs_started_from_here_share_one_heap_too(monkeypatch):
+    monkeypatch.setenv(HEAPS, "2")
+    share_one_heap()
+    assert os.environ[HEAPS] == "2"
+    monkeypatch.delenv(HEAPS)
+    share_one_heap()
+    assert os.environ[HEAPS] == "1"
