@@ -382,7 +382,7 @@ def lose_a_block(store: Path) -> None:
     first.unlink()
 
 
-def test_a_store_that_lacks_a_block_is_made_anew_or_refused(run: Run) -> None:
+def test_a_store_that_lacks_a_block_is_mended_made_anew_or_refused(run: Run) -> None:
     by_block = "system.block_size=[12,16,32]"
     run("test", by_block)
     scores, probabilities = run.scores(), run.results / "probabilities.zarr"
@@ -392,13 +392,15 @@ def test_a_store_that_lacks_a_block_is_made_anew_or_refused(run: Run) -> None:
         if name == "probabilities":
             for mode in ("decode", "evaluate"):
                 said = run(mode, by_block, code=2)
-                assert "probabilities.zarr: lacks blocks, which would be read as 0" in said
-        assert f"{name}.zarr lacks blocks, which would be read as 0; " in run("test", by_block)
+                assert "probabilities.zarr: lacks 1 of its 2 blocks (1 not there)." in said
+        said = run("test", by_block)
+        assert f"{name}.zarr lacks 1 of its 2 blocks (1 not there); " in said
+        assert (name == "probabilities") == ("predicting these again, and no others" in said)
         assert np.array_equal(read_volume(run.results / f"{name}.zarr"), before)
         assert run.scores() == scores
     shutil.rmtree(probabilities)
     lose_a_block(run.results / "labels.zarr")
-    assert "labels.zarr: lacks blocks" in run("evaluate", by_block, code=2)
+    assert "labels.zarr: lacks 1 of" in run("evaluate", by_block, code=2)
 
 
 def test_annotations_in_a_group_are_known_by_their_file(tmp_path: Path) -> None:

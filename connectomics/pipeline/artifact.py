@@ -16,10 +16,10 @@ from typing import Any, ClassVar
 from connectomics.blocks import Ledger, Shard, discard, parts_begun, working_on
 from connectomics.data.cache_key import CacheKey, key_of
 from connectomics.data.identity import Identity
-from connectomics.data.io import open_volume
 from connectomics.digests import digest
-from connectomics.errors import DataError, MachineError
+from connectomics.errors import MachineError
 from connectomics.geometry import Triple
+from connectomics.pipeline.by_block.lost import lacks_blocks
 
 BLOCK_SIZE = "block size"
 """The part of a key that says how a volume was cut; absent where it was not."""
@@ -36,6 +36,9 @@ class Artifact(ABC):
 
     making: ClassVar[str]
     """What is done to make it, in a word."""
+
+    mends: ClassVar[bool] = False
+    """Whether blocks of it that were lost can be made again without the others."""
 
     @property
     @abstractmethod
@@ -85,6 +88,10 @@ class Artifact(ABC):
     def make(self, key: CacheKey, block: Triple | None) -> bool:
         """Make it, and keep the earlier; False where other shards have blocks to do."""
 
+    def mend(self, block: Triple) -> bool:
+        """Make the blocks again that it lacks, where it `mends`; tells what `make` does."""
+        raise NotImplementedError
+
 
 def provide(*wanted: Artifact) -> bool:
     """Make artifacts, and first what they are made from, unless they are there already.
@@ -117,11 +124,7 @@ def _provide(wanted: Artifact) -> bool:
 
 def _is_there(wanted: Artifact, made: CacheKey | None) -> bool:
     """Whether what is asked for is there, made from this; then it is brought up to date."""
-    if made is None or wanted.lacks():
-        return False
-    # Of what is there, any size of blocks will do unless one is given.
-    block = wanted.block() if wanted.block_is_given else block_in(made.parts)
-    if made.digest != wanted.key(block).digest:
+    if made is None or wanted.lacks() or not _is_wanted(wanted, made):
         return False
     _tidy(wanted, made)
     if not wanted.refresh():
@@ -129,13 +132,22 @@ def _is_there(wanted: Artifact, made: CacheKey | None) -> bool:
     return True
 
 
+def _is_wanted(wanted: Artifact, made: CacheKey) -> bool:
+    """Whether it was made from what it would be; of blocks any size will do unless one is given."""
+    block = wanted.block() if wanted.block_is_given else block_in(made.parts)
+    return made.digest == wanted.key(block).digest
+
+
 def _make(wanted: Artifact, before: CacheKey | None) -> bool:
-    block, lacks = wanted.block(), wanted.lacks()
+    lacks = wanted.lacks()
+    mends = bool(before and lacks and wanted.mends and _is_wanted(wanted, before))
+    block = block_in(before.parts) if before and mends else wanted.block()
     key = wanted.key(block)
     if before and before.parts:
-        otherwise = f"{before.otherwise(key) or lacks}; {wanted.making} anew"
-        print(f"{wanted.stage}: {wanted.path} {otherwise}, the earlier goes to earlier/")
-    whole = wanted.make(key, block)
+        otherwise = before.otherwise(key) or lacks
+        how = "these again, and no others" if mends else "anew, the earlier goes to earlier/"
+        print(f"{wanted.stage}: {wanted.path} {otherwise}; {wanted.making} {how}")
+    whole = wanted.mend(block) if block and mends else wanted.make(key, block)
     if whole and _is_begun(wanted, key):
         discard(wanted.in_progress)
     return whole
@@ -163,17 +175,6 @@ def _is_begun(wanted: Artifact, key: CacheKey) -> bool:
     """Whether the blocks that are begun, if any, are of this key and of no other."""
     begun = parts_begun(wanted.in_progress)
     return begun is None or digest(begun) == key.digest
-
-
-def lacks_blocks(path: Path) -> str:
-    """Whether a store that was written by block lacks files of it, which would be read as 0."""
-    if not path.is_dir():
-        return ""
-    try:
-        with open_volume(path) as volume:
-            return "lacks blocks, which would be read as 0" if volume.gaps else ""
-    except DataError:  # and it does not say what it was made from
-        return ""
 
 
 def block_in(parts: Mapping[str, Any]) -> Triple | None:

@@ -15,7 +15,7 @@ from connectomics.data.io.header import Resolution
 from connectomics.decoding import steps
 from connectomics.digests import file_digest
 from connectomics.errors import DataError, Fault
-from connectomics.pipeline.artifact import lacks_blocks
+from connectomics.pipeline.by_block.lost import lacks_blocks
 from connectomics.pipeline.predicted import PREDICTED_WITH
 from connectomics.pipeline.predictor import configured_parts
 from connectomics.pipeline.result_folders import Asked
@@ -105,7 +105,7 @@ def require_whole(path: Path) -> None:
         DataError: It does.
     """
     if key_of(path) is not None and (lacking := lacks_blocks(path)):
-        raise DataError(str(path), f"{lacking}.", "Make it anew with --mode test.")
+        raise DataError(str(path), f"{lacking}.", "Make them again with --mode test.")
 
 
 def other_settings(config: Config, results: VolumeResults) -> str:

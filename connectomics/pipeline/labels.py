@@ -28,11 +28,11 @@ from connectomics.pipeline.artifact import (
     Artifact,
     block_in,
     known_volumes,
-    lacks_blocks,
     with_block,
 )
 from connectomics.pipeline.by_block.choosing import block_of_labels, block_to_decode
 from connectomics.pipeline.by_block.labelling import LabelsByBlock, decode_by_block
+from connectomics.pipeline.by_block.lost import lacks_blocks, read_or_note
 from connectomics.pipeline.by_block.workers import shard_of
 from connectomics.pipeline.comparing import (
     RESOLUTION_REMEDY,
@@ -218,8 +218,8 @@ class Labels(Artifact):
         if isinstance(volume, Predicted):
             probabilities = volume.read()
         else:
-            with reading_result(Path(volume.source), "infer"):
-                probabilities = volume.read()
+            with naming(volume.source), reading_result(Path(volume.source), "infer"):
+                probabilities = read_or_note(volume)
         names = " and ".join(step.name for step in self.config.decoding.steps)
         with naming(volume.source), elapsing(f"decode: {names}"):
             decoded = steps.decode(

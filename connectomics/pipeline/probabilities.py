@@ -20,7 +20,7 @@ from connectomics.geometry import Triple
 from connectomics.keeping import replacing
 from connectomics.pipeline.artifact import Artifact, known_volumes
 from connectomics.pipeline.by_block.choosing import block_of
-from connectomics.pipeline.by_block.predicting import predict_by_block
+from connectomics.pipeline.by_block.predicting import mend_by_block, predict_by_block
 from connectomics.pipeline.by_block.workers import shard_of
 from connectomics.pipeline.predicted import Predicted
 from connectomics.pipeline.predictor import Predictor
@@ -43,6 +43,7 @@ class Probabilities(Artifact):
     provenance: Provenance
     stage: ClassVar[str] = "infer"
     making: ClassVar[str] = "predicting"
+    mends: ClassVar[bool] = True
 
     @property
     def path(self) -> Path:
@@ -123,6 +124,14 @@ class Probabilities(Artifact):
         rate = math.prod(volume.shape) / (time.perf_counter() - began)
         print(f"infer: done, {rate:,.0f} voxels/s")
         return True
+
+    def mend(self, block: Triple) -> bool:
+        """Predict the blocks again that were lost."""
+        self.predicted.announce(block)
+        whole = mend_by_block(self.predicted, self.results, block)
+        if whole:
+            self.refresh()
+        return whole
 
 
 def probabilities_of(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -89,6 +89,12 @@ class ShardedStore:
         channels = (0,) * (len(self.shape) - 3)
         return self.path / ARRAY / self._array().metadata.encode_chunk_key((*channels, *place))
 
+    def is_whole(self, box: Box) -> bool:
+        """Whether the file of a block is there and as long as its index says."""
+        from connectomics.data.io.zarr_gaps import is_whole
+
+        return is_whole(self.file_of(box), self._array())
+
     def finish(self) -> None:
         """Remove what killed processes have left."""
         for left in self.path.rglob(LEFT_BY_ZARR):
@@ -153,11 +159,46 @@ def create_sharded(
     )
     temporary = path.with_name(f".{path.name}.{uuid4().hex}")
     create_array(temporary, path.stem, header, (*channels, *store.block))
+    return _into_place(temporary, store)
+
+
+def open_sharded(path: Path) -> ShardedStore | None:
+    """Open a store that `create_sharded` made; None for anything else."""
+    import zarr
+
+    from connectomics.data.io.zarr_write import ARRAY
+
+    if not path.is_dir():
+        return None
     try:
-        temporary.rename(path)
+        array = zarr.open_array(path, path=ARRAY, mode="r")
+    except Exception:  # whatever Zarr stumbles over
+        return None
+    if array.shards is None:
+        return None
+    z, y, x = array.shards[-3:]
+    return ShardedStore(path, array.shape, (z, y, x))
+
+
+def copy_empty(store: ShardedStore, path: Path) -> ShardedStore:
+    """Make a store of the same form without any block, or go on with one that was made so."""
+    empty = replace(store, path=path, _opened={})
+    if not path.exists():
+        temporary = path.with_name(f".{path.name}.{uuid4().hex}")
+        for file in store.path.rglob("zarr.json"):
+            copy = temporary / file.relative_to(store.path)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copy)
+        return _into_place(temporary, empty)
+    return _as_begun(empty)
+
+
+def _into_place(temporary: Path, store: ShardedStore) -> ShardedStore:
+    try:
+        temporary.rename(store.path)
     except OSError:
         shutil.rmtree(temporary, ignore_errors=True)
-        if not path.exists():
+        if not store.path.exists():
             raise
         return _as_begun(store)  # another shard was quicker
     return store

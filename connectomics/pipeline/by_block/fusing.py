@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 
 from connectomics.blocks import Facts, Ledger, Task, facts_of_file
+from connectomics.data.cache_key import DIGEST
 from connectomics.data.io import LazyVolume, open_volume
 from connectomics.data.io.sharded import ShardedStore, create_sharded
 from connectomics.decoding import blockwise
 from connectomics.decoding.levels import AS_THEY_ARE, Levels
 from connectomics.errors import naming
 from connectomics.geometry import Triple
-from connectomics.pipeline.artifact import lacks_blocks
+from connectomics.pipeline.by_block.lost import lacks_blocks
 from connectomics.pipeline.by_block.passes import STATES, PartsOnDisk, reduce_passes, run_pass
 from connectomics.pipeline.by_block.predicting import is_intact, said_of_empty
 from connectomics.pipeline.predicted import PredictBox, Predicted
@@ -103,7 +104,7 @@ def predict_needed(
         predicted.dtype,
         block,
         grid=predicted.grid,
-        attributes={"channels": predicted.predictor.channels},
+        attributes={"channels": predicted.predictor.channels, DIGEST: ledger.key},
     )
     needed = blockwise.needed(config.decoding.steps, predicted.volume.shape, predicted.resolution)
     predict, counting = predicted.box_of(ledger), plan[0] if needed.adapts else None

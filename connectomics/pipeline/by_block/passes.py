@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from connectomics.blocks import (
     Facts,
     Ledger,
@@ -24,6 +26,8 @@ from connectomics.data.io import LazyVolume
 from connectomics.data.io.sharded import ShardedStore
 from connectomics.decoding import blockwise
 from connectomics.errors import naming
+from connectomics.geometry import Box
+from connectomics.pipeline.by_block.lost import read_or_note
 from connectomics.pipeline.by_block.workers import describe, executor_of, shard_of, unfinished
 from connectomics.pipeline.predicted import PredictBox
 
@@ -83,11 +87,16 @@ class RunTask:
         from connectomics.compiling import announced_compilation
 
         source = self.probabilities.source
-        with reading_result(Path(source), "infer"), naming(source), announced_compilation():
-            part = self.run(task, self.probabilities.read, self.parts)
+        with naming(source), reading_result(Path(source), "infer"), announced_compilation():
+            part = self.run(task, self._read, self.parts)
         if self.store is None:
             return self.parts.write(self.step, task.name, part)
         return facts_of_file(self.store.write(task.box, part["labels"]))
+
+    def _read(self, box: Box) -> np.ndarray:
+        if isinstance(self.probabilities, LazyVolume):
+            return read_or_note(self.probabilities, box)
+        return self.probabilities.read(box)
 
 
 def reduce_passes(

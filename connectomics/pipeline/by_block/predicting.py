@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from connectomics.blocks import (
+    Block,
     BlockGrid,
     Facts,
     Ledger,
@@ -16,11 +17,12 @@ from connectomics.blocks import (
     open_ledger,
     run_tasks,
 )
-from connectomics.data.io.sharded import ShardedStore, create_sharded
+from connectomics.data.io.sharded import ShardedStore, copy_empty, create_sharded, open_sharded
 from connectomics.files import writing_to
 from connectomics.geometry import Triple
 from connectomics.keeping import set_aside
 from connectomics.pipeline.artifact import note_volumes
+from connectomics.pipeline.by_block.lost import is_noted, lost_blocks, put_back
 from connectomics.pipeline.by_block.workers import describe, executor_of, shard_of, unfinished
 from connectomics.pipeline.predicted import PredictBox, Predicted
 from connectomics.pipeline.results import PROBABILITIES, VolumeResults
@@ -45,7 +47,8 @@ def is_intact(store: ShardedStore, task: Task, facts: Facts) -> bool:
     """Whether the file of a block is as long as it was; what is in it is summed up inside."""
     assert task.box is not None
     file = store.file_of(task.box)
-    return file.is_file() and file.stat().st_size == facts.get("bytes")
+    whole = file.is_file() and file.stat().st_size == facts.get("bytes")
+    return whole and not is_noted(file)
 
 
 def predict_by_block(
@@ -71,22 +74,54 @@ def predict_by_block(
     Raises:
         DataError: Some blocks failed; all others are done. Or blocks were begun with other parts.
     """
-    config, folder = predicted.config, results.in_progress(PROBABILITIES)
-    system, grid = config.system, BlockGrid(predicted.volume.shape, block)
-    key = predicted.key(block)
-    ledger = open_ledger(folder, key.parts, "probabilities")
-    note_volumes(ledger, key.volumes)
-    predict = predicted.box_of(ledger)
+    ledger = _begin(predicted, results, block)
     store = create_sharded(
-        folder / f"{PROBABILITIES}.zarr",
+        ledger.folder / f"{PROBABILITIES}.zarr",
         predicted.shape,
-        config.inference.save_dtype,
+        predicted.config.inference.save_dtype,
         block,
         grid=predicted.grid,
         attributes=attributes,
     )
+    grid = BlockGrid(predicted.volume.shape, block)
+    if not _predict(predicted, ledger, store, grid):
+        return False
+    _finish(store, results, about)
+    return True
+
+
+def mend_by_block(predicted: Predicted, results: VolumeResults, block: Triple) -> bool:
+    """Predict the blocks again that finished probabilities have lost; as `predict_by_block`.
+
+    They are made beside them, and then take their places one by one.
+    """
+    ledger = _begin(predicted, results, block)
+    finished = open_sharded(results.forms(PROBABILITIES)[1])
+    assert finished is not None
+    store = copy_empty(finished, ledger.folder / f"{PROBABILITIES}.zarr")
+    lost = lost_blocks(finished)
+    if not _predict(predicted, ledger, store, lost):
+        return False
+    with writing_to(finished.path):
+        for one in lost:
+            put_back(finished, one, store.file_of(one.box))
+    return True
+
+
+def _begin(predicted: Predicted, results: VolumeResults, block: Triple) -> Ledger:
+    key = predicted.key(block)
+    ledger = open_ledger(results.in_progress(PROBABILITIES), key.parts, "probabilities")
+    note_volumes(ledger, key.volumes)
+    return ledger
+
+
+def _predict(
+    predicted: Predicted, ledger: Ledger, store: ShardedStore, blocks: Iterable[Block]
+) -> bool:
+    """Predict blocks that are not done; False where this is done by one shard of several."""
+    system, predict = predicted.config.system, predicted.box_of(ledger)
     tally = run_tasks(
-        lambda: grid,
+        lambda: blocks,
         PredictBlocks(predict, store),
         ledger,
         what="infer",
@@ -97,10 +132,8 @@ def predict_by_block(
     )
     print(f"infer: {describe(tally, system)}{said_of_empty(tally.counts.get('empty', 0))}")
     if system.shard:
-        print(unfinished(_missing(grid, ledger), "infer"))
-        return False
-    _finish(store, results, about)
-    return True
+        print(unfinished(_missing(blocks, ledger), "infer"))
+    return system.shard is None
 
 
 def said_of_empty(count: int) -> str:
@@ -113,9 +146,9 @@ def said_of_empty(count: int) -> str:
     )
 
 
-def _missing(grid: BlockGrid, ledger: Ledger) -> int:
+def _missing(blocks: Iterable[Block], ledger: Ledger) -> int:
     fresh = Ledger(ledger.folder, ledger.stage)
-    return sum(not fresh.is_done(one.name) for one in grid)
+    return sum(not fresh.is_done(one.name) for one in blocks)
 
 
 @unbroken

@@ -1,0 +1,113 @@
+"""Blocks of a finished result that were lost or damaged since: found, noted, and put back."""
+
+from __future__ import annotations
+
+import itertools
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from connectomics.blocks import Block, BlockGrid
+from connectomics.data.cache_key import DIGEST
+from connectomics.data.io import LazyVolume
+from connectomics.data.io.sharded import ShardedStore, open_sharded
+from connectomics.errors import DataError, Fault
+from connectomics.geometry import Box, whole
+
+LOOKED_AT = 4096
+"""Files whose length is looked at whenever a result is taken. That all are there is, of any."""
+
+NOTE = ".unreadable"
+"""What the name of a file is followed by in that of a note: the block could not be read."""
+
+
+def lacks_blocks(path: Path) -> str:
+    """What a store that was written by block has lost, at a glance; empty if nothing."""
+    store = open_sharded(path)
+    if store is None:
+        return ""
+    grid, gone, damaged = _grid(store), 0, 0
+    depth, height, width = grid.counts
+    every, numbers = -(-len(grid) // LOOKED_AT), itertools.count()
+    for z, y in itertools.product(range(depth), range(height)):
+        folder = store.file_of(grid.at((z, y, 0)).box).parent
+        names = {one.name for one in folder.iterdir()} if folder.is_dir() else set()
+        for x, number in zip(range(width), numbers, strict=False):
+            if str(x) not in names:
+                gone += 1
+            elif number % every == 0 or f"{x}{NOTE}" in names:
+                damaged += not is_whole(store, grid.at((z, y, x)).box)
+    if not gone + damaged:
+        return ""
+    why = [f"{gone} not there"] * (gone > 0) + [f"{damaged} damaged"] * (damaged > 0)
+    return f"lacks {gone + damaged} of its {len(grid)} blocks ({', '.join(why)})"
+
+
+def lost_blocks(store: ShardedStore) -> list[Block]:
+    """The blocks of a store that are not there whole."""
+    return [block for block in _grid(store) if not is_whole(store, block.box)]
+
+
+def is_whole(store: ShardedStore, box: Box) -> bool:
+    """Whether the file of a block is as long as it was, and nobody failed to read it."""
+    return store.is_whole(box) and not is_noted(store.file_of(box))
+
+
+def is_noted(file: Path) -> bool:
+    """Whether somebody failed to read the file of a block since it was written."""
+    note = _note_of(file)
+    return note.exists() and note.stat().st_mtime >= file.stat().st_ctime
+
+
+def put_back(store: ShardedStore, block: Block, file: Path) -> None:
+    """Put a block that was made again in its place."""
+    place = store.file_of(block.box)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    file.replace(place)
+    _note_of(place).unlink(missing_ok=True)
+
+
+def read_or_note(volume: LazyVolume, box: Box | None = None) -> np.ndarray:
+    """Read a result of ours. Blocks that cannot be read are noted, to be made again.
+
+    Raises:
+        DataError: It cannot be read there.
+    """
+    try:
+        return volume.read(box)
+    except DataError as error:
+        noted = _note_unreadable(volume, box or whole(volume.shape))
+        if not noted:
+            raise
+        problem = f"is damaged: {error.faults[0].problem}"
+        remedy = "The command that predicted it (such as --mode test) makes it again, and no other."
+        raise DataError.of(Fault(str(file), problem, remedy) for file in noted) from error
+
+
+def _note_unreadable(volume: LazyVolume, box: Box) -> list[Path]:
+    """Find the blocks in a box that cannot be read; gives their files, from the store on."""
+    store = open_sharded(Path(volume.source)) if DIGEST in volume.attributes else None
+    if store is None:
+        return []
+    grid, noted = _grid(store), []
+    axes = zip(box.start, box.stop, grid.block, strict=True)
+    for place in itertools.product(*(range(a // n, -(-b // n)) for a, b, n in axes)):
+        block = grid.at(place)
+        try:
+            volume.read(block.box)
+        except DataError:
+            file = store.file_of(block.box)
+            noted.append(file.relative_to(store.path))
+            with suppress(OSError):
+                _note_of(file).touch()
+    return noted
+
+
+def _note_of(file: Path) -> Path:
+    return file.with_name(f"{file.name}{NOTE}")
+
+
+def _grid(store: ShardedStore) -> BlockGrid:
+    depth, height, width = store.shape[-3:]
+    return BlockGrid((depth, height, width), store.block)

@@ -1,0 +1,192 @@
+"""Blocks of finished probabilities that were lost or damaged are made again, and no others."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from main import main
+
+from connectomics.data.io import read_volume
+from connectomics.pipeline.by_block import lost, predicting
+
+BLOCKS = "system.block_size=[8,20,16]"
+
+
+class Run:
+    """The command in a copy of the folder with the trained network; counts blocks predicted."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        (self.run,) = Path().glob("outputs/tiny/*")
+        self.capsys = capsys
+        self.results = self.run / "results" / "vol"
+        self.store = self.results / "probabilities.zarr"
+
+    def __call__(self, mode: str, *overrides: str, code: int = 0) -> str:
+        self.capsys.readouterr()
+        given = ["--config", "my.yaml", "--mode", mode, "--checkpoint", str(self.run)]
+        status = main([*given, *overrides])
+        out, err = self.capsys.readouterr()
+        assert status == code, out + err
+        assert "Traceback" not in err
+        return out + err
+
+    def file(self, place: str) -> Path:
+        return self.store / "0" / "c" / "0" / place
+
+    def state(self) -> dict[str, tuple[int, int]]:
+        """What tells whether a file of the store was touched."""
+        files = [file for file in self.store.rglob("*") if file.is_file()]
+        return {str(one): (one.stat().st_ino, one.stat().st_mtime_ns) for one in files}
+
+
+@pytest.fixture
+def run(trained, tmp_path, monkeypatch, capsys) -> Run:
+    shutil.copytree(trained, tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    run = Run(capsys)
+    run("infer", BLOCKS)
+    return run
+
+
+def damage(file: Path) -> None:
+    """Change a byte of its first chunk, and nothing that a glance shows."""
+    data = bytearray(file.read_bytes())
+    data[2] ^= 1
+    file.write_bytes(data)
+
+
+def test_lost_and_short_blocks_are_made_again_and_no_others(run: Run) -> None:
+    run("test")
+    expected, before = read_volume(run.store), run.state()
+    run.file("0/1/2").unlink()
+    shutil.rmtree(run.file("1/0"))
+    short = run.file("1/1/1")
+    short.write_bytes(short.read_bytes()[:-1])
+    said = run("decode", BLOCKS, code=2)
+    assert "lacks 5 of its 18 blocks (4 not there, 1 damaged)." in said
+    assert "Make them again with --mode test." in said
+    said = run("test")  # in the blocks that it was made in
+    assert (
+        "probabilities.zarr lacks 5 of its 18 blocks (4 not there, 1 damaged); predicting these "
+        "again, and no others\n" in said
+    )
+    assert "infer: 5 blocks done now\n" in said
+    assert np.array_equal(read_volume(run.store), expected)
+    after = run.state()
+    assert after.keys() == before.keys()
+    assert sum(after[name] != before[name] for name in before) == 5
+    assert not (run.results / "blocks").exists()
+    assert not (run.results / "earlier").exists()
+    assert said.count("is up to date") == 3  # what was made from them
+
+
+def test_a_damaged_block_is_found_where_it_is_read(run: Run) -> None:
+    expected, files = read_volume(run.store), [run.file(p) for p in ("0/0/1", "1/2/0")]
+    damage(files[0])
+    assert "up to date" in run("infer")  # all is there, and as long as it was
+    for blocks in (BLOCKS, "system.block_size=[14,50,46]"):
+        damage(files[1])
+        said = run("decode", blocks, code=2)
+        assert f"{files[0].relative_to(run.store)}: is damaged: cannot be read from (0, " in said
+        assert "The command that predicted it (such as --mode test) makes it again" in said
+        assert "lacks 2 of its 18 blocks (2 damaged)." in run("decode", blocks, code=2)
+        assert "infer: 2 blocks done now\n" in run("infer")
+        assert np.array_equal(read_volume(run.store), expected)
+        assert not list(run.store.rglob("*.unreadable"))
+        damage(files[0])
+
+
+def test_a_block_that_was_copied_again_counts(run: Run) -> None:
+    file = run.file("0/0/1")
+    shutil.copy(file, "kept")
+    damage(file)
+    run("decode", BLOCKS, code=2)
+    shutil.copy("kept", file)
+    assert "up to date" in run("infer")
+    run("decode", BLOCKS)
+
+
+def test_whoever_is_killed_on_the_way_goes_on(run: Run, monkeypatch) -> None:
+    expected, gone = read_volume(run.store), ["0/0/0", "0/1/1", "1/2/2", "1/0/1"]
+    for place in gone:
+        run.file(place).unlink()
+    predict, put, did = predicting.PredictBlocks.__call__, lost.put_back, []
+
+    def predicts(self, task):
+        if len(did) == 2:
+            raise KeyboardInterrupt
+        did.append(task.name)
+        return predict(self, task)
+
+    def puts(*arguments):
+        if len(did) == 6:
+            raise KeyboardInterrupt
+        did.append("put back")
+        return put(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(predicting.PredictBlocks, "__call__", predicts)
+        run("infer", code=130)
+    assert "lacks 4 of its 18 blocks" in run("decode", BLOCKS, code=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(predicting, "put_back", puts)
+        did.append("stopped")
+        did.append("stopped")
+        run("infer", code=130)
+    assert did.count("put back") == 2
+    assert "lacks 2 of its 18 blocks" in run("decode", BLOCKS, code=2)
+    said = run("infer")
+    assert "infer: 2 done before\n" in said
+    assert np.array_equal(read_volume(run.store), expected)
+    assert not (run.results / "blocks").exists()
+
+
+def test_shards_share_what_was_lost(run: Run) -> None:
+    expected = read_volume(run.store)
+    for place in ("0/0/0", "0/1/1", "1/2/2"):
+        run.file(place).unlink()
+    assert "2 blocks done now of shard 0/2" in run("infer", "system.shard=0/2")
+    assert "all blocks are done" in run("infer", "system.shard=1/2")
+    assert "lacks 3" in run("decode", BLOCKS, code=2)
+    assert "infer: 3 done before\n" in run("infer")
+    assert np.array_equal(read_volume(run.store), expected)
+
+
+def test_other_settings_and_lost_labels_make_all_anew(run: Run) -> None:
+    run("decode", BLOCKS)
+    labels = run.results / "labels.zarr"
+    expected = read_volume(labels)
+    next(iter(labels.glob("0/c/*/*/*"))).unlink()
+    assert "lacks 1 of its 18 blocks (1 not there); decoding anew" in run("decode", BLOCKS)
+    assert np.array_equal(read_volume(labels), expected)
+    run.file("0/0/0").unlink()
+    said = run("infer", "system.block_size=[8,20,20]")
+    assert "block size was [8, 20, 16] and is [8, 20, 20]; predicting anew" in said
+    assert list(run.results.glob("earlier/*/probabilities.zarr"))
+
+
+def test_only_some_lengths_are_looked_at_and_all_names(run: Run, monkeypatch) -> None:
+    monkeypatch.setattr(lost, "LOOKED_AT", 2)  # the first and the tenth
+    os.truncate(run.file("0/0/1"), 5)
+    assert lost.lacks_blocks(run.store) == ""
+    run.file("0/0/2").unlink()
+    assert lost.lacks_blocks(run.store) == "lacks 1 of its 18 blocks (1 not there)"
+    assert "infer: 2 blocks done now\n" in run("infer")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["processes", "dask"])
+def test_other_processes_make_them_too(run: Run, name: str) -> None:
+    if name == "dask":
+        pytest.importorskip("distributed")
+    expected = read_volume(run.store)
+    damage(run.file("0/0/1"))
+    executor = [f"system.executor.name={name}", "system.executor.workers=2"]
+    assert "is damaged" in run("decode", BLOCKS, *executor, code=2)
+    run.file("1/1/1").unlink()
+    assert "infer: 2 blocks done now\n" in run("infer", *executor)
+    np.testing.assert_allclose(read_volume(run.store), expected, atol=1e-6)
