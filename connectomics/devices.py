@@ -8,7 +8,7 @@ import torch
 
 from connectomics.config.schema import SystemSection
 from connectomics.errors import ConfigError
-from connectomics.process.cpus import available_cpus
+from connectomics.process.cpus import available_cpus, cpus_taken
 from connectomics.process.fitting import Memory
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
@@ -87,6 +87,29 @@ def computes_bfloat16() -> bool:
 def threads_of_torch(system: SystemSection) -> int:
     """How many threads PyTorch is to use: those asked for, or no more than there are CPUs."""
     return system.num_threads or min(torch.get_num_threads(), available_cpus())
+
+
+def crowded_cpus(system: SystemSection, accelerator: str) -> list[str]:
+    """Warn where other programs need the CPUs on which PyTorch's threads would run.
+
+    The threads wait for each other many times a step: where one has to share its CPU, all stand.
+
+    Args:
+        system: The section; a number of threads that the user set is taken at its word.
+        accelerator: "gpu" or "cpu".
+    """
+    threads, cpus = threads_of_torch(system), available_cpus()
+    if accelerator != "cpu" or system.num_threads is not None or threads == 1:
+        return []
+    taken = cpus_taken()
+    if threads + taken < cpus + 0.5:
+        return []
+    left = max(1, min(threads - 1, round(cpus - taken)))
+    return [
+        f"other programs keep {taken:.1f} of the {cpus} CPUs busy, and where a thread has to share "
+        f"its CPU all {threads} wait for it.\n  Set system.num_threads={left}, which may be many "
+        "times as fast, unless they end soon."
+    ]
 
 
 def memory_of_gpu(device: torch.device) -> Memory:

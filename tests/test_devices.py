@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from connectomics import devices
-from connectomics.devices import choose_precision, slow_precision
+from connectomics.config.schema import SystemSection
+from connectomics.devices import choose_precision, crowded_cpus, slow_precision
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
@@ -35,3 +36,27 @@ def test_bfloat16_set_by_hand_is_warned_of_where_the_processor_does_not_compute_
         assert slow_precision(precision, accelerator) == []
     monkeypatch.setattr(devices, "computes_bfloat16", lambda: True)
     assert slow_precision("bf16-mixed", "cpu") == []
+
+
+@pytest.mark.parametrize(
+    ("taken", "left"),
+    [(0.2, None), (0.4, None), (0.6, 3), (1.0, 3), (2.4, 2), (4.0, 1)],
+)
+def test_other_programs_on_the_cpus_are_warned_of(monkeypatch, taken, left):
+    monkeypatch.setattr(devices, "available_cpus", lambda: 4)
+    monkeypatch.setattr(devices, "cpus_taken", lambda: taken)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    said = crowded_cpus(SystemSection(), "cpu")
+    if left is None:
+        assert said == []
+        return
+    assert said[0].startswith(f"other programs keep {taken} of the 4 CPUs busy, ")
+    assert f"Set system.num_threads={left}, " in said[0]
+
+
+def test_threads_set_by_hand_are_taken_at_their_word(monkeypatch):
+    monkeypatch.setattr(devices, "cpus_taken", lambda: 8.0)
+    assert crowded_cpus(SystemSection(num_threads=2), "cpu") == []
+    assert crowded_cpus(SystemSection(), "gpu") == []
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    assert crowded_cpus(SystemSection(), "cpu") == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -134,10 +135,21 @@ class Predicted:
     def announce(self, block: Triple | None) -> None:
         """Say how much memory it takes, or refuse what there is not the memory for."""
         said = self.predictor.said
+        if not said:  # of the first volume
+            self._warn_of_crowded_cpus()
         for line in require_memory(self.predictor, self.volume.shape, block):
             if line not in said:
                 print(f"infer: {line}")
             said.add(line)
+
+    def _warn_of_crowded_cpus(self) -> None:
+        from connectomics.devices import crowded_cpus
+
+        system = self.config.system
+        if system.executor.name != "this_process":
+            return  # others have one thread each
+        for warning in crowded_cpus(system, "gpu" if self.predictor.gpus else "cpu"):
+            print(f"infer: warning: {warning}", file=sys.stderr)
 
     def box_of(self, ledger: Ledger) -> PredictBox:
         """Predicts boxes, in whatever process, by grey values that the first run has measured."""

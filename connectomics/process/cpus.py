@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from connectomics.process.cgroups import folders_of
+
+STAT = Path("/proc/stat")
+"""What each CPU has done since the machine was started, on Linux."""
 
 _told: int | None = None
 
@@ -39,6 +43,41 @@ def available_cpus() -> int:
     known = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ()
     cpus = len(known) or os.cpu_count() or 1
     return max(1, min([cpus, *(math.ceil(quota) for quota in _quotas())]))
+
+
+def cpus_taken(seconds: float = 0.3) -> float:
+    """How many of the CPUs this process may use are at work for other programs.
+
+    This process waits meanwhile. Where the system does not tell, it is 0.
+    """
+    before = _ticks_of_cpus()
+    time.sleep(seconds)
+    taken = 0.0
+    for cpu, (busy, passed) in _ticks_of_cpus().items():
+        earlier_busy, earlier_passed = before.get(cpu, (busy, passed))
+        if passed > earlier_passed:
+            taken += (busy - earlier_busy) / (passed - earlier_passed)
+    return taken
+
+
+def _ticks_of_cpus() -> dict[int, tuple[int, int]]:
+    """Ticks at work, and all ticks, of each CPU this process may use; nothing outside Linux."""
+    try:
+        lines = STAT.read_text().splitlines()
+        mine = os.sched_getaffinity(0)
+    except (OSError, AttributeError):
+        return {}
+    found = {}
+    for line in lines:
+        name, *ticks = line.split()
+        cpu = name.removeprefix("cpu")
+        if cpu != name and cpu.isdigit() and int(cpu) in mine:
+            # user, nice, system, idle, waiting for a disk, interrupts (two kinds), stolen; guests
+            # count as users already
+            user, nice, system, idle, waiting, *rest = map(int, ticks[:8])
+            busy = user + nice + system + sum(rest)
+            found[int(cpu)] = busy, busy + idle + waiting
+    return found
 
 
 def _quotas() -> Iterator[float]:

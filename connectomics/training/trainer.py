@@ -21,6 +21,7 @@ from connectomics.data.datamodule import PatchDataModule
 from connectomics.devices import (
     choose_devices,
     choose_precision,
+    crowded_cpus,
     slow_precision,
     threads_of_torch,
 )
@@ -168,6 +169,7 @@ def prepare(
     notes += notes_on_speed(config, devices[0])
     apart = devices[0] == "cpu" and devices[1] > 1 and _has_batch_norm(module.network)
     warnings = [*data.warnings, *slow_precision(wanted, devices[0])]
+    warnings += crowded_cpus(config.system, devices[0])
     warnings += [*([APART] if apart else []), *([scarce] if scarce else [])]
     if resume_from is None:
         notes += [taken.describe()] if taken else []

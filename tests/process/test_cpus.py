@@ -8,7 +8,7 @@ import pytest
 import zarr
 
 from connectomics.process import cgroups, cpus
-from connectomics.process.cpus import available_cpus, use_threads
+from connectomics.process.cpus import available_cpus, cpus_taken, use_threads
 
 
 @pytest.fixture
@@ -81,3 +81,33 @@ def test_what_zarr_was_told_stays_where_nothing_else_is_said(monkeypatch):
     with zarr.config.set({"threading.max_workers": 5}):
         use_threads(None)
         assert zarr.config.get("threading.max_workers") == 5
+
+
+def test_the_cpus_that_others_keep_busy_are_counted(tmp_path, monkeypatch):
+    stat = tmp_path / "stat"
+    stat.write_text(
+        "cpu  600 0 0 600 0 0 0 0 0 0\n"
+        "cpu0 100 0 0 900 0 0 0 0 7 0\n"
+        "cpu1 100 20 30 900 50 5 5 0 0 0\n"
+        "cpu2 100 0 0 900 0 0 0 0 0 0\n"
+        "intr 5 6\n"
+    )
+    later = (
+        "cpu0 130 0 0 900 0 0 0 0 9 0\n"  # all of 30 ticks
+        "cpu1 103 22 31 918 54 6 6 1 0 0\n"  # 9 of 31: waiting for a disk is not work
+        "cpu2 150 0 0 900 0 0 0 0 0 0\n"  # not one of ours
+    )
+    monkeypatch.setattr(cpus, "STAT", stat)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    monkeypatch.setattr(cpus.time, "sleep", lambda _: stat.write_text(later))
+    assert cpus_taken() == pytest.approx(1 + 9 / 31)
+
+
+def test_where_the_system_does_not_tell_no_cpu_is_taken(tmp_path, monkeypatch):
+    monkeypatch.setattr(cpus, "STAT", tmp_path / "stat")
+    assert cpus_taken(0) == 0
+    (tmp_path / "stat").write_text("cpu0 1 0 0 9 0 0 0 0 0 0\n")
+    monkeypatch.setattr(cpus, "STAT", tmp_path / "stat")
+    assert cpus_taken(0) == 0  # nothing passed
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert cpus_taken(0) == 0
