@@ -19,6 +19,7 @@ from connectomics.decoding.resize import resize_nearest
 from connectomics.decoding.sides import DROP_ONE_SIDED
 from connectomics.decoding.synapses import SYNAPSES, SynapseResult
 from connectomics.decoding.table import SynapseList, list_synapses
+from connectomics.digests import digest
 from connectomics.errors import ConfigError, Fault, did_you_mean
 from connectomics.geometry import NOWHERE, VoxelGrid
 from connectomics.legal import illegal_settings
@@ -195,6 +196,16 @@ def needs_resolution(step: Step) -> bool:
 def settings_of(step: Step) -> dict[str, Any]:
     """All settings of the decoder of a step, those that are not given too."""
     return DECODERS[step.name].settings | dict(step.kwargs)
+
+
+def unlike_default(step: Step) -> dict[str, Any]:
+    """The settings of a step by which it does anything else than without them."""
+    defaults = DECODERS[step.name].settings if step.name in DECODERS else {}
+    return {
+        name: value
+        for name, value in step.kwargs.items()
+        if name not in defaults or digest(value) != digest(defaults[name])
+    }
 
 
 def _setting_faults(where: str, step: Step) -> list[Fault]:

@@ -154,7 +154,10 @@ class Labels(Artifact):
             "voxels": contents.get("image"),
             "probabilities": contents.get("probabilities") or (made and made.digest),
             "neurons": contents.get("neurons"),
-            "decoding.steps": self._steps(),
+            "decoding.steps": [
+                {"name": step.name, "kwargs": steps.unlike_default(step)}
+                for step in self.config.decoding.steps
+            ],
             "voxel size": probabilities.resolution,
             "offset": probabilities.grid.offset_nm,
             "version of the code": code_digest("decoding"),
@@ -231,17 +234,14 @@ class Labels(Artifact):
         self._warn(foreground_doubt(probabilities, **self._given()))
         return decoded
 
-    def _steps(self) -> list[dict[str, Any]]:
-        return [step.model_dump(mode="json") for step in self.config.decoding.steps]
-
     def _attributes(self, key: CacheKey) -> Mapping[str, Any]:
         """What labels of a key say of themselves."""
-        of_probabilities = self.probabilities.attributes
+        of_probabilities, decoder = self.probabilities.attributes, self.config.decoding.steps
         handed_on = {name: of_probabilities[name] for name in HANDED_ON if name in of_probabilities}
         return {
             **key.attributes(),
-            "encoding": steps.output_encoding(self.config.decoding.steps[0]),
-            "decoder": json.dumps(self._steps()),
+            "encoding": steps.output_encoding(decoder[0]),
+            "decoder": json.dumps([step.model_dump(mode="json") for step in decoder]),
             "synthetic": of_probabilities.get("synthetic", False),
             **handed_on,
         }

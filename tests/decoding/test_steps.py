@@ -20,6 +20,7 @@ from connectomics.decoding import (
     output_encoding,
     polarity2instance,
 )
+from connectomics.decoding.steps import unlike_default
 from connectomics.errors import ConfigError, DataError
 from connectomics.geometry import VoxelGrid
 
@@ -221,3 +222,16 @@ def test_the_baseline_names_partners_where_neurons_are_known():
         assert found.partners.pre_margin.tolist() == [1]
     assert smaller.labels.shape == (8, 20, 30)
     assert decode(volume, [Step("polarity2instance")], grid=VoxelGrid(NM)).partners is None
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "unlike"),
+    [
+        ({}, {}),
+        ({"thres": 0.5, "exclusive": False, "scale_factors": [1.0, 1.0, 1.0]}, {}),
+        ({"thres": 0.4, "thres_small": 128}, {"thres": 0.4}),
+    ],
+)
+def test_settings_as_they_are_by_default_are_no_others(kwargs, unlike):
+    assert unlike_default(Step("polarity2instance", kwargs)) == unlike
+    assert unlike_default(Step("drop_one_sided")) == {}

@@ -130,6 +130,14 @@ def test_a_network_that_says_yes_everywhere_is_told(run):
     assert "(pre, post, union)" in run.err
 
 
+def test_a_default_that_is_written_out_is_the_same_setting(run):
+    run()
+    assert "up to date" in run("decoding.steps[0].kwargs.thres=0.5")
+    assert "thres was not given and is 0.6; decoding anew" in run(
+        "decoding.steps[0].kwargs.thres=0.6"
+    )
+
+
 def test_exports_are_added_without_decoding_again(run):
     run()
     labels = (run.results / "labels.h5").stat().st_mtime_ns
