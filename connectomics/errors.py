@@ -79,6 +79,10 @@ class DataError(ConnectomicsError):
     """A file or array that is missing, unreadable or not what it should be."""
 
 
+class StoreError(DataError):
+    """An object store that cannot be reached, or lets nobody in: no object of it is to blame."""
+
+
 class CheckpointError(ConnectomicsError):
     """A checkpoint that cannot be read, or that belongs to another network."""
 
@@ -99,7 +103,7 @@ def naming(file: str) -> Iterator[None]:
     try:
         yield
     except DataError as error:
-        raise DataError.of(
+        raise type(error).of(
             fault
             if fault.where == file
             else Fault(file, f"{fault.where}: {fault.problem}", fault.remedy)

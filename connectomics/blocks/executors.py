@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from connectomics.blocks.ledger import Facts
-from connectomics.errors import ConnectomicsError, Fault
+from connectomics.errors import ConnectomicsError, Fault, StoreError
 from connectomics.geometry import Box
 from connectomics.process.failures import machine_error
 
@@ -44,12 +44,14 @@ class Outcome:
         facts: What it wrote, where it was done.
         fault: Why it was not.
         trace: The lines of Python, where the fault is one of the program.
+        of_store: Whether the fault is one of the store that is read, and none of the task.
     """
 
     task: Task
     facts: Facts | None = None
     fault: Fault | None = None
     trace: str = ""
+    of_store: bool = False
 
 
 class Executor(Protocol):
@@ -74,7 +76,7 @@ def attempt(work: Work, task: Task) -> Outcome:
     try:
         return Outcome(task, work(task))
     except ConnectomicsError as error:
-        return Outcome(task, fault=error.faults[0])
+        return Outcome(task, fault=error.faults[0], of_store=isinstance(error, StoreError))
     except Exception as error:
         refused = machine_error(error)
         if refused is not None:

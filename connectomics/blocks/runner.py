@@ -18,6 +18,9 @@ AT_MOST_LISTED = 20
 HOPELESS = 50
 """So many failures without a single success, and the rest is not tried."""
 
+AWAY = 3
+"""So many failures one after the other of the store that is read, and the rest is not tried."""
+
 
 @dataclass(frozen=True)
 class Marked:
@@ -45,6 +48,7 @@ class Tally:
         damaged: Tasks of these that had been done before, and what they wrote was not there whole.
         counts: How many of these noted something, by what they noted (a fact that is True).
         failed: Tasks that could not be done, each with the last that went wrong.
+        away: How many failed last, one after the other, by the store that is read.
     """
 
     total: int = 0
@@ -53,6 +57,12 @@ class Tally:
     damaged: int = 0
     counts: dict[str, int] = field(default_factory=dict)
     failed: list[Outcome] = field(default_factory=list)
+    away: int = 0
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether there is no use in trying more."""
+        return self.away >= AWAY or (not self.done and len(self.failed) >= HOPELESS)
 
 
 def run_tasks(
@@ -89,7 +99,7 @@ def run_tasks(
         for task in _share(tasks(), shard):
             if _is_done(task, ledger, intact, tally):
                 progress.skip()
-            elif tally.done or len(tally.failed) < HOPELESS:
+            elif not tally.hopeless:
                 yield task
 
     marked, todo = Marked(work, ledger), pending()
@@ -99,7 +109,7 @@ def run_tasks(
                 tally.failed = []
                 for outcome in executor.map(marked, todo):
                     _count(outcome, tally, progress)
-                if not tally.failed or (not tally.done and len(tally.failed) >= HOPELESS):
+                if not tally.failed or tally.hopeless:
                     break
                 todo = iter([outcome.task for outcome in tally.failed])
     except Stopped as stopped:
@@ -126,6 +136,7 @@ def _is_done(
 
 
 def _count(outcome: Outcome, tally: Tally, progress: Progress) -> None:
+    tally.away = tally.away + 1 if outcome.of_store else 0
     if outcome.fault is not None:
         tally.failed.append(outcome)
         return
@@ -148,13 +159,15 @@ def _failure(tally: Tally, ledger: Ledger, what: str) -> Fault:
             print(outcome.trace, file=sys.stderr)  # one fault of the program is told in full
             break
     left = tally.total - tally.earlier - tally.done - len(tally.failed)
-    rest = f"{left} were not tried, as none was done" if left else "all others are done"
+    away = f"as the store that is read failed {tally.away} times in a row"
+    why = away if tally.away >= AWAY else "as none was done"
+    rest = f"{left} were not tried, {why}" if left else "all others are done"
     lines = [_line(outcome) for outcome in tally.failed[:AT_MOST_LISTED]]
     more = len(tally.failed) - len(lines)
     lines += [f"... and {more} more"] * (more > 0)
     problem = f"{what}: {len(tally.failed)} of {tally.total} blocks failed; {rest}."
     listed = "\n".join(f"    {line}" for line in lines)
-    again = "Put that right, and give the same command again: it makes only these."
+    again = "Put that right, and give the same command again: it makes only what is not done."
     return Fault(str(ledger.folder), problem, f"{listed.lstrip()}\n  {again}")
 
 

@@ -118,7 +118,7 @@ def reading_result(path: Path, mode: str) -> Iterator[None]:
     except DataError as error:
         made = f"If it was made here, delete it and make it anew with --mode {mode};"
         remedy = f"{made} if another program wrote it, copy it again."
-        raise DataError.of(
+        raise type(error).of(
             replace(fault, remedy=remedy) if fault.where == str(path) else fault
             for fault in error.faults
         ) from error

@@ -14,7 +14,7 @@ from connectomics.blocks import (
     open_ledger,
     run_tasks,
 )
-from connectomics.errors import DataError
+from connectomics.errors import DataError, StoreError
 from connectomics.process.signals import Stopped
 
 GRID = BlockGrid((2, 4, 4), (1, 2, 2))  # eight blocks
@@ -97,6 +97,22 @@ def test_where_nothing_works_the_rest_is_not_tried(ledger):
     with pytest.raises(DataError, match=r"50 of 500 blocks failed; 450 were not tried"):
         run_tasks(lambda: grid, work, ledger, what="infer")
     assert len(work.did) == 50
+
+
+def test_where_the_store_is_away_the_rest_is_not_tried(ledger):
+    names = [block.name for block in GRID]
+    error = StoreError("s3://scans/em", "the server cannot be reached.")
+    work = Work(dict.fromkeys([names[1], *names[3:]], 9), error=error)
+    expected = "4 of 8 blocks failed; 2 were not tried, as the store that is read failed 3 times"
+    with pytest.raises(DataError, match=expected) as caught:
+        run(work, ledger)
+    assert work.did == names[:6]  # none of them again
+    assert f"{names[5]} (from voxel (1, 0, 2) to (2, 2, 4)): s3://scans/em: the server" in str(
+        caught.value
+    )
+    work = Work()
+    run(work, Ledger(ledger.folder))
+    assert work.did == [names[1], *names[3:]]
 
 
 def test_whoever_stops_it_is_told_that_it_goes_on(ledger):

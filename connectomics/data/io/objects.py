@@ -26,8 +26,16 @@ TRIES = 3
 """How often a store is asked again that nobody knows yet: a wrong address is said soon."""
 
 STEADY_GIVE_UP = timedelta(seconds=120)
-STEADY_TRIES = 9
-"""How often one is asked again whose header has been read: it may be down for half a minute."""
+"""How long an answer may take of one whose header has been read."""
+
+DOWN = timedelta(seconds=60)
+"""How long such a one is asked again: it may be down for a moment."""
+
+BACKOFF = {
+    "init_backoff": timedelta(seconds=0.2),
+    "max_backoff": timedelta(seconds=5),
+    "base": 3,  # a wait is drawn from up to so many times the last; by 2, they would not grow
+}
 
 _used_by: int | None = None
 """The process that has read from the web, if any."""
@@ -149,10 +157,12 @@ def open_web(url: str, source: str, *, steady: bool = False) -> Any:
         if scheme == "s3":
             _check_s3(source)
         patience = STEADY_GIVE_UP if steady else GIVE_UP
-        tries = STEADY_TRIES if steady else TRIES
+        again = {"max_retries": TRIES, "retry_timeout": patience}
+        if steady:
+            again = {"max_retries": 1000, "retry_timeout": DOWN, "backoff": BACKOFF}
         settings: dict[str, Any] = {
             "client_options": {"connect_timeout": CONNECT, "timeout": patience, "allow_http": True},
-            "retry_config": {"max_retries": tries, "retry_timeout": patience},
+            "retry_config": again,
         }
         # Without credentials a store looks for those of the machine in a cloud, and waits.
         if scheme == "s3" and not any(map(os.environ.get, S3_KEYS)):

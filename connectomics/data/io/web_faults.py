@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from connectomics.errors import ConnectomicsError, DataError
+from connectomics.errors import ConnectomicsError, DataError, StoreError
 
 S3_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
 S3_KEYS += ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",)
@@ -25,7 +25,8 @@ def reaching(source: str) -> Iterator[None]:
     """Say of what goes wrong on the way to an object store what it is, and what helps.
 
     Raises:
-        DataError: Anything that is a fault of the way or the store. Errors of another kind pass.
+        StoreError: The store fails, or the way to it.
+        DataError: An object is not there, or may not be read. Errors of another kind pass.
     """
     try:
         yield
@@ -37,38 +38,37 @@ def reaching(source: str) -> Iterator[None]:
         fault = _fault(source, error)
         if fault is None:
             raise
-        raise DataError(source, *fault) from error
+        raise fault from error
 
 
-def _fault(source: str, error: BaseException) -> tuple[str, str] | None:
+def _fault(source: str, error: BaseException) -> DataError | None:
     text = f"{error}"
     cause = error.__cause__ or error.__context__
     # It raises errors of its own and Python's, with what it calls the source of either.
     if type(error).__name__ == PANIC:
-        return (
-            f"the library that reads it gave up: {text[:200]}.",
-            "Check the address and the keys.",
-        )
+        problem = f"the library that reads it gave up: {text[:200]}."
+        return DataError(source, problem, "Check the address and the keys.")
     if type(error).__module__.partition(".")[0] != "obstore" and "Debug source" not in text:
         return _fault(source, cause) if cause is not None else None
     scheme = source.partition("://")[0] if "://" in source else ""
     name = type(error).__name__
-    for sign, (problem, remedy) in _SIGNS.items():
+    for sign, said in _SIGNS.items():
         if sign in text or sign == name:
-            return problem, remedy
+            return (DataError if said is NO_RANGES else StoreError)(source, *said)
     if isinstance(error, PermissionError) or name in (
         "PermissionDeniedError",
         "UnauthenticatedError",
     ):
-        return _denied(scheme)
+        return DataError(source, *_denied(scheme))
     if isinstance(error, FileNotFoundError):
-        return "there is nothing.", "Check the address."
+        return DataError(source, "there is nothing.", "Check the address.")
     brief = " ".join(text.split("\n\nDebug source")[0].split())
     if refused := NOT_SUCCESS.search(brief):
         problem = f"the server answers with an error ({refused[1].strip(' :.')})."
-        return problem, "Try again later; the address may also be of another server."
-    brief = brief[:200].rstrip(".")
-    return f"cannot be read over the network: {brief}.", "Check the address, and try again."
+        remedy = "Try again later; the address may also be of another server."
+        return StoreError(source, problem, remedy)
+    problem = f"cannot be read over the network: {brief[:200].rstrip('.')}."
+    return StoreError(source, problem, "Check the address, and try again.")
 
 
 NOT_SUCCESS = re.compile(r"non-2xx status code: (.{1,60})")

@@ -17,9 +17,10 @@ import pytest
 import zarr
 from numpy.typing import NDArray
 
+from connectomics.data.cache_key import reading_result
 from connectomics.data.identity import identify
 from connectomics.data.io import objects, open_volume, save_volume, web_faults
-from connectomics.errors import DataError
+from connectomics.errors import DataError, StoreError, naming
 from connectomics.geometry import Box
 
 pytest.importorskip("obstore")
@@ -181,7 +182,8 @@ def test_credentials(web: str, monkeypatch: pytest.MonkeyPatch, code: str, expec
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "me")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     text = message("s3://scans/em.zarr")
-    assert text.startswith("DataError: s3://scans/em.zarr: ")
+    by_store = code not in ("AccessDenied", "none")
+    assert text.startswith(f"{'Store' if by_store else 'Data'}Error: s3://scans/em.zarr: ")
     assert expected in text
 
 
@@ -285,6 +287,28 @@ def test_a_store_that_is_down_for_a_moment_is_waited_for(
 
     monkeypatch.setattr(Quiet, "send_head", send_head)
     assert np.array_equal(volume.read(), image)
+
+
+def test_a_store_that_stays_away_is_none_of_its_objects_fault(
+    tmp_path: Path, image: Image, web: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(objects, "DOWN", timedelta(seconds=1.5))
+    zarr.create_array(tmp_path / "em.zarr", data=image)
+    volume, asked = open_volume(f"{web}/em.zarr"), []
+
+    def send_head(self: Quiet):
+        asked.append(time.monotonic())
+        return self.send_error(503)
+
+    monkeypatch.setattr(Quiet, "send_head", send_head)
+    with pytest.raises(StoreError), naming("p.zarr"), reading_result(tmp_path, "infer"):
+        volume.read()
+    assert asked[-1] - asked[0] > 0.5  # it is asked again for as long as that takes
+    assert len(asked) > 2
+    monkeypatch.setattr(Quiet, "send_head", lambda self: self.send_error(403))
+    with pytest.raises(DataError) as caught:
+        volume.read()
+    assert not isinstance(caught.value, StoreError)
 
 
 def test_zarr_from_a_web_server(tmp_path: Path, image: Image, web: str) -> None:
