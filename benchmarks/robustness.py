@@ -260,9 +260,14 @@ def judge(
 
 
 def blocks_marked(work: Path) -> dict[str, int]:
-    """How many blocks are marked as done, by passes that are not done as a whole."""
+    """How many blocks are marked as done, by passes that are not done as a whole.
+
+    Markers beside a result that is there are being removed.
+    """
     marked = Counter[str]()
     for done in (work / RUN).glob("results/*/blocks/*/done"):
+        if (done.parents[2] / f"{done.parent.name}.zarr").exists():
+            continue
         for stage in done.iterdir():
             if stage.name != "states" and not (done / "states" / stage.name / stage.name).exists():
                 marked[stage.name] += len(list(stage.glob("*/[!.]*")))
