@@ -27,7 +27,7 @@ from connectomics.pipeline.by_block.choosing import (
     block_of_labels,
     block_to_decode,
 )
-from connectomics.pipeline.by_block.workers import workers_of
+from connectomics.pipeline.by_block.workers import shard_of, workers_of
 from connectomics.pipeline.comparing import open_probabilities
 from connectomics.pipeline.labels import predicted_for
 from connectomics.pipeline.predictor import Predictor, load_predictor, require_memory
@@ -130,13 +130,13 @@ class Sample:
 
 
 def _line_of_decoding(config: Config, shape: Triple, read: float, seconds: float) -> str:
-    workers, voxels = workers_of(config.system), math.prod(shape)
+    (workers, who), voxels = _who(config), math.prod(shape)
     written = f"decode reads {_gib(read)}, writes up to {_gib(LABEL_BYTES * voxels)}"
     if math.isnan(seconds):
         return f"plan:   {written}; how long it takes, that block does not tell"
     duration = in_words(seconds * voxels / workers)
     return (
-        f"plan:   {written}, takes {duration} with {_of(workers)}; more where there are more "
+        f"plan:   {written}, takes {duration} with {who}; more where there are more "
         "synapses than in that block"
     )
 
@@ -148,9 +148,9 @@ def _lines(
     grid = BlockGrid(shape, size or shape)
     windows, read = _work(predictor, grid)
     alone, _ = _work(predictor, BlockGrid(shape, shape))
-    workers = workers_of(config.system, predictor.gpus)
+    workers, who = _who(config, predictor.gpus)
     again = f", {windows / alone:.2f} times those of the whole" if size else ""
-    counted = f"{windows:,} window{'s' * (windows > 1)}"
+    counted = _counted(windows, "window")
     yield f"plan: {volume.name} {shape}: {_how(grid, size)}, {counted}{again}"
     written = f"writes {_gib(_bytes_of(config, shape))} of {config.inference.save_dtype}"
     if not config.inference.save_probabilities:
@@ -159,18 +159,28 @@ def _lines(
             written += f", but {sample.kept:.0%} of their voxels until all is decoded"
     yield (
         f"plan:   infer reads {_gib(read * volume.image.dtype.itemsize)}, {written}, takes "
-        f"{in_words(windows * sample.window / workers)} with {_of(workers)} as fast as this one"
+        f"{in_words(windows * sample.window / workers)} with {who} as fast as this one"
     )
     yield from (f"plan:   {line}" for line in require_memory(predictor, shape, size))
 
 
-def _of(workers: int) -> str:
-    return f"{workers} worker{'s' if workers > 1 else ''}"
+def _who(config: Config, gpus: int = 0) -> tuple[int, str]:
+    """How many work on blocks, those of all shards together, and how to say that."""
+    workers, shard = workers_of(config.system, gpus), shard_of(config.system)
+    who = _counted(workers, "worker")
+    if shard is None:
+        return workers, who
+    return workers * shard.count, f"{_counted(shard.count, 'shard')} of {who} each"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' if number > 1 else ''}"
 
 
 def _how(grid: BlockGrid, size: Triple | None) -> str:
-    text = " x ".join
-    return "at once" if size is None else f"{len(grid)} blocks of {text(map(str, grid.block))}"
+    if size is None:
+        return "at once"
+    return f"{_counted(len(grid), 'block')} of {' x '.join(map(str, grid.block))}"
 
 
 def _work(predictor: Predictor, grid: BlockGrid) -> tuple[int, int]:

@@ -18,7 +18,7 @@ from connectomics.data.processing import ImageStatistics, channel_names, normali
 from connectomics.digests import code_digest, file_digest
 from connectomics.errors import CheckpointError, Fault
 from connectomics.geometry import Triple
-from connectomics.pipeline.by_block.workers import workers_of
+from connectomics.pipeline.by_block.workers import workers_beside
 from connectomics.process.fitting import Need, memory_of_machine, require_room
 
 if TYPE_CHECKING:
@@ -187,7 +187,8 @@ def require_memory(predictor: Predictor, shape: Triple, block: Triple | None) ->
     from connectomics.inference.memory import footprint
 
     sliding, system = predictor.sliding, predictor.config.system
-    if system.executor.name == "dask":
+    beside = workers_beside(system, predictor.gpus)
+    if system.executor.name == "dask" and not beside:
         return  # other machines have other memories
     _, y, x = shape
     if block is not None:  # with what the windows see around it
@@ -196,11 +197,12 @@ def require_memory(predictor: Predictor, shape: Triple, block: Triple | None) ->
         )
     model = predictor.config.model
     channels = model.in_channels, model.out_channels
-    gpu, workers = predictor.gpus > 0, 1 if predictor.gpus else workers_of(system)
+    gpu = predictor.gpus > 0
     one = footprint(predictor.network, sliding, (y, x), channels=channels)
     need = one.need(apart=gpu, compiled=predictor.compiles(shape))
-    need = Need(workers * need.predicted, workers * need.least)
     where = memory_of_gpu(torch.device("cuda")) if gpu else memory_of_machine()
+    if beside and not gpu:  # each takes what this process has taken, too
+        need = Need(beside * (need.predicted + where.used), beside * need.least)
     yield from filter(None, require_room(need, where, "predicting", LESS))
 
 

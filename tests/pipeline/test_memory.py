@@ -63,5 +63,15 @@ def test_each_worker_takes_its_own():
     assert len(lines((8, 64, 64), block=(8, 64, 64), executor=several)) == 2
 
 
+def test_each_worker_takes_what_python_takes_too(monkeypatch):
+    taken = Memory("this machine", 2**28, 2**40, 2**40)
+    monkeypatch.setattr(room, "memory_of_machine", lambda: taken)
+    for name in ("processes", "dask"):
+        (line,) = lines((8, 64, 64), executor={"name": name, "workers": 31})
+        gib = float(line.split()[1])
+        assert 8 < gib < 12  # a quarter of a GiB for each and for this one, and some windows
+
+
 def test_other_machines_have_other_memories():
-    assert lines((8, 9000, 9000), executor={"name": "dask"}) == []
+    elsewhere = {"name": "dask", "cluster": "slurm"}
+    assert lines((8, 9000, 9000), executor=elsewhere) == []

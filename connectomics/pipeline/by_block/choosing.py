@@ -21,7 +21,7 @@ from connectomics.data.io import LazyVolume
 from connectomics.data.volumes import LabelledVolume
 from connectomics.geometry import Triple
 from connectomics.pipeline.artifact import block_in
-from connectomics.pipeline.by_block.workers import workers_of
+from connectomics.pipeline.by_block.workers import memory_of_job, workers_beside
 from connectomics.pipeline.predicted import Predicted
 from connectomics.pipeline.predictor import Predictor
 from connectomics.pipeline.results import LABELS, PROBABILITIES, VolumeResults
@@ -108,13 +108,18 @@ def choose_block(
     elsewhere = system.shard is not None or system.executor.name != "this_process"
     size = system.block_size or block_in(parts_begun(in_progress) or {})
     if size is None:
-        budget = SHARE_OF_MEMORY * available_memory()
+        budget = SHARE_OF_MEMORY * _memory_of_worker(system, gpus)
         if at_once <= budget and not elsewhere:
             return None
-        workers = 1 if system.executor.name == "dask" else workers_of(system, gpus)
-        size = largest_block(shape, lambda block: of_block(block) <= budget / workers)
+        size = largest_block(shape, lambda block: of_block(block) <= budget)
     grid = BlockGrid(shape, size)
     return grid.block if len(grid) > 1 or elsewhere else None
+
+
+def _memory_of_worker(system: SystemSection, gpus: int) -> float:
+    """Bytes that whoever works on a block has; of other machines as if they were this one."""
+    job = memory_of_job(system)
+    return job or available_memory() / max(1, workers_beside(system, gpus))
 
 
 def largest_block(shape: Triple, fits: Callable[[Triple], bool]) -> Triple:

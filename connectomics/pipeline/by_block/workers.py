@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from connectomics.blocks import Executor, Shard, Tally, ThisProcess
 from connectomics.blocks.cluster import DaskCluster, Job
 from connectomics.blocks.processes import LocalProcesses
@@ -26,9 +28,28 @@ def workers_of(system: SystemSection, gpus: int = 0) -> int:
     """
     if system.executor.name == "this_process":
         return 1
-    if gpus:  # two processes on one GPU would be in each other's way
+    if gpus and system.executor.name == "processes":  # two on one would be in each other's way
         return min(system.executor.workers or gpus, gpus)
-    return system.executor.workers or max(1, available_cpus() // (system.num_threads or 1))
+    there = gpus or max(1, available_cpus() // (system.num_threads or 1))
+    return system.executor.workers or there
+
+
+def workers_beside(system: SystemSection, gpus: int = 0) -> int:
+    """How many of them are processes of this machine beside this one, and share its memory."""
+    executor = system.executor
+    elsewhere = executor.scheduler is not None or executor.cluster != "local"
+    if executor.name == "this_process" or (executor.name == "dask" and elsewhere):
+        return 0
+    return workers_of(system, gpus)
+
+
+def memory_of_job(system: SystemSection) -> int | None:
+    """Bytes that a job of a cluster asks for; None where no jobs are submitted."""
+    executor = system.executor
+    if executor.name != "dask" or executor.scheduler is not None or executor.cluster == "local":
+        return None
+    number, unit = re.fullmatch(r"(\d+) ?([KMGT]i?)B", executor.job.memory).groups()  # pyright: ignore
+    return int(number) * (1024 if "i" in unit else 1000) ** ("KMGT".index(unit[0]) + 1)
 
 
 def threads_of(system: SystemSection, workers: int) -> int | None:
@@ -48,7 +69,6 @@ def executor_of(system: SystemSection, gpus: int = 0) -> Executor:
         return ThisProcess()
     if chosen.name == "processes":
         return LocalProcesses(workers, threads=threads_of(system, workers), gpus=gpus)
-    workers = chosen.workers or workers
     return DaskCluster(
         workers,
         chosen.cluster,
@@ -60,7 +80,7 @@ def executor_of(system: SystemSection, gpus: int = 0) -> Executor:
 
 def describe(tally: Tally, system: SystemSection) -> str:
     """What a run did, in part of a line."""
-    parts = [f"{tally.done} blocks done now"] * (tally.done > 0)
+    parts = [f"{tally.done} block{'s' * (tally.done != 1)} done now"] * (tally.done > 0)
     parts += [f"{tally.earlier} done before"] * (tally.earlier > 0)
     parts += [f"{tally.damaged} made again, whose files were not whole"] * (tally.damaged > 0)
     shard = f" of shard {system.shard}" if system.shard else ""

@@ -425,6 +425,9 @@ def test_a_plan_says_what_it_takes_and_starts_nothing(run):
     assert "--plan: is for the modes infer, decode, test" in run("evaluate", "--plan", code=2)
     said = run("test", BLOCKS, "--plan", "inference.save_probabilities=false")
     assert "keeps no probabilities, but " in said
+    said = run("infer", BLOCKS, "--plan", "system.shard=1/4")
+    assert "with 4 shards of 1 worker each as fast as this one" in said
+    assert "1 block of 14 x 50 x 46" in run("infer", "--plan", "system.executor.name=processes")
 
 
 def test_a_plan_for_decoding_alone_times_a_block(run):

@@ -52,6 +52,19 @@ def test_shards_and_other_processes_always_work_in_blocks(tmp_path):
     assert math.prod(four) <= math.prod(one) / 2  # four of them have to fit
 
 
+def test_blocks_fit_those_who_work_on_them(tmp_path):
+    def size(**executor):
+        block = choose(tmp_path, at_once=1, executor={"name": "dask", "workers": 8, **executor})
+        assert block is not None
+        return 16 * math.prod(block)
+
+    here = size()  # an eighth of half of 1 GiB for each
+    assert 2**24 <= here <= 2**26
+    assert size(cluster="slurm", job={"memory": "2GB"}) > 4 * here  # each job has its own
+    assert size(cluster="pbs", job={"memory": "256 MiB"}) <= 2**27
+    assert 2**27 < size(scheduler="tcp://10.0.0.1:8786") <= 2**29  # as if they were this machine
+
+
 def test_what_was_begun_is_gone_on_with(tmp_path):
     open_ledger(tmp_path, {"block size": [7, 70, 70]}, "labels")
     assert choose(tmp_path, at_once=1) == (7, 70, 70)
@@ -65,6 +78,7 @@ def test_processes_are_as_many_as_gpus_or_cpus():
     assert isinstance(executor_of(SystemSection()), ThisProcess)
     assert [workers_of(system(), gpus) for gpus in (0, 2)] == [8, 2]
     assert [workers_of(system(workers=3), gpus) for gpus in (0, 2, 4)] == [3, 2, 3]
+    assert workers_of(system(name="dask", cluster="slurm", workers=32), 1) == 32  # a GPU is here
     executor = executor_of(system(workers=3))
     assert isinstance(executor, LocalProcesses)
     assert (executor.workers, executor.threads, executor.gpus) == (3, 2, 0)
