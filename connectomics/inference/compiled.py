@@ -45,9 +45,10 @@ def compiled(network: nn.Module, sliding: Sliding) -> tuple[nn.Module, Sliding]:
     shared, whole = copy.copy(network), replace(sliding, whole_batches=True)
     windows = Windows(shared, whole, ())
     zeros = torch.zeros((whole.batch_size, 1, *whole.window_size), device=windows.device)
-    print(
-        f"infer: {compile_network(shared, lambda: windows.once(zeros))}",
-        file=sys.stderr,
-        flush=True,
-    )
+    _say("infer: compiling the network, which takes a minute or two ...")
+    _say(f"infer: {compile_network(shared, lambda: windows.once(zeros))}")
     return shared, whole
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

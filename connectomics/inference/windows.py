@@ -219,7 +219,10 @@ class Windows:
                 f"gives {tuple(output.shape[2:])} voxels for {tuple(inputs.shape[2:])}.",
                 "A network for predict_volume keeps the size of its input.",
             )
-        return self.sliding.activation(output) if self.sliding.activation else output
+        if self.sliding.activation is None:
+            return output
+        # An infinite logit would be a probability of 0 or 1: x + 0 * x is x, or NaN for those.
+        return self.sliding.activation(torch.add(output, output, alpha=0))
 
 
 def _with_room(device: torch.device, nbytes: int) -> torch.device:

@@ -64,7 +64,7 @@ def take_weights(network: nn.Module, file: str | Path) -> TakenWeights:
     wanted = network.state_dict()
     found = _without_prefix(_read(path), wanted)
     fitting = [name for name in wanted if name in found and found[name].shape == wanted[name].shape]
-    if not any(wanted[name].ndim for name in fitting):
+    if not any(wanted[name].ndim > 1 for name in fitting):  # a bias alone is nothing learned
         name = next(iter(wanted))
         held = f"{next(iter(found))} {tuple(next(iter(found.values())).shape)}, ..."
         problem = f"nothing in {path} fits the network: it has {name} "

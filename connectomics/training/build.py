@@ -30,7 +30,7 @@ from connectomics.training.module import SynapseModule
 from connectomics.training.optimization import build_learning_rate, build_optimizer
 from connectomics.training.progress import ShowProgress
 from connectomics.training.scores import ScoredChannels
-from connectomics.training.sides import WatchSides
+from connectomics.training.sides import WatchSides, remedy
 from connectomics.training.stopping import StopOnSignal
 from connectomics.training.tensorboard import RunLogger
 
@@ -187,7 +187,7 @@ def build_callbacks(
         every_n_steps=monitor.logging.every_n_steps,
         visible=monitor.progress_bar,
     )
-    callbacks += [progress, WatchSides()]
+    callbacks += [progress, WatchSides(remedy(config))]
     if compiles(optimization.compile, accelerator, optimization.max_steps):
         shape = (loader.batch_size, config.model.in_channels, *loader.patch_size)
         callbacks.append(CompileNetwork(shape))

@@ -52,6 +52,7 @@ class CompileNetwork(pl.Callback):
             with trainer.precision_plugin.forward_context():
                 _one_step(network, torch.zeros(self.shape, device=pl_module.device))
 
+        _say("train: compiling the network, which takes a minute or two ...")
         _say(f"train: {compile_network(network, once)}")
         network.load_state_dict(before)
         network.zero_grad(set_to_none=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from connectomics.config.schema import Config
 from connectomics.process.progress import say
 from connectomics.training.module import SynapseModule
 from connectomics.training.scores import Sides
@@ -16,10 +17,25 @@ EMPTY = 0.01
 EQUAL = 0.8
 """Sides that share more of their voxels (Dice) are one."""
 
-REMEDY = (
-    "The union is found first, and the sides part later: train longer (optimization.max_steps), "
-    "let more patches lie on synapses (data.dataloader.foreground_fraction=0.6), or give "
-    "foreground more weight (WeightedBCEWithLogitsLoss with kwargs: {pos_weight: 2})."
+
+def remedy(config: Config) -> str:
+    """Say what would part the sides sooner that a config does not do yet."""
+    losses = {term.function: term.kwargs for term in config.model.loss.losses}
+    ways = ["train longer (optimization.max_steps)"]
+    if not {"SideLoss", "WeightedCE"} & losses.keys():
+        ways.append("compare them with each other ({function: SideLoss} in model.loss.losses)")
+    if config.data.dataloader.foreground_fraction < 0.6:
+        ways.append("let more patches lie on synapses (data.dataloader.foreground_fraction=0.6)")
+    for function, key, value in WEIGHTS:
+        if function in losses and losses[function].get(key) is None:
+            ways.append(f"give foreground more weight ({function} with kwargs: {{{key}: {value}}})")
+    listed = " or ".join(filter(None, [", ".join(ways[:-1]), ways[-1]]))
+    return f"The union is found first, and the sides part later: {listed}."
+
+
+WEIGHTS = (
+    ("WeightedBCEWithLogitsLoss", "pos_weight", "2"),
+    ("WeightedCE", "class_weights", "[1, 10, 10]"),
 )
 
 
@@ -46,9 +62,13 @@ class WatchSides(pl.Callback):
 
     Every training goes through that, so it is said when three validations in a row have found it
     and a quarter of the steps is done, or two at the end of training, but not of a trial.
+
+    Args:
+        remedy: What to do then.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, remedy: str) -> None:
+        self._remedy = remedy
         self._times = 0
         self._warned = False
 
@@ -62,7 +82,7 @@ class WatchSides(pl.Callback):
         due = due and step >= EARLIEST
         if problem and due and not self._warned and trainer.is_global_zero:
             self._warned = True
-            text = f"train: warning: after {step:,} of {steps:,} steps {problem}. {REMEDY}"
+            text = f"train: warning: after {step:,} of {steps:,} steps {problem}. {self._remedy}"
             say(text)
 
     def state_dict(self) -> dict[str, Any]:

@@ -175,6 +175,23 @@ def test_a_prediction_that_is_no_number_somewhere_is_refused_with_its_place(valu
         predict_volume(network, image, window_size=(4, 8, 8), overlap=0.25)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_logit_that_is_no_number_does_not_pass_for_a_probability(value):
+    image = np.zeros((9, 8, 8), np.float32)
+    image[7, 2, 3] = 1
+
+    def network(inputs):
+        return torch.where(inputs == 1, value, inputs)
+
+    settings = {"window_size": (4, 8, 8), "activation": torch.sigmoid}
+    with pytest.raises(DataError, match=r"the network gives nan at voxel \(7, 2, 3\)"):
+        predict_volume(network, image, **settings)
+    sliding, box = Sliding(**settings), Box((4, 0, 0), (9, 8, 8))
+    windows = windows_of(box, image.shape, sliding)
+    with pytest.raises(DataError, match=r"the network gives nan at voxel \(7, 2, 3\)"):
+        predict_block(network, image[windows.hull.slices], windows, sliding)
+
+
 @pytest.mark.parametrize(
     ("batch_size", "whole", "expected"),
     [

@@ -71,6 +71,7 @@ def test_a_network_of_another_depth_takes_what_it_can(tmp_path):
     ("content", "message"),
     [
         ({"a": torch.zeros(3)}, r"nothing in .*w\.pt fits the network: it has stem\.weight"),
+        ({"head.1.conv.bias": torch.zeros(12)}, r"nothing in .*w\.pt fits the network"),
         ({"step": 3}, "holds no weights"),
         ({"stem.weight": torch.full((4, 1, 1, 6, 6), torch.nan)}, "NaN or infinite"),
     ],

@@ -8,7 +8,7 @@ import pytest
 from connectomics.training import fit
 from connectomics.training.module import SynapseModule
 from connectomics.training.scores import Sides
-from connectomics.training.sides import WatchSides, collapse
+from connectomics.training.sides import WatchSides, collapse, remedy
 
 GOOD = Sides(0.95, 0.1, 0.9, 1.1)
 EQUAL = Sides(0.5, 0.97, 0.9, 0.9)
@@ -31,7 +31,7 @@ def test_what_is_wrong(sides, problem):
 
 
 def said(capsys: pytest.CaptureFixture[str], course: list[Sides], steps: list[int]) -> str:
-    watch, module = WatchSides(), SynapseModule.__new__(SynapseModule)
+    watch, module = WatchSides("Train longer."), SynapseModule.__new__(SynapseModule)
     for sides, step in zip(course, steps, strict=True):
         object.__setattr__(module, "told_apart", sides)
         trainer: Any = SimpleNamespace(global_step=step, max_steps=1000, is_global_zero=True)
@@ -52,7 +52,31 @@ def said(capsys: pytest.CaptureFixture[str], course: list[Sides], steps: list[in
 def test_when_it_is_said(capsys, course, steps, times):
     text = said(capsys, course, steps)
     assert text.count("train: warning: after") == times
-    assert text.count("data.dataloader.foreground_fraction=0.6") == times
+    assert text.count("Train longer.") == times
+
+
+def test_the_remedy_names_what_the_config_does_not_do_yet(make_config):
+    ways = remedy(make_config(data={"dataloader": {"foreground_fraction": 0.6}}))
+    assert "train longer (optimization.max_steps), compare them with each other" in ways
+    assert "or give foreground more weight (WeightedBCEWithLogitsLoss" in ways
+    assert "foreground_fraction" not in ways
+
+    bce = {"function": "WeightedBCEWithLogitsLoss", "kwargs": {"pos_weight": 2.0}}
+    losses = {"losses": [bce, {"function": "SideLoss"}]}
+    ways = remedy(make_config(model={"loss": losses}))
+    assert ways.endswith(
+        "or let more patches lie on synapses (data.dataloader.foreground_fraction=0.6)."
+    )
+    assert "SideLoss" not in ways
+    assert "pos_weight" not in ways
+
+    exclusive = {"name": "polarity", "kwargs": {"exclusive": True}}
+    softmax = make_config(
+        model={"loss": {"losses": [{"function": "WeightedCE"}]}},
+        data={"label_transform": {"targets": [exclusive]}},
+    )
+    assert "class_weights: [1, 10, 10]" in remedy(softmax)
+    assert "SideLoss" not in remedy(softmax)
 
 
 def test_scores_of_each_channel_are_logged(make_config, tmp_path, capsys):
