@@ -86,6 +86,18 @@ def fallen(entries: Sequence[Entry], rows: Sequence[Row]) -> list[str]:
     ]
 
 
+def check(known: Sequence[Entry], rows: Sequence[Row]) -> int:
+    """Say which ratios fell, and of how many that can be said; the exit status."""
+    keys = {_row(entry).key for entry in known}
+    compared = sum(row.key in keys for row in rows)
+    if not compared:
+        print("the table has none of these rows, and nothing was compared", file=sys.stderr)
+        return 2
+    faults = fallen(known, rows)
+    print("\n".join(faults) or f"no ratio fell by more than a fifth, of {compared} in the table")
+    return bool(faults)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, then write or compare."""
     parser = argparse.ArgumentParser(
@@ -106,9 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rows.append(row)
         print(f"{row.key}: {row.ratio:.2f} ({row.ours_s:.3g} s)", flush=True)
     if options.check:
-        faults = fallen(known, rows)
-        print("\n".join(faults) or "no ratio fell by more than a fifth")
-        return bool(faults)
+        return check(known, rows)
     entries = [{**row.as_dict(), "machine": machine()} for row in rows]
     print(f"\n{machine()}\n\n{markdown(entries)}")
     if not options.only and not options.small:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "benchmarks"))
 bench = pytest.importorskip("bench")
 timing = pytest.importorskip("timing")
 
@@ -23,6 +25,24 @@ def test_a_ratio_that_fell_by_more_than_a_fifth_is_named():
         "decode · small · numpy: 7.90, and 10.00 in the table"
     ]
     assert bench.fallen(table, [row(1.0, 1.0, "another")]) == []
+
+
+def test_rows_that_the_table_lacks_do_not_pass_for_compared(capsys):
+    table = [{**row(1.0, 10.0).as_dict(), "machine": "m"}]
+    assert bench.check(table, [row(1.0, 10.0), row(1.0, 9.0, "another")]) == 0
+    assert capsys.readouterr().out == "no ratio fell by more than a fifth, of 1 in the table\n"
+    assert bench.check(table, [row(1.0, 7.0)]) == 1
+    assert bench.check(table, [row(1.0, 10.0, "another")]) == 2
+    assert "nothing was compared" in capsys.readouterr().err
+
+
+def test_the_page_shows_the_table_that_is_compared_with():
+    page = (ROOT / "docs" / "performance.md").read_text()
+    table = json.loads(bench.TABLE.read_text())
+    assert len(table) > 10
+    for line in bench.markdown(table).splitlines()[2:]:
+        whole = line.split(" | ")[:5]  # the ratio is of more digits than some rows were kept in
+        assert " | ".join(whole) in page
 
 
 def test_the_table_shows_what_was_measured():
