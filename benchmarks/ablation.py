@@ -2,16 +2,17 @@
 
     python benchmarks/ablation.py                  # the points, on four kinds of phantoms
     python benchmarks/ablation.py --part settings  # the defaults where they were not designed
+    python benchmarks/ablation.py --part sizes     # dropping what is small beside labelled synapses
 
     python benchmarks/ablation.py \
         --probabilities RUN/results/*/probabilities.h5 --truth 'annotated/*.h5::label'
 
-The first two run no network: `simulated_network.py` draws its probabilities from the phantom's
+These three run no network: `simulated_network.py` draws its probabilities from the phantom's
 labels, by rule and seed. A score there ranks decoders, it does not predict a score on real tissue.
-The third takes the probabilities of a network that was run, on volumes that are labelled: yours.
+The last takes the probabilities of a network that was run, on volumes that are labelled: yours.
 
 Printed is F1_pol at IoU 0.3 and 0.5, pooled over the phantoms of a column. Five to ten minutes on
-one CPU for either part.
+one CPU for any part.
 """
 
 from __future__ import annotations
@@ -123,18 +124,20 @@ def main() -> None:
         print_table({"your volumes": measure(volumes_of(options), decoders)})
         return
     decoders = dict(decoders_of(options.part))
-    columns = {
-        name: measure(simulated(scene, options.seeds, options.shape), decoders)
-        for name, scene in (SCENES if options.part == "points" else SETTINGS).items()
-    }
-    if options.part == "settings":  # few decoders, many scenes: lay the table on its side
+    scenes = {"points": SCENES, "settings": SETTINGS, "sizes": SCENES | SETTINGS}[options.part]
+    columns = {}
+    for name, scene in scenes.items():
+        if options.part == "sizes":
+            decoders = dict(by_size(small_label_nm3(scene, min(options.seeds) - 1)))
+        columns[name] = measure(simulated(scene, options.seeds, options.shape), decoders)
+    if options.part != "points":  # few decoders, many scenes: lay the table on its side
         columns = {row: {name: columns[name][row] for name in columns} for row in decoders}
     print_table(columns)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure the points of the synapses decoder.")
-    parser.add_argument("--part", choices=("points", "settings"), default="points")
+    parser.add_argument("--part", choices=("points", "settings", "sizes"), default="points")
     parser.add_argument("--seeds", type=int, nargs="+", default=[41, 42, 43, 44])
     parser.add_argument("--shape", type=int, nargs=3, help="of every phantom, in voxels")
     files = parser.add_argument_group("on your own volumes, in the same order each")
@@ -191,6 +194,22 @@ def decoders_of(part: str, *, neurons: bool = True) -> Iterator[tuple[str, Decod
                 yield f"all but {name}", Decoder(off)
             elif neurons:
                 yield f"all but {name}, with neurons", Decoder(off, sees_neurons=True)
+
+
+def small_label_nm3(scene: Scene, seed: int) -> float:
+    """The size of a small synapse in the labels of another phantom; 5 % have less."""
+    phantom = phantom_of(seed, **scene.phantom)
+    voxels = np.bincount((phantom.label.ravel().astype(np.int64) + 1) // 2)[1:]
+    voxel_nm3 = np.prod([size / scene.shrunk for size in phantom.resolution])
+    return float(np.percentile(voxels[voxels > 0], 5) * voxel_nm3)
+
+
+def by_size(small_nm3: float) -> Iterator[tuple[str, Decoder]]:
+    """Decoders that drop what has less than a share of a small labelled synapse."""
+    yield "all", Decoder({})
+    for name, share in (("a third", 1 / 3), ("half", 1 / 2), ("two thirds", 2 / 3)):
+        least = max(DEFAULTS["min_synapse_nm3"], share * small_nm3)
+        yield f"all, {name} of a small one", Decoder({"min_synapse_nm3": least})
 
 
 def volumes_of(options: argparse.Namespace) -> Iterator[Volume]:

@@ -17,12 +17,20 @@ from connectomics.data.io import LazyVolume
 from connectomics.data.io.header import size_text
 from connectomics.evaluation import SynapseCount
 from connectomics.pipeline.division import Division
-from connectomics.pipeline.inspection import STORED_AS, Labels, count_in, count_inside
+from connectomics.pipeline.inspection import (
+    STORED_AS,
+    Labels,
+    count_in,
+    count_inside,
+    small_synapse,
+)
 from connectomics.pipeline.recipe import Recipe
 from connectomics.process.called import to_type
 
 WIDTH = 98
 VAL_FRACTION = 0.15
+SMALLEST_NM3 = 40e3
+"""What `synapses` drops by itself."""
 
 
 @dataclass(frozen=True)
@@ -220,31 +228,37 @@ def _rest(choices: Choices) -> Iterator[str]:
     yield "inference:"
     yield f"  window: {{window_size: {_flow(recipe.window_size)}}}"
     yield ""
-    if choices.sided:
-        yield from _comment(
-            "Splits what touches, pairs sides and says how sure it is; polarity2instance is the "
-            "published rule (docs/decoding.md).",
-            0,
-        )
-        yield "decoding:"
-        yield "  steps: [{name: synapses}]"
-    else:
-        sizes = np.concatenate([labels.sizes for labels in choices.labels])
-        small = int(np.percentile(sizes, 5))
-        yield from _comment(
-            f"Small labelled synapses have {small:,} voxels (5 % have fewer); what is found and "
-            "has less than a third of that is dropped.",
-            0,
-        )
-        yield "decoding:"
-        settings = _flow({"thres_small": max(16, small // 3)})
-        yield f"  steps: [{{name: binary2instance, kwargs: {settings}}}]"
+    yield from _decoding(choices)
     yield ""
     yield "evaluation:"
     yield f"  metrics: {_flow(_metrics(choices))}"
     encodings = {labels.encoding for labels in choices.labels}
     if len(encodings) == 1:
         yield f"  truth_encoding: {encodings.pop()}"
+
+
+def _decoding(choices: Choices) -> Iterator[str]:
+    division = choices.division
+    learned = [choices.labels[number] for number in (*division.train, *division.val)]
+    small = small_synapse(learned, division.learned, in_nm3=choices.sided)
+    unit = "nm³, both sides together" if choices.sided else "voxels"
+    dropped = (
+        f"Small labelled synapses have {small:,.0f} {unit} (5 % have less; those that are tested "
+        "on do not count). What is found and has less than {} of that is dropped."
+    )
+    if choices.sided:
+        yield from _comment(
+            "Splits what touches, pairs sides and says how sure it is; polarity2instance is the "
+            "published rule (docs/decoding.md). " + dropped.format("half"),
+            0,
+        )
+        least = max(SMALLEST_NM3, float(f"{small / 2:.2g}"))
+        step = {"name": "synapses", "kwargs": {"min_synapse_nm3": least}}
+    else:
+        yield from _comment(dropped.format("a third"), 0)
+        step = {"name": "binary2instance", "kwargs": {"thres_small": max(16, int(small) // 3)}}
+    yield "decoding:"
+    yield f"  steps: [{_flow(step)}]"
 
 
 def _metrics(choices: Choices) -> list[str]:

@@ -11,8 +11,9 @@ from main import main
 from connectomics.data.io import save_volume
 from connectomics.data.volumes import LabelledVolume, MemoryVolume
 from connectomics.evaluation import volumes
+from connectomics.geometry import VoxelGrid
 from connectomics.pipeline import inspection
-from connectomics.pipeline.inspection import count_in, inspect_labels
+from connectomics.pipeline.inspection import count_in, inspect_labels, small_synapse
 
 
 def blocks(numbers=3, depth=4):
@@ -46,6 +47,18 @@ def test_a_part_is_counted_as_it_would_be_scored() -> None:
     whole = inspect_labels(volume_of(label))
     assert str(count_in(whole, (0, 4))) == "2 synapses, all of them cut by the border"
     assert str(count_in(whole, (4, 10))) == "3 synapses, 2 of them cut by the border"
+
+
+def test_the_size_of_a_small_synapse_is_of_those_that_count() -> None:
+    label = blocks(depth=10)  # three of 8 sections, of 24 voxels in each
+    label[5:, 8:16] = 0  # the second has 4, with their middle in section 3
+    em = MemoryVolume("em", label, VoxelGrid((30, 8, 8)))
+    found = inspect_labels(LabelledVolume("em", em, MemoryVolume("syn", label)))
+    assert small_synapse([found], (0, 4), in_nm3=False) == 96
+    assert small_synapse([found], (4, 10), in_nm3=False) == 192
+    assert small_synapse([found], None, in_nm3=False) == pytest.approx(105.6)  # 5 % of the way
+    assert small_synapse([found, found], (4, 10), in_nm3=True) == 192 * 30 * 8 * 8
+    assert small_synapse([found], (8, 10), in_nm3=True) == 0
 
 
 @pytest.mark.parametrize("stored", ["polarity", "semantic", "binary", "instance"])
