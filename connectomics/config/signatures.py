@@ -21,6 +21,7 @@ def check_kwargs(
     kwargs: Mapping[str, Any],
     *,
     skip: Collection[str] = (),
+    called: str = "",
 ) -> list[Fault]:
     """Find the keyword arguments that `function` would not take.
 
@@ -29,6 +30,7 @@ def check_kwargs(
         function: A function or class whose signature names the settings.
         kwargs: What the config gives.
         skip: Parameters that are not settings (the arrays the function works on).
+        called: What the config calls it; the name of the function unless given.
 
     Returns:
         One fault per unknown name, per value of the wrong type and per setting that is
@@ -42,6 +44,7 @@ def check_kwargs(
     taken = inspect.signature(function).parameters.values()
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken)
     settings, hints = _settings(function, skip), _type_hints(function)
+    called = called or function.__name__
     faults = []
     for name, value in kwargs.items():
         if name in settings:
@@ -50,12 +53,10 @@ def check_kwargs(
             listed = f"Settings: {', '.join(sorted(settings)) or 'none'}."
             hint = did_you_mean(name, settings)
             remedy = f"{hint} {listed}" if hint.startswith("Did") else listed
-            faults.append(
-                Fault(f"{where}.{name}", f"{function.__name__} has no such setting.", remedy)
-            )
+            faults.append(Fault(f"{where}.{name}", f"{called} has no such setting.", remedy))
     for name, parameter in settings.items():
         if parameter.default is parameter.empty and name not in kwargs:
-            faults.append(Fault(where, f"{function.__name__} needs {name!r}.", f"Add {name}: ..."))
+            faults.append(Fault(where, f"{called} needs {name!r}.", f"Add {name}: ..."))
     return faults
 
 

@@ -213,7 +213,8 @@ def _setting_faults(where: str, step: Step) -> list[Fault]:
     from connectomics.config.signatures import check_kwargs
 
     one = DECODERS.get(step.name) or REFINERS[step.name]
-    faults = check_kwargs(where, one.function, step.kwargs, skip=one.no_settings)
+    given, name = step.kwargs, step.name
+    faults = check_kwargs(where, one.function, given, skip=one.no_settings, called=name)
     return faults or illegal_settings(one.function, step.kwargs, where)
 
 

@@ -105,7 +105,7 @@ def check_evaluation(
 def _check_kwargs(where: str, name: str, kwargs: dict[str, Any]) -> list[Fault]:
     from connectomics.config.signatures import check_kwargs
 
-    faults = check_kwargs(where, METRICS[name].function, kwargs, skip=GIVEN)
+    faults = check_kwargs(where, METRICS[name].function, kwargs, skip=GIVEN, called=name)
     return faults or illegal_settings(METRICS[name].function, kwargs, where)
 
 

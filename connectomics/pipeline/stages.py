@@ -79,6 +79,7 @@ def train(resolved: Resolved, checkpoint: Path | None) -> None:
     """Train a network, or go on training the one of a checkpoint, in a new run folder."""
     from connectomics.training import prepare
 
+    _require_no_shard(resolved)
     config = resolved.config
     _require(check_data(config.data, "train"))
     _require_config(resolved, scored_truth_faults(config))

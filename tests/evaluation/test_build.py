@@ -217,7 +217,7 @@ def test_metrics_of_sites():
     assert "cremi_partners: one-to-one matching: same neurons" in report.table()
     with pytest.raises(DataError, match=r"points: where the synapses are is not known[\s\S]*voxel"):
         evaluate_volumes([LabelPair("v", TRUTH, TRUTH)], chosen)
-    assert "radius: point_score has no such setting" in faults(
+    assert "radius: points has no such setting" in faults(
         {"name": "points", "kwargs": {"radius": 3}}
     )
 

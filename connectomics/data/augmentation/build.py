@@ -86,7 +86,7 @@ def check_augmentation(spec: Spec | None, *, where: str = "data.augmentation") -
         where: Its place in the config.
 
     >>> print(check_augmentation({"flip": {"prop": 0.5}})[0])
-    data.augmentation.flip.prop: Flip has no such setting.
+    data.augmentation.flip.prop: flip has no such setting.
       Did you mean 'prob'? Settings: axes, prob.
     """
     faults = []
@@ -110,7 +110,8 @@ def _check_one(where: str, name: str, kwargs: object) -> list[Fault]:
     if not isinstance(enabled, bool):
         return [Fault(f"{where}.enabled", f"{enabled!r} is not true or false.")]
     settings = _settings(kwargs)
-    return check_kwargs(where, known[name], settings) or _check_ranges(where, name, settings)
+    faults = check_kwargs(where, known[name], settings, called=name)
+    return faults or _check_ranges(where, name, settings)
 
 
 def _check_ranges(where: str, name: str, settings: Mapping[str, Any]) -> list[Fault]:

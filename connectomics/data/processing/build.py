@@ -43,8 +43,9 @@ def check_targets(specs: Sequence[TargetSpec]) -> list[Fault]:
     for index, spec in enumerate(specs):
         where = f"{PLACE}[{index}]"
         if spec.name in TARGETS:
-            function = TARGETS[spec.name].function
-            faults += check_kwargs(f"{where}.kwargs", function, spec.kwargs, skip=("label",))
+            function, called = TARGETS[spec.name].function, spec.name
+            at, skip = f"{where}.kwargs", ("label",)
+            faults += check_kwargs(at, function, spec.kwargs, skip=skip, called=called)
         else:
             hint = did_you_mean(spec.name, TARGETS)
             faults.append(Fault(f"{where}.name", f"no target is called {spec.name!r}.", hint))

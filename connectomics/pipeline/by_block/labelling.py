@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ from connectomics.data.cache_key import CacheKey
 from connectomics.data.io import LazyVolume, open_volume
 from connectomics.data.io.sharded import ShardedStore, create_sharded
 from connectomics.decoding import blockwise
+from connectomics.decoding.foreground import TooMuchForegroundError
+from connectomics.errors import naming
 from connectomics.evaluation.volumes import read
 from connectomics.geometry import Triple
 from connectomics.pipeline.artifact import note_volumes
@@ -94,7 +97,8 @@ def decode_by_block(
         if needed is None:
             return None
         probabilities, seen = needed
-    reduced = reduce_passes(passes[:-1], probabilities, ledger, parts, system)
+    with naming_for_good(probabilities.source, folder):
+        reduced = reduce_passes(passes[:-1], probabilities, ledger, parts, system)
     if reduced is None:
         return None
     state, foreground = reduced
@@ -113,3 +117,15 @@ def decode_by_block(
         return None
     store.finish()
     return LabelsByBlock(store, *blockwise.tables_of(state), foreground if seen is None else seen)
+
+
+@contextmanager
+def naming_for_good(source: str, folder: Path) -> Iterator[None]:
+    """Say of probabilities that no run can finish to decode with these settings what to delete."""
+    try:
+        yield
+    except TooMuchForegroundError as error:
+        begun = f"What these settings have begun is in {folder}: delete that to decode with others."
+        faults = [replace(one, remedy=f"{one.remedy}\n  {begun}") for one in error.faults]
+        with naming(source):
+            raise TooMuchForegroundError.of(faults) from error

@@ -323,6 +323,20 @@ def test_a_network_that_says_yes_everywhere_is_told_as_by_the_whole(run, monkeyp
     assert told(run("decode", steps, BLOCKS)) == [expected]
 
 
+def test_what_can_never_be_decoded_says_what_to_delete_before_others_are_tried(run, monkeypatch):
+    predict_well(run)
+    steps = f"decoding.steps={DECODERS['synapses']}"
+    with monkeypatch.context() as patch:
+        patch.setattr("connectomics.decoding.blockwise.batches.MOST", 1)
+        said = run("decode", steps, BLOCKS, code=2)
+    assert re.search(r"probabilities\.h5: decode_synapses: [\d,]+ voxels of foreground hang", said)
+    assert f"is in {run.begun / 'labels'}: delete that to decode with others." in said
+    others = f"decoding.steps={DECODERS['polarity2instance']}"
+    assert "begun with other settings" in run("decode", others, BLOCKS, code=2)
+    shutil.rmtree(run.begun / "labels")
+    assert "18 blocks done now" in run("decode", others, BLOCKS)
+
+
 def interrupt(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
 
@@ -409,8 +423,10 @@ def test_blocks_take_their_name_after_what_says_how_they_came_about(run, monkeyp
     assert (run.results / "probabilities.config.yaml").is_file()
 
 
-def test_shards_are_not_for_scores(run):
-    assert "only infer and decode are shared out" in run("evaluate", "system.shard=0/2", code=2)
+@pytest.mark.parametrize("mode", ["evaluate", "train"])
+def test_shards_are_not_for_scores_and_trainings(run, mode):
+    said = run(mode, "system.shard=0/2", code=2)
+    assert f"only infer and decode are shared out, not {mode}." in said
 
 
 def test_a_plan_says_what_it_takes_and_starts_nothing(run):
