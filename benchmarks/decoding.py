@@ -41,7 +41,9 @@ MODES: dict[str, dict[str, Any]] = {
     "exclusive": {"exclusive": True},
     "semantic": {"semantic": True},
 }
-SYNAPSES_PER_VOXEL = 0.6 * 30 * 8 * 8 / 1e9  # 0.6 per cubic micrometre at 30 x 8 x 8 nm
+DENSITY = 0.6
+"""Synapses per cubic micrometre, as in EM-R50."""
+VOXEL_UM3 = 30 * 8 * 8 / 1e9
 
 
 def main() -> None:
@@ -122,7 +124,9 @@ def allocated(call: Callable[[], np.ndarray]) -> int:
     return peak
 
 
-def synapse_probabilities(shape: tuple[int, int, int], mode: str) -> np.ndarray:
+def synapse_probabilities(
+    shape: tuple[int, int, int], mode: str, density: float = DENSITY
+) -> np.ndarray:
     """uint8 probabilities (3, Z, Y, X): faint noise, and synapses as a network sees them.
 
     Sizes and density follow EM-R50 (30 x 8 x 8 nm): two slabs side by side, smooth at their
@@ -135,7 +139,7 @@ def synapse_probabilities(shape: tuple[int, int, int], mode: str) -> np.ndarray:
     for z in range(shape[0]):
         for c in range(3):
             volume[c, z] = noise[(3 * z + c) % 7]
-    for box, pre, post in random_synapses(shape, rng):
+    for box, pre, post in random_synapses(shape, rng, density):
         for c, side in enumerate((pre, post, np.maximum(pre, post))):
             patch = volume[(c, *box)]
             np.maximum(patch, side, out=patch)
@@ -147,10 +151,10 @@ def synapse_probabilities(shape: tuple[int, int, int], mode: str) -> np.ndarray:
 
 
 def random_synapses(
-    shape: tuple[int, int, int], rng: np.random.Generator
+    shape: tuple[int, int, int], rng: np.random.Generator, density: float
 ) -> Iterator[tuple[tuple[slice, ...], np.ndarray, np.ndarray]]:
     """Boxes of the volume with the pre and post probabilities (uint8) of a synapse in them."""
-    for _ in range(max(1, round(SYNAPSES_PER_VOXEL * np.prod(shape)))):
+    for _ in range(max(1, round(density * VOXEL_UM3 * np.prod(shape)))):
         reach = np.array([rng.uniform(2, 8), *rng.uniform(18, 45, 2)])
         centre = rng.uniform(0, shape)
         box = tuple(

@@ -4,13 +4,14 @@
     python benchmarks/decoding_by_block.py --shape 64 512 512 --block 32 128 128
 
 The volume is that of `benchmarks/decoding.py`: synapses as a network sees them, 0.6 per cubic
-micrometre. For each decoder and dtype it decodes the volume whole, then block by block in the same
-process, parts as .npz files in a temporary folder, and prints the processor seconds of each, their
-ratio, the memory beyond the probabilities (the labels, of the whole volume, included), the bytes of
-the parts on disk, those of the state between passes for each synapse, and whether labels and
-tables are the same to the last bit. `--kept` prints instead what is left for decoding where
-probabilities are not kept (`inference.save_probabilities: false`): the share of voxels, and bytes
-per voxel as Zarr beside those of all of them.
+micrometre unless `--density` says otherwise. For each decoder and dtype it decodes the volume
+whole, then block by block in the same process, parts as .npz files in a temporary folder, and
+prints the processor seconds of each, their ratio, the memory beyond the probabilities (the labels,
+of the whole volume, included), the bytes of the parts on disk, those of the state between passes
+for each synapse, and whether labels and tables are the same to the last bit. `--kept` prints
+instead what is left for decoding where probabilities are not kept
+(`inference.save_probabilities: false`): the share of voxels, and bytes per voxel as Zarr beside
+those of all of them.
 
 Runs on Linux with the `dev` extra.
 """
@@ -45,6 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Time decoding by block against the whole.")
     parser.add_argument("--shape", type=int, nargs=3, default=(64, 1024, 1024), metavar="N")
     parser.add_argument("--block", type=int, nargs=3, default=(32, 256, 256), metavar="N")
+    parser.add_argument("--density", type=float, default=TOOLS["DENSITY"], help="synapses per µm³")
     parser.add_argument("--dtypes", nargs="+", default=["uint8", "float16"])
     parser.add_argument("--decoders", nargs="+", default=list(DECODERS), choices=DECODERS)
     parser.add_argument("--repeats", type=int, default=2, help="of each; the best counts")
@@ -57,7 +59,7 @@ def main() -> None:
         "decoder            dtype    whole s  blocks s  ratio  whole B/voxel  blocks B/voxel  "
         "parts B/voxel  state B/synapse  same"
     )
-    probabilities = TOOLS["synapse_probabilities"](tuple(options.shape), "default")
+    probabilities = TOOLS["synapse_probabilities"](tuple(options.shape), "default", options.density)
     for decoder in options.decoders:
         for dtype in options.dtypes:
             volume = TOOLS["as_dtype"](probabilities, np.dtype(dtype))
