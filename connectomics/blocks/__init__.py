@@ -6,7 +6,15 @@ done yet, and an executor says where.
 
 from __future__ import annotations
 
-from connectomics.blocks.executors import Executor, Outcome, Task, ThisProcess, Work
+from connectomics.blocks.executors import (
+    Executor,
+    Outcome,
+    Task,
+    ThisProcess,
+    Work,
+    end_workers,
+    keeping_workers,
+)
 from connectomics.blocks.grid import Block, BlockGrid
 from connectomics.blocks.ledger import Facts, Ledger, discard, open_ledger, parts_begun
 from connectomics.blocks.lock import Shard, working_on
@@ -26,7 +34,9 @@ __all__ = [
     "ThisProcess",
     "Work",
     "discard",
+    "end_workers",
     "facts_of_file",
+    "keeping_workers",
     "open_ledger",
     "parts_begun",
     "read_arrays",

@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from connectomics.blocks.executors import Outcome, Task, Work, attempt
+from connectomics.blocks.executors import Outcome, Task, Work, attempt, started
 from connectomics.errors import Fault, MachineError
 from connectomics.process.cpus import use_threads
 
@@ -73,7 +73,7 @@ class DaskCluster:
         for name in [name for name in logging.root.manager.loggerDict if "distributed" in name]:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         given = pickle.dumps(work), str(Path.cwd()), self.threads
-        with self._client(distributed) as client:
+        with started(self, lambda: self._client(distributed)) as client:
             pending, running = iter(tasks), distributed.as_completed()
             in_hand: dict[Any, Task] = {}
             while True:

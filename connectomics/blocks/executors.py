@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from connectomics.blocks.ledger import Facts
 from connectomics.errors import ConnectomicsError, Fault, StoreError
@@ -83,3 +84,66 @@ def attempt(work: Work, task: Task) -> Outcome:
             return Outcome(task, fault=refused.faults[0])
         fault = Fault(type(error).__name__, str(error) or "no message")
         return Outcome(task, fault=fault, trace=traceback.format_exc())
+
+
+class _Kept:
+    """Workers that wait for the next pass, of one executor."""
+
+    def __init__(self) -> None:
+        self.executor: Executor | None = None
+        self.workers: Any = None
+        self.stack = ExitStack()
+
+    def end(self) -> None:
+        self.executor = self.workers = None
+        self.stack.close()
+
+
+_kept: _Kept | None = None
+
+
+@contextmanager
+def keeping_workers() -> Iterator[None]:
+    """Within it, workers that were started for one pass stay for the next of the same executor.
+
+    Otherwise a cluster would be asked for its jobs again for every pass.
+    """
+    global _kept
+    if _kept is not None:
+        yield
+        return
+    _kept = _Kept()
+    try:
+        yield
+    finally:
+        kept, _kept = _kept, None
+        kept.end()
+
+
+def end_workers() -> None:
+    """End those that wait: what comes next has no use for them."""
+    if _kept is not None:
+        _kept.end()
+
+
+@contextmanager
+def started(executor: Executor, start: Callable[[], AbstractContextManager[Any]]) -> Iterator[Any]:
+    """The workers of an executor: those that wait, or new ones.
+
+    Args:
+        executor: It.
+        start: Starts them, and ends them.
+    """
+    if _kept is None:
+        with start() as workers:
+            yield workers
+        return
+    if _kept.executor != executor:
+        _kept.end()
+        _kept.workers = _kept.stack.enter_context(start())
+        _kept.executor = executor
+    try:
+        yield _kept.workers
+    except BaseException:  # some may have tasks in hand that nobody waits for any more
+        end_workers()
+        raise

@@ -8,12 +8,12 @@ import pickle
 import signal
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from connectomics.blocks.executors import Outcome, Task, Work, attempt
+from connectomics.blocks.executors import Outcome, Task, Work, attempt, started
 from connectomics.errors import Fault
 from connectomics.process.cpus import use_threads
 from connectomics.process.signals import ignore_group_signals
@@ -26,67 +26,80 @@ class _Worker:
     process: Any
     pipe: Connection
     number: int
+    work: bytes = b""
     task: Task | None = None
 
+    def give(self, work: bytes, task: Task) -> None:
+        """Have it do a task; the work itself is sent where it is another than the last."""
+        self.task, fresh, self.work = task, work != self.work, work
+        with suppress(OSError):  # that it is gone shows when it is asked
+            self.pipe.send((work if fresh else None, task))
 
+
+@dataclass
+class _Pool:
+    """Processes that were started; `numbers` are of those that may be started beside them."""
+
+    numbers: list[int]
+    idle: list[_Worker] = field(default_factory=list)
+    busy: dict[Connection, _Worker] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class LocalProcesses:
     """Does tasks in processes of their own. Each opens what it needs once.
 
     A process that is killed costs the task that it had in hand; another takes its place.
+
+    Attributes:
+        workers: Processes at once.
+        threads: Of each; None to leave it to the libraries.
+        gpus: Over how many GPUs they are spread; 0 leaves them what they find.
     """
 
-    def __init__(self, workers: int, *, threads: int | None = None, gpus: int = 0) -> None:
-        """Set how many processes there are.
-
-        Args:
-            workers: Processes at once.
-            threads: Of each; None to leave it to the libraries.
-            gpus: Over how many GPUs they are spread; 0 leaves them what they find.
-        """
-        self.workers = workers
-        self.threads = threads
-        self.gpus = gpus
+    workers: int
+    threads: int | None = None
+    gpus: int = 0
 
     def map(self, work: Work, tasks: Iterable[Task]) -> Iterator[Outcome]:
         """See `Executor`."""
-        context = multiprocessing.get_context("spawn")
         payload, pending = pickle.dumps(work), iter(tasks)
-        numbers = list(range(self.workers))
-        busy: dict[Connection, _Worker] = {}
-        idle: list[_Worker] = []
-        try:
+        with started(self, self._pool) as pool:
             while True:
-                while len(busy) < self.workers and (task := next(pending, None)) is not None:
-                    worker = idle.pop() if idle else self._start(context, payload, numbers.pop(0))
-                    worker.task = task
-                    with suppress(OSError):  # that it is gone shows when it is asked
-                        worker.pipe.send(task)
-                    busy[worker.pipe] = worker
-                if not busy:
+                while len(pool.busy) < self.workers and (task := next(pending, None)) is not None:
+                    worker = pool.idle.pop() if pool.idle else self._start(pool.numbers.pop(0))
+                    worker.give(payload, task)
+                    pool.busy[worker.pipe] = worker
+                if not pool.busy:
                     return
-                for pipe in wait(list(busy)):
+                for pipe in wait(list(pool.busy)):
                     assert isinstance(pipe, Connection)
-                    worker = busy.pop(pipe)
+                    worker = pool.busy.pop(pipe)
                     try:
                         outcome = pipe.recv()
-                        idle.append(worker)
+                        pool.idle.append(worker)
                     except (EOFError, OSError):
                         assert worker.task is not None
                         outcome = Outcome(worker.task, fault=_lost(worker))
-                        numbers.append(worker.number)
+                        pool.numbers.append(worker.number)
                     yield outcome
+
+    @contextmanager
+    def _pool(self) -> Iterator[_Pool]:
+        pool = _Pool(list(range(self.workers)))
+        try:
+            yield pool
         finally:
-            for worker in [*busy.values(), *idle]:
+            for worker in [*pool.busy.values(), *pool.idle]:
                 worker.process.terminate()
                 worker.process.join()
                 worker.pipe.close()
 
-    def _start(self, context: Any, payload: bytes, number: int) -> _Worker:
+    def _start(self, number: int) -> _Worker:
+        context = multiprocessing.get_context("spawn")
         here, there = context.Pipe()
         visible = _gpu(number % self.gpus) if self.gpus else None
-        process = context.Process(
-            target=_serve, args=(there, payload, self.threads, visible), daemon=True
-        )
+        process = context.Process(target=_serve, args=(there, self.threads, visible), daemon=True)
         process.start()
         there.close()
         return _Worker(process, here, number)
@@ -108,7 +121,7 @@ def _lost(worker: _Worker) -> Fault:
     return Fault("process", f"of this block was ended by {name}{reason}.")
 
 
-def _serve(pipe: Connection, payload: bytes, threads: int | None, visible: str | None) -> None:
+def _serve(pipe: Connection, threads: int | None, visible: str | None) -> None:
     """Do one task after another, until the process that asks for them ends."""
     ignore_group_signals()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -117,12 +130,15 @@ def _serve(pipe: Connection, payload: bytes, threads: int | None, visible: str |
         os.environ[VISIBLE] = visible
     if threads is not None:
         use_threads(threads)
-    work = pickle.loads(payload)
+    work: Any = None
     while True:
         try:
-            task = pipe.recv()
+            payload, task = pipe.recv()
         except EOFError:
             return
+        if payload is not None:
+            work = None  # what the last one holds, such as a network on a GPU, goes first
+            work = pickle.loads(payload)
         pipe.send(attempt(work, task))
 
 

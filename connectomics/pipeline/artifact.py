@@ -13,7 +13,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
-from connectomics.blocks import Ledger, Shard, discard, parts_begun, working_on
+from connectomics.blocks import (
+    Ledger,
+    Shard,
+    discard,
+    keeping_workers,
+    parts_begun,
+    working_on,
+)
 from connectomics.data.cache_key import CacheKey, key_of
 from connectomics.data.identity import Identity
 from connectomics.digests import digest
@@ -102,13 +109,14 @@ def provide(*wanted: Artifact) -> bool:
     Raises:
         DataError: One cannot be made, or blocks of it were begun with other settings or data.
     """
-    upstream = [one for artifact in wanted for one in artifact.upstream()]
-    if upstream and not provide(*upstream):
-        return False
-    whole = True
-    for one in wanted:
-        whole &= _provide(one)
-    return whole
+    with keeping_workers():
+        upstream = [one for artifact in wanted for one in artifact.upstream()]
+        if upstream and not provide(*upstream):
+            return False
+        whole = True
+        for one in wanted:
+            whole &= _provide(one)
+        return whole
 
 
 def _provide(wanted: Artifact) -> bool:

@@ -10,6 +10,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, ClassVar
 
+from connectomics.blocks import end_workers
 from connectomics.config import Config
 from connectomics.data.alignment import require_alignment
 from connectomics.data.cache_key import CacheKey, key_in, reading_result
@@ -100,6 +101,7 @@ class Scores(Artifact):
         Raises:
             DataError: Labels do not fit, or nothing can be written.
         """
+        end_workers()  # jobs of a cluster would wait for nothing
         pictures = [one.results.picture for one in self.volumes]
         write_scores(
             self.report,

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from connectomics.blocks import BlockGrid, Ledger, open_ledger, run_tasks
+from connectomics.blocks import BlockGrid, Ledger, keeping_workers, open_ledger, run_tasks
 from connectomics.blocks.cluster import DaskCluster, Job, workers_there
 from connectomics.errors import MachineError
 
@@ -60,6 +60,19 @@ def test_workers_share_the_blocks_and_one_that_is_killed_costs_its_own(works, tm
     assert os.getpid() not in pids
     assert len(pids) >= 2
     assert {one["threads"] for one in facts} == {3}
+
+
+def test_a_cluster_is_asked_for_its_workers_once_for_all_passes(works, tmp_path, monkeypatch):
+    asked, start = [], DaskCluster.start
+    monkeypatch.setattr(DaskCluster, "start", lambda self: asked.append(self) or start(self))
+    pids = set()
+    with keeping_workers():
+        for stage in ("candidates", "labels"):
+            ledger = open_ledger(tmp_path / stage, {}, stage)
+            cluster = DaskCluster(workers=1, job=Job(directives=["--gres=gpu:1"]))
+            run_tasks(lambda: GRID, works.Work(), ledger, what="decode", executor=cluster)
+            pids |= {(ledger.facts(block.name) or {})["pid"] for block in GRID}
+    assert (len(asked), len(pids)) == (1, 1)
 
 
 @pytest.fixture

@@ -5,7 +5,14 @@ import os
 
 import pytest
 
-from connectomics.blocks import BlockGrid, Shard, open_ledger, run_tasks
+from connectomics.blocks import (
+    BlockGrid,
+    Shard,
+    end_workers,
+    keeping_workers,
+    open_ledger,
+    run_tasks,
+)
 from connectomics.blocks.processes import LocalProcesses
 from connectomics.errors import DataError
 
@@ -102,3 +109,50 @@ def test_a_shard_is_shared_by_processes_too(works, tmp_path):
         shard=Shard(1, 2),
     )
     assert (tally.total, tally.done) == (4, 4)
+
+
+def pids_of_passes(works, tmp_path, *executors, between=lambda: None):
+    """The processes that work on each of some passes."""
+    found = []
+    for number, executor in enumerate(executors):
+        ledger = open_ledger(tmp_path / str(number), {}, "blocks")
+        work = works.Work(tmp_path, opened=100 * number)  # another in each pass
+        run_tasks(lambda: GRID, work, ledger, what="decode", executor=executor)
+        facts = [ledger.facts(block.name) or {} for block in GRID]
+        assert all(100 * number < fact["tasks"] <= 100 * number + 8 for fact in facts)
+        found.append({fact["pid"] for fact in facts})
+        between()
+    return found
+
+
+def test_processes_stay_for_the_next_pass_of_the_same_executor(works, tmp_path):
+    one, two = LocalProcesses(1), LocalProcesses(1, threads=2)
+    with keeping_workers():
+        with keeping_workers():
+            first, second, third, fourth = pids_of_passes(works, tmp_path, one, one, two, one)
+        assert first == second
+        assert len({*first, *third, *fourth}) == 3
+        (pid,) = fourth
+        os.kill(pid, 0)  # an inner scope ends nothing
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_processes_that_wait_can_be_ended_and_are_started_again(works, tmp_path):
+    one = LocalProcesses(1)
+    with keeping_workers():
+        first, second = pids_of_passes(works, tmp_path, one, one, between=end_workers)
+    assert first != second
+    first, second = pids_of_passes(works, tmp_path / "anew", one, one)  # outside they end at once
+    assert first != second
+
+
+def test_a_process_with_a_block_that_nobody_waits_for_is_ended(works, tmp_path):
+    one = LocalProcesses(2)
+    with keeping_workers():
+        outcomes = one.map(works.Work(tmp_path), GRID)
+        first = next(outcomes).facts
+        outcomes.close()
+        (later,) = pids_of_passes(works, tmp_path, one)
+        assert first is not None
+        assert first["pid"] not in later
