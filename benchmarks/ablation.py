@@ -30,11 +30,14 @@ import numpy as np
 from simulated_network import simulate_network
 
 from connectomics.data.io import open_volume, read_volume
+from connectomics.data.volumes import LabelledVolume, MemoryVolume
 from connectomics.decoding import BASELINE, decode_synapses
 from connectomics.decoding.sides import drop_one_sided
 from connectomics.errors import DataError
 from connectomics.evaluation import Pair, PolarityScores, polarity_tables, score_polarity
+from connectomics.geometry import VoxelGrid
 from connectomics.phantom import Phantom, make_phantom
+from connectomics.pipeline.inspection import inspect_labels, small_synapse
 
 THRESHOLDS = (0.3, 0.5)
 
@@ -197,11 +200,11 @@ def decoders_of(part: str, *, neurons: bool = True) -> Iterator[tuple[str, Decod
 
 
 def small_label_nm3(scene: Scene, seed: int) -> float:
-    """The size of a small synapse in the labels of another phantom; 5 % have less."""
+    """The size of a small synapse in the labels of another phantom, as `--init` has it."""
     phantom = phantom_of(seed, **scene.phantom)
-    voxels = np.bincount((phantom.label.ravel().astype(np.int64) + 1) // 2)[1:]
-    voxel_nm3 = np.prod([size / scene.shrunk for size in phantom.resolution])
-    return float(np.percentile(voxels[voxels > 0], 5) * voxel_nm3)
+    z, y, x = (size / scene.shrunk for size in phantom.resolution)
+    volume = MemoryVolume("phantom", phantom.label, VoxelGrid((z, y, x)))
+    return small_synapse([inspect_labels(LabelledVolume("", volume, volume))], None, in_nm3=True)
 
 
 def by_size(small_nm3: float) -> Iterator[tuple[str, Decoder]]:

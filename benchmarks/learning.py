@@ -3,15 +3,15 @@
     python benchmarks/learning.py [--tissue crowded ...] [--variant recipe plain ...]
         [--seeds 0 1 2] [--mvoxels 150] [--points 3] [--threads 1] [--rows FILE.csv]
         [--change 'name: key=value key=value' ...] [--recipe cpu] [--patch 16 160 160] [--batch 2]
-        [--set key=value ...] [--decoder synapses] [--gpu]
+        [--set key=value ...] [--decoder init] [--gpu]
 
 Every variant sees the same number of voxels of the same volume; one factor differs from `recipe`
 at a time. `plain` is `baselines/plain_loop.py`. Scores are of volumes of other seeds, decoded by
-`polarity2instance` as published, or by `synapses` as it is. `--recipe` says what `recipe` is: the
-demo's network and patches, or those of EM-R50 for two CPU cores or for a GPU; `--patch` and
-`--batch` set its patches, `--set` anything else of every variant. On `--gpu`, as many voxels go by
-sooner. On `vnc` (real EM without sides, sections 0-13 and 14-19) the score is F1_det of
-`binary2instance`. Rows already in the file are not measured again.
+`polarity2instance` as published, by `synapses`, or by that as `--init` sets it. `--recipe` says
+what `recipe` is: the demo's network and patches, or those of EM-R50 for two CPU cores or for a
+GPU; `--patch` and `--batch` set its patches, `--set` anything else of every variant. On `--gpu`,
+as many voxels go by sooner. On `vnc` (real EM without sides, sections 0-13 and 14-19) the score is
+F1_det of `binary2instance`. Rows already in the file are not measured again.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,13 +36,15 @@ from connectomics.config import Config
 from connectomics.config.schema import SplitSection
 from connectomics.data.build import open_split
 from connectomics.data.processing.target import binary, seg_to_polarity
+from connectomics.data.volumes import LabelledVolume, MemoryVolume
 from connectomics.decoding import binary2instance, decode_synapses, polarity2instance
 from connectomics.evaluation import detection_scores, polarity_scores, pool
-from connectomics.geometry import Nm
+from connectomics.geometry import Nm, VoxelGrid
 from connectomics.inference import predict_volume
 from connectomics.models import load_model
 from connectomics.models.folding import folded
 from connectomics.pipeline.components import read_config
+from connectomics.pipeline.inspection import inspect_labels, small_synapse
 from connectomics.training import fit
 
 ROOT = Path(__file__).parents[1]
@@ -199,7 +202,7 @@ class Row(NamedTuple):
     side: float
 
 
-DECODERS = ("polarity2instance", "synapses")
+DECODERS = ("polarity2instance", "synapses", "init")
 
 
 @dataclass
@@ -222,6 +225,15 @@ class Volumes:
     def sided(self) -> bool:
         """Whether the labels tell pre from post."""
         return TISSUES[self.tissue].kwargs is not None
+
+    @cached_property
+    def small_nm3(self) -> float:
+        """The size of a small synapse among those that are learned from, as `--init` has it."""
+        grid = VoxelGrid(self.resolution)
+        image, label = (MemoryVolume("train", array, grid) for array in self.train)
+        return small_synapse(
+            [inspect_labels(LabelledVolume("train", image, label))], None, in_nm3=True
+        )
 
 
 def main() -> None:
@@ -369,10 +381,13 @@ def score(volumes: Volumes, predict: Any, decoder: str) -> tuple[float, float, f
 
 
 def decode(volumes: Volumes, probabilities: np.ndarray, decoder: str) -> np.ndarray:
-    """Labels, by the published rule or by `synapses`."""
-    if volumes.sided and decoder == "synapses":
+    """Labels, by the published rule, by `synapses`, or by that as `--init` sets it."""
+    if volumes.sided and decoder != "polarity2instance":
         assert volumes.resolution is not None  # of phantoms
-        return decode_synapses(probabilities, resolution=volumes.resolution)[0]
+        settings: dict[str, Any] = {}
+        if decoder == "init":
+            settings["min_synapse_nm3"] = volumes.small_nm3 / 3
+        return decode_synapses(probabilities, resolution=volumes.resolution, **settings)[0]
     if volumes.sided:
         return polarity2instance(probabilities)
     return binary2instance(probabilities)

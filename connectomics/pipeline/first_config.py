@@ -229,7 +229,6 @@ def _rest(choices: Choices) -> Iterator[str]:
     yield f"  window: {{window_size: {_flow(recipe.window_size)}}}"
     yield ""
     yield from _decoding(choices)
-    yield ""
     yield "evaluation:"
     yield f"  metrics: {_flow(_metrics(choices))}"
     encodings = {labels.encoding for labels in choices.labels}
@@ -242,23 +241,23 @@ def _decoding(choices: Choices) -> Iterator[str]:
     learned = [choices.labels[number] for number in (*division.train, *division.val)]
     small = small_synapse(learned, division.learned, in_nm3=choices.sided)
     unit = "nm³, both sides together" if choices.sided else "voxels"
-    dropped = (
-        f"Small labelled synapses have {small:,.0f} {unit} (5 % have less; those that are tested "
-        "on do not count). What is found and has less than {} of that is dropped."
-    )
     if choices.sided:
         yield from _comment(
             "Splits what touches, pairs sides and says how sure it is; polarity2instance is the "
-            "published rule (docs/decoding.md). " + dropped.format("half"),
+            "published rule (docs/decoding.md).",
             0,
         )
-        least = max(SMALLEST_NM3, float(f"{small / 2:.2g}"))
+    yield from _comment(
+        f"Small labelled synapses have {small:,.0f} {unit} (5 % have less; those that are tested "
+        "on do not count). What is found and has less than a third of that is dropped.",
+        0,
+    )
+    if choices.sided:
+        least = max(SMALLEST_NM3, float(f"{small / 3:.2g}"))
         step = {"name": "synapses", "kwargs": {"min_synapse_nm3": least}}
     else:
-        yield from _comment(dropped.format("a third"), 0)
         step = {"name": "binary2instance", "kwargs": {"thres_small": max(16, int(small) // 3)}}
-    yield "decoding:"
-    yield f"  steps: [{_flow(step)}]"
+    yield from ("decoding:", f"  steps: [{_flow(step)}]", "")
 
 
 def _metrics(choices: Choices) -> list[str]:

@@ -84,7 +84,7 @@ def test_two_files_become_a_config_that_loads(run, phantom) -> None:
     small = re.search(r"Small\s+labelled\s+synapses\s+have ([\d,]+) nm³", text.replace("#", ""))
     assert small
     assert step.kwargs["min_synapse_nm3"] == pytest.approx(
-        int(small[1].replace(",", "")) / 2, rel=0.05
+        int(small[1].replace(",", "")) / 3, rel=0.05
     )
     # As the preset for a CPU, not as the tutorial:
     assert config.optimization.max_steps == 4000
