@@ -50,6 +50,7 @@ def block_of(predictor: Predictor, volume: LabelledVolume, results: VolumeResult
         at_once=_predicted_at_once(config, shape),
         of_block=partial(_predicted_block, config, shape),
         gpus=predictor.gpus,
+        chunks=_chunks(volume),
     )
 
 
@@ -79,6 +80,7 @@ def block_of_labels(predicted: Predicted, results: VolumeResults) -> Triple | No
             _predicted_block(config, shape, block), 2 * _decoded(predicted, block)
         ),
         gpus=predicted.predictor.gpus,
+        chunks=_chunks(predicted.volume),
     )
 
 
@@ -90,6 +92,7 @@ def choose_block(
     at_once: int,
     of_block: Callable[[Triple], int],
     gpus: int = 0,
+    chunks: Triple = SMALLEST,
 ) -> Triple | None:
     """Decide whether a result is made block by block, and of what size.
 
@@ -101,6 +104,7 @@ def choose_block(
         at_once: Bytes of memory that making all of it at once takes.
         of_block: Bytes that a block takes.
         gpus: See `workers_of`.
+        chunks: (z, y, x) voxels in which the volume is stored.
 
     Returns:
         (z, y, x) voxels, no more than the volume has, or None to make it at once.
@@ -111,7 +115,7 @@ def choose_block(
         budget = SHARE_OF_MEMORY * _memory_of_worker(system, gpus)
         if at_once <= budget and not elsewhere:
             return None
-        size = largest_block(shape, lambda block: of_block(block) <= budget)
+        size = largest_block(shape, chunks, lambda block: of_block(block) <= budget)
     grid = BlockGrid(shape, size)
     return grid.block if len(grid) > 1 or elsewhere else None
 
@@ -122,13 +126,20 @@ def _memory_of_worker(system: SystemSection, gpus: int) -> float:
     return job or available_memory() / max(1, workers_beside(system, gpus))
 
 
-def largest_block(shape: Triple, fits: Callable[[Triple], bool]) -> Triple:
+def largest_block(shape: Triple, chunks: Triple, fits: Callable[[Triple], bool]) -> Triple:
     """The largest block that fits, growing along y and x before z.
 
-    >>> largest_block((100, 5000, 300), lambda block: block[1] * block[2] <= 512 * 512)
+    It is as wide as a chunk along every axis, where that fits: otherwise each chunk would be read
+    for several blocks.
+
+    >>> largest_block((100, 5000, 300), SMALLEST, lambda block: block[1] * block[2] <= 512 * 512)
     (128, 512, 512)
+    >>> largest_block((100, 999, 999), (64, 64, 64), lambda block: math.prod(block) <= 2**20)
+    (64, 128, 128)
     """
-    block = list(SMALLEST)
+    powers = [2 ** math.ceil(math.log2(n)) for n in chunks]
+    z, y, x = (max(s, min(p, m)) for s, p, m in zip(SMALLEST, powers, LARGEST, strict=True))
+    block = [z, y, x] if fits((z, y, x)) else list(SMALLEST)
     grown = True
     while grown:
         grown = False
@@ -138,6 +149,11 @@ def largest_block(shape: Triple, fits: Callable[[Triple], bool]) -> Triple:
             if useful and fits((larger[0], larger[1], larger[2])):
                 block, grown = larger, True
     return block[0], block[1], block[2]
+
+
+def _chunks(volume: LabelledVolume) -> Triple:
+    """Of the image on the disk, or at its address."""
+    return getattr(volume.image, "chunks", None) or SMALLEST
 
 
 def _predicted_at_once(config: Config, shape: Triple) -> int:

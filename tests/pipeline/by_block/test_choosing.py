@@ -23,10 +23,12 @@ def _a_machine(monkeypatch):
     monkeypatch.setattr(workers, "available_cpus", lambda: 8)
 
 
-def choose(tmp_path, *, at_once=2**40, shape=SHAPE, **system):
+def choose(tmp_path, *, at_once=2**40, shape=SHAPE, chunks=(16, 128, 128), **system):
     section = SystemSection.model_validate(system)
     of_block = lambda block: 16 * math.prod(block)  # noqa: E731
-    return choose_block(section, shape, in_progress=tmp_path, at_once=at_once, of_block=of_block)
+    return choose_block(
+        section, shape, in_progress=tmp_path, at_once=at_once, of_block=of_block, chunks=chunks
+    )
 
 
 def test_what_fits_is_not_cut_and_what_does_not_is_cut_to_fit(tmp_path):
@@ -35,6 +37,20 @@ def test_what_fits_is_not_cut_and_what_does_not_is_cut_to_fit(tmp_path):
     assert block is not None
     assert 2**27 < 16 * math.prod(block) <= 2**29  # half of the memory, or a quarter
     assert all(n % 16 == 0 or n == s for n, s in zip(block, SHAPE, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("chunks", "block"),
+    [
+        ((1, 3000, 2000), (32, 1024, 1024)),  # whole sections: wide, and then as deep as fits
+        ((16, 128, 128), (64, 1024, 512)),
+        ((64, 64, 64), (100, 512, 512)),  # 128, and the volume has no more
+        ((100, 20, 70), (100, 512, 512)),  # up to the next power of two
+        ((512, 4096, 4096), (64, 1024, 512)),  # that wide does not fit
+    ],
+)
+def test_a_block_is_as_wide_as_the_chunks_that_it_is_read_from(tmp_path, chunks, block):
+    assert choose(tmp_path, chunks=chunks) == block
 
 
 def test_what_is_given_counts_whatever_the_memory(tmp_path):
