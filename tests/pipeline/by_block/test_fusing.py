@@ -211,12 +211,12 @@ def test_what_was_put_aside_and_is_lost_is_predicted_again(run, monkeypatch):
     whole = lost.read_bytes()
     lost.write_bytes(bytes([*whole[:9], whole[9] ^ 1, *whole[10:]]))
     assert "is damaged: cannot be read from" in run("decode", *settings, code=2)
-    assert "predict: 1 blocks done now, 7 done before, 1 made again" in run("decode", *settings)
+    assert "predict: 1 block done now, 7 done before, 1 made again" in run("decode", *settings)
     require_same(labels_of(run.results), expected)
     shutil.rmtree(run.results)
     shutil.copytree("before", begun)
     lost.unlink()
-    assert "predict: 1 blocks done now, 7 done before, 1 made again" in run("decode", *settings)
+    assert "predict: 1 block done now, 7 done before, 1 made again" in run("decode", *settings)
     require_same(labels_of(run.results), expected)
 
 
