@@ -16,7 +16,7 @@ from main import main
 
 from connectomics.data.io import open_volume, save_volume
 from connectomics.decoding import read_table
-from connectomics.decoding.blockwise import needed
+from connectomics.decoding.blockwise.needed import Needed
 from connectomics.pipeline import stages
 from connectomics.pipeline.by_block import fusing, passes
 
@@ -251,10 +251,10 @@ def test_blocks_that_were_cleared_too_much_are_predicted_again(run, monkeypatch)
 
 
 def needed_room():
-    """The module that `needed` is of."""
+    """The module that `Needed` is of; the package has a function of its name."""
     import sys
 
-    return sys.modules[needed.__module__]
+    return sys.modules[Needed.__module__]
 
 
 @pytest.mark.slow
