@@ -44,7 +44,7 @@ from connectomics.inference import predict_volume
 from connectomics.models import load_model
 from connectomics.models.folding import folded
 from connectomics.pipeline.components import read_config
-from connectomics.pipeline.inspection import inspect_labels, small_synapse
+from connectomics.pipeline.inspection import LEAST, inspect_labels, small_synapse
 from connectomics.training import fit
 
 ROOT = Path(__file__).parents[1]
@@ -386,7 +386,7 @@ def decode(volumes: Volumes, probabilities: np.ndarray, decoder: str) -> np.ndar
         assert volumes.resolution is not None  # of phantoms
         settings: dict[str, Any] = {}
         if decoder == "init":
-            settings["min_synapse_nm3"] = volumes.small_nm3 / 3
+            settings["min_synapse_nm3"] = LEAST * volumes.small_nm3
         return decode_synapses(probabilities, resolution=volumes.resolution, **settings)[0]
     if volumes.sided:
         return polarity2instance(probabilities)

@@ -8,7 +8,7 @@ report are such artifacts, each made from the one before.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar
@@ -43,9 +43,6 @@ class Artifact(ABC):
 
     making: ClassVar[str]
     """What is done to make it, in a word."""
-
-    mends: ClassVar[bool] = False
-    """Whether blocks of it that were lost can be made again without the others."""
 
     @property
     @abstractmethod
@@ -95,9 +92,12 @@ class Artifact(ABC):
     def make(self, key: CacheKey, block: Triple | None) -> bool:
         """Make it, and keep the earlier; False where other shards have blocks to do."""
 
-    def mend(self, block: Triple) -> bool:
-        """Make the blocks again that it lacks, where it `mends`; tells what `make` does."""
-        raise NotImplementedError
+    def mending(self) -> Callable[[Triple], bool] | None:
+        """What makes the blocks again that it lacks, of a size, and tells what `make` does.
+
+        None where all of it has to be made anew.
+        """
+        return None
 
 
 def provide(*wanted: Artifact) -> bool:
@@ -148,14 +148,14 @@ def _is_wanted(wanted: Artifact, made: CacheKey) -> bool:
 
 def _make(wanted: Artifact, before: CacheKey | None) -> bool:
     lacks = wanted.lacks()
-    mends = bool(before and lacks and wanted.mends and _is_wanted(wanted, before))
-    block = block_in(before.parts) if before and mends else wanted.block()
+    mend = wanted.mending() if before and lacks and _is_wanted(wanted, before) else None
+    block = block_in(before.parts) if before and mend else wanted.block()
     key = wanted.key(block)
     if before and before.parts:
         otherwise = before.otherwise(key) or lacks
-        how = "these again, and no others" if mends else "anew, the earlier goes to earlier/"
+        how = "these again, and no others" if mend else "anew, the earlier goes to earlier/"
         print(f"{wanted.stage}: {wanted.path} {otherwise}; {wanted.making} {how}")
-    whole = wanted.mend(block) if block and mends else wanted.make(key, block)
+    whole = mend(block) if block and mend else wanted.make(key, block)
     if whole and _is_begun(wanted, key):
         discard(wanted.in_progress)
     return whole

@@ -15,9 +15,11 @@ from connectomics.config.yaml_text import write_yaml
 from connectomics.data.holding_back import divide
 from connectomics.data.io import LazyVolume
 from connectomics.data.io.header import size_text
+from connectomics.decoding import DECODERS
 from connectomics.evaluation import SynapseCount
 from connectomics.pipeline.division import Division
 from connectomics.pipeline.inspection import (
+    LEAST,
     STORED_AS,
     Labels,
     count_in,
@@ -29,8 +31,7 @@ from connectomics.process.called import to_type
 
 WIDTH = 98
 VAL_FRACTION = 0.15
-SMALLEST_NM3 = 40e3
-"""What `synapses` drops by itself."""
+LEAST_NM3 = "min_synapse_nm3"
 
 
 @dataclass(frozen=True)
@@ -253,10 +254,10 @@ def _decoding(choices: Choices) -> Iterator[str]:
         0,
     )
     if choices.sided:
-        least = max(SMALLEST_NM3, float(f"{small / 3:.2g}"))
-        step = {"name": "synapses", "kwargs": {"min_synapse_nm3": least}}
+        least = max(DECODERS["synapses"].settings[LEAST_NM3], float(f"{LEAST * small:.2g}"))
+        step = {"name": "synapses", "kwargs": {LEAST_NM3: least}}
     else:
-        step = {"name": "binary2instance", "kwargs": {"thres_small": max(16, int(small) // 3)}}
+        step = {"name": "binary2instance", "kwargs": {"thres_small": max(16, int(LEAST * small))}}
     yield from ("decoding:", f"  steps: [{_flow(step)}]", "")
 
 

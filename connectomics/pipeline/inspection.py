@@ -133,6 +133,10 @@ def large_span(found: Sequence[Labels]) -> Triple:
     return z, y, x
 
 
+LEAST = 1 / 3
+"""What is found and is smaller than so much of a small labelled synapse is dropped by `--init`."""
+
+
 def small_synapse(
     found: Sequence[Labels], sections: tuple[int, int] | None, *, in_nm3: bool
 ) -> float:

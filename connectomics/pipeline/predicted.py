@@ -147,7 +147,7 @@ class Predicted:
 
         system = self.config.system
         if system.executor.name != "this_process":
-            return  # others have one thread each
+            return  # workers have threads as CPUs are left for each
         for warning in crowded_cpus(system, "gpu" if self.predictor.gpus else "cpu"):
             print(f"infer: warning: {warning}", file=sys.stderr)
 

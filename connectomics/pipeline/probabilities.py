@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -43,7 +44,6 @@ class Probabilities(Artifact):
     provenance: Provenance
     stage: ClassVar[str] = "infer"
     making: ClassVar[str] = "predicting"
-    mends: ClassVar[bool] = True
 
     @property
     def path(self) -> Path:
@@ -125,8 +125,11 @@ class Probabilities(Artifact):
         print(f"infer: done, {rate:,.0f} voxels/s")
         return True
 
-    def mend(self, block: Triple) -> bool:
-        """Predict the blocks again that were lost."""
+    def mending(self) -> Callable[[Triple], bool]:
+        """See `Artifact`."""
+        return self._mend
+
+    def _mend(self, block: Triple) -> bool:
         self.predicted.announce(block)
         whole = mend_by_block(self.predicted, self.results, block)
         if whole:

@@ -97,7 +97,7 @@ def decode_by_block(
         if needed is None:
             return None
         probabilities, seen = needed
-    with naming_for_good(probabilities.source, folder):
+    with _naming_for_good(probabilities.source, folder):
         reduced = reduce_passes(passes[:-1], probabilities, ledger, parts, system)
     if reduced is None:
         return None
@@ -120,7 +120,7 @@ def decode_by_block(
 
 
 @contextmanager
-def naming_for_good(source: str, folder: Path) -> Iterator[None]:
+def _naming_for_good(source: str, folder: Path) -> Iterator[None]:
     """Say of probabilities that no run can finish to decode with these settings what to delete."""
     try:
         yield

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import numpy as np
@@ -77,15 +75,9 @@ class Quiet(SimpleHTTPRequestHandler):
 
 
 @pytest.fixture
-def web(tmp_path: Path) -> Iterator[str]:
+def web(serve: Callable[..., str], tmp_path: Path) -> str:
     """The address of a web server for `tmp_path`."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path)))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    return serve(tmp_path, Quiet)
 
 
 @pytest.mark.parametrize("version", [2, 3])

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import shutil
-import threading
 from datetime import timedelta
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import numpy as np
@@ -30,18 +28,12 @@ class Quiet(SimpleHTTPRequestHandler):
 
 
 @pytest.fixture
-def web(trained, tmp_path, monkeypatch):
+def web(serve, trained, tmp_path, monkeypatch):
     """The address of a server for a copy of the folder with the trained network."""
     shutil.copytree(trained, tmp_path / "here")
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setattr(Quiet, "away", False)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(Path.cwd())))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    return serve(Path.cwd(), Quiet)
 
 
 def test_a_run_ends_soon_and_goes_on_when_the_store_is_back(web, monkeypatch, capsys):
