@@ -68,21 +68,14 @@ def _what_to_run(options: argparse.Namespace) -> Callable[[argparse.Namespace, l
         return _write_config
     if options.config is None:
         return _run_on_files
-    return _check_config if options.check else _run_config
+    if options.check:
+        refuse_options(options, "--check", ("plan", "print_config"))
+        return _run_config if options.mode == "test" else _check_training
+    return _print_config if options.print_config else _run_config
 
 
-def _check_config(options: argparse.Namespace, overrides: Sequence[str]) -> None:
-    """Show what a config trains and tests on; with `--mode test`, what a test uses."""
-    refuse_options(options, "--check", ("plan", "print_config"))
-    if options.mode == "test":
-        from connectomics.pipeline.check_testing import check_test
-        from connectomics.process.cpus import use_threads
-
-        resolved, checkpoint = _read_config(options, overrides)
-        use_threads(resolved.config.system.num_threads)
-        with resolved.naming_places():
-            check_test(resolved, checkpoint)
-        return
+def _check_training(options: argparse.Namespace, overrides: Sequence[str]) -> None:
+    """Show what a config trains and tests on."""
     from connectomics.config.load import require_mode
     from connectomics.pipeline.checking import check
 
@@ -96,12 +89,45 @@ def _check_config(options: argparse.Namespace, overrides: Sequence[str]) -> None
     check(options.config, overrides)
 
 
+def _print_config(options: argparse.Namespace, overrides: Sequence[str]) -> None:
+    """Show a config for its mode with every value, and run nothing."""
+    from connectomics.pipeline.components import with_settings
+
+    resolved, _ = _read_config(options, overrides)
+    complete = replace(resolved, config=with_settings(resolved.config))
+    print(complete.config_to_yaml(), end="")
+
+
+def _run_config(options: argparse.Namespace, overrides: Sequence[str]) -> None:
+    """Read the config, and run its mode, or what looks ahead of it."""
+    resolved, checkpoint = _read_config(options, overrides)
+    run = _stage(options)
+    with resolved.naming_places():
+        run(resolved, checkpoint)
+
+
+def _stage(options: argparse.Namespace) -> Callable[[Resolved, Path | None], object]:
+    """What a mode does; with `--plan` or `--check`, what says beforehand what it would."""
+    if options.check:
+        from connectomics.pipeline.check_testing import check_test
+
+        return check_test
+    if options.plan:
+        from connectomics.pipeline.planning import plan
+
+        return plan
+    from connectomics.pipeline.stages import STAGES
+
+    return STAGES[options.mode]
+
+
 def _read_config(
     options: argparse.Namespace, overrides: Sequence[str]
 ) -> tuple[Resolved, Path | None]:
-    """The config for its mode, and the checkpoint, if one is named."""
+    """The config for its mode, whose threads are used, and the checkpoint, if one is named."""
     from connectomics.checkpoints import find_checkpoint
     from connectomics.pipeline.components import read_config
+    from connectomics.process.cpus import use_threads
     from connectomics.runs import presets_of
 
     checkpoint = options.checkpoint and find_checkpoint(options.checkpoint)
@@ -118,31 +144,10 @@ def _read_config(
         from connectomics.pipeline.stages import require_tunable
 
         require_tunable(resolved)
-    return resolved, checkpoint
-
-
-def _run_config(options: argparse.Namespace, overrides: Sequence[str]) -> None:
-    """Read the config, and run its mode."""
-    from connectomics.pipeline.components import with_settings
-
-    resolved, checkpoint = _read_config(options, overrides)
     for note in resolved.notes():
         print(f"config: {note}", file=sys.stderr)
-    if options.print_config:
-        complete = replace(resolved, config=with_settings(resolved.config))
-        print(complete.config_to_yaml(), end="")
-        return
-    from connectomics.pipeline.stages import STAGES
-    from connectomics.process.cpus import use_threads
-
     use_threads(resolved.config.system.num_threads)
-    with resolved.naming_places():
-        if options.plan:
-            from connectomics.pipeline.planning import plan
-
-            plan(resolved, checkpoint)
-        else:
-            STAGES[options.mode](resolved, checkpoint)
+    return resolved, checkpoint
 
 
 def _write_config(options: argparse.Namespace, words: Sequence[str]) -> None:

@@ -134,15 +134,7 @@ def decode(
         ConfigError: There is no step, or `check_decoding` finds a fault.
         DataError: The decoder refuses the volume, or lacks its resolution.
     """
-    if not steps:
-        raise ConfigError(
-            "decoding.steps",
-            "there is no step, so nothing turns probabilities into labels.",
-            "Add one, such as: decoding: {steps: [{name: polarity2instance}]}",
-        )
-    faults = check_decoding(steps)
-    if faults:
-        raise ConfigError.of(faults)
+    _require_decodable(steps)
     step, *refiners = steps
     decoder = DECODERS[step.name]
     place = {"resolution": grid.resolution, "offset_nm": grid.offset_nm}
@@ -156,6 +148,18 @@ def decode(
     if output_encoding(step) != "polarity" or grid.resolution is None:
         return Decoded(result)
     return Decoded(result, *_listed(result, probabilities, step, grid, neurons))
+
+
+def _require_decodable(steps: Sequence[Step]) -> None:
+    if not steps:
+        raise ConfigError(
+            "decoding.steps",
+            "there is no step, so nothing turns probabilities into labels.",
+            "Add one, such as: decoding: {steps: [{name: polarity2instance}]}",
+        )
+    faults = check_decoding(steps)
+    if faults:
+        raise ConfigError.of(faults)
 
 
 def _listed(

@@ -79,23 +79,12 @@ def train(resolved: Resolved, checkpoint: Path | None) -> None:
     """Train a network, or go on training the one of a checkpoint, in a new run folder."""
     from connectomics.training import prepare
 
-    _require_no_shard(resolved)
-    config = resolved.config
-    _require(check_data(config.data, "train"))
-    _require_config(resolved, scored_truth_faults(config))
-    for where, split in (("data.val", config.data.val), ("data.test", config.data.test)):
-        for fault in learned_faults(split, where, config.data):
-            print(f"train: warning: {fault}", file=sys.stderr)
-    require_labels(config.data, "train", "val", "test", learns=True)
+    config, warnings = resolved.config, require_trainable(resolved)
     training = prepare(config, resume_from=checkpoint)
-    for warning in training.warnings:
+    for warning in (*warnings, *training.warnings):
         print(f"train: warning: {warning}", file=sys.stderr)
     run = new_run(seen_from_here(config.save_path))
-    notes = {"description": config.description}
-    if checkpoint is not None:
-        notes["resumed_from"] = str(checkpoint)
-    seed = config.system.seed
-    write_provenance(run.path, provenance_of(resolved.to_yaml(), seed=seed, notes=notes))
+    write_provenance(run.path, _provenance(resolved, checkpoint))
     print(f"train: {run.path}")
     for note in training.notes:
         print(f"train: {note}")
@@ -105,6 +94,25 @@ def train(resolved: Resolved, checkpoint: Path | None) -> None:
     if config.data.test is not None:
         named = "--checkpoint", str(run.path), *resolved.overrides
         print(f"\ntrain: to test:\n    {to_type('test', resolved.file, *named)}")
+
+
+def require_trainable(resolved: Resolved) -> list[Fault]:
+    """Refuse what a config and its files have that nothing can be learned from.
+
+    Returns:
+        What is learned from and judged by as well, which is allowed but has to be said.
+
+    Raises:
+        ConfigError: What is asked for cannot be scored, or is a share of the work.
+        DataError: A volume cannot be read, or its labels are none.
+    """
+    _require_no_shard(resolved)
+    config, data = resolved.config, resolved.config.data
+    _require(check_data(data, "train"))
+    _require_config(resolved, scored_truth_faults(config))
+    require_labels(data, "train", "val", "test", learns=True)
+    judged = ("data.val", data.val), ("data.test", data.test)
+    return [fault for where, one in judged for fault in learned_faults(one, where, data)]
 
 
 def infer(resolved: Resolved, checkpoint: Path | None) -> None:
@@ -273,8 +281,11 @@ def _require_config(resolved: Resolved, faults: list[Fault]) -> None:
 
 def _provenance(resolved: Resolved, checkpoint: Path | None) -> Provenance:
     """Note what is about to be done."""
-    notes = {"checkpoint": str(checkpoint)} if checkpoint else {}
-    seed = resolved.config.system.seed
+    config, trains = resolved.config, resolved.mode == "train"
+    notes = {"description": config.description} if trains else {}
+    if checkpoint is not None:
+        notes["resumed_from" if trains else "checkpoint"] = str(checkpoint)
+    seed = config.system.seed
     return provenance_of(resolved.to_yaml(), seed=seed, notes=notes)
 
 
