@@ -35,10 +35,16 @@ class Box:
     ((3, 4, 5), 60)
     >>> box.shift((10, 0, -3))
     Box(start=(11, 2, 0), stop=(14, 6, 5))
+    >>> print(box)
+    [1:4, 2:6, 3:8]
     """
 
     start: Triple
     stop: Triple
+
+    def __str__(self) -> str:
+        ends = zip(self.start, self.stop, strict=True)
+        return f"[{', '.join(f'{a}:{b}' for a, b in ends)}]"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "start", _triple(self.start))
@@ -101,6 +107,14 @@ class Box:
         start = _triple(min(max(a, 0), n) for a, n in zip(self.start, shape, strict=True))
         stop = _triple(min(max(b, 0), n) for b, n in zip(self.stop, shape, strict=True))
         return Box(start, stop)
+
+    def shared_with(self, other: Box) -> Box:
+        """The part that lies in another box too; a box of no voxels when there is none.
+
+        >>> Box((0, 0, 0), (4, 4, 4)).shared_with(Box((2, 1, 4), (6, 2, 8)))
+        Box(start=(2, 1, 4), stop=(4, 2, 4))
+        """
+        return self.shift([-a for a in other.start]).clip(other.shape).shift(other.start)
 
     def grow(self, margin: int | Sequence[int]) -> Box:
         """Add `margin` voxels on both sides of every axis, or (z, y, x) of them.

@@ -20,7 +20,7 @@ from connectomics.config.merging import Tree, replaces_split
 from connectomics.config.overrides import MACHINE, Assignment
 from connectomics.config.schema import Config
 
-BELONGING = ("image", "label", "mask", "neurons", "annotations", "z_range")
+BELONGING = ("image", "label", "mask", "neurons", "annotations", "z_range", "y_range", "x_range")
 """What of a split is of one volume and no other."""
 
 

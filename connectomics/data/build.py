@@ -250,12 +250,12 @@ def _open(split: SplitSection) -> Iterator[LabelledVolume]:
     if split.phantom is not None:
         path = made_phantom(split.phantom)
         names = PHANTOM_PARTS if split.phantom.neurons else PHANTOM_PARTS[:2]
-        parts = {name: _view(open_volume(f"{path}::{name}"), split) for name in names}
+        parts = {name: _part(open_volume(f"{path}::{name}"), split) for name in names}
         yield _labelled(parts, name=f"phantom_{split.phantom.seed}")
         return
     for files in files_of(split):
         parts = {
-            name: _view(open_volume(path, resolution=split.resolution), split)
+            name: _part(open_volume(path, resolution=split.resolution), split)
             for name, path in files.items()
             if name in VOLUMES
         }
@@ -274,9 +274,5 @@ def _labelled(
     )
 
 
-def _view(volume: LazyVolume, split: SplitSection) -> LazyVolume:
-    """The sections of `z_range`."""
-    if split.z_range is None:
-        return volume
-    first, stop = split.z_range
-    return volume[first:stop]
+def _part(volume: LazyVolume, split: SplitSection) -> LazyVolume:
+    return volume.crop(split.box_in(volume.shape))

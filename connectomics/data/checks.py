@@ -235,15 +235,22 @@ def _gap_faults(path: str, gaps: Gaps, *, is_image: bool, is_result: bool) -> li
 def _extent_faults(
     split: SplitSection, name: str, shape: Sequence[int], where: str, patch_size: Triple | None
 ) -> list[Fault]:
-    """Whether a volume has the sections that are wanted of it, and these hold a patch."""
+    """Whether a volume has the part that is wanted of it, and this holds a patch."""
     if 0 in shape:
         return [Fault(name, f"is empty: its shape is {tuple(shape)}.", "Check the file.")]
-    first, stop = split.z_range or (0, shape[0])
-    if not first < stop <= shape[0]:
-        problem = f"[{first}, {stop}] is no range of the {shape[0]} sections of {name}."
-        remedy = "Give the first section and the one past the last, counted from 0."
-        return [Fault(f"{where}.z_range", problem, remedy)]
-    extent = (stop - first, *shape[1:])
+    named = zip("zyx", ("sections", "rows", "columns"), split.ranges, shape, strict=True)
+    faults = [
+        Fault(
+            f"{where}.{axis}_range",
+            f"{list(given)} is no range of the {length} {counted} of {name}.",
+            "Give the first and the one past the last, counted from 0.",
+        )
+        for axis, counted, given, length in named
+        if given and not given[0] < given[1] <= length
+    ]
+    if faults:
+        return faults
+    extent = split.box_in(shape).shape
     if patch_size is None or all(p <= n for p, n in zip(patch_size, extent, strict=True)):
         return []
     problem = f"{extent} voxels hold no patch of {patch_size} (z, y, x)."

@@ -121,7 +121,9 @@ def nothing_counts(where: str, volumes: Sequence[LabelledVolume]) -> Fault:
     labels, masks = _files(volumes, "label"), _files(volumes, "mask")
     if not masks:
         problem = f"no voxel counts: all are marked as invalid in {labels}."
-        return Fault(where, problem, "Name another label file, or other sections, z_range.")
+        return Fault(
+            where, problem, "Name another label file, or another part: z_range, y_range, x_range."
+        )
     problem = f"no voxel counts: all are outside the mask {masks}, or marked as invalid in {labels}"
     return Fault(where, f"{problem}.", "The mask has to be above 0 where labels count.")
 
@@ -131,7 +133,9 @@ def background_only(where: str, volumes: Sequence[LabelledVolume]) -> Fault:
     labels, masks = _files(volumes, "label"), _files(volumes, "mask")
     files = " inside ".join(filter(None, (labels, masks)))
     problem = f"the labels hold no foreground where they count{files and f': {files}'}."
-    return Fault(where, problem, "Check the label files, the mask and z_range.")
+    return Fault(
+        where, problem, "Check the label files, the mask, and z_range, y_range and x_range."
+    )
 
 
 def _files(volumes: Sequence[LabelledVolume], part: str, most: int = 3) -> str:

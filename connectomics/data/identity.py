@@ -26,7 +26,7 @@ from connectomics.data.io.objects import WebObjects
 from connectomics.data.io.sections import find_sections
 from connectomics.digests import code_digest, digest
 from connectomics.errors import DataError
-from connectomics.geometry import Box, block_boxes, block_shape
+from connectomics.geometry import Box, block_boxes, block_shape, whole
 
 SLAB_BYTES = 64 * 2**20
 READ_BYTES = 8 * 2**20
@@ -85,20 +85,19 @@ class Identity:
             return None
 
     def describe(self) -> str:
-        """Name it, with its sections.
+        """Name it, with the part that it is.
 
-        >>> Identity("A/raw.h5", "/A/raw.h5", "main", (3, 0, 0), (5, 8, 8), "u1", "", "").describe()
-        'A/raw.h5, sections 3 to 7'
+        >>> Identity("A/raw.h5", "/A/raw.h5", "main", (3, 0, 0), (5, 8, 9), "u1", "", "").describe()
+        'A/raw.h5 [3:8, 0:8, 0:9]'
         """
-        first = self.origin[0]
-        return f"{self.source}, sections {first} to {first + self.shape[-3] - 1}"
+        return f"{self.source} {whole(self.shape).shift(self.origin)}"
 
     def difference(self, asked: Identity) -> str:
         """Say of what this is the result, where another volume is asked for."""
         if (self.path, self.dataset) != (asked.path, asked.dataset):
             return f"another volume, {self.path}"
         if (self.origin, self.shape) != (asked.origin, asked.shape):
-            return f"other sections, {self.describe()}"
+            return f"another part, {self.describe()}"
         return f"{self.source} as it was before; the file has changed since"
 
 

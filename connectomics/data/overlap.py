@@ -1,8 +1,9 @@
-"""Whether splits share sections that have to be apart, found before a voxel is read."""
+"""Whether splits share voxels that have to be apart, found before one is read."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,31 +13,59 @@ from connectomics.data.io import open_volume
 from connectomics.data.io.location import format_of, parse_location
 from connectomics.data.io.sections import find_sections
 from connectomics.errors import DataError, Fault
-from connectomics.geometry import Triple
+from connectomics.geometry import Box, whole
+
+ANOTHER_PART = "another part: z_range, y_range, x_range"
 
 
 class Stack(NamedTuple):
-    """The sections of one volume of a split.
+    """The part of one volume that a split takes.
 
     Attributes:
         name: As the config names the volume.
-        shape: (Z, Y, X) of the part that the split takes.
-        sections: Which section of which file on disk (or of which phantom) each is, in order.
-            Links to a file are that file.
-        first: The number of the first section.
+        sections: Which section of which file on disk (or of which phantom) each section of the
+            volume is, in order. Links to a file are that file.
+        whole: Its sections as a whole.
+        box: What of it the split takes.
     """
 
     name: str
-    shape: Triple
-    sections: tuple[Hashable, ...]
-    first: int
+    sections: Sequence[Hashable]
+    whole: Box
+    box: Box
+
+    def part(self, box: Box) -> Stack:
+        """What lies in a box of the part."""
+        return self._replace(box=box.shift(self.box.start))
+
+    def planes(self) -> Iterator[tuple[int, Hashable, Box]]:
+        """Each section of the part: its number, which one it is on disk, and what is taken."""
+        plane = Box((0, *self.box.start[1:]), (1, *self.box.stop[1:]))
+        for z in range(self.box.start[0], self.box.stop[0]):
+            yield z, self.sections[z], plane
+
+
+Planes = Mapping[Hashable, Sequence[Box]]
+"""What is taken of each section on disk."""
+
+
+class Shared(NamedTuple):
+    """What two splits share of a volume.
+
+    Attributes:
+        sections: Their numbers.
+        partly: Whether that is only a part of one of them.
+    """
+
+    sections: list[int]
+    partly: bool
 
 
 def overlap_faults(section: DataSection) -> list[Fault]:
-    """Find the volumes to validate on that share sections with volumes to test on.
+    """Find the volumes to validate on that share voxels with volumes to test on.
 
     Where validation volumes are held back from those of training, it is the part held back that
-    counts. A test volume is taken to be whole in y and x, as it always is.
+    counts.
 
     Args:
         section: Whose volumes to validate on are there, see `validation_faults`. A test volume
@@ -45,7 +74,7 @@ def overlap_faults(section: DataSection) -> list[Fault]:
     Raises:
         DataError: There is no room to hold anything back.
     """
-    tested = _numbers(_stacks(section.test, missing_ok=True))
+    tested = _planes(_stacks(section.test, missing_ok=True))
     where = "data.train" if section.val is None else "data.val"
     held = ", held back for validation," if section.val is None else ""
     return [
@@ -53,15 +82,15 @@ def overlap_faults(section: DataSection) -> list[Fault]:
             where,
             f"{_named(shared, stack.name + held)} also in data.test.",
             "Tuned on what is tested, settings score better than they are. Validate on "
-            "other volumes, data.val, or other sections, z_range.",
+            f"other volumes, data.val, or {ANOTHER_PART}.",
         )
         for stack in _validated(section)
-        if (shared := _shared(stack, tested))
+        if (shared := _shared(stack, tested)).sections
     ]
 
 
 def learned_faults(split: SplitSection | None, where: str, training: DataSection) -> list[Fault]:
-    """Find the volumes of a split that share sections with those a network learned from.
+    """Find the volumes of a split that share voxels with those a network learned from.
 
     Volumes that are not there are no other's.
 
@@ -70,16 +99,16 @@ def learned_faults(split: SplitSection | None, where: str, training: DataSection
         where: Its place in the config, such as "data.val".
         training: The section that the network is trained with.
     """
-    learned = _numbers(_learned(training))
+    learned = _planes(_learned(training))
     return [
         Fault(
             where,
             f"{_named(shared, stack.name)} also learned from.",
             "A network does better on what it learned from than on anything new. Name other "
-            "volumes, or other sections, z_range.",
+            f"volumes, or {ANOTHER_PART}.",
         )
         for stack in _stacks(split, missing_ok=True)
-        if (shared := _shared(stack, learned))
+        if (shared := _shared(stack, learned)).sections
     ]
 
 
@@ -92,33 +121,41 @@ def training_notes(split: SplitSection, training: DataSection) -> list[str]:
             longer there count as no other's.
 
     Returns:
-        One text per volume, empty where training has seen none of its sections.
+        One text per volume, empty where training has seen nothing of it.
     """
     uses = {
-        "learned from": _numbers(_learned(training)),
-        "validated on": _numbers(_validated(training, missing_ok=True)),
+        "learned from": _planes(_learned(training)),
+        "validated on": _planes(_validated(training, missing_ok=True)),
     }
     notes = []
     for stack in _stacks(split):
         seen = [
-            f"{use} {len(shared)}"
-            for use, sections in uses.items()
-            if (shared := _shared(stack, sections))
+            f"{use} {'parts of ' * shared.partly}{len(shared.sections)}"
+            for use, planes in uses.items()
+            if (shared := _shared(stack, planes)).sections
         ]
-        of = f"of its {len(stack.sections)} sections, so this is no held-out score"
+        of = f"of its {stack.box.shape[0]} sections, so this is no held-out score"
         notes.append(f"training {' and '.join(seen)} {of}" if seen else "")
     return notes
 
 
-def _shared(stack: Stack, others: Mapping[Hashable, int]) -> list[int]:
-    """The numbers of the sections that are also among others."""
-    return sorted({number for key, number in _numbers([stack]).items() if key in others})
+def _shared(stack: Stack, others: Planes) -> Shared:
+    """The sections of which others have voxels, too."""
+    found = [
+        (z, shared)
+        for z, section, plane in stack.planes()
+        for other in others.get(section, ())
+        if (shared := plane.shared_with(other)).size
+    ]
+    return Shared(sorted({z for z, _ in found}), any(box != stack.whole for _, box in found))
 
 
-def _named(sections: list[int], of: str) -> str:
+def _named(shared: Shared, of: str) -> str:
+    sections, partly = shared
     if len(sections) == 1:
-        return f"section {sections[0]} of {of} is"
-    return f"{len(sections)} sections ({sections[0]} to {sections[-1]}) of {of} are"
+        return f"{'a part of ' * partly}section {sections[0]} of {of} is"
+    numbers = f"{len(sections)} sections ({sections[0]} to {sections[-1]})"
+    return f"{'parts of ' * partly}{numbers} of {of} are"
 
 
 def _validated(section: DataSection, *, missing_ok: bool = False) -> Iterator[Stack]:
@@ -126,29 +163,29 @@ def _validated(section: DataSection, *, missing_ok: bool = False) -> Iterator[St
     if section.val is not None:
         yield from _stacks(section.val, missing_ok=missing_ok)
         return
-    for stack, _, first in _divided(section, missing_ok=missing_ok):
-        yield stack._replace(sections=stack.sections[first:], first=stack.first + first)
+    for stack, _, held in _divided(section, missing_ok=missing_ok):
+        if held is not None:
+            yield stack.part(held)
 
 
 def _learned(section: DataSection) -> Iterator[Stack]:
-    """What is learned from; where rows are held back, that is a part of every section."""
-    for stack, stop, _ in _divided(section, missing_ok=True):
-        yield stack._replace(sections=stack.sections[:stop])
+    """What is learned from."""
+    for stack, learned, _ in _divided(section, missing_ok=True):
+        yield stack.part(learned)
 
 
-def _divided(section: DataSection, *, missing_ok: bool) -> Iterator[tuple[Stack, int, int]]:
-    """Each volume of training, how many sections are learned from, and the first held back."""
+def _divided(section: DataSection, *, missing_ok: bool) -> Iterator[tuple[Stack, Box, Box | None]]:
+    """Each volume of training, and what of it is learned from, and what is held back."""
     size, fraction, gap = section.dataloader.patch_size, section.val_fraction, section.val_gap
     for stack in _stacks(section.train, missing_ok=missing_ok):
-        stop = first = stack.shape[0]
+        learned, held = whole(stack.box.shape), None
         try:
             if section.val is None:
-                learned, held, _ = divide(stack.name, stack.shape, size, fraction, gap)
-                stop, first = learned.stop[0], held.start[0]
+                learned, held, _ = divide(stack.name, stack.box.shape, size, fraction, gap)
         except DataError:
             if not missing_ok:
                 raise
-        yield stack, stop, first
+        yield stack, learned, held
 
 
 def _stacks(split: SplitSection | None, *, missing_ok: bool = False) -> Iterator[Stack]:
@@ -157,7 +194,8 @@ def _stacks(split: SplitSection | None, *, missing_ok: bool = False) -> Iterator
     if split.phantom is not None:
         phantom = split.phantom
         name = f"the phantom of seed {phantom.seed}"
-        yield _cut(name, phantom.shape, [(name, z) for z in range(phantom.shape[0])], split)
+        sections = [(name, z) for z in range(phantom.shape[0])]
+        yield _taken(name, sections, phantom.shape, split)
     for source in split.image or ():
         try:
             yield _stack(source, split)
@@ -169,28 +207,28 @@ def _stacks(split: SplitSection | None, *, missing_ok: bool = False) -> Iterator
 def _stack(source: str, split: SplitSection) -> Stack:
     location = parse_location(source)
     with open_volume(source) as volume:
-        depth, height, width = volume.shape
-        dataset = volume.dataset
+        shape, dataset = volume.shape[-3:], volume.dataset
+    depth = range(shape[0])
     match format_of(location):
         case "sections":
             sections: list[Hashable] = [_file(path) for path in find_sections(location)]
         case "remote":
-            sections = [(location.url, dataset, z) for z in range(depth)]
+            sections = [(location.url, dataset, z) for z in depth]
         case (
             "zarr" | "n5" | "precomputed"
         ):  # every array is a folder of its own, however the store is named
             array = _file(location.path / dataset)
-            sections = [(array, z) for z in range(depth)]
+            sections = [(array, z) for z in depth]
         case _:
             file = _file(location.path)
-            sections = [(file, dataset, z) for z in range(depth)]
-    return _cut(source, (depth, height, width), sections, split)
+            sections = [(file, dataset, z) for z in depth]
+    return _taken(source, sections, shape, split)
 
 
-def _cut(name: str, shape: Triple, sections: list[Hashable], split: SplitSection) -> Stack:
-    first, stop = split.z_range or (0, shape[0])
-    kept = tuple(sections[first:stop])
-    return Stack(name, (len(kept), *shape[1:]), kept, first)
+def _taken(
+    name: str, sections: Sequence[Hashable], shape: Sequence[int], split: SplitSection
+) -> Stack:
+    return Stack(name, sections, whole((1, *shape[1:])), split.box_in(shape).clip(shape))
 
 
 def _file(path: Path) -> Hashable:
@@ -199,6 +237,9 @@ def _file(path: Path) -> Hashable:
     return stat.st_dev, stat.st_ino
 
 
-def _numbers(stacks: Iterator[Stack] | list[Stack]) -> Mapping[Hashable, int]:
-    """The number of every section in its volume."""
-    return {key: s.first + i for s in stacks for i, key in enumerate(s.sections)}
+def _planes(stacks: Iterable[Stack]) -> Planes:
+    found = defaultdict[Hashable, list[Box]](list)
+    for stack in stacks:
+        for _, section, plane in stack.planes():
+            found[section].append(plane)
+    return found

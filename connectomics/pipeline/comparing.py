@@ -39,7 +39,7 @@ def image_of(
         the result does not tell.
 
     Raises:
-        DataError: The result is of another volume, of other sections, or of the same before it
+        DataError: The result is of another volume, of another part of it, or of the same before it
             was changed.
     """
     key = key_of(path)

@@ -7,6 +7,7 @@ another volume is never taken for it, whatever the folder is called.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,7 @@ class Asked:
         name: Its folder is named after it.
         source: As the user wrote it.
         image: None where the volume is not there any more, and only its results are.
-        z_range: The sections asked for.
+        ranges: What is asked for of it along z, y and x, as a split says it.
         neurons: Its neuron segmentation, where there is one.
         resolution: nm per voxel (z, y, x), where neither the volume nor its results say.
     """
@@ -41,12 +42,12 @@ class Asked:
     name: str
     source: str
     image: LazyVolume | None = None
-    z_range: tuple[int, int] | None = None
+    ranges: tuple[tuple[int, int] | None, ...] = (None, None, None)
     neurons: LazyVolume | None = None
     resolution: Resolution | None = None
 
     def describe(self, known: Identity | None = None) -> str:
-        """Name it, with its sections where these are known."""
+        """Name it, with the part that it is where that is known."""
         return self.source if self.image is None else identify(self.image, known).describe()
 
 
@@ -74,7 +75,7 @@ def asked_of(split: SplitSection | None) -> list[Asked]:
     opened = open_split(split, "data.test") if names_neurons(split) else []
     neurons = {one.source: one.neurons for one in map(ask, opened)}
     return [
-        Asked(*found, split.z_range, neurons.get(found[1]), split.resolution)
+        Asked(*found, split.ranges, neurons.get(found[1]), split.resolution)
         for found in find_images(split, "data.test")
     ]
 
@@ -98,9 +99,9 @@ def folders_of(parent: Path, asked: Sequence[Asked]) -> list[VolumeResults]:
     for is_of in (_is_at, _is_same):
         for i, one in enumerate(asked):
             free = (found for found in there if i not in chosen and found not in chosen.values())
-            found = next((found for found in free if is_of(there[found], one)), None)
-            if found is not None:
-                chosen[i] = found
+            found = [found for found in free if is_of(there[found], one)]
+            if found:  # a part that begins where the volume does may be of it, too
+                chosen[i] = max(found, key=lambda results: math.prod(there[results].shape))
     rest = [i for i in range(len(asked)) if i not in chosen]
     taken = [results.folder.name for results in there]
     new = _folders(parent, [asked[i].name for i in rest], taken)
@@ -133,8 +134,10 @@ def _is_at(known: Identity, asked: Asked) -> bool:
         return (
             part == (known.origin, known.shape) and asked.image.dataset.strip("/") == known.dataset
         )
-    first, depth = known.origin[0], known.shape[0]
-    return first == 0 if asked.z_range is None else asked.z_range == (first, first + depth)
+    return all(
+        first == 0 if given is None else given == (first, first + length)
+        for given, first, length in zip(asked.ranges, known.origin, known.shape, strict=True)
+    )
 
 
 def _is_same(known: Identity, asked: Asked) -> bool:

@@ -182,7 +182,8 @@ def require_room_to_tune(volumes: list[LabelledVolume], config: Config) -> None:
         MachineError: They alone are more than there is.
     """
     own = config.data.val is not None
-    where = "data.val.z_range=[0,100]" if own else "a smaller data.val_fraction"
+    part = "a part of each, such as data.val.z_range=[0,100] and y_range, x_range likewise"
+    where = part if own else "a smaller data.val_fraction"
     remedy = (
         f"Tune on less: {where}, fewer volumes, or inference.save_dtype=uint8. Blocks of "
         "system.block_size are for predicting; a trial decodes whole volumes."

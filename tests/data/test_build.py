@@ -68,11 +68,27 @@ def test_a_split_of_several_files():
     assert second.mask is not None
 
 
-def test_z_range_takes_sections():
-    split = SplitSection(image=(write("a"),), z_range=(2, 7))
+@pytest.mark.parametrize(
+    ("ranges", "taken", "offset_nm"),
+    [
+        ({"z_range": (2, 7)}, np.s_[2:7], (60, 0, 0)),
+        ({"y_range": (2, 40)}, np.s_[:, 2:], (0, 16, 0)),
+        ({"z_range": (2, 7), "x_range": (10, 30)}, np.s_[2:7, :, 10:30], (60, 0, 80)),
+    ],
+)
+def test_ranges_take_a_part_of_all_that_belongs_together(
+    ranges: dict[str, tuple[int, int]], taken: Any, offset_nm: Any
+):
+    numbers = np.arange(np.prod(SHAPE), dtype=np.uint32).reshape(SHAPE)
+    names = ("image", "label", "mask", "neurons")
+    written = {name: (write(name, numbers, resolution=(30, 8, 8)),) for name in names}
+    split = SplitSection.model_validate({**written, **ranges})
     (volume,) = open_split(split, "data.test")
-    whole = open_split(SplitSection(image=("a.h5",)), "data.test")[0].image.read()
-    np.testing.assert_array_equal(volume.image.read(), whole[2:7])
+    for name in names:
+        part = getattr(volume, name)
+        np.testing.assert_array_equal(part.read(), numbers[taken])
+        assert part.offset_nm == offset_nm
+    assert volume.shape == numbers[taken].shape
 
 
 def test_a_phantom_is_made_once_and_says_synthetic():
@@ -180,6 +196,10 @@ def test_all_faults_of_all_volumes_at_once():
             "c.h5: has shape (2, 12, 40, 40), where data.train.image",
         ),
         ({"image": "a.h5", "label": "la.h5", "z_range": [4, 14]}, "[4, 14] is no range of the 12"),
+        (
+            {"image": "a.h5", "label": "la.h5", "x_range": [4, 41]},
+            "data.train.x_range: [4, 41] is no range of the 40 columns of a.h5.",
+        ),
         (
             {"image": "a.h5", "label": "la.h5", "z_range": [4, 6]},
             "a.h5: (2, 40, 40) voxels hold no patch of (3, 16, 16) (z, y, x).\n"

@@ -182,8 +182,8 @@ def test_parts_and_types_are_others():
     assert one.place != two.place
     save_volume("wide.h5", VOXELS.astype(np.uint16))
     assert identify(open_volume("wide.h5")).content != one.content
-    assert one.describe() == "raw.h5, sections 0 to 3"
-    assert one.difference(two) == "other sections, raw.h5, sections 0 to 3"
+    assert one.describe() == "raw.h5 [0:4, 0:6, 0:8]"
+    assert one.difference(two) == "another part, raw.h5 [0:4, 0:6, 0:8]"
 
 
 def test_a_virtual_dataset_is_read_every_time(reads):

@@ -54,10 +54,31 @@ def test_the_same_sections():
     assert fault == (
         "data.val: 3 sections (4 to 6) of a.h5 are also in data.test.\n"
         "  Tuned on what is tested, settings score better than they are. Validate on other "
-        "volumes, data.val, or other sections, z_range."
+        "volumes, data.val, or another part: z_range, y_range, x_range."
     )
     (fault,) = faults(val=files(z_range=[0, 7]), test=files(z_range=[6, 12]))
     assert fault.startswith("data.val: section 6 of a.h5 is also in data.test.")
+
+
+@pytest.mark.parametrize(
+    ("val", "test", "found"),
+    [
+        ({"y_range": [0, 20]}, {"y_range": [20, 40]}, None),
+        ({"x_range": [0, 20]}, {"z_range": [3, 6], "x_range": [20, 40]}, None),
+        ({"y_range": [0, 20]}, {"x_range": [0, 20]}, "parts of 12 sections (0 to 11) of a.h5 are"),
+        ({}, {"z_range": [3, 5], "y_range": [9, 40]}, "parts of 2 sections (3 to 4) of a.h5 are"),
+        (
+            {"z_range": [0, 4], "x_range": [0, 21]},
+            {"z_range": [3, 6], "x_range": [20, 40]},
+            "a part of section 3 of a.h5 is",
+        ),
+    ],
+)
+def test_two_parts_of_the_same_sections(val: Any, test: Any, found: str | None):
+    said = faults(val=files(**val), test=files(**test))
+    assert [fault.partition(" also in data.test")[0] for fault in said] == (
+        [f"data.val: {found}"] if found else []
+    )
 
 
 def test_one_of_several_volumes():
@@ -121,9 +142,12 @@ def test_what_is_held_back_from_training_counts_and_nothing_else():
 
 
 def test_rows_held_back_lie_in_all_sections():
-    """With patches as deep as half the volume, rows are held back; a test takes whole sections."""
+    """With patches as deep as half the volume, rows 24 to 39 are held back."""
     deep = {"train": files(), "dataloader": {"patch_size": (7, 16, 16)}}
-    assert len(faults(**deep, test=files(z_range=[0, 1]))) == 1
+    (fault,) = faults(**deep, test=files(z_range=[0, 1]))
+    assert "a part of section 0 of a.h5, held back for validation, is also in data.test" in fault
+    assert len(faults(**deep, test=files(y_range=[10, 25]))) == 1
+    assert faults(**deep, test=files(y_range=[10, 24])) == []
 
 
 def test_phantoms_are_the_same_by_their_seed():
@@ -153,7 +177,7 @@ def test_sections_that_are_learned_from():
     assert str(fault) == (
         "data.test: 3 sections (5 to 7) of a.h5 are also learned from.\n"
         "  A network does better on what it learned from than on anything new. Name other "
-        "volumes, or other sections, z_range."
+        "volumes, or another part: z_range, y_range, x_range."
     )
     apart = section(test=files(z_range=[8, 12])).test
     assert learned_faults(apart, "data.test", training) == []
@@ -173,7 +197,9 @@ def test_sections_held_back_are_not_learned_from():
 def test_rows_held_back_leave_a_part_of_every_section_to_learn_from():
     training = section(train=files(), dataloader={"patch_size": (7, 16, 16)})
     (fault,) = learned_faults(section(val=files()).val, "data.val", training)
-    assert "12 sections (0 to 11)" in str(fault)
+    assert "parts of 12 sections (0 to 11)" in str(fault)
+    part = section(val=files(y_range=[20, 40])).val
+    assert learned_faults(part, "data.val", training) == []  # rows 0 to 15 are learned from
 
 
 def test_notes_on_what_training_has_seen_of_each_volume():
@@ -191,6 +217,12 @@ def test_notes_on_what_training_has_seen_of_each_volume():
         "training validated on 5 of its 12 sections, so this is no held-out score",
         "",
     ]
+    part = section(test=files(x_range=[5, 30])).test
+    assert part is not None
+    assert (
+        "learned from parts of 3 of its 12 sections"
+        in training_notes(part, section(train=files(z_range=[2, 5]), val=files("b.h5")))[0]
+    )
     # A volume of training that has become too small to be divided since: it is still there.
     training = section(train=files(), dataloader={"patch_size": (7, 30, 30)})
     assert "learned from 12 of its 12" in training_notes(test, training)[1]

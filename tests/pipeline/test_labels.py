@@ -496,8 +496,8 @@ def test_labels_of_another_volume_of_that_name_are_never_scored(run):
     for name, labels in (("vol.h5", np.ones(SHAPE, np.uint8)), ("syn.h5", truth())):
         save_volume(Path("B") / name, labels)
     said = run("data.test={image: B/vol.h5, label: B/syn.h5}", mode="evaluate", code=2)
-    assert "holds no probabilities of B/vol.h5, sections 0 to 5 (data.test)" in said
-    assert "only of vol (vol.h5, sections 0 to 5)" in said
+    assert "holds no probabilities of B/vol.h5 [0:6, 0:24, 0:40] (data.test)" in said
+    assert "only of vol (vol.h5 [0:6, 0:24, 0:40])" in said
     assert "--mode infer" in said
     save_volume("vol.h5", np.ones(SHAPE, np.uint8), overwrite=True)
     said = run(mode="evaluate", code=2)

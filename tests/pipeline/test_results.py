@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from connectomics.config.schema import SplitSection
 from connectomics.data.cache_key import CacheKey, key_of, reading_result
 from connectomics.data.identity import identify
 from connectomics.data.io import open_volume, save_volume
 from connectomics.errors import DataError
-from connectomics.geometry import Box
 from connectomics.pipeline.comparing import image_of, require_made_with
 from connectomics.pipeline.result_folders import Asked, existing_results, folders_of
 from connectomics.pipeline.results import VolumeResults
@@ -25,15 +25,19 @@ def _in_an_empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def volume(path: str, seed: int, z_range: tuple[int, int] | None = None) -> Asked:
+def volume(
+    path: str,
+    seed: int,
+    z_range: tuple[int, int] | None = None,
+    x_range: tuple[int, int] | None = None,
+) -> Asked:
     """A volume to ask for; it is made if it is not there."""
     if not Path(path).exists():
         voxels = np.random.default_rng(seed).integers(0, 255, SHAPE, np.uint8)
         save_volume(path, voxels)
     opened = open_volume(path)
-    if z_range:
-        opened = opened.crop(Box((z_range[0], 0, 0), (z_range[1], *SHAPE[1:])))
-    return Asked(opened.name, path, opened, z_range)
+    split = SplitSection(image=(path,), z_range=z_range, x_range=x_range)
+    return Asked(opened.name, path, opened.crop(split.box_in(SHAPE)), split.ranges)
 
 
 def predict(*asked: Asked) -> list[str]:
@@ -60,12 +64,20 @@ def test_a_volume_keeps_its_folder_whatever_else_is_asked_for():
     assert folders(volume("D/raw.h5", 4), b) == ["raw_4", "raw_3"]
 
 
-def test_other_sections_are_another_volume():
-    first, second = volume("raw.h5", 1, (0, 2)), volume("raw.h5", 1, (2, 4))
+@pytest.mark.parametrize(
+    ("other", "part"),
+    [({"z_range": (0, 2)}, "[0:2, 0:6, 0:8]"), ({"x_range": (0, 4)}, "[0:4, 0:6, 0:4]")],
+)
+def test_another_part_is_another_volume(other: dict[str, tuple[int, int]], part: str):
+    first, second = volume("raw.h5", 1, **other), volume("raw.h5", 1, (2, 4), (4, 8))
     assert predict(first) == ["raw"]
     assert folders(second, first) == ["raw_2", "raw"]
-    with pytest.raises(DataError, match=r"only of raw \(raw.h5, sections 0 to 1\)"):
+    with pytest.raises(DataError) as caught:
         existing_results(RESULTS, [second])
+    assert "holds no probabilities of raw.h5 [2:4, 0:6, 4:8] (data.test)" in str(caught.value)
+    assert f"only of raw (raw.h5 {part})" in str(caught.value)
+    with pytest.raises(DataError, match=r"is of another part, raw\.h5 \[0:"):
+        image_of(VolumeResults(RESULTS / "raw").probabilities, second)
 
 
 def test_a_volume_that_moved_is_recognised_and_one_that_changed_is_refused():
@@ -90,14 +102,17 @@ def test_a_volume_that_moved_is_recognised_and_one_that_changed_is_refused():
 
 
 def test_a_volume_that_is_gone_is_found_by_its_place():
+    predict(volume("A/raw.h5", 1, None, (0, 5)))
     predict(volume("A/raw.h5", 1), volume("B/raw.h5", 2, (1, 3)))
     for path in ("A/raw.h5", "B/raw.h5"):
         Path(path).unlink()
-    assert folders(Asked("raw", "B/raw.h5", z_range=(1, 3))) == ["raw_2"]
-    assert folders(Asked("raw", "B/raw.h5", z_range=(0, 2))) == ["raw_3"]
-    assert folders(Asked("raw", "A/raw.h5::main")) == ["raw"]
+    assert folders(Asked("raw", "B/raw.h5", ranges=((1, 3), None, None))) == ["raw_3"]
+    assert folders(Asked("raw", "B/raw.h5", ranges=((0, 2), None, None))) == ["raw_4"]
+    assert folders(Asked("raw", "A/raw.h5::main")) == ["raw_2"]
+    assert folders(Asked("raw", "A/raw.h5", ranges=(None, None, (0, 5)))) == ["raw"]
+    assert folders(Asked("raw", "A/raw.h5", ranges=(None, None, (0, 4)))) == ["raw_4"]
     found = existing_results(RESULTS, [])
-    assert [results.folder.name for _, results in found] == ["raw", "raw_2"]
+    assert [results.folder.name for _, results in found] == ["raw", "raw_2", "raw_3"]
 
 
 def test_results_that_do_not_say_of_what_they_are_go_by_name_and_it_is_said():
@@ -110,7 +125,7 @@ def test_results_that_do_not_say_of_what_they_are_go_by_name_and_it_is_said():
     assert image.path == str(Path("A/raw.h5").resolve())
     assert doubt == (
         "results/raw/probabilities.h5 does not say which volume it is of: it is taken to be of "
-        "A/raw.h5, sections 0 to 3."
+        "A/raw.h5 [0:4, 0:6, 0:8]."
     )
 
 

@@ -125,9 +125,10 @@ def _split_faults(where: str, split: SplitSection) -> Iterator[Fault]:
                 f"names {len(paths)} files for {len(split.image)} images.",
                 "Name one for each image, in the same order.",
             )
-    if split.z_range and split.z_range[0] >= split.z_range[1]:
-        yield Fault(
-            f"{where}.z_range",
-            f"{list(split.z_range)} holds no section.",
-            "It is [first, one past the last].",
-        )
+    for axis, given in zip("zyx", split.ranges, strict=True):
+        if given and given[0] >= given[1]:
+            yield Fault(
+                f"{where}.{axis}_range",
+                f"{list(given)} holds no voxel.",
+                "It is [first, one past the last].",
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -18,6 +19,10 @@ from connectomics.config.schema.base import (
     Seed,
     Size3,
 )
+from connectomics.geometry import Box
+
+Range = tuple[Count, PositiveInt]
+"""The first along an axis, and one past the last, counted from 0."""
 
 
 class PhantomSection(Section):
@@ -37,7 +42,8 @@ class SplitSection(Section):
 
     `neurons` is a segmentation that tells decoding which neurons a synapse connects;
     `annotations` is a file with the sites of true synapses in the CREMI format, for the metrics
-    `points` and `cremi_partners`. `z_range: [0, 70]` takes sections 0 to 69 of every volume.
+    `points` and `cremi_partners`. `z_range: [0, 70]` takes sections 0 to 69 of every volume, and
+    `y_range` and `x_range` rows and columns likewise; all three are counted in its own voxels.
     """
 
     image: Paths | None = None
@@ -47,7 +53,23 @@ class SplitSection(Section):
     annotations: Paths | None = None
     phantom: PhantomSection | None = None
     resolution: Resolution | None = None
-    z_range: tuple[Count, PositiveInt] | None = None
+    z_range: Range | None = None
+    y_range: Range | None = None
+    x_range: Range | None = None
+
+    @property
+    def ranges(self) -> tuple[Range | None, Range | None, Range | None]:
+        """What it takes of every volume along z, y and x; None where that is all."""
+        return self.z_range, self.y_range, self.x_range
+
+    def box_in(self, shape: Sequence[int]) -> Box:
+        """What it takes of a volume of `shape` (Z, Y, X).
+
+        >>> SplitSection(image="em.h5", y_range=(10, 30)).box_in((5, 40, 60))
+        Box(start=(0, 10, 0), stop=(5, 30, 60))
+        """
+        ends = [given or (0, n) for given, n in zip(self.ranges, shape, strict=True)]
+        return Box(*zip(*ends, strict=True))
 
     @property
     def synthetic(self) -> bool:
