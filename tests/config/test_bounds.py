@@ -84,6 +84,7 @@ def _numbers(tree: Any, path: tuple[str, ...]) -> Any:
 
 
 BASE = "defaults: [syn_em_r50, _self_]\n"
+RULE = "decoding.steps=[{name: polarity2instance, kwargs: "
 
 
 @pytest.mark.parametrize(
@@ -98,9 +99,9 @@ BASE = "defaults: [syn_em_r50, _self_]\n"
          "1000000000000.0 is not a number from 0 up, 1000 at most."),
         ("data.train={phantom: {kwargs: {synapse_density_um3: inf}}}", "is no number that it"),
         ("model.loss.losses=[{function: DiceLoss, weight: 0}]", "model.loss.losses: every weight"),
-        ("decoding.steps[0].kwargs.dilate_sz=1000000000", "is not a whole number of voxels, 0 to"),
-        ("decoding.steps[0].kwargs.scale_factors=[1,1e9,1]", "is not three numbers from 0.03125"),
-        ("decoding.steps[0].kwargs.thres_small=1" + "0" * 30, "is no number that it could use."),
+        (RULE + "{dilate_sz: 1000000000}}]", "is not a whole number of voxels, 0 to"),
+        (RULE + "{scale_factors: [1, 1e9, 1]}}]", "is not three numbers from 0.03125"),
+        (RULE + "{thres_small: 1" + "0" * 30 + "}}]", "is no number that it could use."),
         ("decoding.steps=[{name: synapses, kwargs: {split_sigma_nm: 1e9}}]", "is not a distance"),
         ("evaluation.metrics=[{name: polarity, kwargs: {dilate_sz: 1000000000}}]",
          "evaluation.metrics[0].kwargs.dilate_sz: 1000000000 is not 0 or an odd number up to 999"),

@@ -491,7 +491,7 @@ class TestWhoIsAtFault:
         file = write("defaults: [syn_em_r50, _self_]\nmodel: {out_channels: 2}")
         words = self.words(file)
         assert "ConfigError: my.yaml: model.out_channels: does not go with " in words
-        assert "syn_em_r50.yaml: default.decoding.steps[0].name: polarity2instance reads" in words
+        assert "syn_em_r50.yaml: default.decoding.steps[0].name: synapses reads" in words
 
     def test_the_command_line(self, write):
         file = write("defaults: [syn_em_r50, _self_]\nexperiment_name: mine")
