@@ -16,7 +16,14 @@ from connectomics.blocks.executors import (
     keeping_workers,
 )
 from connectomics.blocks.grid import Block, BlockGrid
-from connectomics.blocks.ledger import Facts, Ledger, discard, open_ledger, parts_begun
+from connectomics.blocks.ledger import (
+    Facts,
+    Ledger,
+    begin_anew,
+    discard,
+    open_ledger,
+    parts_begun,
+)
 from connectomics.blocks.lock import Shard, working_on
 from connectomics.blocks.parts import facts_of_file, read_arrays, write_arrays
 from connectomics.blocks.runner import Tally, run_tasks
@@ -33,6 +40,7 @@ __all__ = [
     "Task",
     "ThisProcess",
     "Work",
+    "begin_anew",
     "discard",
     "end_workers",
     "facts_of_file",

@@ -133,6 +133,14 @@ def open_ledger(folder: Path, parts: Mapping[str, Any], what: str) -> Ledger:
     return Ledger(folder, key=key)
 
 
+def begin_anew(folder: Path) -> None:
+    """Remove what was begun in the folder of a ledger; whoever holds it goes on holding it."""
+    (folder / KEY).unlink(missing_ok=True)
+    for one in folder.iterdir():
+        if one.is_dir():
+            shutil.rmtree(one, ignore_errors=True)
+
+
 def parts_begun(folder: Path) -> dict[str, Any] | None:
     """What an artifact depends on that was begun in a folder; None where none was."""
     try:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
-from typing import Literal, NamedTuple
+from functools import cached_property, partial
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from connectomics.errors import DataError
 from connectomics.evaluation.extents import Extents, list_values
+from connectomics.evaluation.mapping import Part, map_blocks
 from connectomics.evaluation.volumes import Labels, blocks_of, read
 from connectomics.geometry import Box
 
@@ -19,7 +20,7 @@ class Growth(NamedTuple):
     """How a mask is grown before its components are found.
 
     Attributes:
-        grow: From (Z, Y, X) bool to the same.
+        grow: From (Z, Y, X) bool to the same. It can be pickled.
         reach: Voxels (z, y, x) by which it grows at most.
     """
 
@@ -33,17 +34,17 @@ def in_plane(size: int) -> Growth:
     Raises:
         DataError: `size` is even.
     """
-    from scipy.ndimage import maximum_filter1d
-
     if size < 0 or (size and size % 2 == 0):
         raise DataError("evaluation: dilate_sz", f"{size} is not odd.", "Use 0, 1, 3, 5, ...")
+    return Growth(partial(_dilated, size), (0, size // 2, size // 2))
 
-    def grow(mask: np.ndarray) -> np.ndarray:
-        for axis in (1, 2) if size > 1 else ():
-            mask = maximum_filter1d(mask, size, axis=axis, mode="constant")
-        return mask
 
-    return Growth(grow, (0, size // 2, size // 2))
+def _dilated(size: int, mask: np.ndarray) -> np.ndarray:
+    from scipy.ndimage import maximum_filter1d
+
+    for axis in (1, 2) if size > 1 else ():
+        mask = maximum_filter1d(mask, size, axis=axis, mode="constant")
+    return mask
 
 
 class Components:
@@ -88,6 +89,10 @@ class Components:
     def extents(self) -> Extents:
         """Its objects, 0 as well."""
         return list_values(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = {name: value for name, value in self.__dict__.items() if name != "extents"}
+        return {**state, "_latest": None}
 
     def read(self, box: Box) -> np.ndarray:
         """(Z, Y, X) numbers of a box, 0 where the grown mask is not; as narrow as they all fit."""
@@ -134,6 +139,20 @@ class Components:
         )
         return labels, region
 
+    def _found(self, block: Box) -> Part:
+        """Of each label of a block its first voxel and its size, and what other blocks see too."""
+        labels, region = self._label(block)
+        index = np.flatnonzero(labels)
+        local, at = np.unique(labels.reshape(-1)[index], return_index=True)
+        inner = labels[block.shift([-a for a in region.start]).slices]
+        shared = np.flatnonzero(_outer(labels != 0, block, region, self.shape))
+        return {
+            "first": _globally(index[at], region, self.shape),
+            "size": np.bincount(inner.reshape(-1), minlength=local.size + 1)[1:],
+            "index": _globally(shared, region, self.shape),
+            "label": labels.reshape(-1)[shared].astype(np.int64) - 1,
+        }
+
     def _number(self, min_size: int) -> tuple[np.ndarray, np.ndarray, int]:
         """The number of each block's labels, where each block's begin, and how many there are."""
         from scipy.sparse import coo_array
@@ -141,15 +160,12 @@ class Components:
 
         seams = _Seams(self.shape)
         firsts, sizes, counts = [], [], [0]
-        for block in self._blocks:
-            labels, region = self._label(block)
-            index = np.flatnonzero(labels)
-            local, at = np.unique(labels.reshape(-1)[index], return_index=True)
-            firsts.append(_globally(index[at], region, self.shape))
-            inner = labels[block.shift([-a for a in region.start]).slices]
-            sizes.append(np.bincount(inner.reshape(-1), minlength=local.size + 1)[1:])
-            seams.add(block, region, labels, counts[-1])
-            counts.append(counts[-1] + local.size)
+        found = map_blocks(self._found, self._blocks, "components found")
+        for block, part in zip(self._blocks, found, strict=True):
+            firsts.append(part["first"])
+            sizes.append(part["size"])
+            seams.add(block.start[0], part["index"], part["label"] + counts[-1])
+            counts.append(counts[-1] + part["first"].size)
         edges, total = seams.edges(), counts[-1]
         graph = coo_array((np.ones(len(edges), bool), tuple(edges.T)), shape=(total, total))
         count, component = (
@@ -176,19 +192,13 @@ class _Seams:
         self._label: list[np.ndarray] = []
         self._layer = 0
 
-    def add(self, block: Box, region: Box, labels: np.ndarray, first: int) -> None:
-        """See the labels of a block, whose label 1 is number `first` of all; z slowest."""
-        if block.start[0] != self._layer:
+    def add(self, layer: int, index: np.ndarray, label: np.ndarray) -> None:
+        """See labels of a block that begins in section `layer`; z slowest."""
+        if layer != self._layer:
             self._match()
-            self._layer = block.start[0]
-        seen = labels != 0
-        start = [a + (a > 0) for a in block.start]
-        stop = [b - (b < n) for b, n in zip(block.stop, self._shape, strict=True)]
-        alone = Box(start, [max(a, b) for a, b in zip(start, stop, strict=True)])  # pyright: ignore
-        seen[alone.shift([-a for a in region.start]).slices] = False
-        index = np.flatnonzero(seen)
-        self._index.append(_globally(index, region, self._shape))
-        self._label.append(labels.reshape(-1)[index].astype(np.int64) - 1 + first)
+            self._layer = layer
+        self._index.append(index)
+        self._label.append(label)
 
     def edges(self) -> np.ndarray:
         """(n, 2) pairs of labels that are one."""
@@ -210,6 +220,15 @@ class _Seams:
         last = index[-1] // section if index.size else 0
         later = index >= (last - 1) * section
         self._index, self._label = [index[later]], [label[later]]
+
+
+def _outer(seen: np.ndarray, block: Box, region: Box, shape: tuple[int, ...]) -> np.ndarray:
+    """What is seen of a region around a block where other blocks see it as well."""
+    start = [a + (a > 0) for a in block.start]
+    stop = [b - (b < n) for b, n in zip(block.stop, shape, strict=True)]
+    alone = Box(start, [max(a, b) for a, b in zip(start, stop, strict=True)])  # pyright: ignore
+    seen[alone.shift([-a for a in region.start]).slices] = False
+    return seen
 
 
 def _each(

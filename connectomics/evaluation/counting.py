@@ -6,15 +6,17 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from connectomics.evaluation.contingency import ContingencyTable, Objects, sum_pairs
+from connectomics.evaluation.mapping import Part
 from connectomics.evaluation.volumes import (
     Labels,
     PairBlock,
     check_labels,
-    compare_blocks,
+    map_pairs,
     unsigned,
 )
 from connectomics.process.cpus import available_cpus
@@ -48,8 +50,8 @@ def contingency_table(
     >>> table.counts.tolist(), table.iou().tolist()
     ([2, 1], [0.5, 0.3333333333333333])
     """
-    blocks = compare_blocks(truth, prediction, mask)
-    return add_up(count_block(block, threads=threads) for block in blocks).table()
+    parts = map_pairs(partial(_counted, threads), truth, prediction, mask)
+    return add_up(PairCounts(**part) for part in parts).table()
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +105,10 @@ def count_block(block: PairBlock, *, threads: int | None = None) -> PairCounts:
         keys, counts = _count(arrays, threads or available_cpus())
         cut = np.concatenate([np.zeros((0, 2), np.uint64), *_cut_pairs(arrays, block)])
     return _joined([PairCounts(keys, counts, cut)])
+
+
+def _counted(threads: int | None, block: PairBlock) -> Part:
+    return vars(count_block(block, threads=threads))
 
 
 def add_up(parts: Iterable[PairCounts]) -> PairCounts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -118,12 +119,7 @@ def cremi_clefts(
     (10.0, 8.0, 9.0, 1, 0)
     """
     check_shapes(truth, prediction, mask)
-
-    def masks(box: Box | None) -> tuple[np.ndarray, np.ndarray]:
-        counts = None if mask is None else _part(mask, box)
-        first = _cleft_mask("truth", _part(truth, box), counts)
-        return first, _cleft_mask("prediction", _part(prediction, box), counts)
-
+    masks = partial(_cleft_masks, truth, prediction, mask)
     if all(isinstance(one, np.ndarray) for one in (truth, prediction, mask) if one is not None):
         true, predicted = measure_apart(*masks(None), resolution, max_distance_nm)
     else:
@@ -137,6 +133,14 @@ def cremi_clefts(
         fp=predicted.far,
         fn=true.far,
     )
+
+
+def _cleft_masks(
+    truth: Labels, prediction: Labels, mask: Labels | None, box: Box | None
+) -> tuple[np.ndarray, np.ndarray]:
+    counts = None if mask is None else _part(mask, box)
+    first = _cleft_mask("truth", _part(truth, box), counts)
+    return first, _cleft_mask("prediction", _part(prediction, box), counts)
 
 
 def _part(labels: Labels, box: Box | None) -> np.ndarray:

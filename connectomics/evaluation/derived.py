@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -37,6 +38,9 @@ class Derived:
     def extents(self) -> Extents:
         """Its objects, 0 as well."""
         return list_values(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "extents"}
 
     def read(self, box: Box) -> np.ndarray:
         """Make a box inside the volume."""

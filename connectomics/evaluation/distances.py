@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from connectomics.evaluation.mapping import Part, map_blocks
 from connectomics.geometry import Box
 from connectomics.process.cpus import available_cpus
 
@@ -27,7 +28,10 @@ KEPT_BYTES = 64 * 2**20
 
 Resolution = tuple[float, float, float]
 Masks = Callable[[Box], tuple[np.ndarray, np.ndarray]]
-"""From a box to what two volumes hold there, bool."""
+"""From a box to what two volumes hold there, bool. It can be pickled."""
+
+WORD = 10**9
+"""In parts of this a sum of distances is written down, which may need more than 64 bits."""
 
 
 class Apart(NamedTuple):
@@ -53,6 +57,16 @@ class Apart(NamedTuple):
     def plus(self, other: Apart) -> Apart:
         """Of both parts together."""
         return Apart(*(a + b for a, b in zip(self, other, strict=True)))
+
+    def as_row(self) -> list[int]:
+        """Five numbers of 64 bits."""
+        return [self.voxels, *divmod(self.total, WORD), self.endless, self.far]
+
+    @classmethod
+    def from_row(cls, row: list[int]) -> Apart:
+        """Undo `as_row`."""
+        voxels, words, rest, endless, far = row
+        return cls(voxels, words * WORD + rest, endless, far)
 
 
 def count_apart(voxels: int, distances: np.ndarray, max_distance_nm: float) -> Apart:
@@ -159,19 +173,35 @@ class BlockDistances:
         self._kept: OrderedDict[int, tuple[_Voxels, _Voxels]] = OrderedDict()
         # Of each mask and block, the tight box around its voxels: first and last (z, y, x).
         self._bounds = np.full((2, len(boxes), 2, 3), np.nan)
-        for i in range(len(boxes)):
-            for which, voxels in enumerate(self._block(i)):
-                if voxels.count:
-                    self._bounds[which, i] = voxels.surface.min(0), voxels.surface.max(0)
+        found = map_blocks(self._bounds_in, boxes, "clefts located", range(len(boxes)))
+        for i, part in enumerate(found):
+            self._bounds[:, i] = part["bounds"]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_kept": OrderedDict()}
 
     def measure(self) -> tuple[Apart, Apart]:
         """Of the first mask to the second, and the other way."""
         total = [Apart(), Apart()]
-        for i in range(len(self._boxes)):
-            for which, voxels in enumerate(self._block(i)):
-                distances = self._nearest(i, voxels.outside, 1 - which)
-                total[which] = total[which].plus(count_apart(voxels.count, distances, self._max))
+        numbers = range(len(self._boxes))
+        for part in map_blocks(self._apart_in, self._boxes, "distances measured", numbers):
+            rows = map(Apart.from_row, part["apart"].tolist())
+            total = [one.plus(more) for one, more in zip(total, rows, strict=True)]
         return total[0], total[1]
+
+    def _bounds_in(self, box: Box, i: int) -> Part:
+        bounds = np.full((2, 2, 3), np.nan)
+        for which, voxels in enumerate(self._block(i)):
+            if voxels.count:
+                bounds[which] = voxels.surface.min(0), voxels.surface.max(0)
+        return {"bounds": bounds}
+
+    def _apart_in(self, box: Box, i: int) -> Part:
+        rows = []
+        for which, voxels in enumerate(self._block(i)):
+            distances = self._nearest(i, voxels.outside, 1 - which)
+            rows.append(count_apart(voxels.count, distances, self._max).as_row())
+        return {"apart": np.array(rows, np.int64)}
 
     def _nearest(self, i: int, voxels: np.ndarray, target: int) -> np.ndarray:
         """The distance of voxels of block `i` to a mask, nm; inf where that is empty."""

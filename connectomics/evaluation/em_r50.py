@@ -26,6 +26,7 @@ from connectomics.evaluation.sides import (
     synapse_number,
 )
 from connectomics.evaluation.volumes import Labels, check_labels, check_shapes
+from connectomics.geometry import Box
 from connectomics.legal import number
 
 
@@ -113,8 +114,8 @@ def em_r50_union(
         DataError: Float or negative labels, shapes that differ, or no section left.
     """
     check_shapes(truth, prediction, mask)
-    inside = np.broadcast_to(_kept_sections(truth.shape, crop_z), truth.shape)
-    inside = inside if mask is None else Derived(lambda kept, m: kept & (m != 0), inside, mask)
+    inside = _Uncropped(truth.shape, crop_z)
+    inside = inside if mask is None else Derived(_kept_where, inside, mask)
     known = sided_labels("truth", truth, truth_encoding, mask)
     foreground = Derived(_foreground, prediction, inside)
     found = Components(foreground, GROWTH, connectivity=26, min_size=min_size)
@@ -128,16 +129,27 @@ def em_r50_union(
     )
 
 
-def _kept_sections(shape: tuple[int, ...], crop_z: int) -> np.ndarray:
-    """(Z, 1, 1) bool: sections that are not blanked."""
-    if shape[0] <= 2 * crop_z:
-        raise DataError(
-            "evaluation: em_r50_union",
-            f"the volume has {shape[0]} sections and {crop_z} are blanked at each end.",
-            "Set crop_z to less than half of its sections.",
-        )
-    z = np.arange(shape[0])
-    return ((z >= crop_z) & (z < shape[0] - crop_z)).reshape(-1, 1, 1)
+class _Uncropped:
+    """True in all sections that are not blanked."""
+
+    def __init__(self, shape: tuple[int, ...], crop_z: int) -> None:
+        if shape[0] <= 2 * crop_z:
+            raise DataError(
+                "evaluation: em_r50_union",
+                f"the volume has {shape[0]} sections and {crop_z} are blanked at each end.",
+                "Set crop_z to less than half of its sections.",
+            )
+        self.shape, self._crop = shape, crop_z
+
+    def read(self, box: Box) -> np.ndarray:
+        """(Z, Y, X) bool of a box."""
+        z = np.arange(box.start[0], box.stop[0]).reshape(-1, 1, 1)
+        kept = (z >= self._crop) & (z < self.shape[0] - self._crop)
+        return np.broadcast_to(kept, box.shape)
+
+
+def _kept_where(kept: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    return kept & (mask != 0)
 
 
 def _foreground(prediction: np.ndarray, inside: np.ndarray) -> np.ndarray:

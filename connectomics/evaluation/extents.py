@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from connectomics.evaluation.volumes import Labels, blocks_of, in_turn, read, unsigned
+from connectomics.evaluation.mapping import Part, map_blocks
+from connectomics.evaluation.volumes import Labels, blocks_of, read, unsigned
 from connectomics.geometry import Box
 
 _LOOSE_ROWS = 2**16
@@ -96,25 +98,29 @@ def list_extents(labels: Labels) -> Extents:
 
 def list_values(labels: Labels) -> Extents:
     """As `list_extents`, with background; negative numbers as their bits without a sign."""
-    from connectomics.compiling import announced_compilation
-
     found, loose, rows = NOTHING, [], 0
-    with announced_compilation():
-        for box in in_turn(blocks_of(labels), "labels read"):
-            loose.append(_measured(read(labels, box), box))
-            rows += len(loose[-1])
-            # Rarely enough that each row is sorted but a few times.
-            if rows > max(_LOOSE_ROWS, len(found)):
-                found, loose, rows = _joined([found, *loose]), [], 0
+    for part in map_blocks(partial(_measured, labels), blocks_of(labels), "labels read"):
+        loose.append(Extents(**part))
+        rows += len(loose[-1])
+        # Rarely enough that each row is sorted but a few times.
+        if rows > max(_LOOSE_ROWS, len(found)):
+            found, loose, rows = _joined([found, *loose]), [], 0
     return _joined([found, *loose])
 
 
-def _measured(labels: np.ndarray, box: Box) -> Extents:
+def _measured(labels: Labels, box: Box) -> Part:
+    from connectomics.compiling import announced_compilation
     from connectomics.evaluation.runs import measure_runs
 
-    ids, voxels, boxes = measure_runs(np.ascontiguousarray(unsigned(labels)))
-    at = np.asarray(box.start)
-    return Extents(ids, voxels, boxes[:, :3] + at, boxes[:, 3:] + at + 1)
+    part, at = np.ascontiguousarray(unsigned(read(labels, box))), np.asarray(box.start)
+    with announced_compilation():
+        ids, voxels, boxes = measure_runs(part)
+    return {
+        "ids": ids,
+        "voxels": voxels,
+        "start": boxes[:, :3] + at,
+        "stop": boxes[:, 3:] + at + 1,
+    }
 
 
 def _joined(parts: list[Extents]) -> Extents:

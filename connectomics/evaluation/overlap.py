@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from connectomics.evaluation.counts import ratio
+from connectomics.evaluation.mapping import Part
 from connectomics.evaluation.metric import Metric
-from connectomics.evaluation.volumes import Labels, check_labels, compare_blocks
+from connectomics.evaluation.volumes import Labels, PairBlock, check_labels, map_pairs
 
 
 @dataclass(frozen=True)
@@ -84,15 +85,20 @@ def mask_overlap(truth: Labels, prediction: Labels, *, mask: Labels | None = Non
     0.3333333333333333
     """
     counts = np.zeros(3, np.int64)
-    for block in compare_blocks(truth, prediction, mask):
-        labelled = block.labelled
-        check_labels("truth", block.truth, labelled)
-        check_labels("prediction", block.prediction, labelled)
-        first, second = block.truth != 0, block.prediction != 0
-        if labelled is not None:
-            first, second = first & (labelled != 0), second & (labelled != 0)
-        counts += [np.count_nonzero(one) for one in (first & second, first, second)]
+    for part in map_pairs(_counted, truth, prediction, mask):
+        counts += part["counts"]
     return MaskOverlap(*counts.tolist())
+
+
+def _counted(block: PairBlock) -> Part:
+    labelled = block.labelled
+    check_labels("truth", block.truth, labelled)
+    check_labels("prediction", block.prediction, labelled)
+    first, second = block.truth != 0, block.prediction != 0
+    if labelled is not None:
+        first, second = first & (labelled != 0), second & (labelled != 0)
+    counts = [np.count_nonzero(one) for one in (first & second, first, second)]
+    return {"counts": np.array(counts, np.int64)}
 
 
 JACCARD = Metric(

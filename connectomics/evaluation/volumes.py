@@ -7,14 +7,15 @@ number of voxels, so that what is read at a time depends neither on its depth no
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
 from connectomics.errors import DataError
+from connectomics.evaluation.mapping import Part, map_blocks
 from connectomics.geometry import Box, Triple, block_boxes, block_shape, whole
-from connectomics.process.progress import Progress
 
 BLOCK_VOXELS = 2**23
 """The most voxels that are read at a time, where chunks allow: a second's work, under 100 MiB."""
@@ -78,8 +79,16 @@ class PairBlock(NamedTuple):
                 yield axis, length - 1 - start
 
 
-def compare_blocks(truth: Labels, prediction: Labels, mask: Labels | None) -> Iterator[PairBlock]:
-    """Go through two label volumes and a mask together.
+def map_pairs(
+    work: Callable[[PairBlock], Part], truth: Labels, prediction: Labels, mask: Labels | None
+) -> Iterator[Part]:
+    """Go through two label volumes and a mask together, see `map_blocks`.
+
+    Args:
+        work: Looks at a part of both.
+        truth: Labels.
+        prediction: Labels.
+        mask: 0 where voxels are unlabelled.
 
     Raises:
         DataError: The shapes differ.
@@ -87,19 +96,32 @@ def compare_blocks(truth: Labels, prediction: Labels, mask: Labels | None) -> It
     check_shapes(truth, prediction, mask)
     if all(isinstance(one, np.ndarray) for one in (truth, prediction, mask) if one is not None):
         everything = (slice(None),) * len(truth.shape)
-        yield PairBlock(None, truth.shape, truth, prediction, mask, everything)  # pyright: ignore
+        yield work(PairBlock(None, truth.shape, truth, prediction, mask, everything))  # pyright: ignore
         return
-    for box in in_turn(blocks_of(truth, prediction, mask), "labels compared"):
-        around = box.grow(1).clip(truth.shape)
-        first = read(truth, box)
-        yield PairBlock(
-            box,
-            truth.shape,
-            first,
-            first if prediction is truth else read(prediction, box),
-            None if mask is None else read(mask, around),
-            Box(*_shifted(box, around)).slices,
-        )
+    boxes = blocks_of(truth, prediction, mask)
+    yield from map_blocks(
+        partial(_at_pair, work, truth, prediction, mask), boxes, "labels compared"
+    )
+
+
+def _at_pair(
+    work: Callable[[PairBlock], Part],
+    truth: Labels,
+    prediction: Labels,
+    mask: Labels | None,
+    box: Box,
+) -> Part:
+    around = box.grow(1).clip(truth.shape)
+    first = read(truth, box)
+    block = PairBlock(
+        box,
+        tuple(truth.shape),
+        first,
+        first if prediction is truth else read(prediction, box),
+        None if mask is None else read(mask, around),
+        Box(*_shifted(box, around)).slices,
+    )
+    return work(block)
 
 
 def check_shapes(truth: Labels, prediction: Labels, mask: Labels | None) -> None:
@@ -136,19 +158,6 @@ def blocks_of(*volumes: Labels | None) -> list[Box]:
     return block_boxes((z, y, x), block_shape((z, y, x), together, BLOCK_VOXELS))
 
 
-def in_turn(blocks: list[Box], what: str) -> Iterator[Box]:
-    """Blocks one after the other; of several it is said how far that is.
-
-    Args:
-        blocks: Of a volume.
-        what: What is done with them.
-    """
-    with Progress(what, len(blocks), rate="voxels", visible=len(blocks) > 1) as progress:
-        for block in blocks:
-            yield block
-            progress.add(work=block.size)
-
-
 def values_at(labels: Labels, voxels: np.ndarray) -> np.ndarray:
     """The labels of single voxels.
 
@@ -161,12 +170,19 @@ def values_at(labels: Labels, voxels: np.ndarray) -> np.ndarray:
     found = np.zeros(len(voxels), np.uint64)
     block = np.asarray(blocks_of(labels)[0].shape)
     corners, which = np.unique(voxels // block * block, axis=0, return_inverse=True)
-    for i in range(len(corners)):
-        rows = np.flatnonzero(which.reshape(-1) == i)
-        low, high = voxels[rows].min(0), voxels[rows].max(0) + 1
-        part = labels.read(Box(tuple(low.tolist()), tuple(high.tolist())))
-        found[rows] = part[tuple((voxels[rows] - low).T)]
+    order = np.argsort(which.reshape(-1), kind="stable")
+    starts = np.searchsorted(which.reshape(-1)[order], np.arange(1, len(corners)))
+    rows = np.split(order, starts) if len(corners) else []
+    places = [voxels[some] for some in rows]
+    boxes = [Box(tuple(p.min(0).tolist()), tuple((p.max(0) + 1).tolist())) for p in places]
+    parts = map_blocks(partial(_values_in, labels), boxes, "labels looked up", places)
+    for some, part in zip(rows, parts, strict=True):
+        found[some] = part["values"]
     return found
+
+
+def _values_in(labels: LabelVolume, box: Box, voxels: np.ndarray) -> Part:
+    return {"values": labels.read(box)[tuple((voxels - box.start).T)]}
 
 
 def _shifted(box: Box, around: Box) -> tuple[Triple, Triple]:

@@ -205,6 +205,11 @@ def known_volumes(path: Path, in_progress: Path) -> Mapping[str, Identity]:
     """
     if (made := key_of(path)) is not None:
         return made.volumes
+    return volumes_begun(in_progress)
+
+
+def volumes_begun(in_progress: Path) -> Mapping[str, Identity]:
+    """What unfinished blocks know of the volumes that they are made from."""
     stored = Ledger(in_progress).of(NOTES).facts("volumes") or {}
     known = {name: Identity.from_dict(one) for name, one in stored.items()}
     return {name: one for name, one in known.items() if one}

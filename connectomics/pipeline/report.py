@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from connectomics import __version__
 from connectomics.config import Resolved
+from connectomics.config.schema import SystemSection
 from connectomics.data.cache_key import CacheKey, key_in, key_of, reading_result
 from connectomics.data.identity import identify
 from connectomics.data.io import LazyVolume, open_volume
@@ -20,6 +21,7 @@ from connectomics.evaluation.volumes import read
 from connectomics.geometry import Triple
 from connectomics.keeping import replacing
 from connectomics.pipeline.artifact import Artifact
+from connectomics.pipeline.by_block.counting import counted_by_block
 from connectomics.pipeline.labelled import Labelled
 from connectomics.pipeline.results import PAGE
 from connectomics.pipeline.scores import CODE, Scores
@@ -45,6 +47,7 @@ class Report(Artifact):
         folder: Where it goes.
         background: What else it says.
         provenance: How it comes about.
+        system: Who looks at large volumes.
         scores: Of these volumes; None where they are not scored.
     """
 
@@ -52,6 +55,7 @@ class Report(Artifact):
     folder: Path
     background: Background
     provenance: Provenance
+    system: SystemSection
     scores: Scores | None = None
     making: ClassVar[str] = "drawing"
 
@@ -126,7 +130,8 @@ class Report(Artifact):
         texts = self.provenance.texts() if self.scores and self.path.exists() else {}
         about = {self.folder / name: text for name, text in texts.items()}
         scenes = found_scenes(self.volumes) if self.scores is None else scored_scenes(self.scores)
-        with replacing(self.path, *self.pictures, about=about) as (page, *pictures):
+        counted = counted_by_block(self.in_progress, key, self.system, self.stage)
+        with counted, replacing(self.path, *self.pictures, about=about) as (page, *pictures):
             write_page(page, scenes, self.scores and self.scores.report, self.background)
             for one, picture in zip(self.volumes, pictures, strict=True):
                 draw(one, picture)
@@ -162,7 +167,8 @@ def report_of(
     if scored:
         seen = notes_on_training(config.data.test, run)
         scores = Scores(volumes, run.results, config, provenance, seen)
-    return Report(volumes, run.results, background_of(resolved, run), provenance, scores)
+    background = background_of(resolved, run)
+    return Report(volumes, run.results, background, provenance, config.system, scores)
 
 
 def scored_scenes(scores: Scores) -> Iterator[Scene]:

@@ -10,7 +10,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, ClassVar
 
-from connectomics.blocks import end_workers
+from connectomics.blocks import Shard
 from connectomics.config import Config
 from connectomics.data.alignment import require_alignment
 from connectomics.data.cache_key import CacheKey, key_in, reading_result
@@ -22,7 +22,9 @@ from connectomics.evaluation import EvaluationReport, LabelPair, write_report
 from connectomics.evaluation.build import evaluate_volumes
 from connectomics.geometry import Triple
 from connectomics.keeping import replacing
-from connectomics.pipeline.artifact import Artifact
+from connectomics.pipeline.artifact import Artifact, volumes_begun
+from connectomics.pipeline.by_block.counting import UnfinishedError, counted_by_block
+from connectomics.pipeline.by_block.workers import shard_of, unfinished
 from connectomics.pipeline.labelled import Labelled
 from connectomics.pipeline.results import CURVES, PAGE, SCORES
 from connectomics.runs import Provenance
@@ -68,10 +70,15 @@ class Scores(Artifact):
         """As that file says."""
         return key_in(self._stored()) if self.path.exists() else None
 
+    @property
+    def shard(self) -> Shard | None:
+        """By the config."""
+        return shard_of(self.config.system)
+
     def key(self, block: Triple | None) -> CacheKey:
         """Labels and their tables, ground truth and where it counts, settings, notes, and code."""
         before = self.made_from()
-        known = before.volumes if before else {}
+        known = {**(before.volumes if before else {}), **volumes_begun(self.in_progress)}
         volumes: dict[str, Identity] = {}
         parts: dict[str, Any] = {
             "volumes": [one.volume.name for one in self.volumes],
@@ -96,12 +103,20 @@ class Scores(Artifact):
         return "" if whole else "or a file beside it is not as it was written"
 
     def make(self, key: CacheKey, block: Triple | None) -> bool:
-        """Score all volumes.
+        """Score all volumes; a shard does its share of the blocks, and puts nothing together.
 
         Raises:
             DataError: Labels do not fit, or nothing can be written.
         """
-        end_workers()  # jobs of a cluster would wait for nothing
+        system = self.config.system
+        try:
+            with counted_by_block(self.in_progress, key, system, self.stage):
+                assert self.report
+        except UnfinishedError:
+            return False
+        if system.shard is not None:
+            print(unfinished(0, self.stage))
+            return False
         pictures = [one.results.picture for one in self.volumes]
         write_scores(
             self.report,

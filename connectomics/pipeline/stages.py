@@ -158,7 +158,6 @@ def decode(resolved: Resolved, checkpoint: Path | None) -> None:
 def evaluate(resolved: Resolved, checkpoint: Path | None) -> None:
     """Score the labels of a run against the ground truth, and draw both."""
     config = resolved.config
-    _require_no_shard(resolved)
     _require(check_data(config.data, "evaluate"))
     volumes = open_split(config.data.test, "data.test")
     require_sound(volumes, config.data.test)
@@ -184,8 +183,8 @@ def test(resolved: Resolved, checkpoint: Path | None) -> None:
 
 
 def _show(report: Report) -> None:
-    provide(report)
-    report.tell()
+    if provide(report):
+        report.tell()
 
 
 def _labels(
@@ -264,7 +263,7 @@ STAGES: dict[str, Callable[[Resolved, Path | None], object]] = {
 def _require_no_shard(resolved: Resolved) -> None:
     """Refuse to do a share of what is not shared out."""
     if resolved.config.system.shard is not None:
-        problem = f"only infer and decode are shared out, not {resolved.mode}."
+        problem = f"only infer, decode and evaluate are shared out, not {resolved.mode}."
         raise ConfigError(resolved.place("system.shard"), problem, "Leave it out.")
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
 from connectomics.evaluation import Labels
+from connectomics.evaluation.mapping import Part, map_blocks
 from connectomics.evaluation.volumes import blocks_of, read
 from connectomics.files import atomic_path
 from connectomics.geometry import Box
@@ -86,12 +88,13 @@ def busiest_view(*labels: Labels) -> Box:
     """
     depth, height, width = labels[0].shape
     counts = np.zeros(depth, np.int64)
-    for box in blocks_of(*labels):
-        for one in labels:
-            counts[box.start[0] : box.stop[0]] += np.count_nonzero(read(one, box), axis=(1, 2))
+    boxes = blocks_of(*labels)
+    parts = map_blocks(partial(_labelled_by_section, labels), boxes, "sections compared")
+    for box, part in zip(boxes, parts, strict=True):
+        counts[box.start[0] : box.stop[0]] += part["voxels"]
     z = int(np.argmax(counts))
     rows, columns = np.zeros(height, np.int64), np.zeros(width, np.int64)
-    for box in blocks_of(*labels):
+    for box in boxes:
         if box.start[0] <= z < box.stop[0]:
             part = Box((z, *box.start[1:]), (z + 1, *box.stop[1:]))
             there = np.any([read(one, part)[0] > 0 for one in labels], axis=0)
@@ -99,6 +102,11 @@ def busiest_view(*labels: Labels) -> Box:
             columns[part.slices[2]] += np.count_nonzero(there, axis=0)
     y, x = _busiest_run(rows), _busiest_run(columns)
     return Box((z, y.start, x.start), (z + 1, y.stop, x.stop))
+
+
+def _labelled_by_section(labels: Sequence[Labels], box: Box) -> Part:
+    counts = [np.count_nonzero(read(one, box), axis=(1, 2)) for one in labels]
+    return {"voxels": np.sum(counts, axis=0)}
 
 
 def section_title(name: str, z: int, first: int, *, synthetic: bool = False) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,11 +20,15 @@ from connectomics.errors import DataError
 from connectomics.evaluation import Extents, Labels
 from connectomics.evaluation.derived import Derived
 from connectomics.evaluation.extents import list_values
+from connectomics.evaluation.mapping import Part, map_blocks
 from connectomics.evaluation.volumes import blocks_of, read
 from connectomics.geometry import Box
 
 IN_MEMORY = 2**28
 """Bytes of a volume that is read whole; a larger one is read by box, over and over."""
+
+LOOKED_AT_FIRST = 8
+"""Blocks in which something is looked for here, before others are asked to look for it."""
 
 
 class Truth(NamedTuple):
@@ -56,14 +60,23 @@ def open_truth(volume: LabelledVolume, *, at_most: float | None = None) -> Truth
     assert volume.label is not None
     labels, mask = open_labels(volume.label, at_most=at_most)
     if volume.mask is not None:
-        given = _held(volume.mask, lambda mask: mask > 0, at_most)
+        given = _held(volume.mask, _is_inside, at_most)
         mask = given if mask is None else _both(given, mask)
     if mask is None:
         return Truth(labels, None, math.prod(labels.shape))
-    counted = sum(int(np.count_nonzero(read(mask, box))) for box in blocks_of(mask))
+    parts = map_blocks(partial(_voxels_in, mask), blocks_of(mask), "voxels counted")
+    counted = sum(int(part["voxels"]) for part in parts)
     if not counted:
         raise DataError.of([nothing_counts(volume.label.source, [volume])])
     return Truth(labels, mask, counted)
+
+
+def _is_inside(mask: np.ndarray) -> np.ndarray:
+    return mask > 0
+
+
+def _voxels_in(mask: Labels, box: Box) -> Part:
+    return {"voxels": np.array(np.count_nonzero(read(mask, box)))}
 
 
 def read_truth(volume: LabelledVolume) -> tuple[np.ndarray, np.ndarray | None]:
@@ -114,9 +127,16 @@ def read_neurons(volume: Volume) -> np.ndarray:
 
 
 def is_any_voxel(where: Callable[..., np.ndarray], *labels: Labels) -> bool:
-    """Whether something is true of any voxel; read no further than to the first."""
-    parts = ([read(one, box) for one in labels] for box in blocks_of(*labels))
-    return any(where(*part).any() for part in parts)
+    """Whether something is true of any voxel; as a rule one of the first blocks tells."""
+    boxes, look = blocks_of(*labels), partial(_any_in, where, labels)
+    if any(look(box)["any"] for box in boxes[:LOOKED_AT_FIRST]):
+        return True
+    rest = map_blocks(look, boxes[LOOKED_AT_FIRST:], "voxels looked for")
+    return any(bool(part["any"]) for part in rest)
+
+
+def _any_in(where: Callable[..., np.ndarray], labels: tuple[Labels, ...], box: Box) -> Part:
+    return {"any": np.array(where(*(read(one, box) for one in labels)).any())}
 
 
 class CleanVolume:
@@ -143,14 +163,18 @@ class CleanVolume:
         self.extents = held.objects(self.marks.background, self.marks.ignored, self.marks.zero)
         self.mask: Labels | None = None
         if any(held.count(value) for value in self.marks.ignored):
-            self.mask = Derived(self._counts, held.numbers)
+            self.mask = Derived(partial(_counts, self.marks.ignored), held.numbers)
 
     def read(self, box: Box) -> np.ndarray:
         """A box of labels, 0 = background."""
         return clean_label(self._volume.read(box), self._source, marks=self.marks).label
 
-    def _counts(self, numbers: np.ndarray) -> np.ndarray:
-        return ~is_any(numbers, self.marks.ignored)
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "extents": None}  # it is read elsewhere, not listed
+
+
+def _counts(ignored: tuple[int, ...], numbers: np.ndarray) -> np.ndarray:
+    return ~is_any(numbers, ignored)
 
 
 class _WholeNumbers:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,10 @@ from connectomics.data.annotations import read_annotations
 from connectomics.data.volumes import LabelledVolume
 from connectomics.decoding import list_synapses
 from connectomics.decoding.listed_labels import ListedLabels
+from connectomics.decoding.table import SynapseList
 from connectomics.evaluation import Encoding, Labels, Sites, interpret, list_extents
 from connectomics.evaluation.encoding import SIDED
+from connectomics.evaluation.mapping import Part, map_blocks
 from connectomics.evaluation.sides import synapse_number
 from connectomics.evaluation.volumes import BLOCK_VOXELS, blocks_of, read, values_at
 from connectomics.geometry import Box
@@ -56,17 +59,29 @@ def labelled_sites(
     sided = read_as.labels
     if isinstance(sided, np.ndarray) and isinstance(neurons, np.ndarray | None):
         return table_sites(listing(sided, neurons=neurons).table)
-    import pandas as pd
-
-    parts = []
-    for ids, box in _batches(sided):
-        listed = _list_box(sided, box)
-        there = None if neurons is None else NeuronsAt(neurons)
-        table = listing(listed, neurons=there).table
-        parts.append(table[table["synapse_id"].isin(ids)])
+    ids, boxes = _batches(sided)
+    work = partial(_sites_in, listing, sided, neurons)
+    parts = list(map_blocks(work, boxes, "synapses listed", ids))
     if not parts:
         return table_sites(listing(np.zeros((1, 1, 1), np.uint8)).table)
-    return table_sites(pd.concat(parts).sort_values("synapse_id"))
+    found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    order = np.argsort(found.pop("ids"))
+    return Sites(**{name: column[order] for name, column in found.items()})
+
+
+def _sites_in(
+    listing: Callable[..., SynapseList],
+    labels: Labels,
+    neurons: Labels | None,
+    box: Box,
+    ids: list[int],
+) -> Part:
+    """The sites of some synapses that lie in a box."""
+    there = None if neurons is None else NeuronsAt(neurons)
+    table = listing(_list_box(labels, box), neurons=there).table
+    listed = np.asarray(table["synapse_id"], np.int64)
+    wanted = np.isin(listed, ids)
+    return {"ids": listed[wanted], **vars(table_sites(table).selected(wanted))}
 
 
 def inside(sites: Sites | None, volume: LabelledVolume, mask: Labels | None) -> Sites | None:
@@ -91,7 +106,7 @@ class NeuronsAt:
         return values_at(self._neurons, np.stack(np.unravel_index(index, self.shape), axis=1))
 
 
-def _batches(labels: Labels) -> list[tuple[list[int], Box]]:
+def _batches(labels: Labels) -> tuple[list[list[int]], list[Box]]:
     """All synapses, in batches that begin in one block, and a box around each batch."""
     sides = list_extents(labels)
     synapses = sides.renamed(synapse_number(sides.ids))
@@ -99,7 +114,7 @@ def _batches(labels: Labels) -> list[tuple[list[int], Box]]:
     rows: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for row, start in enumerate((synapses.start // block).tolist()):
         rows[tuple(start)].append(row)
-    batches = []
+    ids, boxes = [], []
     for members in rows.values():
         low, high = synapses.start[members].min(0), synapses.stop[members].max(0)
         # One long synapse shall not make all others be read with it.
@@ -110,9 +125,9 @@ def _batches(labels: Labels) -> list[tuple[list[int], Box]]:
         )
         for some in together:
             low, high = synapses.start[some].min(0), synapses.stop[some].max(0)
-            box = Box(tuple(low.tolist()), tuple(high.tolist()))
-            batches.append((synapses.ids[some].tolist(), box))
-    return batches
+            boxes.append(Box(tuple(low.tolist()), tuple(high.tolist())))
+            ids.append(synapses.ids[some].tolist())
+    return ids, boxes
 
 
 def _list_box(labels: Labels, box: Box) -> ListedLabels:

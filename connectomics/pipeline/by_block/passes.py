@@ -145,6 +145,7 @@ def run_pass(
     *,
     gpus: int = 0,
     last: bool = False,
+    what: str = "",
 ) -> bool:
     """Do the tasks of the pass that a ledger is of; whether the next one can begin.
 
@@ -156,8 +157,9 @@ def run_pass(
         intact: Whether what a marked task wrote is still there.
         gpus: How many GPUs the work is for.
         last: Whether no pass comes after it.
+        what: The pass, for messages; one of decoding unless given.
     """
-    what = f"decode: {ledger.stage}"
+    what = what or f"decode: {ledger.stage}"
     tally = run_tasks(
         tasks,
         work,

@@ -423,10 +423,10 @@ def test_blocks_take_their_name_after_what_says_how_they_came_about(run, monkeyp
     assert (run.results / "probabilities.config.yaml").is_file()
 
 
-@pytest.mark.parametrize("mode", ["evaluate", "train"])
-def test_shards_are_not_for_scores_and_trainings(run, mode):
+@pytest.mark.parametrize("mode", ["train", "tune"])
+def test_shards_are_not_for_trainings_and_searches(run, mode):
     said = run(mode, "system.shard=0/2", code=2)
-    assert f"only infer and decode are shared out, not {mode}." in said
+    assert f"only infer, decode and evaluate are shared out, not {mode}." in said
 
 
 def test_a_plan_says_what_it_takes_and_starts_nothing(run):

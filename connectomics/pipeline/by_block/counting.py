@@ -1,0 +1,186 @@
+"""Label volumes are looked at by whoever works on blocks, and what is found out of them is kept.
+
+Scores and report are put together from it here, in this process. It lies where they are begun
+until they are whole, so that a command that was stopped goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cached_property, lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from connectomics.blocks import Facts, Ledger, begin_anew, open_ledger, parts_begun
+from connectomics.blocks.ledger import write_whole
+from connectomics.config.schema import SystemSection
+from connectomics.data.cache_key import CacheKey
+from connectomics.digests import changes, digest
+from connectomics.evaluation.mapping import Part, Work, map_here, mapped_by
+from connectomics.files import writing_to
+from connectomics.geometry import Box
+from connectomics.pipeline.artifact import note_volumes
+from connectomics.pipeline.by_block.passes import PartsOnDisk, run_pass
+
+FEW_VOXELS = 2**28
+"""So many are looked at here, in half a minute: no others need be asked, and nothing is kept."""
+
+BOXES = 8
+"""Blocks of a task, at most: some seconds of work."""
+
+
+class UnfinishedError(Exception):
+    """Other shards have blocks to look at."""
+
+
+def counted_by_block(
+    folder: Path, key: CacheKey, system: SystemSection, what: str
+) -> AbstractContextManager[None]:
+    """Within it, blocks of label volumes are looked at by `system.executor`.
+
+    Args:
+        folder: Where an artifact is begun; what is found out of each block is kept there.
+        key: What that depends on; what was found out for another key goes.
+        system: Who looks at blocks.
+        what: The artifact, for messages.
+    """
+    return mapped_by(_ByBlock(folder, key, system, what))
+
+
+@dataclass(frozen=True)
+class SomeBlocks:
+    """A task: blocks that lie side by side.
+
+    Attributes:
+        name: By its place among all.
+        box: All of them.
+        boxes: Each.
+        given: What is given with each, if anything is.
+    """
+
+    name: str
+    box: Box
+    boxes: Sequence[Box]
+    given: Sequence[Any] | None
+
+
+@dataclass(frozen=True)
+class LookAtBlocks:
+    """Does a task, in whatever process, and writes what it has found out.
+
+    Attributes:
+        file: What looks at a block, pickled: as long as it may be, each process reads it once.
+        step: The name of the pass.
+        parts: Where it is written.
+    """
+
+    file: Path
+    step: str
+    parts: PartsOnDisk
+
+    def __call__(self, task: Any) -> Facts:
+        """Do it."""
+        work, found = _unpickled(self.file), {}
+        for i, box in enumerate(task.boxes):
+            given = () if task.given is None else (task.given[i],)
+            found |= {f"{i}.{name}": array for name, array in work(box, *given).items()}
+        return self.parts.write(self.step, task.name, found)
+
+
+@lru_cache(maxsize=1)
+def _unpickled(file: Path) -> Work:
+    return pickle.loads(file.read_bytes())
+
+
+@dataclass(frozen=True)
+class _ByBlock:
+    """A mapper, see `evaluation.mapping`."""
+
+    folder: Path
+    key: CacheKey
+    system: SystemSection
+    what: str
+
+    def __call__(
+        self, work: Work, boxes: Sequence[Box], what: str, given: Sequence[Any] | None
+    ) -> Iterator[Part]:
+        if sum(box.size for box in boxes) <= FEW_VOXELS:
+            yield from map_here(work, boxes, what, given)
+            return
+        ledger, step = self._ledger, _name(what, work, boxes, given)
+        parts, tasks = PartsOnDisk(ledger), list(_tasks(boxes, given))
+        file = ledger.folder / step / "work.pickle"
+        if not file.exists():
+            with writing_to(file):
+                file.parent.mkdir(exist_ok=True)
+                write_whole(file, pickle.dumps(work))
+        look, intact = LookAtBlocks(file.absolute(), step, parts), partial(parts.is_intact, step)
+        said = f"{self.what}: {what}"
+        if not run_pass(lambda: tasks, look, ledger.of(step), self.system, intact, what=said):
+            raise UnfinishedError
+        for task in tasks:
+            yield from _apart(parts(step, task.name), len(task.boxes))
+
+    @cached_property
+    def _ledger(self) -> Ledger:
+        """Begun by the first pass that is worth it."""
+        parts, begun = self.key.parts, parts_begun(self.folder)
+        # Shards may be at work with others: there it is refused.
+        if begun is not None and digest(begun) != self.key.digest and self.system.shard is None:
+            print(f"{self.what}: all blocks anew: {'; '.join(changes(begun, parts))}")
+            begin_anew(self.folder)
+        ledger = open_ledger(self.folder, parts, "counts")
+        note_volumes(ledger, self.key.volumes)
+        return ledger
+
+
+def _name(what: str, work: Work, boxes: Sequence[Box], given: Sequence[Any] | None) -> str:
+    """The name of a pass: by all that it does, so that it is never taken for another."""
+    asked = _Sum()
+    pickler = pickle.Pickler(asked)
+    pickler.fast = True  # the same bytes whether equal values are one object or several
+    pickler.dump((work, list(boxes), given))
+    return f"{what.replace(' ', '_')}-{asked.sum.hexdigest()[:16]}"
+
+
+class _Sum:
+    """A file that sums up what is written to it."""
+
+    def __init__(self) -> None:
+        self.sum = hashlib.sha256()
+
+    def write(self, data: Any) -> None:
+        self.sum.update(data)
+
+
+def _tasks(boxes: Sequence[Box], given: Sequence[Any] | None) -> Iterator[SomeBlocks]:
+    """Blocks in their order, those together that make up a box."""
+    first, around = 0, boxes[0]
+    for i in range(1, len(boxes) + 1):
+        larger = _around(around, boxes[i]) if i < min(len(boxes), first + BOXES) else None
+        if larger and larger.size == around.size + boxes[i].size:
+            around = larger
+            continue
+        more = None if given is None else given[first:i]
+        yield SomeBlocks(f"{first // 1000:05d}_{first:08d}", around, boxes[first:i], more)
+        first, around = i, boxes[min(i, len(boxes) - 1)]
+
+
+def _around(first: Box, second: Box) -> Box:
+    start = np.minimum(first.start, second.start).tolist()
+    return Box(tuple(start), tuple(np.maximum(first.stop, second.stop).tolist()))
+
+
+def _apart(found: Part, blocks: int) -> Iterator[Part]:
+    """What was found out of each block of a task."""
+    parts: list[dict[str, Any]] = [{} for _ in range(blocks)]
+    for place, array in found.items():
+        number, _, name = place.partition(".")
+        parts[int(number)][name] = array
+    return iter(parts)

@@ -1,0 +1,270 @@
+"""Scores of large volumes, whose blocks others look at, are those of the whole."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import yaml
+from main import main
+
+from connectomics.blocks import runner
+from connectomics.evaluation import volumes
+from connectomics.geometry import Box, block_boxes
+from connectomics.pipeline.by_block import counting
+from connectomics.report import cutouts
+from connectomics.scoring import labels as label_volumes
+
+SHAPE = (14, 50, 46)
+METRICS = (
+    "evaluation.metrics=[polarity,detection,jaccard,cremi_clefts,em_r50_pair,points,cremi_partners,"
+    "{name: em_r50_union, kwargs: {crop_z: 1, min_size: 4}}]"
+)
+PROCESSES = "system.executor={name: processes, workers: 2}"
+
+
+def synapses(rng: np.random.Generator, count: int = 20) -> np.ndarray:
+    """Synapses of two sides, some cut by the border or by one another."""
+    made = np.zeros(SHAPE, np.uint16)
+    for n in range(1, count + 1):
+        z, y, x = (int(rng.integers(0, n - 2)) for n in SHAPE)
+        made[z : z + 3, y : y + 3, x : x + 7] = 2 * n - 1
+        made[z : z + 3, y + 3 : y + 6, x : x + 7] = 2 * n
+    return made
+
+
+def store(path: str | Path, labels: np.ndarray) -> None:
+    """Write labels in small chunks."""
+    with h5py.File(path, "w") as file:
+        dataset = file.create_dataset("main", data=labels, chunks=(7, 17, 12))
+        dataset.attrs.update(encoding="polarity", resolution=(30.0, 8.0, 8.0))
+
+
+class Run:
+    """A copy of the folder with the trained network, whose volume is decoded."""
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        (self.run,) = folder.glob("outputs/tiny/*")
+        self.capsys = capsys
+        self.results = self.run / "results"
+        self.begun = self.results / "blocks"
+
+    def __call__(self, mode: str, *overrides: str, code: int = 0) -> str:
+        self.capsys.readouterr()
+        arguments = ["--config", "my.yaml", "--mode", mode, "--checkpoint", str(self.run)]
+        assert main([*arguments, *overrides]) == code, self.capsys.readouterr().err
+        out, err = self.capsys.readouterr()
+        return out + err
+
+    def written(self) -> dict[str, bytes]:
+        """Scores, page and picture, without what says when they were made; they go."""
+        found = {
+            path.name: path.read_bytes()
+            for path in (*self.results.glob("*.*"), self.results / "vol" / "comparison.png")
+            if path.suffix in (".json", ".csv", ".txt", ".html", ".png")
+        }
+        for name in found:
+            (self.results / name).unlink(missing_ok=True)
+        return found
+
+
+@pytest.fixture
+def run(trained, tmp_path, monkeypatch, capsys) -> Run:
+    shutil.copytree(trained, tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    rng = np.random.default_rng(0)
+    store("mask.h5", (rng.random(SHAPE) < 0.9).astype(np.uint8))
+    store("neurons.h5", rng.integers(0, 5, SHAPE).astype(np.uint32))
+    config = yaml.safe_load(Path("my.yaml").read_text())
+    config["data"]["test"] |= {"mask": "mask.h5", "neurons": "neurons.h5"}
+    Path("my.yaml").write_text(yaml.safe_dump(config))
+    run = Run(Path(), capsys)
+    truth = synapses(rng)
+    found = np.where(rng.random((14, 1, 1)) < 0.7, np.roll(truth, (1, 2), (1, 2)), synapses(rng))
+    (run.results / "vol").mkdir(parents=True)
+    store("syn.h5", truth)
+    store(run.results / "vol" / "labels.h5", found)
+    return run
+
+
+@pytest.fixture
+def large(monkeypatch):
+    """Volumes count as large, and blocks are small."""
+    monkeypatch.setattr(label_volumes, "IN_MEMORY", 0)
+    monkeypatch.setattr(label_volumes, "_SEEN", {})
+    monkeypatch.setattr(volumes, "BLOCK_VOXELS", 2**12)
+    monkeypatch.setattr(counting, "FEW_VOXELS", 0)
+    monkeypatch.setattr(cutouts, "LARGEST_SLAB", 0)
+
+
+def test_scores_by_processes_are_those_of_the_whole(run, request):
+    run("evaluate", METRICS)
+    expected = run.written()
+    assert {"scores.json", "matches.csv", "report.html", "comparison.png"} <= set(expected)
+    request.getfixturevalue("large")
+    said = run("evaluate", METRICS, PROCESSES)
+    assert "evaluate: distances measured: 6 blocks done now" in said
+    assert "evaluate: components found: 6 blocks done now" in said
+    assert run.written() == expected
+    assert not run.begun.exists()
+
+
+@pytest.mark.usefixtures("large")
+def test_what_two_metrics_ask_is_counted_once(run):
+    said = run("evaluate", "evaluation.metrics=[polarity,detection]")
+    lines = [line for line in said.splitlines() if "labels compared" in line]
+    assert lines[0] == "evaluate: labels compared: 6 blocks done now"
+    assert lines[1] == "evaluate: labels compared: 6 done before"
+
+
+def test_semantic_labels_are_grouped_by_processes(run, request):
+    semantic = ("evaluation.truth_encoding=semantic", "evaluation.metrics=[polarity]")
+    with h5py.File("syn.h5", "r+") as file:
+        file["main"].attrs["encoding"] = "semantic"
+        labels = np.asarray(file["main"])
+        file["main"][...] = np.where(labels > 0, 2 - labels % 2, 0)  # pyright: ignore
+    run("evaluate", *semantic)
+    expected = run.written()
+    request.getfixturevalue("large")
+    said = run("evaluate", *semantic, PROCESSES)
+    assert "evaluate: components found: 6 blocks done now" in said
+    assert run.written() == expected
+
+
+def test_small_volumes_begin_nothing(run, monkeypatch):
+    begun = []
+    monkeypatch.setattr(counting, "begin_anew", begun.append)
+    monkeypatch.setattr(counting, "open_ledger", lambda *_: begun.append(_))
+    said = run("evaluate", METRICS, PROCESSES)
+    assert "done now" not in said
+    assert not begun
+
+
+@pytest.mark.usefixtures("large")
+def test_a_stopped_evaluation_goes_on(run, monkeypatch):
+    run("evaluate", METRICS)
+    expected = run.written()
+    count, seen = runner._count, []
+
+    def stops(outcome, tally, progress):
+        count(outcome, tally, progress)
+        seen.append(outcome.task.name)
+        if len(seen) == 15:  # in the third pass
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "_count", stops)
+    monkeypatch.setattr(label_volumes, "_SEEN", {})
+    run("evaluate", METRICS, code=130)
+    assert not (run.results / "scores.json").exists()
+    assert (run.begun / "scores" / "key.json").exists()
+    monkeypatch.setattr(runner, "_count", count)
+    monkeypatch.setattr(label_volumes, "_SEEN", {})
+    said = run("evaluate", METRICS)
+    assert "evaluate: labels read: 6 done before\nevaluate: voxels counted: 6 done before" in said
+    assert "evaluate: labels read: 3 blocks done now, 3 done before" in said
+    assert run.written() == expected
+    assert not run.begun.exists()
+
+
+@pytest.mark.usefixtures("large")
+def test_what_was_begun_with_others_is_counted_anew(run, monkeypatch):
+    count = counting.run_pass
+    monkeypatch.setattr(counting, "run_pass", lambda *a, **b: count(*a, **b) and False)
+    run("evaluate", "evaluation.metrics=[polarity]")
+    begun = run.begun / "scores"
+    assert (begun / "key.json").exists()
+    monkeypatch.setattr(counting, "run_pass", count)
+    monkeypatch.setattr(label_volumes, "_SEEN", {})
+    said = run("evaluate", "evaluation.metrics=[detection]")
+    assert "evaluate: all blocks anew: evaluation.metrics[0].name was polarity" in said
+    assert "evaluate: labels read: 6 blocks done now" in said
+
+
+@pytest.mark.usefixtures("large")
+def test_shards_share_the_blocks_of_an_evaluation(run, monkeypatch):
+    only = "evaluation.metrics=[polarity,cremi_clefts]"
+    run("evaluate", only)
+    expected = run.written()
+    for _ in range(20):
+        said = []
+        for shard in ("0/2", "1/2"):
+            monkeypatch.setattr(label_volumes, "_SEEN", {})
+            said.append(run("evaluate", only, f"system.shard={shard}"))
+        assert not (run.results / "scores.json").exists()
+        if "evaluate: all blocks are done." in said[1]:
+            break
+        assert "blocks of other shards are not done yet" in said[0]
+    assert "3 blocks done now of shard" not in said[1]
+    monkeypatch.setattr(label_volumes, "_SEEN", {})
+    said = run("evaluate", only)
+    assert "done now" not in said.partition("what was there")[0]
+    assert run.written() == expected
+
+
+DRIVER = """
+import os, signal, sys
+from multiprocessing import active_children
+from connectomics.blocks import runner
+from connectomics.evaluation import volumes
+from connectomics.pipeline.by_block import counting
+from connectomics.scoring import labels
+from main import main
+
+def kills(outcome, tally, progress, count=runner._count, seen=[]):
+    count(outcome, tally, progress)
+    seen.append(outcome)
+    if len(seen) == {at}:
+        os.kill({pid}, signal.SIGKILL)
+
+runner._count, labels.IN_MEMORY, volumes.BLOCK_VOXELS, counting.FEW_VOXELS = kills, 0, 2**12, 0
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("large")
+@pytest.mark.parametrize(
+    ("at", "pid"),
+    [(2, "os.getpid()"), (50, "os.getpid()"), (15, "active_children()[0].pid")],
+)
+def test_a_kill_costs_the_blocks_in_hand(run, at, pid):
+    only = "evaluation.metrics=[polarity,cremi_clefts,points]"
+    run("evaluate", only)
+    expected = run.written()
+    Path("driver.py").write_text(DRIVER.replace("{at}", str(at)).replace("{pid}", pid))
+    arguments = ["--config", "my.yaml", "--mode", "evaluate", "--checkpoint", str(run.run)]
+    command = [sys.executable, "driver.py", *arguments, only, PROCESSES]
+    paths = os.pathsep.join(sys.path)
+    ended = subprocess.run(command, env={**os.environ, "PYTHONPATH": paths}, check=False)
+    if pid == "os.getpid()":
+        assert ended.returncode == -signal.SIGKILL
+        assert not (run.results / "scores.json").exists()
+        marked = len(list((run.begun / "scores" / "done").glob("*-*/*/*")))
+        assert marked >= at
+        label_volumes._SEEN.clear()
+        said = run("evaluate", only, PROCESSES)
+        before = re.findall(r"(\d+) done before", said.partition("what was there")[0])
+        assert sum(map(int, before)) >= marked
+    else:
+        assert ended.returncode == 0
+    assert run.written() == expected
+    assert not run.begun.exists()
+
+
+def test_tasks_are_blocks_that_make_up_a_box():
+    boxes = block_boxes((4, 4, 20), (2, 2, 2))
+    tasks = list(counting._tasks(boxes, range(len(boxes))))
+    assert [box for task in tasks for box in task.boxes] == boxes
+    assert [len(task.boxes) for task in tasks] == [8, 2] * 4
+    assert [list(task.given or ()) for task in tasks[:2]] == [[*range(8)], [8, 9]]
+    assert tasks[1].box == Box((0, 0, 16), (2, 2, 20))
+    assert [task.name for task in tasks[:2]] == ["00000_00000000", "00000_00000008"]
