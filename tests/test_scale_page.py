@@ -10,6 +10,8 @@ import yaml
 
 from connectomics.config import load_config
 from connectomics.pipeline.by_block.workers import executor_of, shard_of
+from connectomics.process.launchers import without_launchers
+from connectomics.training.environments import environment_of
 
 PAGE = Path(__file__).parents[1] / "docs" / "scale.md"
 SECTION = r"(?:system|data):\n(?:     .*\n)+"
@@ -21,7 +23,8 @@ WITH_YAML = {title: blocks for title, blocks in SECTIONS.items() if blocks}
 
 
 def test_each_way_to_run_has_its_yaml():
-    ways = ["A workstation", "Several GPUs", "SLURM with Dask", "A job array", "An object store"]
+    ways = ["A workstation", "Several GPUs", "Training on several machines", "SLURM with Dask"]
+    ways += ["A job array", "An object store"]
     assert list(WITH_YAML) == ways
 
 
@@ -42,6 +45,8 @@ def test_it_resolves(title, tmp_path):
             assert (executor.workers, executor.threads) == (4, 4)
         case "Several GPUs":
             assert (executor.workers, executor.gpus) == (2, 2)
+        case "Training on several machines":
+            assert (system.num_nodes, system.num_gpus) == (2, 4)
         case "SLURM with Dask":
             pytest.importorskip("dask_jobqueue")
             with executor.jobs() as jobs:
@@ -55,3 +60,21 @@ def test_it_resolves(title, tmp_path):
             assert config.data.test is not None
             assert config.data.test.image == ("s3://bucket/em.zarr",)
             assert executor.workers == 8
+
+
+def test_the_script_for_slurm_starts_as_many_processes_as_are_wanted(monkeypatch):
+    """Its lines are what `srun` makes variables of, and these are those of Lightning."""
+    script = PAGE.read_text().split("#!/bin/bash")[1].split("\n\n")[0]
+    asked = dict(re.findall(r"#SBATCH --([a-z-]+)=(\S+)", script))
+    assert "srun --kill-on-bad-exit=1 python scripts/main.py --config my.yaml" in script
+    assert asked["gres"] == f"gpu:{asked['ntasks-per-node']}"
+    nodes, tasks = int(asked["nodes"]), int(asked["ntasks-per-node"])
+    given = {"STEP_ID": 0, "PROCID": 5, "LOCALID": 1, "NODEID": 1, "NTASKS": nodes * tasks}
+    given |= {"NTASKS_PER_NODE": tasks, "NNODES": nodes}
+    with without_launchers():
+        for name, value in given.items():
+            monkeypatch.setenv(f"SLURM_{name}", str(value))
+        environment = environment_of(2, ("gpu", 4))  # as the YAML beside it has it
+        assert (environment.global_rank(), environment.world_size()) == (5, 8)
+        environment.validate_settings(num_devices=4, num_nodes=2)  # Lightning's own
+        monkeypatch.undo()

@@ -153,7 +153,7 @@ class Given(NamedTuple):
 
 
 def build_datamodule(
-    section: DataSection, *, seed: int, given: Given | None = None
+    section: DataSection, *, seed: int, given: Given | None = None, processes: int = 1
 ) -> PatchDataModule:
     """Open the volumes of training and validation, and prepare to draw patches.
 
@@ -161,6 +161,7 @@ def build_datamodule(
         section: The whole section.
         seed: Of the patches and their augmentation.
         given: Volumes to take in place of those that the section names.
+        processes: How many train together.
 
     Raises:
         DataError: Everything that `check_data` finds, or an image holds NaN.
@@ -192,6 +193,7 @@ def build_datamodule(
         sided=learns_sides(section.label_transform.targets),
         cache_limit=loader.cache_limit_gib * 2**30,
         seed=seed,
+        processes=processes,
     )
     for volume in () if given.val else given.train:
         note, warnings = described(volume, loader.patch_size, section.val_fraction, section.val_gap)

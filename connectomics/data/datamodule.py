@@ -94,6 +94,7 @@ class PatchDataModule(pl.LightningDataModule):
         cache_limit: Bytes that each of the two splits may take in memory, tables of
             foreground included; a larger one is read patch by patch.
         seed: Of the patches and their augmentation.
+        processes: How many train together.
     """
 
     def __init__(
@@ -111,6 +112,7 @@ class PatchDataModule(pl.LightningDataModule):
         sided: bool = False,
         cache_limit: float = 2.0**33,
         seed: int = 0,
+        processes: int = 1,
     ) -> None:
         super().__init__()
         self.train = tuple(train)
@@ -118,7 +120,7 @@ class PatchDataModule(pl.LightningDataModule):
         self.maker = maker
         self.batch_size = batch_size
         self.num_workers = num_workers
-        self.num_val_patches = num_val_patches
+        self.num_val_patches = -(-num_val_patches // processes) * processes
         self.size_thres = size_thres
         self.p = p
         self.foreground_fraction = foreground_fraction
@@ -156,11 +158,9 @@ class PatchDataModule(pl.LightningDataModule):
         look = replace(
             self.maker, with_mask=any(source.has_mask() for source in val), augmenter=Augmenter()
         )
-        world = self.trainer.world_size if self.trainer else 1
-        length = -(-self.num_val_patches // world) * world
         self._datasets = (
             PatchDataset(train, accept, learn, seed=self.seed),
-            FixedPatchDataset(val, anywhere, look, length=length),
+            FixedPatchDataset(val, anywhere, look, length=self.num_val_patches),
         )
 
     @property

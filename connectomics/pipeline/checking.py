@@ -115,7 +115,8 @@ def _try_training(config: Config, folder: Path) -> Tried:
     from connectomics.training import prepare
     from connectomics.training.timing import time_steps
 
-    training = prepare(config)
+    system = config.system.model_copy(update={"num_nodes": 1})
+    training = prepare(config.model_copy(update={"system": system}))
     patches = training.data
     picture = _draw_patches(patches, config.data, folder)
     weights = sum(weights.numel() for weights in training.module.network.parameters())

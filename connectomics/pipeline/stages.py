@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from connectomics import tuning
 from connectomics.config import Resolved
@@ -64,6 +65,10 @@ from connectomics.runs import (
     write_provenance,
 )
 
+if TYPE_CHECKING:
+    from connectomics.training import Training
+    from connectomics.training.machines import Processes
+
 
 def require_tunable(resolved: Resolved) -> None:
     """Refuse what keeps a search from running that is of the config alone, of both its stages.
@@ -77,23 +82,39 @@ def require_tunable(resolved: Resolved) -> None:
 
 def train(resolved: Resolved, checkpoint: Path | None) -> None:
     """Train a network, or go on training the one of a checkpoint, in a new run folder."""
+    from connectomics.training.machines import facts, joined
+
+    with joined(resolved.config) as processes:
+        training = processes.together(lambda: _ready(resolved, checkpoint, processes))
+        processes.require_same(facts(resolved.to_yaml(), training.config))
+        run = processes.of_first(lambda: _begin(resolved, checkpoint, training))
+        result = training.run(run)
+        print(f"train: {result.step} steps done; the last checkpoint is {result.last}")
+        if resolved.config.data.test is not None:
+            named = "--checkpoint", str(run), *resolved.overrides
+            print(f"\ntrain: to test:\n    {to_type('test', resolved.file, *named)}")
+
+
+def _ready(resolved: Resolved, checkpoint: Path | None, processes: Processes) -> Training:
+    """Check and read all that a training needs."""
     from connectomics.training import prepare
 
-    config, warnings = resolved.config, require_trainable(resolved)
-    training = prepare(config, resume_from=checkpoint)
+    warnings = require_trainable(resolved)
+    training = prepare(resolved.config, resume_from=checkpoint, processes=processes)
     for warning in (*warnings, *training.warnings):
         print(f"train: warning: {warning}", file=sys.stderr)
-    run = new_run(seen_from_here(config.save_path))
+    return training
+
+
+def _begin(resolved: Resolved, checkpoint: Path | None, training: Training) -> Path:
+    """Make the run folder, and note there and here what is about to be done."""
+    run = new_run(seen_from_here(resolved.config.save_path))
     write_provenance(run.path, _provenance(resolved, checkpoint))
     print(f"train: {run.path}")
     for note in training.notes:
         print(f"train: {note}")
     sys.stdout.flush()
-    result = training.run(run.path)
-    print(f"train: {result.step} steps done; the last checkpoint is {result.last}")
-    if config.data.test is not None:
-        named = "--checkpoint", str(run.path), *resolved.overrides
-        print(f"\ntrain: to test:\n    {to_type('test', resolved.file, *named)}")
+    return run.path
 
 
 def require_trainable(resolved: Resolved) -> list[Fault]:

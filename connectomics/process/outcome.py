@@ -35,6 +35,10 @@ class Outcome:
     status: int = 0
 
 
+class SaidElsewhere(SystemExit):
+    """Ends a process of several, where another says why."""
+
+
 @contextmanager
 def reported() -> Iterator[Outcome]:
     """Say in words what goes wrong inside, and end it where a signal asks for that.
@@ -53,6 +57,8 @@ def reported() -> Iterator[Outcome]:
     except ConnectomicsError as error:
         print(error, file=sys.stderr)
         outcome.status = 2
+    except SaidElsewhere as ended:
+        outcome.status = int(ended.code or 0)
     except Stopped as stopped:
         print(stopped, file=sys.stderr)
         outcome.status = 128 + stopped.signal

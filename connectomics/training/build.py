@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.callbacks import EarlyStopping
+from pytorch_lightning.strategies import DDPStrategy
 
 import connectomics
 from connectomics.checkpoints import FOLDER, LAST
@@ -110,23 +112,35 @@ def checkpoint_facts(config: Config, data: PatchDataModule) -> dict[str, Any]:
 
 
 def build_trainer(
-    config: Config, module: SynapseModule, run_folder: Path, devices: tuple[str, int]
+    config: Config,
+    module: SynapseModule,
+    run_folder: Path,
+    devices: tuple[str, int],
+    environment: ClusterEnvironment | None = None,
 ) -> pl.Trainer:
     """Build Lightning's trainer; to Lightning, the whole run is one epoch.
 
     So patches are prepared while validation runs, and a resumed run stands where it stood.
+
+    Args:
+        config: The whole config.
+        module: Network, loss, optimizer.
+        run_folder: Receives checkpoints and TensorBoard's files.
+        devices: "gpu" or "cpu", and how many on each machine.
+        environment: What has started a process for each of them, on several machines.
     """
     optimization = config.optimization
     accelerator, number = devices
+    nodes = config.system.num_nodes if environment else 1
+    several = number * nodes > 1
     logger = RunLogger(run_folder, name="tensorboard", version="", default_hp_metric=False)
     logger.trainer = pl.Trainer(
         accelerator=accelerator,
         devices=number,
-        # Other processes start in Python, not as new runs of the command, which would each
-        # make a run folder of their own.
-        strategy=SpawnedProcesses() if number > 1 else "auto",
+        num_nodes=nodes,
+        strategy=_strategy(number, environment),
         # Else each GPU would normalise by the few patches of its own; CPUs cannot, and warn.
-        sync_batchnorm=accelerator == "gpu" and number > 1,
+        sync_batchnorm=accelerator == "gpu" and several,
         precision=choose_precision(optimization.precision, accelerator),
         max_steps=optimization.max_steps,
         max_epochs=-1,
@@ -140,15 +154,27 @@ def build_trainer(
         use_distributed_sampler=False,
         logger=logger,
         log_every_n_steps=config.monitor.logging.every_n_steps,
-        callbacks=build_callbacks(config, module, run_folder / FOLDER, devices),
+        callbacks=build_callbacks(
+            config, module, run_folder / FOLDER, (accelerator, number * nodes)
+        ),
         # Not what a scheduler's variables would have it be, nor a checkpoint from where we stand.
-        plugins=[AtomicCheckpointIO(), LightningEnvironment()],
+        plugins=[AtomicCheckpointIO(), environment or LightningEnvironment()],
         default_root_dir=run_folder,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
     )
     return logger.trainer
+
+
+def _strategy(number: int, environment: ClusterEnvironment | None) -> DDPStrategy | str:
+    """How processes train together: those that a launcher has started, or new ones here.
+
+    New ones start in Python, not as new runs of the command, which would each make a run folder.
+    """
+    if environment is not None:
+        return DDPStrategy()
+    return SpawnedProcesses() if number > 1 else "auto"
 
 
 def hyperparameters(config: Config) -> dict[str, Any]:
@@ -172,7 +198,14 @@ def hyperparameters(config: Config) -> dict[str, Any]:
 def build_callbacks(
     config: Config, module: SynapseModule, folder: Path, devices: tuple[str, int]
 ) -> list[pl.Callback]:
-    """Build what happens around the steps. The order matters: what saves comes last."""
+    """Build what happens around the steps. The order matters: what saves comes last.
+
+    Args:
+        config: The whole config.
+        module: Network, loss, optimizer.
+        folder: Of the checkpoints.
+        devices: "gpu" or "cpu", and how many on all machines.
+    """
     accelerator, processes = devices
     optimization, monitor, loader = config.optimization, config.monitor, config.data.dataloader
     steps = optimization.n_steps_per_epoch

@@ -18,7 +18,7 @@ from connectomics.errors import ConnectomicsError
 LARGEST = 2**15
 """Bytes that a pipe takes in though nobody reads from it yet."""
 
-_OF_ANOTHER = re.compile(r"gloo|NCCL|Connection (closed|reset)|Broken pipe")
+OF_ANOTHER = re.compile(r"gloo|NCCL|Connection (closed|reset)|Broken pipe")
 """What a process says that waited for one that is gone."""
 
 
@@ -49,7 +49,7 @@ class SpawnedProcesses(DDPStrategy):
         self.lightning_module.began = began  # pyright: ignore[reportAttributeAccessIssue]
         error: Exception = pickle.loads(packed)
         killed = any(process.exitcode == -signal.SIGKILL for process in launcher.procs)
-        if killed and isinstance(error, RuntimeError) and _OF_ANOTHER.search(str(error)):
+        if killed and isinstance(error, RuntimeError) and OF_ANOTHER.search(str(error)):
             raise RuntimeError("a process terminated with signal SIGKILL")
         raise error
 
@@ -63,14 +63,14 @@ class _Launcher(_MultiProcessingLauncher):
         try:
             super()._wrapping_function(process_idx, trainer, *rest)
         except Exception as error:
-            packed = _packed(error)
-            if packed is not None and trainer is not None:
-                self.errors.put((getattr(trainer.lightning_module, "began", False), packed))
+            sent = as_bytes(error)
+            if sent is not None and trainer is not None:
+                self.errors.put((getattr(trainer.lightning_module, "began", False), sent))
             raise
 
 
-def _packed(error: Exception) -> bytes | None:
-    """An error as bytes, with the way to it as a note where that is of use; None if it cannot be.
+def as_bytes(error: Exception) -> bytes | None:
+    """Pack an error, with the way to it as a note where that is of use; None if it cannot be.
 
     A class of errors may be such that what it wrote it cannot read.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,12 +29,12 @@ from connectomics.errors import CheckpointError, ConfigError, ConnectomicsError,
 from connectomics.models import read_checkpoint, take_weights
 from connectomics.process.cpus import use_threads
 from connectomics.process.failures import machine_error
-from connectomics.process.launchers import without_launchers
 from connectomics.training.build import build_module, build_trainer
 from connectomics.training.checkpoint import require_resumable
 from connectomics.training.compiled_network import notes_on_speed
 from connectomics.training.heads import start_heads
 from connectomics.training.keeping import best_checkpoints
+from connectomics.training.machines import ALONE, Processes
 from connectomics.training.memory import require_memory
 from connectomics.training.module import SynapseModule
 from connectomics.training.progress import quiet_lightning
@@ -80,6 +80,7 @@ class Training:
         resume_from: The checkpoint to go on from, or None.
         notes: What was decided for the user, and why.
         warnings: What is likely to be in the way of learning.
+        processes: Those that train together, where they are of several machines.
     """
 
     config: Config
@@ -89,6 +90,7 @@ class Training:
     resume_from: Path | None
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    processes: Processes = ALONE
 
     def run(self, run_folder: Path) -> FitResult:
         """Train to the last step.
@@ -100,15 +102,19 @@ class Training:
             DataError: The disk is full, or the loss is no longer a number.
             TrainingStopped: A signal to stop came; the state is saved.
         """
-        folder = run_folder / FOLDER
-        with quiet_lightning(), without_launchers():
-            rank_zero_only.rank = 0  # of several, Lightning sets the others itself
-            trainer = build_trainer(self.config, self.module, run_folder, self.devices)
-            if trainer.world_size > 1:
+        folder, processes = run_folder / FOLDER, self.processes
+        with quiet_lightning(), processes.variables():
+            rank_zero_only.rank = processes.rank  # of those started here Lightning sets it itself
+            trainer = build_trainer(
+                self.config, self.module, run_folder, self.devices, processes.environment
+            )
+            if trainer.world_size > processes.count:
                 self.data.release()
-            with self._resuming(), supervising(trainer, folder / LAST):
+            started_here = processes.environment is None
+            watch = supervising(trainer, folder / LAST) if started_here else nullcontext()
+            with self._resuming(), watch:
                 trainer.fit(self.module, self.data, ckpt_path=self.resume_from)
-        return _result(folder, self.config)
+            return processes.of_first(lambda: _result(folder, self.config))
 
     @contextmanager
     def _resuming(self) -> Iterator[None]:
@@ -128,7 +134,11 @@ class Training:
 
 
 def prepare(
-    config: Config, *, resume_from: Path | None = None, given: Given | None = None
+    config: Config,
+    *,
+    resume_from: Path | None = None,
+    given: Given | None = None,
+    processes: Processes = ALONE,
 ) -> Training:
     """Get everything ready for training, and find whatever would prevent it.
 
@@ -139,6 +149,7 @@ def prepare(
             random state and the place in the sequence of patches. Settings come from the
             config. Started from the same config, a run that was interrupted ends with the
             same weights as one that was not.
+        processes: This one and those of other machines.
 
     Raises:
         ConfigError: The machine or the settings do not allow it.
@@ -146,6 +157,9 @@ def prepare(
         CheckpointError: `resume_from` is no checkpoint, or one of another network.
         MachineError: There is not the memory for it.
     """
+    if config.system.num_nodes > 1 and processes.environment is None:
+        problem = "several machines train together by the command line alone."
+        raise ConfigError("system.num_nodes", problem, "Leave it out, or start the command.")
     devices = choose_devices(config.system, config.optimization.precision)
     wanted = config.optimization.precision
     config = _with_precision(config, choose_precision(wanted, devices[0]))
@@ -155,7 +169,12 @@ def prepare(
         use_threads(config.system.num_threads)
     torch.set_num_threads(threads_of_torch(config.system))
     pl.seed_everything(config.system.seed, verbose=False)
-    data = build_datamodule(config.data, seed=config.system.seed, given=given)
+    data = build_datamodule(
+        config.data,
+        seed=config.system.seed,
+        given=given,
+        processes=devices[1] * config.system.num_nodes,
+    )
     module = build_module(config, data)
     initial = config.model.initial_weights if resume_from is None else None
     taken = take_weights(module.network, initial) if initial else None
@@ -167,14 +186,17 @@ def prepare(
     if wanted == "auto":
         notes.append(f"precision auto is {config.optimization.precision} on this {devices[0]}")
     notes += notes_on_speed(config, devices[0])
-    apart = devices[0] == "cpu" and devices[1] > 1 and _has_batch_norm(module.network)
+    several = devices[1] * config.system.num_nodes > 1
+    apart = devices[0] == "cpu" and several and _has_batch_norm(module.network)
     warnings = [*data.warnings, *slow_precision(wanted, devices[0])]
     warnings += crowded_cpus(config.system, devices[0])
     warnings += [*([APART] if apart else []), *([scarce] if scarce else [])]
     if resume_from is None:
         notes += [taken.describe()] if taken else []
         notes += start_heads(module, config, data, taken)
-    return Training(config, devices, module, data, resume_from, tuple(notes), tuple(warnings))
+    return Training(
+        config, devices, module, data, resume_from, tuple(notes), tuple(warnings), processes
+    )
 
 
 def fit(config: Config, run_folder: Path, *, resume_from: Path | None = None) -> FitResult:

@@ -167,11 +167,9 @@ def test_cached_and_lazy_batches_are_the_same(source):
 def test_processes_share_the_validation_patches(source):
     shares = []
     for rank in range(2):
-        module = module_of(source)
-        module.release()
+        module = module_of(source, processes=2)
         trainer = cast(Any, module.trainer)
         trainer.world_size, trainer.global_rank = 2, rank
-        module.setup()
         shares.append([image for batch in module.val_dataloader() for image in batch["image"]])
     assert [len(share) for share in shares] == [3, 3]  # 5, made even
 

@@ -61,12 +61,16 @@ class ExecutorSection(Section):
 class SystemSection(Section):
     """The machine. `num_gpus: auto` takes all there are, or the CPU where there is none.
 
+    Training uses `num_nodes` machines, on each of which SLURM or torchrun starts the command;
+    `num_gpus` and `num_cpu_processes` are of each.
+
     Volumes that do not fit into memory are worked on by blocks of `block_size`, chosen by the
     memory unless given; given, all are. `shard: 3/64` does a 64th of the blocks, the fourth.
     """
 
     num_gpus: Literal["auto"] | Annotated[int, Field(ge=0, le=1024)] = "auto"
     num_cpu_processes: Threads = 1
+    num_nodes: Threads = 1
     num_threads: Threads | None = None
     seed: Seed = 0
     block_size: Size3 | None = None
