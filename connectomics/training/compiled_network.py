@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from copy import deepcopy
 
 import pytorch_lightning as pl
@@ -83,9 +84,20 @@ def notes_on_speed(config: Config, accelerator: str) -> list[str]:
         compiled = f"not compiled (optimization.compile={asked})"
     fused = "" if optimization.precision == "16-mixed" else ", a fused optimizer"
     notes = [f"features lie with channels last{fused}; the network is {compiled}"]
-    if odd := [width for width in widths if width % 8]:
-        notes.append(
-            f"a GPU is slow with {', '.join(map(str, odd))} channels (model.{model.arch.type}); "
-            "multiples of 8, better of 16, cost less time"
-        )
-    return notes
+    return [*notes, *_slow_widths(widths, optimization.precision, model.arch.type)]
+
+
+def _slow_widths(widths: Sequence[int], precision: str, network: str) -> list[str]:
+    """Note numbers of channels that do not fill a GPU's tensor cores.
+
+    They take 16 bytes at a time: eight numbers in half precision, four in float32 (as TF32).
+    """
+    step = 4 if precision == "32-true" else 8
+    odd = sorted({width for width in widths if width % step})
+    if not odd:
+        return []
+    listed, better = (", ".join(map(str, few)) for few in (odd, [-(-w // 8) * 8 for w in odd]))
+    return [
+        f"a GPU is slow with {listed} channels (model.{network}) in {precision}: a network that "
+        f"begins anew should have {better}; multiples of 8, better of 16, cost less time"
+    ]

@@ -60,10 +60,28 @@ def test_compiled_it_gives_the_same_without_a_break_in_the_graph(capsys):
 
 
 def test_a_gpu_is_said_to_be_used_well_or_not(make_config):
-    network = {"filters": [16, 20], "down_factors": [[1, 2, 2]]}
+    network = {"filters": [16, 18], "down_factors": [[1, 2, 2]]}
     config = make_config(optimization={"max_steps": 10}, model={"rsunet": network})
     speed, odd = notes_on_speed(config, "gpu")
     assert "channels last, a fused optimizer" in speed
     assert "not compiled (optimization.compile=auto)" in speed
-    assert "slow with 20 channels (model.rsunet)" in odd
+    assert "slow with 18 channels (model.rsunet) in 32-true" in odd
     assert notes_on_speed(config, "cpu") == []
+
+
+@pytest.mark.parametrize(
+    ("precision", "filters", "said"),
+    [
+        ("bf16-mixed", [28, 36, 48, 64, 80], "28, 36 channels (model.rsunet) in bf16-mixed"),
+        ("32-true", [28, 36, 48, 64, 80], None),  # TF32 takes four numbers at a time
+        ("32-true", [30, 30, 48, 64, 80], "30 channels"),
+        ("16-mixed", [32, 64, 96, 128, 160], None),
+    ],
+)
+def test_widths_that_do_not_fill_tensor_cores_are_said(make_config, precision, filters, said):
+    network = {"filters": filters, "down_factors": [[1, 2, 2]] * 4}
+    config = make_config(optimization={"precision": precision}, model={"rsunet": network})
+    _, *odd = notes_on_speed(config, "gpu")
+    assert [said in note for note in odd] == ([True] if said else [])
+    if said and precision == "bf16-mixed":
+        assert "should have 32, 40;" in odd[0]
