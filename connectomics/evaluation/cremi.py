@@ -244,4 +244,5 @@ CREMI_CLEFTS = Metric(
     cremi_clefts,
     """distances in nm, lower is better; adgt: of predicted voxels to truth; adf: of
 true voxels to prediction; score: mean of both; fp, fn: voxels beyond max_distance_nm (200)""",
+    passes=("clefts located", "distances"),
 )

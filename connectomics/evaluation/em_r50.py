@@ -218,6 +218,7 @@ EM_R50_UNION = Metric(
     "best IoU > iou_threshold (0.2) of unions, not one-to-one",
     sided_truth=True,
     goals={"em_r50_union": "f1"},
+    passes=("components", "unions"),
 )
 
 EM_R50_PAIR = Metric(

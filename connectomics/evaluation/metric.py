@@ -56,6 +56,7 @@ class Metric:
         of_neurons: It compares which neurons they connect, so that these have to be known.
         goals: The numbers of its score that `tune.metric` may name, by the name there. All lie
             between 0 and 1, and more is better.
+        passes: For what it goes through large volumes; metrics share those of a name.
     """
 
     function: Callable[..., Score]
@@ -65,6 +66,7 @@ class Metric:
     of_sites: bool = False
     of_neurons: bool = False
     goals: Mapping[str, str] = field(default_factory=dict)
+    passes: tuple[str, ...] = ("pairs",)
 
     @property
     def given(self) -> set[str]:

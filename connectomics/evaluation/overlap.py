@@ -102,5 +102,8 @@ def _counted(block: PairBlock) -> Part:
 
 
 JACCARD = Metric(
-    mask_overlap, "voxels of the foreground", goals={"jaccard": "jaccard", "dice": "dice"}
+    mask_overlap,
+    "voxels of the foreground",
+    goals={"jaccard": "jaccard", "dice": "dice"},
+    passes=("overlap",),
 )

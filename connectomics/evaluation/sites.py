@@ -169,6 +169,7 @@ POINTS = Metric(
     "one-to-one matching of points within radius_nm (400)",
     sided_prediction=True,
     of_sites=True,
+    passes=("sites",),
 )
 
 CREMI_PARTNERS = Metric(
@@ -176,5 +177,6 @@ CREMI_PARTNERS = Metric(
     "one-to-one matching: same neurons, both ends within max_distance_nm (400)",
     sided_prediction=True,
     of_sites=True,
+    passes=("sites",),
     of_neurons=True,
 )

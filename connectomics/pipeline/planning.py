@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 import shutil
-import time
-import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,23 +14,30 @@ from connectomics.blocks import BlockGrid
 from connectomics.config import Config, Resolved
 from connectomics.data.build import open_split
 from connectomics.data.checks import check_data
-from connectomics.data.processing import ImageStatistics, normalize
 from connectomics.data.volumes import LabelledVolume
-from connectomics.decoding import blockwise
 from connectomics.errors import ConfigError, DataError
-from connectomics.geometry import Box, Triple, VoxelGrid
+from connectomics.geometry import Triple
 from connectomics.pipeline.by_block.choosing import (
     SMALLEST,
     block_of,
     block_of_labels,
     block_to_decode,
 )
-from connectomics.pipeline.by_block.workers import shard_of, workers_of
+from connectomics.pipeline.by_block.counting import FEW_VOXELS
+from connectomics.pipeline.by_block.workers import memory_of_job, shard_of, workers_of
 from connectomics.pipeline.comparing import open_probabilities
 from connectomics.pipeline.labels import predicted_for
+from connectomics.pipeline.plan_samples import (
+    Sample,
+    evaluated_sample,
+    middle,
+    predicted_sample,
+    seconds_to_decode,
+)
 from connectomics.pipeline.predictor import Predictor, load_predictor, require_memory
 from connectomics.pipeline.result_folders import asked_of, existing_results, results_of_volumes
 from connectomics.pipeline.results import require_checkpoint, run_of
+from connectomics.process.fitting import Memory, Need, require_room
 from connectomics.process.memory import peak_memory
 from connectomics.process.progress import in_words
 
@@ -47,22 +52,68 @@ def plan(resolved: Resolved, checkpoint: Path | None) -> None:
     Raises:
         ConfigError: The mode is another.
         DataError: Everything that is wrong with the files.
+        MachineError: A job of a cluster has not the memory that the block took.
     """
     config = resolved.config
     if resolved.mode not in MODES:
         problem = f"is for the modes {', '.join(MODES)}, not for {resolved.mode}."
         raise ConfigError("--plan", problem, "Leave it out, or name one of these modes.")
     if resolved.mode == "decode" and config.inference.save_probabilities:
-        run, disk = run_of(checkpoint, config.save_path), _plan_decoding(resolved, checkpoint)
+        run, total = run_of(checkpoint, config.save_path), _plan_decoding(resolved, checkpoint)
     else:
         checkpoint = require_checkpoint(checkpoint, config.save_path, resolved.mode)
-        run, disk = run_of(checkpoint, config.save_path), _plan_predicting(resolved, checkpoint)
-    print(f"plan: peak memory of a worker {_gib(peak_memory())}, measured in this process")
-    print(f"plan: disk {_gib(disk)} at most, before compression; {_gib(_free(run.path))} are free")
+        run, total = run_of(checkpoint, config.save_path), _plan_predicting(resolved, checkpoint)
+    for line in _lines_of_memory(config, total.may_be_less):
+        print(f"plan: {line}")
+    print(f"plan: disk {_gib(total.disk)} at most, before compression; ", end="")
+    print(f"{_gib(_free(run.path))} are free")
+    least = "at least " if total.unknown else ""
+    print(f"plan: in all {least}{in_words(total.seconds)}{total.without}")
 
 
-def _plan_predicting(resolved: Resolved, checkpoint: Path) -> float:
-    """Print what predicting takes, and decoding where it comes next; gives the disk for it."""
+@dataclass
+class Total:
+    """What all volumes take.
+
+    Attributes:
+        disk: Bytes.
+        seconds: As far as they are known.
+        unknown: Whether some are not.
+        without: What is not among them, for the message.
+        may_be_less: Whether workers may take less memory than this process has taken.
+    """
+
+    disk: float = 0.0
+    seconds: float = 0.0
+    unknown: bool = False
+    without: str = ""
+    may_be_less: bool = False
+
+    def add(self, seconds: float) -> str:
+        """Add a time, and put it in words."""
+        if math.isnan(seconds):
+            self.unknown = True
+            return "a time that no block tells"
+        self.seconds += seconds
+        return in_words(seconds)
+
+
+def _lines_of_memory(config: Config, may_be_less: bool) -> Iterator[str]:
+    """What a worker takes, and whether a job has that."""
+    peak, job = peak_memory(), memory_of_job(config.system)
+    yield f"peak memory of a worker {_gib(peak)}, measured in this process"
+    if job is None:
+        return
+    where = Memory("a job", 0, job, None if may_be_less else job)
+    remedy = (
+        f"Ask for it in system.executor.job.memory, such as {math.ceil(peak / 1e9) + 1}GB, or set "
+        "a smaller system.block_size."
+    )
+    yield from filter(None, require_room(Need(peak, peak), where, "a block", remedy))
+
+
+def _plan_predicting(resolved: Resolved, checkpoint: Path) -> Total:
+    """Print what predicting takes, and decoding and scores where they come next."""
     config, decodes = resolved.config, resolved.mode != "infer"
     if faults := check_data(config.data, "infer"):
         raise DataError.of(faults)
@@ -71,70 +122,80 @@ def _plan_predicting(resolved: Resolved, checkpoint: Path) -> float:
     volumes = open_split(config.data.test, "data.test")
     largest = max(volumes, key=lambda volume: math.prod(volume.shape))
     sample: Sample | None = None
-    disk = 0.0
+    # Where there is no GPU here, jobs may have some, and then predict there.
+    total = Total(may_be_less=config.system.num_gpus != 0 and not predictor.gpus)
     for volume, results in results_of_volumes(run.results, volumes):
         if config.inference.save_probabilities:
             size = block_of(predictor, volume, results)
         else:
             size = block_of_labels(predicted_for(predictor, volume, results), results)
-        sample = sample or _predicted_sample(predictor, largest, size or SMALLEST, decodes)
-        for line in _lines(predictor, volume, size, sample):
+        sample = sample or predicted_sample(predictor, largest, size or SMALLEST, decodes)
+        for line in _lines(predictor, volume, size, sample, total):
             print(line)
         written = sample.kept * _bytes_of(config, volume.shape)
-        disk += written * (size is not None or config.inference.save_probabilities)
-        disk += LABEL_BYTES * math.prod(volume.shape) * decodes
+        total.disk += written * (size is not None or config.inference.save_probabilities)
+        total.disk += LABEL_BYTES * math.prod(volume.shape) * decodes
         if decodes:
-            print(_line_of_decoding(config, volume.shape, written, sample.decoding))
-    return disk
+            print(_line_of_decoding(config, volume.shape, written, sample.decoding, total))
+    if resolved.mode == "test" and config.evaluation.enabled:
+        total.without = ", but for the report"
+        _plan_evaluation(config, volumes, largest, total)
+    return total
 
 
-def _plan_decoding(resolved: Resolved, checkpoint: Path | None) -> float:
-    """Print what decoding probabilities that are there takes; gives the disk for it."""
+def _plan_evaluation(
+    config: Config, volumes: Sequence[LabelledVolume], largest: LabelledVolume, total: Total
+) -> None:
+    """Print what scores take."""
+    if any(volume.label is None for volume in volumes):
+        return  # a test refuses that
+    sample = evaluated_sample(config, largest)
+    for volume in volumes:
+        assert volume.label is not None
+        voxels = math.prod(volume.shape)
+        read = voxels * (volume.label.dtype.itemsize + LABEL_BYTES)
+        workers, who = _who(config) if voxels > FEW_VOXELS else (1, "this process")
+        begin, counting = 2 * sample.begin * voxels, sample.counting * voxels / workers
+        print(
+            f"plan: {volume.name}: evaluate reads truth and labels once in this process to know "
+            f"them, {_gib(read)}, {total.add(begin)}; {sample.passes} times to count, "
+            f"{_gib(sample.passes * read)}, takes {total.add(counting)} with {who}"
+        )
+
+
+def _plan_decoding(resolved: Resolved, checkpoint: Path | None) -> Total:
+    """Print what decoding probabilities that are there takes."""
     config, split = resolved.config, resolved.config.data.test
     run = run_of(checkpoint, config.save_path)
-    disk, seconds = 0.0, math.nan
+    total, seconds = Total(), math.nan
     for asked, results in existing_results(run.results, asked_of(split)):
         with open_probabilities(asked, results) as volume:
             depth, height, width = volume.shape[-3:]
             shape = depth, height, width
             size = block_to_decode(volume, results, config.system)
             if math.isnan(seconds):
-                grid = BlockGrid(shape, size or SMALLEST)
-                box = grid.at([n // 2 for n in grid.counts]).box
-                seconds = _seconds_to_decode(config, volume.read(box), volume.resolution)
+                box = middle(BlockGrid(shape, size or SMALLEST))
+                seconds = seconds_to_decode(config, volume.read(box), volume.resolution)
             how = _how(BlockGrid(shape, size or shape), size)
             print(f"plan: {asked.name} {shape}: {how}")
             read = math.prod(volume.shape) * volume.dtype.itemsize
-        print(_line_of_decoding(config, shape, read, seconds))
-        disk += LABEL_BYTES * math.prod(shape)
-    return disk
+        print(_line_of_decoding(config, shape, read, seconds, total))
+        total.disk += LABEL_BYTES * math.prod(shape)
+    return total
 
 
 LABEL_BYTES = 4
 """Of a voxel of the labels, before compression."""
 
 
-@dataclass(frozen=True)
-class Sample:
-    """What one block took.
-
-    Attributes:
-        window: Seconds that the network took for a window.
-        decoding: Seconds that decoding took for a voxel; NaN where that is not known.
-        kept: The share of the voxels whose probabilities go to the disk.
-    """
-
-    window: float
-    decoding: float = math.nan
-    kept: float = 1.0
-
-
-def _line_of_decoding(config: Config, shape: Triple, read: float, seconds: float) -> str:
+def _line_of_decoding(
+    config: Config, shape: Triple, read: float, seconds: float, total: Total
+) -> str:
     (workers, who), voxels = _who(config), math.prod(shape)
     written = f"decode reads {_gib(read)}, writes up to {_gib(LABEL_BYTES * voxels)}"
+    duration = total.add(seconds * voxels / workers)
     if math.isnan(seconds):
         return f"plan:   {written}; how long it takes, that block does not tell"
-    duration = in_words(seconds * voxels / workers)
     return (
         f"plan:   {written}, takes {duration} with {who}; more where there are more "
         "synapses than in that block"
@@ -142,7 +203,11 @@ def _line_of_decoding(config: Config, shape: Triple, read: float, seconds: float
 
 
 def _lines(
-    predictor: Predictor, volume: LabelledVolume, size: Triple | None, sample: Sample
+    predictor: Predictor,
+    volume: LabelledVolume,
+    size: Triple | None,
+    sample: Sample,
+    total: Total,
 ) -> Iterator[str]:
     config, shape = predictor.config, volume.shape
     grid = BlockGrid(shape, size or shape)
@@ -152,14 +217,19 @@ def _lines(
     again = f", {windows / alone:.2f} times those of the whole" if size else ""
     counted = _counted(windows, "window")
     yield f"plan: {volume.name} {shape}: {_how(grid, size)}, {counted}{again}"
+    voxels, of_voxel = math.prod(shape), volume.image.dtype.itemsize
+    yield (
+        f"plan:   at the start it is read twice in this process, to know it and its grey values: "
+        f"{_gib(2 * voxels * of_voxel)}, {total.add(sample.begin * voxels)}"
+    )
     written = f"writes {_gib(_bytes_of(config, shape))} of {config.inference.save_dtype}"
     if not config.inference.save_probabilities:
         written = "keeps no probabilities"
         if size is not None:
             written += f", but {sample.kept:.0%} of their voxels until all is decoded"
     yield (
-        f"plan:   infer reads {_gib(read * volume.image.dtype.itemsize)}, {written}, takes "
-        f"{in_words(windows * sample.window / workers)} with {who} as fast as this one"
+        f"plan:   infer reads {_gib(read * of_voxel)}, {written}, takes "
+        f"{total.add(windows * sample.window / workers)} with {who} as fast as this one"
     )
     yield from (f"plan:   {line}" for line in require_memory(predictor, shape, size))
 
@@ -197,55 +267,6 @@ def _work(predictor: Predictor, grid: BlockGrid) -> tuple[int, int]:
         windows *= sum(len(one.axes[axis].starts) for one in found)
         voxels *= sum(one.hull.shape[axis] for one in found)
     return windows, voxels
-
-
-def _predicted_sample(
-    predictor: Predictor, volume: LabelledVolume, size: Triple, decodes: bool
-) -> Sample:
-    """Predict a block from the middle of a volume, and decode it."""
-    from connectomics.inference.build import to_stored
-    from connectomics.inference.by_block import predict_block, windows_of
-
-    config = predictor.config
-    grid = BlockGrid(volume.shape, size)
-    box: Box = grid.at([n // 2 for n in grid.counts]).box
-    transform = config.data.image_transform
-    statistics = ImageStatistics(0.0, 255.0, 128.0, 64.0)  # the time does not depend on them
-    windows = windows_of(box, volume.shape, predictor.sliding)
-    predictor = predictor.ready_for(volume.shape)
-    began = time.perf_counter()
-    image = normalize(volume.image.read(windows.hull), statistics, transform.normalize)
-    source = volume.image.source
-    block = predict_block(predictor.network, image, windows, predictor.sliding, where=source)
-    seconds = time.perf_counter() - began
-    rate = box.size / seconds
-    print(f"plan: a block of {box.shape} took {seconds:.1f} s here, {rate:,.0f} voxels/s")
-    sample = Sample(seconds / windows.count)
-    if not decodes or not config.decoding.steps:
-        return sample
-    stored = to_stored(block, config.inference.save_dtype)
-    sample = replace(sample, decoding=_seconds_to_decode(config, stored, volume.resolution))
-    if config.inference.save_probabilities:
-        return sample
-    needed = blockwise.needed(config.decoding.steps, volume.shape, volume.resolution)
-    return replace(sample, kept=needed.clear_by_itself(stored, box) / box.size)
-
-
-def _seconds_to_decode(
-    config: Config, block: np.ndarray, resolution: tuple[float, float, float] | None
-) -> float:
-    """Decode a block by itself; NaN where its decoder cannot, or refuses it."""
-    size, seconds = block.shape[-3:], math.nan
-    for _ in range(2):  # the first time, what is not compiled yet is
-        began = time.perf_counter()
-        try:
-            with warnings.catch_warnings(action="ignore"):
-                steps = config.decoding.steps
-                blockwise.decode_blocks(block, steps, block_size=size, grid=VoxelGrid(resolution))
-        except (ConfigError, DataError):
-            return math.nan
-        seconds = time.perf_counter() - began
-    return seconds / math.prod(size)
 
 
 def _bytes_of(config: Config, shape: Triple) -> int:

@@ -18,8 +18,8 @@ from connectomics.data.processing import ImageStatistics, channel_names, normali
 from connectomics.digests import code_digest, file_digest
 from connectomics.errors import CheckpointError, Fault
 from connectomics.geometry import Triple
-from connectomics.pipeline.by_block.workers import workers_beside
-from connectomics.process.fitting import Need, memory_of_machine, require_room
+from connectomics.pipeline.by_block.workers import memory_of_job, workers_beside
+from connectomics.process.fitting import Memory, Need, memory_of_machine, require_room
 
 if TYPE_CHECKING:
     from torch import nn
@@ -187,9 +187,10 @@ def require_memory(predictor: Predictor, shape: Triple, block: Triple | None) ->
     from connectomics.inference.memory import footprint
 
     sliding, system = predictor.sliding, predictor.config.system
-    beside = workers_beside(system, predictor.gpus)
-    if system.executor.name == "dask" and not beside:
-        return  # other machines have other memories
+    beside, job = workers_beside(system, predictor.gpus), memory_of_job(system)
+    gpu = predictor.gpus > 0
+    if system.executor.name == "dask" and not beside and (job is None or gpu):
+        return  # other machines have other memories, and other GPUs
     _, y, x = shape
     if block is not None:  # with what the windows see around it
         _, y, x = (
@@ -197,10 +198,14 @@ def require_memory(predictor: Predictor, shape: Triple, block: Triple | None) ->
         )
     model = predictor.config.model
     channels = model.in_channels, model.out_channels
-    gpu = predictor.gpus > 0
     one = footprint(predictor.network, sliding, (y, x), channels=channels)
     need = one.need(apart=gpu, compiled=predictor.compiles(shape))
     where = memory_of_gpu(torch.device("cuda")) if gpu else memory_of_machine()
+    if job is not None:  # which takes what this process has taken, too
+        total = job if system.num_gpus == 0 else None  # it may have a GPU, where here is none
+        where = Memory(
+            "a job (system.executor.job.memory)", where.used, max(0, job - where.used), total
+        )
     if beside and not gpu:  # each takes what this process has taken, too
         need = Need(beside * (need.predicted + where.used), beside * need.least)
     yield from filter(None, require_room(need, where, "predicting", LESS))

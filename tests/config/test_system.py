@@ -39,3 +39,13 @@ def test_shards_and_blocks_are_read(file):
     overrides = ["system.shard=63/64", "system.block_size=[32,256,256]"]
     system = load_config(file, mode="test", overrides=overrides).config.system
     assert (system.shard, system.block_size) == ("63/64", (32, 256, 256))
+
+
+def test_how_many_jobs_a_cluster_gets_has_to_be_said(file):
+    slurm = ["system.executor.name=dask", "system.executor.cluster=slurm"]
+    said = r"system\.executor\.workers: is not given, and slurm .*\n.*Say how many jobs, such as 32"
+    with pytest.raises(ConfigError, match=said):
+        load_config(file, mode="test", overrides=slurm)
+    there = "system.executor.scheduler=tcp://10.0.0.1:8786"
+    for more in ("system.executor.workers=32", there, "system.executor.cluster=local"):
+        load_config(file, mode="test", overrides=[*slurm, more])

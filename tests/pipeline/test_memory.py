@@ -73,5 +73,19 @@ def test_each_worker_takes_what_python_takes_too(monkeypatch):
 
 
 def test_other_machines_have_other_memories():
-    elsewhere = {"name": "dask", "cluster": "slurm"}
+    elsewhere = {"name": "dask", "scheduler": "tcp://10.0.0.1:8786"}
     assert lines((8, 9000, 9000), executor=elsewhere) == []
+
+
+def test_a_job_has_the_memory_it_asks_for():
+    def of(gb: int, **more: Any) -> list[str]:
+        job = {"memory": f"{gb}GB"}
+        slurm = {"name": "dask", "cluster": "slurm", "workers": 2, "job": job}
+        return lines((8, 6000, 6000), executor=slurm, **more)
+
+    (line,) = of(16, num_gpus=0)
+    assert "of the 14.9 GiB of a job (system.executor.job.memory)" in line
+    with pytest.raises(MachineError, match=r"takes at least 2\.\d GiB, and a job \(system"):
+        of(2, num_gpus=0)
+    _, warning = of(2)  # a job may have a GPU, where this machine has none
+    assert "memory may run out" in warning

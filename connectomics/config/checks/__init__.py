@@ -12,6 +12,7 @@ from connectomics.config.checks.channels import (
     check_loss_channels,
     check_masks,
 )
+from connectomics.config.checks.machines import check_workers
 from connectomics.config.checks.training import check_monitor, check_schedule
 from connectomics.config.checks.volumes import (
     check_evaluation,
@@ -31,6 +32,7 @@ SECTIONS_READ: dict[Check, tuple[str, ...]] = {
     check_sampling: ("data.dataloader",),
     check_evaluation: ("decoding.steps", "evaluation"),
     check_schedule: ("optimization",),
+    check_workers: ("system.executor",),
     check_monitor: ("monitor", "optimization.scheduler"),
     check_amounts: (
         "data.train",

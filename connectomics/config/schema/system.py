@@ -45,9 +45,10 @@ class JobSection(Section):
 class ExecutorSection(Section):
     """Where blocks are worked on: here, in processes of this machine, or by Dask.
 
-    `workers` are processes, or jobs of a cluster; `processes` takes one for each GPU, or for each
-    CPU where there is none, unless told. Dask takes the `scheduler` at an address, or makes a
-    `cluster`. A block that fails is tried `retries` times more, after all others.
+    `workers` are processes, or jobs of a cluster, where the number has to be given; `processes`
+    takes one for each GPU, or for each CPU where there is none, unless told. Dask takes the
+    `scheduler` at an address, or makes a `cluster`. A block that fails is tried `retries` times
+    more, after all others.
     """
 
     name: Literal["this_process", "processes", "dask"] = "this_process"

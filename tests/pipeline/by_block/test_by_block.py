@@ -441,9 +441,25 @@ def test_a_plan_says_what_it_takes_and_starts_nothing(run):
     assert "--plan: is for the modes infer, decode, test" in run("evaluate", "--plan", code=2)
     said = run("test", BLOCKS, "--plan", "inference.save_probabilities=false")
     assert "keeps no probabilities, but " in said
+    assert re.search(r"read twice in this process.*: 0.00 GiB, \d+ s", said)
+    assert re.search(
+        r"vol: evaluate reads truth and labels once .* 2 times to count, .* takes", said
+    )
+    assert re.search(r"plan: in all \d+ s, but for the report", said)
     said = run("infer", BLOCKS, "--plan", "system.shard=1/4")
     assert "with 4 shards of 1 worker each as fast as this one" in said
     assert "1 block of 14 x 50 x 46" in run("infer", "--plan", "system.executor.name=processes")
+
+
+def test_a_plan_says_that_jobs_have_too_little_memory(run):
+    job = ["system.executor.cluster=slurm", "system.executor.job.memory=100MB"]
+    asked = [BLOCKS, "--plan", "system.executor.name=dask", *job, "system.executor.workers=3"]
+    said = run("infer", *asked, code=2)
+    assert re.search(r"takes at least \d\.\d GiB, and a job .* has 0.1 GiB", said)
+    predict_well(run)
+    said = run("decode", *asked, "decoding.steps=[synapses]", code=2)
+    assert re.search(r"a block takes at least .* and a job has 0.1 GiB", said)
+    assert "Ask for it in system.executor.job.memory, such as " in said
 
 
 def test_a_plan_for_decoding_alone_times_a_block(run):
