@@ -22,6 +22,7 @@ from connectomics.blocks.ledger import write_whole
 from connectomics.config.schema import SystemSection
 from connectomics.data.cache_key import CacheKey
 from connectomics.digests import changes, digest
+from connectomics.errors import DataError
 from connectomics.evaluation.mapping import Part, Work, map_here, mapped_by
 from connectomics.files import writing_to
 from connectomics.geometry import Box
@@ -76,26 +77,43 @@ class LookAtBlocks:
 
     Attributes:
         file: What looks at a block, pickled: as long as it may be, each process reads it once.
+        sum: Of that file. What this command has not written itself, it does not run.
         step: The name of the pass.
         parts: Where it is written.
     """
 
     file: Path
+    sum: str
     step: str
     parts: PartsOnDisk
 
     def __call__(self, task: Any) -> Facts:
         """Do it."""
-        work, found = _unpickled(self.file), {}
+        work, found = _unpickled(self.file, self.sum), {}
         for i, box in enumerate(task.boxes):
             given = () if task.given is None else (task.given[i],)
             found |= {f"{i}.{name}": array for name, array in work(box, *given).items()}
         return self.parts.write(self.step, task.name, found)
 
 
+def _packed(work: Work, folder: Path) -> tuple[Path, str]:
+    """Write down what looks at a block; gives the file, and its sum."""
+    packed = pickle.dumps(work)
+    known = hashlib.sha256(packed).hexdigest()
+    file = folder.absolute() / f"{known[:16]}.pickle"
+    if not file.exists() or file.read_bytes() != packed:
+        with writing_to(file):
+            folder.mkdir(exist_ok=True)
+            write_whole(file, packed)
+    return file, known
+
+
 @lru_cache(maxsize=1)
-def _unpickled(file: Path) -> Work:
-    return pickle.loads(file.read_bytes())
+def _unpickled(file: Path, expected: str) -> Work:
+    packed = file.read_bytes()
+    if hashlib.sha256(packed).hexdigest() != expected:
+        raise DataError(str(file), "was changed.", "Give the same command again.")
+    return pickle.loads(packed)
 
 
 @dataclass(frozen=True)
@@ -115,12 +133,8 @@ class _ByBlock:
             return
         ledger, step = self._ledger, _name(what, work, boxes, given)
         parts, tasks = PartsOnDisk(ledger), list(_tasks(boxes, given))
-        file = ledger.folder / step / "work.pickle"
-        if not file.exists():
-            with writing_to(file):
-                file.parent.mkdir(exist_ok=True)
-                write_whole(file, pickle.dumps(work))
-        look, intact = LookAtBlocks(file.absolute(), step, parts), partial(parts.is_intact, step)
+        look = LookAtBlocks(*_packed(work, ledger.folder / step), step, parts)
+        intact = partial(parts.is_intact, step)
         said = f"{self.what}: {what}"
         if not run_pass(lambda: tasks, look, ledger.of(step), self.system, intact, what=said):
             raise UnfinishedError

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import pickle
 import re
 import shutil
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -17,6 +19,7 @@ import yaml
 from main import main
 
 from connectomics.blocks import runner
+from connectomics.errors import DataError
 from connectomics.evaluation import volumes
 from connectomics.geometry import Box, block_boxes
 from connectomics.pipeline.by_block import counting
@@ -213,6 +216,7 @@ DRIVER = """
 import os, signal, sys
 from multiprocessing import active_children
 from connectomics.blocks import runner
+from connectomics.errors import DataError
 from connectomics.evaluation import volumes
 from connectomics.pipeline.by_block import counting
 from connectomics.scoring import labels
@@ -258,6 +262,16 @@ def test_a_kill_costs_the_blocks_in_hand(run, at, pid):
         assert ended.returncode == 0
     assert run.written() == expected
     assert not run.begun.exists()
+
+
+def test_what_another_has_written_is_not_run(tmp_path):
+    work = partial(np.multiply, 2)
+    file, known = counting._packed(work, tmp_path)
+    file.write_bytes(pickle.dumps(partial(print, "run")))
+    with pytest.raises(DataError, match="was changed"):
+        counting._unpickled(file, known)
+    assert counting._packed(work, tmp_path) == (file, known)
+    assert counting._unpickled(file, known)(3) == 6
 
 
 def test_tasks_are_blocks_that_make_up_a_box():
