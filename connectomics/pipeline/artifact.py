@@ -26,7 +26,7 @@ from connectomics.data.identity import Identity
 from connectomics.digests import digest
 from connectomics.errors import MachineError
 from connectomics.geometry import Triple
-from connectomics.pipeline.by_block.lost import lacks_blocks
+from connectomics.pipeline.by_block.lost import lacks_blocks, lacks_coarser, restore_coarser
 
 BLOCK_SIZE = "block size"
 """The part of a key that says how a volume was cut; absent where it was not."""
@@ -135,6 +135,7 @@ def _is_there(wanted: Artifact, made: CacheKey | None) -> bool:
     if made is None or wanted.lacks() or not _is_wanted(wanted, made):
         return False
     _tidy(wanted, made)
+    _restore(wanted)
     if not wanted.refresh():
         print(f"{wanted.stage}: {wanted.path} is up to date")
     return True
@@ -177,6 +178,13 @@ def _tidy(wanted: Artifact, made: CacheKey) -> None:
     if wanted.in_progress.exists() and _is_begun(wanted, made):
         with suppress(MachineError), working_on(wanted.in_progress):
             discard(wanted.in_progress)
+
+
+def _restore(wanted: Artifact) -> None:
+    """Make again what it has lost of its coarser levels, unless another command does."""
+    if lacks_coarser(wanted.path):
+        with suppress(MachineError), _alone(wanted):
+            restore_coarser(wanted.path)
 
 
 def _is_begun(wanted: Artifact, key: CacheKey) -> bool:

@@ -14,6 +14,7 @@ from connectomics.blocks import BlockGrid
 from connectomics.config import Config, Resolved
 from connectomics.data.build import open_split
 from connectomics.data.checks import check_data
+from connectomics.data.io.pyramid import share_of_levels
 from connectomics.data.volumes import LabelledVolume
 from connectomics.errors import ConfigError, DataError
 from connectomics.geometry import Triple
@@ -132,11 +133,14 @@ def _plan_predicting(resolved: Resolved, checkpoint: Path) -> Total:
         sample = sample or predicted_sample(predictor, largest, size or SMALLEST, decodes)
         for line in _lines(predictor, volume, size, sample, total):
             print(line)
-        written = sample.kept * _bytes_of(config, volume.shape)
-        total.disk += written * (size is not None or config.inference.save_probabilities)
-        total.disk += LABEL_BYTES * math.prod(volume.shape) * decodes
+        read = sample.kept * _bytes_of(config, volume.shape)
+        more = share_of_levels(volume.shape, size, volume.resolution)
+        if config.inference.save_probabilities:
+            total.disk += more * read
+        elif size is not None:
+            total.disk += read
         if decodes:
-            print(_line_of_decoding(config, volume.shape, written, sample.decoding, total))
+            print(_line_of_decoding(config, volume.shape, read, more, sample.decoding, total))
     if resolved.mode == "test" and config.evaluation.enabled:
         total.without = ", but for the report"
         _plan_evaluation(config, volumes, largest, total)
@@ -179,8 +183,8 @@ def _plan_decoding(resolved: Resolved, checkpoint: Path | None) -> Total:
             how = _how(BlockGrid(shape, size or shape), size)
             print(f"plan: {asked.name} {shape}: {how}")
             read = math.prod(volume.shape) * volume.dtype.itemsize
-        print(_line_of_decoding(config, shape, read, seconds, total))
-        total.disk += LABEL_BYTES * math.prod(shape)
+        more = share_of_levels(shape, size, volume.resolution)
+        print(_line_of_decoding(config, shape, read, more, seconds, total))
     return total
 
 
@@ -189,10 +193,12 @@ LABEL_BYTES = 4
 
 
 def _line_of_decoding(
-    config: Config, shape: Triple, read: float, seconds: float, total: Total
+    config: Config, shape: Triple, read: float, more: float, seconds: float, total: Total
 ) -> str:
     (workers, who), voxels = _who(config), math.prod(shape)
-    written = f"decode reads {_gib(read)}, writes up to {_gib(LABEL_BYTES * voxels)}"
+    labels = more * LABEL_BYTES * voxels
+    total.disk += labels
+    written = f"decode reads {_gib(read)}, writes up to {_gib(labels)}"
     duration = total.add(seconds * voxels / workers)
     if math.isnan(seconds):
         return f"plan:   {written}; how long it takes, that block does not tell"
@@ -222,7 +228,8 @@ def _lines(
         f"plan:   at the start it is read twice in this process, to know it and its grey values: "
         f"{_gib(2 * voxels * of_voxel)}, {total.add(sample.begin * voxels)}"
     )
-    written = f"writes {_gib(_bytes_of(config, shape))} of {config.inference.save_dtype}"
+    kept = share_of_levels(shape, size, volume.resolution) * _bytes_of(config, shape)
+    written = f"writes {_gib(kept)} of {config.inference.save_dtype}"
     if not config.inference.save_probabilities:
         written = "keeps no probabilities"
         if size is not None:

@@ -21,6 +21,7 @@ from connectomics.geometry import Triple
 from connectomics.keeping import replacing
 from connectomics.pipeline.artifact import Artifact, known_volumes
 from connectomics.pipeline.by_block.choosing import block_of
+from connectomics.pipeline.by_block.lost import restore_coarser
 from connectomics.pipeline.by_block.predicting import mend_by_block, predict_by_block
 from connectomics.pipeline.by_block.workers import shard_of
 from connectomics.pipeline.predicted import Predicted
@@ -133,6 +134,7 @@ class Probabilities(Artifact):
         self.predicted.announce(block)
         whole = mend_by_block(self.predicted, self.results, block)
         if whole:
+            restore_coarser(self.path)
             self.refresh()
         return whole
 

@@ -9,8 +9,10 @@ from typing import Any
 
 from connectomics.data.io.axes import axis_words
 from connectomics.data.io.header import Header, Resolution
+from connectomics.data.io.pyramid import ONE_LEVEL, RULES, Pyramid
 from connectomics.data.io.spacing import in_nm
 from connectomics.errors import DataError
+from connectomics.geometry import VoxelGrid
 
 OME_KEYS = ("ome", "multiscales", "omero", "_creator", "labels", "image-label", "plate", "well")
 
@@ -114,22 +116,49 @@ def _axes(image: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str | None, 
     return names, tuple(a.get("unit") and str(a["unit"]) for a in axes)
 
 
-def describe(name: str, path: str, header: Header) -> dict[str, Any]:
-    """Write version 0.5 metadata for an image of one resolution level.
+def describe(name: str, header: Header, pyramid: Pyramid = ONE_LEVEL) -> dict[str, Any]:
+    """Write version 0.5 metadata for an image whose levels are the arrays "0", "1", ...
 
     Args:
         name: Of the image.
-        path: The array's name inside the group.
-        header: Of the volume. Without a voxel size the axes get no unit.
+        header: Of the volume. Without a voxel size the axes get no unit, and scales are in voxels
+            of the finest level.
+        pyramid: Its coarser levels.
     """
     unit = {"unit": "nanometer"} if header.resolution else {}
-    channel = [1.0] * (len(header.shape) - 3)
-    axes: list[dict[str, str]] = [{"name": "c", "type": "channel"} for _ in channel]
+    channels = len(header.shape) - 3
+    axes: list[dict[str, str]] = [{"name": "c", "type": "channel"}] * channels
     axes += [{"name": axis, "type": "space", **unit} for axis in "zyx"]
-    scale = [*channel, *(header.resolution or (1.0, 1.0, 1.0))]
+    grid = header.grid if header.resolution else VoxelGrid((1.0, 1.0, 1.0))
+    datasets = [
+        {"path": str(i), "coordinateTransformations": _placing(level, channels)}
+        for i, level in enumerate(pyramid.grids(grid))
+    ]
+    image: dict[str, Any] = {"name": name, "axes": axes, "datasets": datasets}
+    if pyramid.rule:
+        image["type"] = pyramid.rule
+    return {"version": "0.5", "multiscales": [image]}
+
+
+def _placing(grid: VoxelGrid, channels: int) -> list[dict[str, Any]]:
+    assert grid.resolution is not None
+    scale = [*[1.0] * channels, *grid.resolution]
     steps: list[dict[str, Any]] = [{"type": "scale", "scale": scale}]
-    if header.resolution and any(header.offset_nm):
-        translation = [*(0.0 for _ in channel), *header.offset_nm]
+    if any(grid.offset_nm):
+        translation = [*[0.0] * channels, *grid.offset_nm]
         steps.append({"type": "translation", "translation": translation})
-    datasets = [{"path": path, "coordinateTransformations": steps}]
-    return {"version": "0.5", "multiscales": [{"name": name, "axes": axes, "datasets": datasets}]}
+    return steps
+
+
+def pyramid_of(attributes: Mapping[str, Any]) -> Pyramid:
+    """The coarser levels that `describe` was given; of an image of others, none."""
+    (image,) = attributes["ome"]["multiscales"]
+    levels = scales("", attributes)
+    if image.get("type") not in RULES or len(levels) < 2:
+        return ONE_LEVEL
+    finest = levels[0].scale[-3:]
+    factors = [
+        [round(b / a) for a, b in zip(finest, level.scale[-3:], strict=True)]
+        for level in levels[1:]
+    ]
+    return Pyramid(image["type"], tuple((z, y, x) for z, y, x in factors))

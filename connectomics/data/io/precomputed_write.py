@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from connectomics.data.io.downsampling import downsample
+from connectomics.data.io.pyramid import Pyramid, halving, scaled, smaller
 from connectomics.data.io.volume import open_volume
 from connectomics.errors import DataError, warn
 from connectomics.geometry import Box, Triple, VoxelGrid
@@ -30,7 +32,7 @@ def write_labels(
 ) -> None:
     """Write labels, each chunk once for each of several scales; never more than some in memory.
 
-    Coarser scales take the largest id of 2 × 2 (× 2) voxels, so that thin objects stay visible.
+    Coarser scales follow by the rule for labels of `downsampling.py`.
 
     Args:
         folder: To be made.
@@ -71,31 +73,23 @@ def _scales(finest: Scale) -> Iterator[Scale]:
         yield scale
         if max(scale.shape) <= COARSEST:
             return
-        factors = [2 if n < 1.5 * min(scale.resolution) else 1 for n in scale.resolution]
-        shape, first, resolution = (
-            tuple(per(n, f) for n, f in zip(values, factors, strict=True))
-            for values, per in (
-                (scale.shape, lambda n, f: -(-n // f)),
-                (scale.first, lambda n, f: n // f),
-                (scale.resolution, lambda n, f: n * f),
-            )
-        )
-        scale = Scale(shape, first, resolution, scale.chunk)  # pyright: ignore
+        factors = halving(scale.shape, scale.resolution)
+        z, y, x = (n // f for n, f in zip(scale.first, factors, strict=True))
+        shape, resolution = smaller(scale.shape, factors), scaled(scale.resolution, factors)
+        scale = Scale(shape, (z, y, x), resolution, scale.chunk)
 
 
 def _halved(folder: Path, finer: Scale, scale: Scale) -> Callable[[Box], NDArray[Any]]:
     volume = open_volume(f"{folder}::{finer.key}")
-    factors = [round(b / a) for a, b in zip(finer.resolution, scale.resolution, strict=True)]
+    factors = halving(finer.shape, finer.resolution)
+    pyramid = Pyramid("mode", (factors,))
 
     def read(box: Box) -> NDArray[Any]:
         start = [a * f for a, f in zip(box.start, factors, strict=True)]
         ends = zip(box.stop, factors, finer.shape, strict=True)
         stop = [min(b * f, n) for b, f, n in ends]
         values = volume.read(Box(tuple(start), tuple(stop)))  # pyright: ignore
-        missing = [(0, -n % f) for n, f in zip(values.shape, factors, strict=True)]
-        z, y, x = (n for n in box.shape)
-        a, b, c = factors
-        return np.pad(values, missing).reshape(z, a, y, b, x, c).max(axis=(1, 3, 5))
+        return downsample(values, pyramid)[0]
 
     return read
 

@@ -1,4 +1,7 @@
-"""Volumes that several processes write at once: one block, one shard, one file of a Zarr store."""
+"""Volumes that several processes write at once: one block, one shard, one file of a Zarr store.
+
+Whoever writes a block also writes its part of each coarser level, which is one file as well.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from connectomics.data.io.location import split_source
+from connectomics.data.io.pyramid import ONE_LEVEL, Pyramid
 from connectomics.data.io.save import DEFAULT_CHUNKS, header_of
 from connectomics.data.io.volume import open_volume
 from connectomics.errors import DataError
@@ -37,38 +41,58 @@ class ShardedStore:
         path: The store.
         shape: (Z, Y, X) or (C, Z, Y, X).
         block: (z, y, x) voxels of a block; all channels of it are one shard.
+        pyramid: The coarser levels.
     """
 
     path: Path
     shape: tuple[int, ...]
     block: Triple
-    _opened: dict[int, zarr.Array[Any]] = field(default_factory=dict, compare=False, repr=False)
+    pyramid: Pyramid = ONE_LEVEL
+    _opened: dict[int, list[zarr.Array[Any]]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     def write(self, box: Box, values: NDArray[Any]) -> Path:
-        """Write one block, all channels of it.
+        """Write one block, all channels of it, and its part of each coarser level.
 
         Args:
             box: Exactly a block of the grid; anything else would have two writers share a file.
             values: (z, y, x) or (C, z, y, x) of the box's shape and of the store's dtype.
 
         Returns:
-            The file, which is on disk.
+            The file of the finest level; all are on disk.
 
         Raises:
             ValueError: The box is not a block, or the values are of another shape or dtype.
             OSError: The disk is full.
         """
-        array = self._array()
+        dtype = self._levels()[0].dtype
         expected = (*self.shape[:-3], *box.shape)
         if not self.is_block(box):
             raise ValueError(f"{box} is not a block of {self.block} in {self.shape[-3:]}")
-        if values.shape != expected or values.dtype != array.dtype:
+        if values.shape != expected or values.dtype != dtype:
             raise ValueError(
-                f"{values.dtype} of {values.shape} cannot be written as {array.dtype} of {expected}"
+                f"{values.dtype} of {values.shape} cannot be written as {dtype} of {expected}"
             )
-        file = self.file_of(box)
+        self.write_coarser(box, values)
+        return self._write(0, box, values)
+
+    def write_coarser(self, box: Box, values: NDArray[Any]) -> None:
+        """Write the part of each coarser level that follows from a block."""
+        if not self.coarser:
+            return
+        from connectomics.data.io.downsampling import downsample
+
+        for level, part in enumerate(downsample(values, self.pyramid), 1):
+            self._write(level, box, part)
+
+    def _write(self, level: int, box: Box, values: NDArray[Any]) -> Path:
+        file = self.file_of(box, level)
         file.unlink(missing_ok=True)  # Zarr reads what is there, which may be damaged
-        array[(..., *box.slices)] = np.ascontiguousarray(values)
+        factors = ((1, 1, 1), *self.pyramid.factors)[level]
+        starts = [a // f for a, f in zip(box.start, factors, strict=True)]
+        part = (slice(a, a + n) for a, n in zip(starts, values.shape[-3:], strict=True))
+        self._levels()[level][(..., *part)] = np.ascontiguousarray(values)
         descriptor = os.open(file, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -81,34 +105,43 @@ class ShardedStore:
         axes = zip(box.start, box.stop, self.block, self.shape[-3:], strict=True)
         return all(a % b == 0 and 0 <= a < n and stop == min(a + b, n) for a, stop, b, n in axes)
 
-    def file_of(self, box: Box) -> Path:
-        """The file of a block."""
-        from connectomics.data.io.zarr_write import ARRAY
+    @property
+    def coarser(self) -> range:
+        """The numbers of the coarser levels."""
+        return range(1, len(self.pyramid.factors) + 1)
 
+    def file_of(self, box: Box, level: int = 0) -> Path:
+        """The file of a block, or of its part of a coarser level."""
         place = (a // b for a, b in zip(box.start, self.block, strict=True))
-        channels = (0,) * (len(self.shape) - 3)
-        return self.path / ARRAY / self._array().metadata.encode_chunk_key((*channels, *place))
+        key = (*(0,) * (len(self.shape) - 3), *place)  # of one place in all levels
+        return self.path / str(level) / self._levels()[level].metadata.encode_chunk_key(key)
 
-    def is_whole(self, box: Box) -> bool:
+    def is_whole(self, box: Box, level: int = 0) -> bool:
         """Whether the file of a block is there and as long as its index says."""
         from connectomics.data.io.zarr_gaps import is_whole
 
-        return is_whole(self.file_of(box), self._array())
+        return is_whole(self.file_of(box, level), self._levels()[level])
+
+    def coarser_bytes(self, box: Box) -> list[int]:
+        """How long the files of its coarser levels are; -1 for one that is not there."""
+        files = (self.file_of(box, level) for level in self.coarser)
+        return [file.stat().st_size if file.is_file() else -1 for file in files]
 
     def finish(self) -> None:
         """Remove what killed processes have left."""
         for left in self.path.rglob(LEFT_BY_ZARR):
             left.unlink(missing_ok=True)
 
-    def _array(self) -> zarr.Array[Any]:
+    def _levels(self) -> list[zarr.Array[Any]]:
         import zarr
-
-        from connectomics.data.io.zarr_write import ARRAY
 
         if os.getpid() not in self._opened:
             # Chunks of zeros are written too, so that what is not there is known to be missing.
             with zarr.config.set({"array.write_empty_chunks": True}):
-                opened = zarr.open_array(self.path, path=ARRAY, mode="r+")
+                opened = [
+                    zarr.open_array(self.path, path=str(level), mode="r+")
+                    for level in (0, *self.coarser)
+                ]
             self._opened.clear()
             self._opened[os.getpid()] = opened
         return self._opened[os.getpid()]
@@ -125,6 +158,7 @@ def create_sharded(
     *,
     grid: VoxelGrid = NOWHERE,
     attributes: Mapping[str, Any] | None = None,
+    rule: str = "",
 ) -> ShardedStore:
     """Make a store to be written block by block, or go on with one that was made so.
 
@@ -136,18 +170,21 @@ def create_sharded(
             to it.
         grid: Where the voxels lie.
         attributes: Plain JSON-able values.
+        rule: By which coarser levels follow, `mean` or `mode`; without one there are none.
 
     Raises:
         DataError: There is something else under that name.
     """
-    from connectomics.data.io.zarr_write import create_array
+    from connectomics.data.io.zarr_write import create_shards
 
+    depth, height, width = shape[-3:]
     z, y, x = (min(b, n) for b, n in zip(block, shape[-3:], strict=True))
-    store = ShardedStore(path, tuple(shape), (z, y, x))
-    channels = tuple(shape[:-3])
+    pyramid = ONE_LEVEL
+    if rule:
+        pyramid = Pyramid.of_blocks(rule, (depth, height, width), (z, y, x), grid.resolution)
+    store = ShardedStore(path, tuple(shape), (z, y, x), pyramid)
     if path.exists():
         return _as_begun(store)
-    chunks = tuple(_divisor(n, c) for n, c in zip(store.block, DEFAULT_CHUNKS, strict=True))
     header = header_of(
         split_source(path),
         shape,
@@ -155,10 +192,9 @@ def create_sharded(
         resolution=grid.resolution,
         offset_nm=grid.offset_nm,
         attributes=attributes,
-        chunks=chunks,
     )
     temporary = path.with_name(f".{path.name}.{uuid4().hex}")
-    create_array(temporary, path.stem, header, (*channels, *store.block))
+    create_shards(temporary, path.stem, header, store.block, pyramid, DEFAULT_CHUNKS)
     return _into_place(temporary, store)
 
 
@@ -166,18 +202,20 @@ def open_sharded(path: Path) -> ShardedStore | None:
     """Open a store that `create_sharded` made; None for anything else."""
     import zarr
 
+    from connectomics.data.io.ome import pyramid_of
     from connectomics.data.io.zarr_write import ARRAY
 
     if not path.is_dir():
         return None
     try:
-        array = zarr.open_array(path, path=ARRAY, mode="r")
+        group = zarr.open_group(path, mode="r")
+        array, pyramid = group[ARRAY], pyramid_of(group.attrs.asdict())
     except Exception:  # whatever Zarr stumbles over
         return None
-    if array.shards is None:
+    if not isinstance(array, zarr.Array) or array.shards is None:
         return None
     z, y, x = array.shards[-3:]
-    return ShardedStore(path, array.shape, (z, y, x))
+    return ShardedStore(path, array.shape, (z, y, x), pyramid)
 
 
 def copy_empty(store: ShardedStore, path: Path) -> ShardedStore:
@@ -205,15 +243,15 @@ def _into_place(temporary: Path, store: ShardedStore) -> ShardedStore:
 
 
 def _as_begun(store: ShardedStore) -> ShardedStore:
-    """Make sure that what is there is this store.
+    """Make sure that what is there is this store; its levels are those that it was begun with.
 
     Raises:
         DataError: It is another.
     """
-    there = store._array()
-    if (there.shape, there.shards) != (store.shape, (*store.shape[:-3], *store.block)):
+    there = open_sharded(store.path)
+    if there is None or (there.shape, there.block) != (store.shape, store.block):
         raise DataError(str(store.path), "is another store.", "Delete it, or choose another name.")
-    return store
+    return there
 
 
 def place_store(
@@ -233,13 +271,3 @@ def place_store(
         attributes=attributes,
     )
     write_place(path, header)
-
-
-def _divisor(length: int, wanted: int) -> int:
-    """The divisor of a length that is nearest to what is wanted, as a ratio.
-
-    >>> _divisor(512, 128), _divisor(96, 128), _divisor(509, 128), _divisor(21, 16)
-    (128, 96, 509, 21)
-    """
-    divisors = (n for n in range(1, length + 1) if length % n == 0)
-    return min(divisors, key=lambda n: max(n / wanted, wanted / n))

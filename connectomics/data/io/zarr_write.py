@@ -16,6 +16,8 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 from connectomics.data.io import ome
 from connectomics.data.io.header import Header
 from connectomics.data.io.location import Location
+from connectomics.data.io.pyramid import Pyramid, smaller
+from connectomics.geometry import Triple
 
 ARRAY = "0"
 
@@ -65,21 +67,16 @@ def create(
     yield ChunkByChunk(create_array(temporary, location.name, header)), _nothing_to_check
 
 
-def create_array(
-    folder: Path, name: str, header: Header, shards: tuple[int, ...] | None = None
-) -> zarr.Array[Any]:
-    """Make a store whose voxels are all 0 as yet.
+def create_array(folder: Path, name: str, header: Header) -> zarr.Array[Any]:
+    """Make a store whose voxels are all 0 as yet, of one level and a file for each chunk.
 
     Args:
         folder: The store to make.
         name: Of the image.
         header: What to create.
-        shards: Voxels along each axis of what is one file, for one file of each chunk None. Shards
-            have a sum of each chunk, so that what a disk has lost is not read as something else.
     """
     group = zarr.create_group(folder, zarr_format=3)
-    group.attrs["ome"] = ome.describe(name, ARRAY, header)
-    summed = {"compressors": [ZstdCodec(level=1), Crc32cCodec()], "shards": shards}
+    group.attrs["ome"] = ome.describe(name, header)
     return group.create_array(
         ARRAY,
         shape=header.shape,
@@ -87,16 +84,59 @@ def create_array(
         chunks=header.full_chunks or "auto",
         dimension_names=("c", "z", "y", "x")[-len(header.shape) :],
         attributes=dict(header.attributes),
-        **(summed if shards else {}),
     )
+
+
+def create_shards(
+    folder: Path, name: str, header: Header, block: Triple, pyramid: Pyramid, chunks: Triple
+) -> None:
+    """Make a store whose voxels are all 0 as yet, with a file for each block of each level.
+
+    Shards have a sum of each chunk, so that what a disk has lost is not read as something else.
+
+    Args:
+        folder: The store to make.
+        name: Of the image.
+        header: What to create.
+        block: (z, y, x) voxels of a block of the finest level.
+        pyramid: The coarser levels.
+        chunks: (z, y, x) voxels that a chunk has about.
+    """
+    group = zarr.create_group(folder, zarr_format=3)
+    group.attrs["ome"] = ome.describe(name, header, pyramid)
+    channels = header.shape[:-3]
+    for level, factors in enumerate(((1, 1, 1), *pyramid.factors)):
+        shard = smaller(block, factors)
+        chunk = tuple(_divisor(n, c) for n, c in zip(shard, chunks, strict=True))
+        group.create_array(
+            str(level),
+            shape=(*channels, *smaller(header.shape, factors)),
+            dtype=header.dtype,
+            chunks=(*[1] * len(channels), *chunk),
+            shards=(*channels, *shard),
+            compressors=[ZstdCodec(level=1), Crc32cCodec()],
+            dimension_names=("c", "z", "y", "x")[-len(header.shape) :],
+            attributes={} if level else dict(header.attributes),
+        )
 
 
 def write_place(store: Path, header: Header) -> None:
     """Give a store that was written here the voxel size, offset and attributes of a header."""
     group = zarr.open_group(store, mode="r+")
     (image,) = group.attrs["ome"]["multiscales"]  # pyright: ignore
-    group.attrs["ome"] = ome.describe(str(image["name"]), ARRAY, header)  # pyright: ignore
+    pyramid = ome.pyramid_of(group.attrs.asdict())
+    group.attrs["ome"] = ome.describe(str(image["name"]), header, pyramid)  # pyright: ignore
     group[ARRAY].attrs.update(dict(header.attributes))
+
+
+def _divisor(length: int, wanted: int) -> int:
+    """The divisor of a length that is nearest to what is wanted, as a ratio.
+
+    >>> _divisor(512, 128), _divisor(96, 128), _divisor(509, 128), _divisor(21, 16)
+    (128, 96, 509, 21)
+    """
+    divisors = (n for n in range(1, length + 1) if length % n == 0)
+    return min(divisors, key=lambda n: max(n / wanted, wanted / n))
 
 
 def _nothing_to_check() -> None:

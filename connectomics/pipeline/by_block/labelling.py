@@ -109,6 +109,7 @@ def decode_by_block(
         block,
         grid=grid,
         attributes=attributes,
+        rule="mode",
     )
     last = passes[-1]
     paint = RunTask(last.name, last.run, probabilities, parts, store)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import numpy as np
 
 from connectomics.blocks import Block, BlockGrid
 from connectomics.data.cache_key import DIGEST
-from connectomics.data.io import LazyVolume
+from connectomics.data.io import LazyVolume, open_volume
 from connectomics.data.io.sharded import ShardedStore, open_sharded
 from connectomics.errors import DataError, Fault
+from connectomics.files import writing_to
 from connectomics.geometry import Box, whole
 
 LOOKED_AT = 4096
@@ -27,21 +29,53 @@ def lacks_blocks(path: Path) -> str:
     store = open_sharded(path)
     if store is None:
         return ""
-    grid, gone, damaged = _grid(store), 0, 0
+    lost = list(_at_a_glance(store))
+    if not lost:
+        return ""
+    gone = sum(is_gone for _, is_gone in lost)
+    damaged = len(lost) - gone
+    why = [f"{gone} not there"] * (gone > 0) + [f"{damaged} damaged"] * (damaged > 0)
+    return f"lacks {len(lost)} of its {len(_grid(store))} blocks ({', '.join(why)})"
+
+
+def lacks_coarser(path: Path) -> list[Block]:
+    """The blocks of a store whose part of a coarser level is not there, at a glance."""
+    store = open_sharded(path)
+    levels = () if store is None else (_at_a_glance(store, level) for level in store.coarser)
+    return list({block: None for lost in levels for block, _ in lost})
+
+
+def restore_coarser(path: Path) -> None:
+    """Make what a store has lost of its coarser levels again, from the finest.
+
+    Raises:
+        DataError: The finest level cannot be read there, or nothing written.
+    """
+    store, lost = open_sharded(path), lacks_coarser(path)
+    if store is None or not lost:
+        return
+    blocks = f"{len(lost)} block{'s' * (len(lost) > 1)}"
+    print(f"  {path}: makes the coarser levels of {blocks} again, from the finest", flush=True)
+    with open_volume(path) as volume, writing_to(path):
+        for block in lost:
+            store.write_coarser(block.box, read_or_note(volume, block.box))
+
+
+def _at_a_glance(store: ShardedStore, level: int = 0) -> Iterator[tuple[Block, bool]]:
+    """Blocks whose file of a level is not there whole, and whether it is not there at all."""
+    grid = _grid(store)
     depth, height, width = grid.counts
     every, numbers = -(-len(grid) // LOOKED_AT), itertools.count()
     for z, y in itertools.product(range(depth), range(height)):
-        folder = store.file_of(grid.at((z, y, 0)).box).parent
+        folder = store.file_of(grid.at((z, y, 0)).box, level).parent
         names = {one.name for one in folder.iterdir()} if folder.is_dir() else set()
         for x, number in zip(range(width), numbers, strict=False):
             if str(x) not in names:
-                gone += 1
+                yield grid.at((z, y, x)), True
             elif number % every == 0 or f"{x}{NOTE}" in names:
-                damaged += not is_whole(store, grid.at((z, y, x)).box)
-    if not gone + damaged:
-        return ""
-    why = [f"{gone} not there"] * (gone > 0) + [f"{damaged} damaged"] * (damaged > 0)
-    return f"lacks {gone + damaged} of its {len(grid)} blocks ({', '.join(why)})"
+                block = grid.at((z, y, x))
+                if not is_whole(store, block.box, level):
+                    yield block, False
 
 
 def lost_blocks(store: ShardedStore) -> list[Block]:
@@ -49,9 +83,9 @@ def lost_blocks(store: ShardedStore) -> list[Block]:
     return [block for block in _grid(store) if not is_whole(store, block.box)]
 
 
-def is_whole(store: ShardedStore, box: Box) -> bool:
+def is_whole(store: ShardedStore, box: Box, level: int = 0) -> bool:
     """Whether the file of a block is as long as it was, and nobody failed to read it."""
-    return store.is_whole(box) and not is_noted(store.file_of(box))
+    return store.is_whole(box, level) and not is_noted(store.file_of(box, level))
 
 
 def is_noted(file: Path) -> bool:
@@ -60,12 +94,13 @@ def is_noted(file: Path) -> bool:
     return note.exists() and note.stat().st_mtime >= file.stat().st_ctime
 
 
-def put_back(store: ShardedStore, block: Block, file: Path) -> None:
-    """Put a block that was made again in its place."""
-    place = store.file_of(block.box)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    file.replace(place)
-    _note_of(place).unlink(missing_ok=True)
+def put_back(store: ShardedStore, block: Block, made: ShardedStore) -> None:
+    """Put a block that was made again, in another store, in its place."""
+    for level in (0, *store.coarser):  # the finest first, as the others follow from it
+        place = store.file_of(block.box, level)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        made.file_of(block.box, level).replace(place)
+        _note_of(place).unlink(missing_ok=True)
 
 
 def read_or_note(volume: LazyVolume, box: Box | None = None) -> np.ndarray:

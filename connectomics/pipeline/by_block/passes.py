@@ -15,7 +15,6 @@ from connectomics.blocks import (
     Ledger,
     Task,
     Work,
-    facts_of_file,
     read_arrays,
     run_tasks,
     write_arrays,
@@ -28,6 +27,7 @@ from connectomics.decoding import blockwise
 from connectomics.errors import naming
 from connectomics.geometry import Box
 from connectomics.pipeline.by_block.lost import read_or_note
+from connectomics.pipeline.by_block.predicting import write_block
 from connectomics.pipeline.by_block.workers import describe, executor_of, shard_of, unfinished
 from connectomics.pipeline.predicted import PredictBox
 
@@ -91,7 +91,7 @@ class RunTask:
             part = self.run(task, self._read, self.parts)
         if self.store is None:
             return self.parts.write(self.step, task.name, part)
-        return facts_of_file(self.store.write(task.box, part["labels"]))
+        return write_block(self.store, task.box, part["labels"])
 
     def _read(self, box: Box) -> np.ndarray:
         if isinstance(self.probabilities, LazyVolume):

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from connectomics.blocks import (
     Block,
     BlockGrid,
@@ -19,7 +21,7 @@ from connectomics.blocks import (
 )
 from connectomics.data.io.sharded import ShardedStore, copy_empty, create_sharded, open_sharded
 from connectomics.files import writing_to
-from connectomics.geometry import Triple
+from connectomics.geometry import Box, Triple
 from connectomics.keeping import set_aside
 from connectomics.pipeline.artifact import note_volumes
 from connectomics.pipeline.by_block.lost import is_noted, lost_blocks, put_back
@@ -40,15 +42,22 @@ class PredictBlocks:
         """Do one block."""
         assert task.box is not None
         predicted, empty = self.predict(task.box)
-        return {**facts_of_file(self.store.write(task.box, predicted)), "empty": empty}
+        return {**write_block(self.store, task.box, predicted), "empty": empty}
+
+
+def write_block(store: ShardedStore, box: Box, values: np.ndarray) -> Facts:
+    """Write a block; gives what its marker is to say."""
+    file = store.write(box, values)
+    return {**facts_of_file(file), "coarser": store.coarser_bytes(box)}
 
 
 def is_intact(store: ShardedStore, task: Task, facts: Facts) -> bool:
-    """Whether the file of a block is as long as it was; what is in it is summed up inside."""
+    """Whether the files of a block are as long as they were; what is inside is summed up there."""
     assert task.box is not None
     file = store.file_of(task.box)
     whole = file.is_file() and file.stat().st_size == facts.get("bytes")
-    return whole and not is_noted(file)
+    coarser = store.coarser_bytes(task.box) == facts.get("coarser", [])
+    return whole and coarser and not is_noted(file)
 
 
 def predict_by_block(
@@ -82,6 +91,7 @@ def predict_by_block(
         block,
         grid=predicted.grid,
         attributes=attributes,
+        rule="mean",
     )
     grid = BlockGrid(predicted.volume.shape, block)
     if not _predict(predicted, ledger, store, grid):
@@ -104,7 +114,7 @@ def mend_by_block(predicted: Predicted, results: VolumeResults, block: Triple) -
         return False
     with writing_to(finished.path):
         for one in lost:
-            put_back(finished, one, store.file_of(one.box))
+            put_back(finished, one, store)
     return True
 
 

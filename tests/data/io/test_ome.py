@@ -111,7 +111,7 @@ def test_metadata_that_makes_no_sense_is_an_error(metadata: dict[str, Any]) -> N
 @pytest.mark.parametrize("shape", [(5, 6, 7), (3, 5, 6, 7)])
 def test_what_is_described_can_be_read(shape: tuple[int, ...]) -> None:
     header = Header(shape, np.dtype(np.uint8), (30, 8, 8), (300, 0, 0))
-    found = scales("a.zarr", {"ome": describe("em", "0", header)})[0]
+    found = scales("a.zarr", {"ome": describe("em", header)})[0]
     assert found.names == ("c", "z", "y", "x")[-len(shape) :]
     assert found.resolution_nm("a.zarr") == (30, 8, 8)
     assert found.offset_nm("a.zarr") == (300, 0, 0)
@@ -119,7 +119,7 @@ def test_what_is_described_can_be_read(shape: tuple[int, ...]) -> None:
 
 def test_an_unknown_voxel_size_stays_unknown() -> None:
     header = Header((5, 6, 7), np.dtype(np.uint8))
-    assert scales("a.zarr", {"ome": describe("em", "0", header)})[0].resolution_nm("a.zarr") is None
+    assert scales("a.zarr", {"ome": describe("em", header)})[0].resolution_nm("a.zarr") is None
 
 
 def test_units_of_each_axis_and_without_a_scale_nothing() -> None:

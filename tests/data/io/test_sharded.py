@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import pickle
 from pathlib import Path
 
@@ -8,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectomics.data.io import open_volume, read_volume
-from connectomics.data.io.sharded import create_sharded, place_store
+from connectomics.data.io import open_volume, pyramid, read_volume
+from connectomics.data.io.downsampling import downsample
+from connectomics.data.io.pyramid import Pyramid
+from connectomics.data.io.sharded import copy_empty, create_sharded, open_sharded, place_store
 from connectomics.errors import DataError
 from connectomics.geometry import Box, VoxelGrid, block_boxes
 
@@ -117,3 +120,100 @@ def test_what_a_disk_has_lost_is_not_read_as_something_else(tmp_path, damage):
         read_volume(tmp_path / "a.zarr")
     store.write(Box((0, 0, 0), (4, 4, 3)), array)
     assert np.array_equal(read_volume(tmp_path / "a.zarr"), array)
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Coarser levels of volumes as small as those of tests."""
+    monkeypatch.setattr(pyramid, "WIDEST", 4)
+    monkeypatch.setattr(pyramid, "SMALLEST", 4)
+
+
+def test_each_block_brings_its_part_of_the_coarser_levels(tmp_path, small):
+    labels = np.zeros((5, 20, 13), np.uint32)
+    labels[:, 3:9, 2:5], labels[:, 3:9, 5:12], labels[4, 19, 12] = 1, 2, 3
+    path, grid = tmp_path / "labels.zarr", VoxelGrid((30, 8, 8), (60, 0, 8))
+    store = filled(path, labels, (2, 8, 8), grid=grid, rule="mode")
+    assert store.pyramid == Pyramid("mode", ((1, 2, 2), (1, 4, 4)))
+    assert open_sharded(path) == store
+    whole = downsample(labels, store.pyramid)
+    with open_volume(path) as finest:
+        assert np.array_equal(finest.read(), labels)
+    for name, level, nm, offset in (
+        ("1", whole[0], (30, 16, 16), (60, 4, 12)),
+        ("2", whole[1], (30, 32, 32), (60, 12, 20)),
+    ):
+        for source in (f"{path}/{name}", f"{path}::{name}"):
+            with open_volume(source) as volume:
+                assert np.array_equal(volume.read(), level)
+                assert (volume.resolution, volume.offset_nm) == (nm, offset)
+                assert volume.gaps is None
+                assert volume.attributes == {}  # it is no result by itself
+    assert len(list(path.rglob("c/*/*/*"))) == 3 * 3 * 3 * 2
+
+
+def test_the_levels_of_a_store_in_the_words_of_ome_zarr(tmp_path, small):
+    shape, grid = (3, 4, 16, 16), VoxelGrid((30, 8, 8))
+    create_sharded(tmp_path / "p.zarr", shape, np.float16, (4, 8, 8), grid=grid, rule="mean")
+    group = json.loads((tmp_path / "p.zarr" / "zarr.json").read_text())
+    (image,) = group["attributes"]["ome"]["multiscales"]
+    assert [axis["name"] for axis in image["axes"]] == ["c", "z", "y", "x"]
+    assert {axis.get("unit") for axis in image["axes"][1:]} == {"nanometer"}
+    assert image["type"] == "mean"
+    assert image["datasets"] == [
+        {"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [1, 30, 8, 8]}]},
+        {
+            "path": "1",
+            "coordinateTransformations": [
+                {"type": "scale", "scale": [1, 30, 16, 16]},
+                {"type": "translation", "translation": [0, 0, 4, 4]},
+            ],
+        },
+        {
+            "path": "2",
+            "coordinateTransformations": [
+                {"type": "scale", "scale": [1, 30, 32, 32]},
+                {"type": "translation", "translation": [0, 0, 12, 12]},
+            ],
+        },
+    ]
+
+
+def test_another_place_is_that_of_all_levels(tmp_path, small):
+    path = tmp_path / "p.zarr"
+    store = filled(path, np.ones((4, 16, 16), np.uint8), (4, 8, 8), rule="mean")
+    assert store.pyramid.factors == ((2, 2, 2), (4, 4, 4))
+    with open_volume(f"{path}/2") as volume:
+        assert (volume.resolution, volume.shape) == (None, (1, 4, 4))
+    place_store(path, VoxelGrid((40, 4, 4), (0, 0, 100)))
+    with open_volume(f"{path}/2") as volume:
+        assert (volume.resolution, volume.offset_nm) == ((160, 16, 16), (60, 6, 106))
+    assert open_sharded(path) == store
+
+
+def test_a_store_that_was_begun_without_coarser_levels_goes_on_without(tmp_path, small):
+    given = ((4, 16, 16), np.uint8, (4, 8, 8))
+    for name, first, then, levels in (("a", "", "mode", 0), ("b", "mode", "", 2)):
+        create_sharded(tmp_path / f"{name}.zarr", *given, rule=first)
+        store = create_sharded(tmp_path / f"{name}.zarr", *given, rule=then)
+        assert len(store.pyramid.factors) == levels
+        box = Box((0, 0, 0), (4, 8, 8))
+        store.write(box, np.ones(box.shape, np.uint8))
+        assert [size > 0 for size in store.coarser_bytes(box)] == [True] * levels
+        assert len(list((tmp_path / f"{name}.zarr").rglob("c/0/0/0"))) == levels + 1
+
+
+def test_a_level_that_is_gone_follows_from_the_finest(tmp_path, small):
+    array = np.arange(2 * 8 * 16).reshape(2, 8, 16).astype(np.uint16)
+    store = filled(tmp_path / "a.zarr", array, (2, 8, 8), rule="mode")
+    box = Box((0, 0, 8), (2, 8, 16))
+    expected, there = read_volume(tmp_path / "a.zarr/1"), store.coarser_bytes(box)
+    store.file_of(box, 1).unlink()
+    store.file_of(box, 2).write_bytes(b"short")
+    assert (store.coarser_bytes(box), store.is_whole(box, 2)) == ([-1, 5], False)
+    store.write_coarser(box, array[:, :, 8:])
+    assert (store.coarser_bytes(box), store.is_whole(box, 2)) == (there, True)
+    assert np.array_equal(read_volume(tmp_path / "a.zarr/1"), expected)
+    empty = copy_empty(store, tmp_path / "copy.zarr")
+    assert empty.pyramid == store.pyramid
+    assert empty.coarser_bytes(box) == [-1, -1]

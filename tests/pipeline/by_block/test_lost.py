@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from main import main
 
-from connectomics.data.io import read_volume
+from connectomics.data.io import pyramid, read_volume
 from connectomics.pipeline.by_block import lost, predicting
 
 BLOCKS = "system.block_size=[8,20,16]"
@@ -36,6 +36,9 @@ class Run:
 
     def file(self, place: str) -> Path:
         return self.store / "0" / "c" / "0" / place
+
+    def levels(self) -> list[np.ndarray]:
+        return [read_volume(f"{self.store}/{level}") for level in range(3)]
 
     def state(self) -> dict[str, tuple[int, int]]:
         """What tells whether a file of the store was touched."""
@@ -176,6 +179,84 @@ def test_only_some_lengths_are_looked_at_and_all_names(run: Run, monkeypatch) ->
     run.file("0/0/2").unlink()
     assert lost.lacks_blocks(run.store) == "lacks 1 of its 18 blocks (1 not there)"
     assert "infer: 2 blocks done now\n" in run("infer")
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.fixture
+def with_levels(run: Run, monkeypatch) -> Run:
+    """Probabilities with coarser levels, of a volume that is too small for them."""
+    monkeypatch.setattr(pyramid, "WIDEST", 4)
+    monkeypatch.setattr(pyramid, "SMALLEST", 1)
+    shutil.rmtree(run.results)
+    run("infer", BLOCKS)
+    assert [level.shape[1:] for level in run.levels()] == [(14, 50, 46), (14, 25, 23), (14, 13, 12)]
+    return run
+
+
+def test_lost_coarser_levels_follow_from_the_finest(with_levels: Run, monkeypatch) -> None:
+    run = with_levels
+    expected, before = run.levels(), run.state()
+    (run.store / "1/c/0/0/1/2").unlink()
+    os.truncate(run.store / "2/c/0/1/0/0", 9)
+    shutil.rmtree(run.store / "2/c/0/1/1")
+    assert lost.lacks_blocks(run.store) == ""
+    with monkeypatch.context() as patch:
+        patch.setattr(predicting.PredictBlocks, "__call__", None)  # nothing is predicted
+        said = run("infer")
+    assert f"{run.store}: makes the coarser levels of 5 blocks again, from the finest" in said
+    assert "up to date" in said
+    for level, values in zip(run.levels(), expected, strict=True):
+        np.testing.assert_array_equal(level, values)
+    after = run.state()
+    assert after.keys() == before.keys()
+    assert not any(before[one] != after[one] for one in before if f"{run.store}/0" in one)
+    assert not (run.results / "blocks").exists()
+    assert "coarser levels" not in run("infer")
+
+
+def test_a_lost_block_brings_its_part_of_the_coarser_levels(with_levels: Run) -> None:
+    run = with_levels
+    expected = run.levels()
+    run.file("0/1/2").unlink()
+    (run.store / "1/c/0/0/1/2").unlink()
+    (run.store / "2/c/0/1/0/0").unlink()  # of another block
+    said = run("infer")
+    assert "infer: 1 block done now\n" in said
+    assert "makes the coarser levels of 1 block again" in said
+    for level, values in zip(run.levels(), expected, strict=True):
+        np.testing.assert_array_equal(level, values)
+
+
+def test_a_run_that_goes_on_makes_short_coarser_levels_again(with_levels: Run, monkeypatch) -> None:
+    run = with_levels
+    expected = run.levels()
+    shutil.rmtree(run.results)
+    with monkeypatch.context() as patch:
+        patch.setattr(predicting, "_finish", interrupt)
+        run("infer", BLOCKS, code=130)
+    begun = run.results / "blocks/probabilities/probabilities.zarr"
+    (begun / "2/c/0/0/0/1").unlink()
+    os.truncate(begun / "1/c/0/1/2/2", 5)
+    assert "16 done before, 2 made again" in run("infer", BLOCKS)
+    for level, values in zip(run.levels(), expected, strict=True):
+        np.testing.assert_array_equal(level, values)
+
+
+def test_labels_have_coarser_levels_too(with_levels: Run) -> None:
+    run = with_levels
+    run("decode", BLOCKS)
+    labels = run.results / "labels.zarr"
+    levels = [read_volume(f"{labels}/{level}") for level in range(3)]
+    assert set(np.unique(levels[0])) >= set(np.unique(levels[2]))
+    assert (levels[0][:, ::4, ::4][levels[2] == 0] == 0).all()
+    (labels / "2/c/0/0/0").unlink()
+    said = run("decode", BLOCKS)
+    assert "makes the coarser levels of 1 block again" in said
+    assert "decoding" not in said
+    np.testing.assert_array_equal(read_volume(f"{labels}/2"), levels[2])
 
 
 @pytest.mark.slow
