@@ -19,10 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectomics.data.io import LazyVolume
+from connectomics.data.io.levels import coarser_levels
+from connectomics.data.io.pyramid import scaled
 from connectomics.decoding import read_table
 from connectomics.decoding.lines import write_neuroglancer
 from connectomics.errors import ConnectomicsError, MachineError
-from connectomics.geometry import Box
+from connectomics.geometry import Box, Triple
 from connectomics.neuroglancer.volume import Scale, describe, encode, first_voxel, label_type
 from connectomics.viewer.layers import Shown, shown_grid
 from connectomics.viewer.showing import view_state
@@ -52,33 +54,48 @@ class Layer:
         self.dtype = label_type(volume.dtype) if self.labels else shown
         if kind == "sides":
             self.dtype = np.dtype(np.uint8)
-        grid = shown_grid(volume)
-        assert grid.resolution is not None
-        z, y, x = volume.shape[-3:]
-        self.scale = Scale((z, y, x), first_voxel(grid), grid.resolution)
+        self.scales = [(_scale(volume, (1, 1, 1), volume), volume)]
+        self.scales += [(_scale(volume, f, level), level) for f, level in coarser_levels(volume)]
         self._lock = lock
 
     def read(self, path: str) -> bytes | None:
         """The file of that name; None where there is none."""
         if path == "info":
             channels = self.volume.shape[0] if len(self.volume.shape) == 4 else 1
-            info = describe([self.scale], self.dtype, channels=channels, labels=self.labels)
+            info = describe(
+                [scale for scale, _ in self.scales],
+                self.dtype,
+                channels=channels,
+                labels=self.labels,
+            )
             return json.dumps(info).encode()
         key, _, name = path.partition("/")
-        box = self.scale.box_of(name) if key == self.scale.key else None
-        return None if box is None else encode(self._values(box), labels=self.labels)
+        for scale, volume in self.scales:
+            if key == scale.key and (box := scale.box_of(name)) is not None:
+                return encode(self._values(volume, box), labels=self.labels)
+        return None
 
     def close(self) -> None:
-        """Close the file, when nobody reads it."""
+        """Close the files, when nobody reads them."""
         with self._lock:
-            self.volume.close()
+            for _, volume in self.scales:
+                volume.close()
 
-    def _values(self, box: Box) -> NDArray[Any]:
+    def _values(self, volume: LazyVolume, box: Box) -> NDArray[Any]:
         with self._lock:
-            values = self.volume.read(box)
+            values = volume.read(box)
         if self.kind == "sides":
             values = np.where(values == 0, 0, 2 - values % 2)
         return values.astype(self.dtype)
+
+
+def _scale(volume: LazyVolume, factors: Triple, level: LazyVolume) -> Scale:
+    """A level of a volume; where it begins within a voxel of the viewer's grid, at the nearest."""
+    grid = shown_grid(volume)
+    assert grid.resolution is not None
+    begin = zip(first_voxel(grid), factors, strict=True)
+    (a, b, c), (z, y, x) = (round(n / f) for n, f in begin), level.shape[-3:]
+    return Scale((z, y, x), (a, b, c), scaled(grid.resolution, factors))
 
 
 class ViewServer(ThreadingHTTPServer):

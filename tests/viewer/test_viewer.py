@@ -23,8 +23,10 @@ from view import main, view
 from connectomics.data.cache_key import CacheKey
 from connectomics.data.identity import identify
 from connectomics.data.io import open_volume, read_volume, save_volume
+from connectomics.data.io.sharded import create_sharded
 from connectomics.decoding import read_table, synapse_table, write_table
 from connectomics.errors import DataError, MachineError
+from connectomics.geometry import block_boxes
 from connectomics.neuroglancer.link import link, position_at
 from connectomics.viewer import find_volumes, serve
 from connectomics.viewer.showing import view_state
@@ -332,3 +334,30 @@ def test_the_line_for_napari_lays_points_on_the_voxels_of_the_labels(
     labels = read_volume("labels.h5")
     assert [labels[tuple(map(int, at))] for at in added["pre"][0]] == [1, 3]
     assert [labels[tuple(map(int, at))] for at in added["post"][0]] == [2]
+
+
+def test_coarser_levels_are_served_too(run: Path, monkeypatch) -> None:
+    pytest.importorskip("obstore")
+    monkeypatch.setattr("connectomics.data.io.pyramid.WIDEST", 40)
+    monkeypatch.setattr("connectomics.data.io.pyramid.SMALLEST", 1)
+    folder = run / "results" / "em"
+    with open_volume(folder / "labels.h5") as made:
+        labels, about, grid = made.read(), made.attributes, made.grid
+    (folder / "labels.h5").unlink()
+    path, given = folder / "labels.zarr", (labels.shape, labels.dtype, (6, 40, 60))
+    store = create_sharded(path, *given, grid=grid, attributes=about, rule="mode")
+    for box in block_boxes(labels.shape, store.block):
+        store.write(box, labels[box.slices])
+    with serve(find_volumes(run)) as server:
+        for kind in ("labels", "sides"):
+            info = json.loads(server.find(f"em/{kind}/info") or b"")
+            sizes = {one["key"]: (one["size"], one["voxel_offset"]) for one in info["scales"]}
+            assert sizes == {
+                "8_8_30": ([90, 70, 6], [0, 0, 2]),
+                "16_16_30": ([45, 35, 6], [0, 0, 2]),
+                "32_32_30": ([23, 18, 6], [0, 0, 2]),
+            }
+        with open_volume(f"{server.address}/em/labels::32_32_30") as seen:
+            np.testing.assert_array_equal(seen.read(), read_volume(f"{path}/2"))
+            assert seen.read().any()
+        assert server.find("em/labels/64_64_30/0-23_0-18_2-8") is None

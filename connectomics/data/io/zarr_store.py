@@ -163,14 +163,24 @@ def _choose_array(node: Node, location: Location) -> tuple[zarr.Array[Any], ome.
 
 def _scale_of(array: zarr.Array[Any], location: Location) -> ome.Scale | None:
     """What the groups around an array say about it as a level of an OME-Zarr image."""
-    parts = array.path.split("/")
+    levels = levels_beside(location, array.path)
+    return next((level for level in levels if level.path == array.path), None)
+
+
+def levels_beside(location: Location, path: str) -> list[ome.Scale]:
+    """The levels of the OME-Zarr image that an array is one of, finest first; none of any other.
+
+    Their paths are those in the store.
+    """
+    parts = path.split("/")
     for depth in range(len(parts) - 1, -1, -1):
-        group = _group_at(location, "/".join(parts[:depth]))
+        around = parts[:depth]
+        group = _group_at(location, "/".join(around))
         levels = ome.scales(location.source, dict(group.attrs)) if group is not None else []
-        name = "/".join(parts[depth:])
-        if found := next((level for level in levels if level.path == name), None):
-            return found
-    return None
+        inside = [replace(level, path="/".join([*around, level.path])) for level in levels]
+        if any(level.path == path for level in inside):
+            return inside
+    return []
 
 
 def _group_at(location: Location, path: str) -> zarr.Group | None:
