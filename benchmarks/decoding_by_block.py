@@ -11,7 +11,8 @@ of the whole volume, included), the bytes of the parts on disk, those of the sta
 for each synapse, and whether labels and tables are the same to the last bit. `--kept` prints
 instead what is left for decoding where probabilities are not kept
 (`inference.save_probabilities: false`): the share of voxels, and bytes per voxel as Zarr beside
-those of all of them.
+those of all of them. `--levels` prints what coarser levels of probabilities and labels cost where
+these are written: processor seconds and bytes, with them and without.
 
 Runs on Linux with the `dev` extra.
 """
@@ -51,6 +52,7 @@ def main() -> None:
     parser.add_argument("--decoders", nargs="+", default=list(DECODERS), choices=DECODERS)
     parser.add_argument("--repeats", type=int, default=2, help="of each; the best counts")
     parser.add_argument("--kept", action="store_true", help="measure what is put aside")
+    parser.add_argument("--levels", action="store_true", help="measure coarser levels")
     options = parser.parse_args()
     logging.disable(logging.WARNING)
 
@@ -63,6 +65,9 @@ def main() -> None:
     for decoder in options.decoders:
         for dtype in options.dtypes:
             volume = TOOLS["as_dtype"](probabilities, np.dtype(dtype))
+            if options.levels:
+                print(f"{decoder:18} {dtype:8}", coarser_levels(volume, decoder, options.block))
+                continue
             if options.kept:
                 print(f"{decoder:18} {dtype:8}", put_aside(volume, decoder, options.block))
                 continue
@@ -119,6 +124,36 @@ def put_aside(volume: np.ndarray, decoder: str, size: list[int]) -> str:
     return (
         f"{left / voxels:.1%} left, {written[1] / voxels:.2f} of {written[0] / voxels:.2f} B/voxel"
     )
+
+
+def coarser_levels(volume: np.ndarray, decoder: str, block: list[int]) -> str:
+    """Processor seconds and bytes of decoding, and of writing with coarser levels and without."""
+    steps: list[Any] = [SimpleNamespace(name=decoder, kwargs={})]
+    with tempfile.TemporaryDirectory() as folder:
+        decode_on_disk(volume, steps, block, Path(folder))  # compile or load the compiled code
+        began = time.process_time()
+        labels = decode_on_disk(volume, steps, block, Path(folder))[0].labels
+    said = f"decoding {time.process_time() - began:.2f} s"
+    for name, values, rule in (("probabilities", volume, "mean"), ("labels", labels, "mode")):
+        written = [_written(values, block, one) for one in ("", rule, "", rule)]
+        seconds, sizes = zip(*written, strict=True)
+        alone, levels = min(seconds[::2]), min(seconds[1::2])
+        more = sizes[1] / sizes[0] - 1
+        said += f"; {name} {alone:.2f} s, with levels {levels:.2f} s and {more:.0%} more bytes"
+    return said
+
+
+def _written(values: np.ndarray, size: list[int], rule: str) -> tuple[float, int]:
+    """Write a volume by block; gives the processor seconds, and the bytes on disk."""
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "a.zarr"
+        block, grid = (size[0], size[1], size[2]), VoxelGrid(NM)
+        store = create_sharded(path, values.shape, values.dtype, block, grid=grid, rule=rule)
+        began = time.process_time()
+        for one in BlockGrid(values.shape[-3:], block):  # pyright: ignore
+            store.write(one.box, values[(..., *one.box.slices)])
+        seconds = time.process_time() - began
+        return seconds, sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 
 def best(call: Callable[[], Decoded], repeats: int) -> tuple[float, int, Any]:
