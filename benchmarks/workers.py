@@ -5,11 +5,12 @@
     python benchmarks/workers.py --no-time --mode decode --times 10 --seed 1
 
 The scheduler, and workers with a folder of their own each, are programs beside the command, which
-is told their address. **Time**: a volume of a GiB (that of `benchmarks/scale.py`) is decoded by one
-worker and by two, of one thread each; printed are the seconds of the passes, which workers share,
-and those of the whole command. **Losses**: infer and decode work on tiny volumes in blocks (those
-of `benchmarks/robustness.py`) until, at a random moment, the command, a worker or the scheduler
-gets a SIGKILL, one after the other. A command that lost a worker has to end well by itself.
+is told their address. **Time**: a volume of a GiB (that of `benchmarks/scale.py`) is decoded and
+scored by one worker and by two, of one thread each; printed are the seconds of the passes, which
+workers share, and those of the whole command. **Losses**: infer and decode work on tiny volumes in
+blocks (those of `benchmarks/robustness.py`) until, at a random moment, the command, a worker or
+the scheduler gets a SIGKILL, one after the other. A command that lost a worker has to end well by
+itself.
 Otherwise what was lost is started anew and the command is given again; what it leaves is compared,
 bit for bit, with what it leaves undisturbed. The columns are those of `benchmarks/robustness.py`;
 `survived` counts commands that ended well without being given again.
@@ -126,7 +127,7 @@ def main() -> int:
 
 
 def time_of_workers(folder: Path, gib: float, repeats: int) -> None:
-    """Decode with one worker and with two, and say how much sooner two are done."""
+    """Decode and score with one worker and two, and say how much sooner two are done."""
     folder.mkdir()
     os.chdir(folder)
     Path("my.yaml").write_text(json.dumps(scale.CONFIG))
@@ -134,34 +135,40 @@ def time_of_workers(folder: Path, gib: float, repeats: int) -> None:
     (checkpoint,) = Path().glob("outputs/scale/*/checkpoints/last.ckpt")
     scale.in_child(lambda: scale.make(scale.SHAPES[gib]))
     scale.in_child(lambda: scale.command("infer", checkpoint))
-    seconds: dict[int, tuple[float, float]] = {}
+    results = checkpoint.parents[1] / "results"
+    seconds: dict[tuple[str, int], tuple[float, float]] = {}
     for workers in (1, 2) * repeats:
         with Cluster(folder / "parts", workers):
-            began = time.perf_counter()
-            scale.in_child(lambda: decode(checkpoint))
-            whole = time.perf_counter() - began
-        passes = float(Path("passes.txt").read_text())
-        seconds[workers] = min(seconds.get(workers, (passes, whole)), (passes, whole))
-        shutil.rmtree(next(checkpoint.parents[1].glob("results/*/labels.zarr")))
-    for what, one, two in zip(("passes", "command"), seconds[1], seconds[2], strict=True):
-        print(f"decode, {what}: {one:.1f} s by one worker, {two:.1f} s by two: {one / two:.2f} x")
+            for mode in ("decode", "evaluate"):
+                began = time.perf_counter()
+                scale.in_child(lambda mode=mode: timed(mode, checkpoint))
+                whole = time.perf_counter() - began
+                now = float(Path("passes.txt").read_text()), whole
+                seconds[mode, workers] = min(seconds.get((mode, workers), now), now)
+        shutil.rmtree(next(results.glob("*/labels.zarr")))
+        (results / "scores.json").unlink()
+    for mode in ("decode", "evaluate"):
+        times = zip(("passes", "command"), seconds[mode, 1], seconds[mode, 2], strict=True)
+        for what, one, two in times:
+            by = f"{one:.1f} s by one worker, {two:.1f} s by two: {one / two:.2f} x"
+            print(f"{mode}, {what}: {by}")
 
 
-def decode(checkpoint: Path) -> int:
-    """Decode, and write down how long the passes took."""
+def timed(mode: str, checkpoint: Path) -> int:
+    """Decode or score, and write down how long the passes took."""
     from connectomics.pipeline.by_block import passes
 
     run_tasks, seconds = passes.run_tasks, 0.0
 
-    def timed(*arguments: Any, **settings: Any) -> Any:
+    def counted(*arguments: Any, **settings: Any) -> Any:
         nonlocal seconds
         began = time.perf_counter()
         tally = run_tasks(*arguments, **settings)
         seconds += time.perf_counter() - began
         return tally
 
-    with mock.patch.object(passes, "run_tasks", timed):
-        status = scale.command("decode", checkpoint, EXECUTOR, ONE_THREAD)
+    with mock.patch.object(passes, "run_tasks", counted):
+        status = scale.command(mode, checkpoint, EXECUTOR, ONE_THREAD)
     Path("passes.txt").write_text(str(seconds))
     return status
 

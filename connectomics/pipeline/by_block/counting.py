@@ -89,7 +89,8 @@ class LookAtBlocks:
 
     def __call__(self, task: Any) -> Facts:
         """Do it."""
-        work, found = _unpickled(self.file, self.sum), {}
+        work = _unpickled(self.file, self.sum, self.parts.ledger.key)
+        found: dict[str, np.ndarray] = {}
         for i, box in enumerate(task.boxes):
             given = () if task.given is None else (task.given[i],)
             found |= {f"{i}.{name}": array for name, array in work(box, *given).items()}
@@ -109,7 +110,8 @@ def _packed(work: Work, folder: Path) -> tuple[Path, str]:
 
 
 @lru_cache(maxsize=1)
-def _unpickled(file: Path, expected: str) -> Work:
+def _unpickled(file: Path, expected: str, key: str) -> Work:
+    """What looks at blocks; with another key its volumes are others, whatever they are called."""
     packed = file.read_bytes()
     if hashlib.sha256(packed).hexdigest() != expected:
         raise DataError(str(file), "was changed.", "Give the same command again.")
@@ -136,7 +138,11 @@ class _ByBlock:
         look = LookAtBlocks(*_packed(work, ledger.folder / step), step, parts)
         intact = partial(parts.is_intact, step)
         said = f"{self.what}: {what}"
-        if not run_pass(lambda: tasks, look, ledger.of(step), self.system, intact, what=said):
+        try:
+            whole = run_pass(lambda: tasks, look, ledger.of(step), self.system, intact, what=said)
+        finally:
+            _unpickled.cache_clear()
+        if not whole:
             raise UnfinishedError
         for task in tasks:
             yield from _apart(parts(step, task.name), len(task.boxes))

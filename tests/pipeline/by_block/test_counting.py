@@ -108,12 +108,15 @@ def large(monkeypatch):
     monkeypatch.setattr(cutouts, "LARGEST_SLAB", 0)
 
 
-def test_scores_by_processes_are_those_of_the_whole(run, request):
+@pytest.mark.parametrize("name", ["processes", pytest.param("dask", marks=pytest.mark.slow)])
+def test_scores_by_other_processes_are_those_of_the_whole(run, request, name):
+    if name == "dask":
+        pytest.importorskip("distributed")
     run("evaluate", METRICS)
     expected = run.written()
     assert {"scores.json", "matches.csv", "report.html", "comparison.png"} <= set(expected)
     request.getfixturevalue("large")
-    said = run("evaluate", METRICS, PROCESSES)
+    said = run("evaluate", METRICS, f"system.executor={{name: {name}, workers: 2}}")
     assert "evaluate: distances measured: 6 blocks done now" in said
     assert "evaluate: components found: 6 blocks done now" in said
     assert run.written() == expected
@@ -269,9 +272,9 @@ def test_what_another_has_written_is_not_run(tmp_path):
     file, known = counting._packed(work, tmp_path)
     file.write_bytes(pickle.dumps(partial(print, "run")))
     with pytest.raises(DataError, match="was changed"):
-        counting._unpickled(file, known)
+        counting._unpickled(file, known, "")
     assert counting._packed(work, tmp_path) == (file, known)
-    assert counting._unpickled(file, known)(3) == 6
+    assert counting._unpickled(file, known, "")(3) == 6
 
 
 def test_tasks_are_blocks_that_make_up_a_box():
@@ -282,3 +285,12 @@ def test_tasks_are_blocks_that_make_up_a_box():
     assert [list(task.given or ()) for task in tasks[:2]] == [[*range(8)], [8, 9]]
     assert tasks[1].box == Box((0, 0, 16), (2, 2, 20))
     assert [task.name for task in tasks[:2]] == ["00000_00000000", "00000_00000008"]
+
+
+def test_a_worker_that_outlives_a_command_reads_volumes_anew(tmp_path):
+    work = partial(np.multiply, 2)
+    file, known = counting._packed(work, tmp_path)
+    counting._unpickled.cache_clear()
+    for key in ("a", "a", "b"):
+        assert counting._unpickled(file, known, key)(3) == 6
+    assert counting._unpickled.cache_info().misses == 2
