@@ -56,12 +56,17 @@ def collapse(sides: Sides) -> str | None:
 EARLIEST = 300
 """Steps before which no network has parted them."""
 
+LATEST = 3000
+"""Steps by which every training that parted them had, however long: twice those of the slowest
+(1,500, of synthetic EM whose sides look alike)."""
+
 
 class WatchSides(pl.Callback):
     """Warns, once, of sides that are empty or equal at a time when they should have parted.
 
     Every training goes through that, so it is said when three validations in a row have found it
-    and a quarter of the steps is done, or two at the end of training, but not of a trial.
+    and a quarter of the steps is done, or `LATEST`, or when two have at the end of training, but
+    not of a trial.
 
     Args:
         remedy: What to do then.
@@ -78,7 +83,8 @@ class WatchSides(pl.Callback):
         sides, step, steps = pl_module.told_apart, trainer.global_step, trainer.max_steps
         problem = collapse(sides) if sides else None
         self._times = self._times + 1 if problem else 0
-        due = (self._times >= 3 and step >= steps / 4) or (self._times >= 2 and step >= steps)
+        late = step >= min(steps / 4, LATEST)
+        due = (self._times >= 3 and late) or (self._times >= 2 and step >= steps)
         due = due and step >= EARLIEST
         if problem and due and not self._warned and trainer.is_global_zero:
             self._warned = True

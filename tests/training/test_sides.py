@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from connectomics.pipeline.components import read_config
 from connectomics.training import fit
 from connectomics.training.module import SynapseModule
 from connectomics.training.scores import Sides
@@ -30,11 +32,13 @@ def test_what_is_wrong(sides, problem):
     assert (found is None) if problem is None else (problem in (found or ""))
 
 
-def said(capsys: pytest.CaptureFixture[str], course: list[Sides], steps: list[int]) -> str:
+def said(
+    capsys: pytest.CaptureFixture[str], course: list[Sides], steps: list[int], most: int = 1000
+) -> str:
     watch, module = WatchSides("Train longer."), SynapseModule.__new__(SynapseModule)
     for sides, step in zip(course, steps, strict=True):
         object.__setattr__(module, "told_apart", sides)
-        trainer: Any = SimpleNamespace(global_step=step, max_steps=1000, is_global_zero=True)
+        trainer: Any = SimpleNamespace(global_step=step, max_steps=most, is_global_zero=True)
         watch.on_validation_end(cast("Any", trainer), module)
     return capsys.readouterr().err
 
@@ -53,6 +57,26 @@ def test_when_it_is_said(capsys, course, steps, times):
     text = said(capsys, course, steps)
     assert text.count("train: warning: after") == times
     assert text.count("Train longer.") == times
+
+
+def test_a_long_training_does_not_wait_for_a_quarter_of_its_steps(capsys):
+    course = [1000, 2000, 3000, 4000]
+    assert said(capsys, [EQUAL] * 2, course[:2], most=50_000) == ""
+    text = said(capsys, [EQUAL] * 4, course, most=50_000)
+    assert text.count("after 3,000 of 50,000 steps pre and post fire together") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "steps", "first"), [("demo", 2000, 750), ("machine=cpu", 4000, 1000)]
+)
+def test_a_short_training_is_warned_by_a_third_of_its_steps(capsys, name, steps, first):
+    change = ["machine=cpu"] if name == "machine=cpu" else []
+    file = Path(__file__).parents[2] / "tutorials" / "demo.yaml"
+    optimization = read_config(file, overrides=change).config.optimization
+    assert optimization.max_steps == steps
+    every = optimization.n_steps_per_epoch
+    text = said(capsys, [EQUAL] * 8, [every * (1 + k) for k in range(8)], most=steps)
+    assert text.startswith(f"train: warning: after {first:,} of {steps:,} steps")
 
 
 def test_the_remedy_names_what_the_config_does_not_do_yet(make_config):
