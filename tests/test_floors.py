@@ -25,6 +25,7 @@ FLOORS = {
     "connectomics.arguments": 2,
     "connectomics.config": 2,
     "connectomics.files": 2,
+    "connectomics.mapping": 2,
     "connectomics.phantom": 2,
     "connectomics.neuroglancer": 2,
     "connectomics.blocks": 3,

@@ -24,7 +24,7 @@ from connectomics.blocks.ledger import (
     open_ledger,
     parts_begun,
 )
-from connectomics.blocks.lock import Shard, working_on
+from connectomics.blocks.lock import Shard, UnfinishedError, working_on
 from connectomics.blocks.parts import facts_of_file, read_arrays, write_arrays
 from connectomics.blocks.runner import Tally, run_tasks
 
@@ -39,6 +39,7 @@ __all__ = [
     "Tally",
     "Task",
     "ThisProcess",
+    "UnfinishedError",
     "Work",
     "begin_anew",
     "discard",

@@ -45,6 +45,10 @@ class Shard(NamedTuple):
         return f"{self.index}/{self.count}"
 
 
+class UnfinishedError(Exception):
+    """Other shards have blocks to do before this one can go on."""
+
+
 @contextmanager
 def working_on(folder: Path, shard: Shard | None = None) -> Iterator[None]:
     """Keep other commands from an artifact, but for other shards of the same job array.

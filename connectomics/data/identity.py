@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,7 +27,8 @@ from connectomics.data.io.objects import WebObjects
 from connectomics.data.io.sections import find_sections
 from connectomics.digests import code_digest, digest
 from connectomics.errors import DataError
-from connectomics.geometry import Box, block_boxes, block_shape, whole
+from connectomics.geometry import Box, Triple, block_boxes, block_shape, whole
+from connectomics.mapping import Part, map_blocks
 
 SLAB_BYTES = 64 * 2**20
 READ_BYTES = 8 * 2**20
@@ -116,9 +118,9 @@ def identify(volume: LazyVolume, known: Identity | None = None) -> Identity:
     if known and now.files and replace(known, source="", content="") == replace(now, source=""):
         return replace(now, content=known.content)
     if not now.files:
-        return replace(now, content=_content(volume))
+        return replace(now, content=_content(volume, now.files))
     if now not in _READ:
-        _READ[now] = _content(volume)
+        _READ[now] = _content(volume, now.files)
     return replace(now, content=_READ[now])
 
 
@@ -146,32 +148,57 @@ def canonical(source: str) -> Path:
     return location.path if location.url else location.path.resolve()
 
 
-def _content(volume: LazyVolume) -> str:
+def _content(volume: LazyVolume, files: str) -> str:
     """Sum up shape, type and every voxel, whatever the chunks are.
 
     Each column of the volume, a tile wide and from the first section to the last, has a sum of
     its own, so that no more of a wide volume is in memory than a few tiles or chunks.
     """
     shape, tile = volume.shape[-3:], (1, TILE, TILE)
-    voxel = volume.dtype.itemsize * (volume.shape[0] if len(volume.shape) > 3 else 1)
-    if voxel * math.prod(shape) >= SPOKEN_OF_BYTES:
+    if _bytes_of_voxel(volume) * math.prod(shape) >= SPOKEN_OF_BYTES:
         print(f"  reading {volume.source}, to know it by its voxels", flush=True)
-    thickness, *plane = volume.chunks or (1, 1, 1)
-    unit = thickness, *(-(-n // TILE) * TILE for n in plane)  # whole chunks, and whole tiles
-    head = f"{volume.shape} {volume.dtype.name}".encode()
-    columns = {one.start: hashlib.sha256(head) for one in block_boxes((1, *shape[1:]), tile)}
-    for box in block_boxes(shape, block_shape(shape, unit, SLAB_BYTES // voxel)):
-        block = _read_in_parts(volume, box, READ_BYTES // voxel)
+    boxes = [whole(shape)]
+    if volume.chunks and files:  # otherwise a file may have to be read for each column
+        boxes = block_boxes(shape, (shape[0], *_unit(volume)[1:]))
+    parts = map_blocks(partial(_column_sums, files, volume), boxes, "voxels read")
+    columns: dict[tuple[int, ...], str] = {}
+    for box, part in zip(boxes, parts, strict=True):
+        starts = [one.shift(box.start).start[1:] for one in block_boxes((1, *box.shape[1:]), tile)]
+        columns |= dict(zip(starts, part["sums"].astype(str).tolist(), strict=True))
+    sums = [columns[one.start[1:]] for one in block_boxes((1, *shape[1:]), tile)]
+    of_all = sums[0] if len(sums) == 1 else hashlib.sha256("".join(sums).encode()).hexdigest()
+    return of_all[:32]
+
+
+def _unit(volume: LazyVolume) -> Triple:
+    """What is read together: whole chunks, and whole tiles."""
+    thickness, height, width = volume.chunks or (1, 1, 1)
+    return thickness, -(-height // TILE) * TILE, -(-width // TILE) * TILE
+
+
+def _column_sums(files: str, volume: LazyVolume, box: Box) -> Part:
+    """The sum of each column in a box from the first section to the last.
+
+    `files` is there for whoever keeps the sums: they hold while the files are as they were.
+    """
+    voxel = _bytes_of_voxel(volume)
+    head, tile = f"{volume.shape} {volume.dtype.name}".encode(), (1, TILE, TILE)
+    columns = {one.start: hashlib.sha256(head) for one in block_boxes((1, *box.shape[1:]), tile)}
+    slab = block_shape(box.shape, _unit(volume), SLAB_BYTES // voxel)
+    for inner in block_boxes(box.shape, slab):
+        block = _read_in_parts(volume, inner.shift(box.start), READ_BYTES // voxel)
         for z in range(block.shape[-3]):
             section = block[..., z, :, :]
             for part in block_boxes((1, *section.shape[-2:]), tile):
                 _, y, x = part.start
-                column = columns[0, box.start[1] + y, box.start[2] + x]
+                column = columns[0, inner.start[1] + y, inner.start[2] + x]
                 column.update(np.ascontiguousarray(section[(..., *part.slices[1:])]).data)
         del block, section  # before the next is read
-    sums = [column.hexdigest() for column in columns.values()]
-    of_all = sums[0] if len(sums) == 1 else hashlib.sha256("".join(sums).encode()).hexdigest()
-    return of_all[:32]
+    return {"sums": np.array([column.hexdigest().encode() for column in columns.values()])}
+
+
+def _bytes_of_voxel(volume: LazyVolume) -> int:
+    return volume.dtype.itemsize * (volume.shape[0] if len(volume.shape) > 3 else 1)
 
 
 def _read_in_parts(volume: LazyVolume, box: Box, voxels: int) -> np.ndarray:

@@ -11,9 +11,9 @@ import numpy as np
 
 from connectomics.errors import DataError
 from connectomics.evaluation.extents import Extents, list_values
-from connectomics.evaluation.mapping import Part, map_blocks
 from connectomics.evaluation.volumes import Labels, blocks_of, read
 from connectomics.geometry import Box
+from connectomics.mapping import Part, map_blocks
 
 
 class Growth(NamedTuple):

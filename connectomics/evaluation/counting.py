@@ -11,7 +11,6 @@ from functools import partial
 import numpy as np
 
 from connectomics.evaluation.contingency import ContingencyTable, Objects, sum_pairs
-from connectomics.evaluation.mapping import Part
 from connectomics.evaluation.volumes import (
     Labels,
     PairBlock,
@@ -19,6 +18,7 @@ from connectomics.evaluation.volumes import (
     map_pairs,
     unsigned,
 )
+from connectomics.mapping import Part
 from connectomics.process.cpus import available_cpus
 
 _SLAB_VOXELS = 4 * 2**20

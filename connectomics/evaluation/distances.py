@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from connectomics.evaluation.mapping import Part, map_blocks
 from connectomics.geometry import Box
+from connectomics.mapping import Part, map_blocks
 from connectomics.process.cpus import available_cpus
 
 LOOK_UP = 25

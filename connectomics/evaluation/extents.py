@@ -7,9 +7,9 @@ from functools import partial
 
 import numpy as np
 
-from connectomics.evaluation.mapping import Part, map_blocks
 from connectomics.evaluation.volumes import Labels, blocks_of, read, unsigned
 from connectomics.geometry import Box
+from connectomics.mapping import Part, map_blocks
 
 _LOOSE_ROWS = 2**16
 

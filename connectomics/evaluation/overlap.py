@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from connectomics.evaluation.counts import ratio
-from connectomics.evaluation.mapping import Part
 from connectomics.evaluation.metric import Metric
 from connectomics.evaluation.volumes import Labels, PairBlock, check_labels, map_pairs
+from connectomics.mapping import Part
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 
 from connectomics.errors import DataError
-from connectomics.evaluation.mapping import Part, map_blocks
 from connectomics.geometry import Box, Triple, block_boxes, block_shape, whole
+from connectomics.mapping import Part, map_blocks
 
 BLOCK_VOXELS = 2**23
 """The most voxels that are read at a time, where chunks allow: a second's work, under 100 MiB."""

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 from connectomics.blocks import (
     Ledger,
     Shard,
+    UnfinishedError,
     discard,
     keeping_workers,
     parts_begun,
@@ -115,7 +116,10 @@ def provide(*wanted: Artifact) -> bool:
             return False
         whole = True
         for one in wanted:
-            whole &= _provide(one)
+            try:
+                whole &= _provide(one)
+            except UnfinishedError:
+                whole = False
         return whole
 
 

@@ -159,11 +159,11 @@ def _plan_evaluation(
         voxels = math.prod(volume.shape)
         read = voxels * (volume.label.dtype.itemsize + LABEL_BYTES)
         workers, who = _who(config) if voxels > FEW_VOXELS else (1, "this process")
-        begin, counting = 2 * sample.begin * voxels, sample.counting * voxels / workers
+        seconds = (2 * sample.begin + sample.counting) * voxels / workers
         print(
-            f"plan: {volume.name}: evaluate reads truth and labels once in this process to know "
-            f"them, {_gib(read)}, {total.add(begin)}; {sample.passes} times to count, "
-            f"{_gib(sample.passes * read)}, takes {total.add(counting)} with {who}"
+            f"plan: {volume.name}: evaluate reads truth and labels once to know them and "
+            f"{sample.passes} times to count, {_gib((1 + sample.passes) * read)}, takes "
+            f"{total.add(seconds)} with {who}"
         )
 
 

@@ -10,7 +10,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, ClassVar
 
-from connectomics.blocks import Shard
+from connectomics.blocks import Shard, discard
 from connectomics.config import Config
 from connectomics.data.alignment import require_alignment
 from connectomics.data.cache_key import CacheKey, key_in, reading_result
@@ -23,7 +23,7 @@ from connectomics.evaluation.build import evaluate_volumes
 from connectomics.geometry import Triple
 from connectomics.keeping import replacing
 from connectomics.pipeline.artifact import Artifact, volumes_begun
-from connectomics.pipeline.by_block.counting import UnfinishedError, counted_by_block
+from connectomics.pipeline.by_block.counting import counted_by_block, known_by_block
 from connectomics.pipeline.by_block.workers import shard_of, unfinished
 from connectomics.pipeline.labelled import Labelled
 from connectomics.pipeline.results import CURVES, PAGE, SCORES
@@ -62,6 +62,11 @@ class Scores(Artifact):
         """The file that holds every count."""
         return self.folder / "scores.json"
 
+    @property
+    def _known(self) -> Path:
+        """Where lies what was read of volumes to know them, until there are scores of these."""
+        return self.in_progress.with_name("volumes")
+
     def upstream(self) -> list[Artifact]:
         """The labels, but those that are taken as they are."""
         return [one.labels for one in self.volumes if one.labels]
@@ -89,7 +94,8 @@ class Scores(Artifact):
         }
         for one, seen in zip_longest(self.volumes, self.seen, fillvalue=""):
             assert isinstance(one, Labelled)
-            more, read = one.made_from(known)
+            with known_by_block(self._known, self.config.system, self.stage):
+                more, read = one.made_from(known)
             parts |= more | {f"notes on {one.volume.name}": [seen, *one.notes(self.config)]}
             volumes |= read
         return CacheKey(parts, volumes)
@@ -102,6 +108,11 @@ class Scores(Artifact):
         )
         return "" if whole else "or a file beside it is not as it was written"
 
+    def refresh(self) -> bool:
+        """Remove what a command has left that was killed when it had made them."""
+        discard(self._known)
+        return False
+
     def make(self, key: CacheKey, block: Triple | None) -> bool:
         """Score all volumes; a shard does its share of the blocks, and puts nothing together.
 
@@ -109,11 +120,8 @@ class Scores(Artifact):
             DataError: Labels do not fit, or nothing can be written.
         """
         system = self.config.system
-        try:
-            with counted_by_block(self.in_progress, key, system, self.stage):
-                assert self.report
-        except UnfinishedError:
-            return False
+        with counted_by_block(self.in_progress, key, system, self.stage):
+            assert self.report
         if system.shard is not None:
             print(unfinished(0, self.stage))
             return False
@@ -126,6 +134,7 @@ class Scores(Artifact):
             stale=[self.folder / PAGE, *pictures],
             about={self.folder / name: text for name, text in self.provenance.texts().items()},
         )
+        discard(self._known)
         return True
 
     @cached_property

@@ -14,10 +14,10 @@ from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
 from connectomics.evaluation import Labels
-from connectomics.evaluation.mapping import Part, map_blocks
 from connectomics.evaluation.volumes import blocks_of, read
 from connectomics.files import atomic_path
 from connectomics.geometry import Box
+from connectomics.mapping import Part, map_blocks
 
 PRE = (0.93, 0.45, 0.05)  # orange and blue stay apart for colour-blind eyes
 POST = (0.05, 0.45, 0.93)

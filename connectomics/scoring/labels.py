@@ -20,9 +20,9 @@ from connectomics.errors import DataError
 from connectomics.evaluation import Extents, Labels
 from connectomics.evaluation.derived import Derived
 from connectomics.evaluation.extents import list_values
-from connectomics.evaluation.mapping import Part, map_blocks
 from connectomics.evaluation.volumes import blocks_of, read
 from connectomics.geometry import Box
+from connectomics.mapping import Part, map_blocks
 
 IN_MEMORY = 2**28
 """Bytes of a volume that is read whole; a larger one is read by box, over and over."""

@@ -17,10 +17,10 @@ from connectomics.decoding.listed_labels import ListedLabels
 from connectomics.decoding.table import SynapseList
 from connectomics.evaluation import Encoding, Labels, Sites, interpret, list_extents
 from connectomics.evaluation.encoding import SIDED
-from connectomics.evaluation.mapping import Part, map_blocks
 from connectomics.evaluation.sides import synapse_number
 from connectomics.evaluation.volumes import BLOCK_VOXELS, blocks_of, read, values_at
 from connectomics.geometry import Box
+from connectomics.mapping import Part, map_blocks
 
 if TYPE_CHECKING:
     import pandas as pd

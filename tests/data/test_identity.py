@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import pickle
 import shutil
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from connectomics.data.identity import Identity, identify
 from connectomics.data.io import open_volume, save_volume
 from connectomics.errors import DataError
 from connectomics.geometry import Box
+from connectomics.mapping import mapped_by
 
 VOXELS = np.arange(4 * 6 * 8, dtype=np.uint8).reshape(4, 6, 8)
 OTHER = VOXELS[::-1].copy()
@@ -32,9 +34,12 @@ def _in_an_empty_folder(tmp_path, monkeypatch):
 def reads(monkeypatch) -> list[str]:
     """The volumes that were read to be recognised."""
     read, content = [], identity._content
-    monkeypatch.setattr(
-        identity, "_content", lambda volume: read.append(volume.source) or content(volume)
-    )
+
+    def reads(volume, files):
+        read.append(volume.source)
+        return content(volume, files)
+
+    monkeypatch.setattr(identity, "_content", reads)
     return read
 
 
@@ -201,3 +206,19 @@ def test_a_virtual_dataset_is_read_every_time(reads):
 @pytest.mark.parametrize("stored", [None, 3, {}, {"source": "a"}, {"origin": 3, "shape": [1]}])
 def test_what_is_no_identity_is_none(stored):
     assert Identity.from_dict(stored) is None
+
+
+def test_columns_are_summed_up_wherever_they_are_read(monkeypatch):
+    monkeypatch.setattr(identity, "TILE", 4)
+    source = write("nested zarr", VOXELS)
+    expected, asked = identify(open_volume(source)).content, []
+
+    def mapper(work, boxes, what, given):
+        asked.extend(box.start for box in boxes)
+        sent = pickle.dumps(work)
+        yield from [pickle.loads(sent)(box) for box in reversed(boxes)][::-1]
+
+    monkeypatch.setattr(identity, "_READ", {})
+    with mapped_by(mapper):
+        assert identify(open_volume(source)).content == expected
+    assert asked == [(0, 0, 0), (0, 0, 4), (0, 4, 0), (0, 4, 4)]

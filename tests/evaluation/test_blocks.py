@@ -29,9 +29,9 @@ from connectomics.evaluation import (
     volumes,
 )
 from connectomics.evaluation.extents import list_extents
-from connectomics.evaluation.mapping import Part, Work, mapped_by
 from connectomics.evaluation.volumes import blocks_of
 from connectomics.geometry import Box
+from connectomics.mapping import Part, Work, mapped_by
 
 RESOLUTION = (30.0, 4.6, 8.1)
 SIDED = (

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
@@ -17,27 +17,32 @@ from typing import Any
 
 import numpy as np
 
-from connectomics.blocks import Facts, Ledger, begin_anew, open_ledger, parts_begun
+from connectomics.blocks import (
+    Facts,
+    Ledger,
+    UnfinishedError,
+    begin_anew,
+    open_ledger,
+    parts_begun,
+    working_on,
+)
 from connectomics.blocks.ledger import write_whole
 from connectomics.config.schema import SystemSection
 from connectomics.data.cache_key import CacheKey
 from connectomics.digests import changes, digest
 from connectomics.errors import DataError
-from connectomics.evaluation.mapping import Part, Work, map_here, mapped_by
 from connectomics.files import writing_to
 from connectomics.geometry import Box
+from connectomics.mapping import Part, Work, map_here, mapped_by
 from connectomics.pipeline.artifact import note_volumes
 from connectomics.pipeline.by_block.passes import PartsOnDisk, run_pass
+from connectomics.pipeline.by_block.workers import shard_of
 
 FEW_VOXELS = 2**28
 """So many are looked at here, in half a minute: no others need be asked, and nothing is kept."""
 
-BOXES = 8
-"""Blocks of a task, at most: some seconds of work."""
-
-
-class UnfinishedError(Exception):
-    """Other shards have blocks to look at."""
+TASK_VOXELS = 2**26
+"""Blocks that lie side by side are a task up to so many: some seconds of work."""
 
 
 def counted_by_block(
@@ -51,7 +56,40 @@ def counted_by_block(
         system: Who looks at blocks.
         what: The artifact, for messages.
     """
-    return mapped_by(_ByBlock(folder, key, system, what))
+    return mapped_by(_ByBlock(partial(_begun, folder, key, system, what), system, what))
+
+
+def _begun(folder: Path, key: CacheKey, system: SystemSection, what: str) -> Ledger:
+    begun = parts_begun(folder)
+    # Shards may be at work with others: there it is refused.
+    if begun is not None and digest(begun) != key.digest and system.shard is None:
+        print(f"{what}: all blocks anew: {'; '.join(changes(begun, key.parts))}")
+        begin_anew(folder)
+    ledger = open_ledger(folder, key.parts, "counts")
+    note_volumes(ledger, key.volumes)
+    return ledger
+
+
+@contextmanager
+def known_by_block(folder: Path, system: SystemSection, what: str) -> Iterator[None]:
+    """Within it, what is read of volumes to know them is read by `system.executor`.
+
+    Args:
+        folder: Where the sums of their columns are kept; they hold while files are as they were.
+        system: Who reads them.
+        what: What they are read for, for messages.
+
+    Raises:
+        MachineError: Another command does.
+    """
+    with ExitStack() as stack:
+
+        def begun() -> Ledger:
+            stack.enter_context(working_on(folder, shard_of(system)))
+            return Ledger(folder)
+
+        with mapped_by(_ByBlock(begun, system, what)):
+            yield
 
 
 @dataclass(frozen=True)
@@ -120,10 +158,9 @@ def _unpickled(file: Path, expected: str, key: str) -> Work:
 
 @dataclass(frozen=True)
 class _ByBlock:
-    """A mapper, see `evaluation.mapping`."""
+    """A mapper, see `mapping`."""
 
-    folder: Path
-    key: CacheKey
+    begun: Callable[[], Ledger]
     system: SystemSection
     what: str
 
@@ -150,14 +187,7 @@ class _ByBlock:
     @cached_property
     def _ledger(self) -> Ledger:
         """Begun by the first pass that is worth it."""
-        parts, begun = self.key.parts, parts_begun(self.folder)
-        # Shards may be at work with others: there it is refused.
-        if begun is not None and digest(begun) != self.key.digest and self.system.shard is None:
-            print(f"{self.what}: all blocks anew: {'; '.join(changes(begun, parts))}")
-            begin_anew(self.folder)
-        ledger = open_ledger(self.folder, parts, "counts")
-        note_volumes(ledger, self.key.volumes)
-        return ledger
+        return self.begun()
 
 
 def _name(what: str, work: Work, boxes: Sequence[Box], given: Sequence[Any] | None) -> str:
@@ -183,8 +213,8 @@ def _tasks(boxes: Sequence[Box], given: Sequence[Any] | None) -> Iterator[SomeBl
     """Blocks in their order, those together that make up a box."""
     first, around = 0, boxes[0]
     for i in range(1, len(boxes) + 1):
-        larger = _around(around, boxes[i]) if i < min(len(boxes), first + BOXES) else None
-        if larger and larger.size == around.size + boxes[i].size:
+        larger = _around(around, boxes[i]) if i < len(boxes) else None
+        if larger and larger.size == around.size + boxes[i].size <= TASK_VOXELS:
             around = larger
             continue
         more = None if given is None else given[first:i]

@@ -19,6 +19,7 @@ import yaml
 from main import main
 
 from connectomics.blocks import runner
+from connectomics.data import identity
 from connectomics.errors import DataError
 from connectomics.evaluation import volumes
 from connectomics.geometry import Box, block_boxes
@@ -155,6 +156,29 @@ def test_small_volumes_begin_nothing(run, monkeypatch):
 
 
 @pytest.mark.usefixtures("large")
+def test_what_is_read_to_know_volumes_is_shared_out_and_kept(run, monkeypatch):
+    monkeypatch.setattr(identity, "TILE", 16)  # a chunk is 17 x 12: 2 x 3 columns
+    run("evaluate")
+    expected = run.written()
+    monkeypatch.setattr(identity, "_READ", {})
+    monkeypatch.setattr(label_volumes, "_SEEN", {})
+    count = counting.run_pass
+    monkeypatch.setattr(
+        counting, "run_pass", lambda *a, what: count(*a, what=what) and "labels" not in what
+    )
+    said = run("evaluate")
+    assert said.count("evaluate: voxels read: 2 blocks done now") == 4  # with mask and neurons
+    assert list((run.begun / "volumes" / "done").iterdir())
+    monkeypatch.setattr(counting, "run_pass", count)
+    monkeypatch.setattr(identity, "_READ", {})
+    monkeypatch.setattr(label_volumes, "_SEEN", {})
+    said = run("evaluate")
+    assert "voxels read" not in said  # as the scores that were begun know the volumes
+    assert run.written() == expected
+    assert not run.begun.exists()
+
+
+@pytest.mark.usefixtures("large")
 def test_a_stopped_evaluation_goes_on(run, monkeypatch):
     run("evaluate", METRICS)
     expected = run.written()
@@ -277,7 +301,8 @@ def test_what_another_has_written_is_not_run(tmp_path):
     assert counting._unpickled(file, known, "")(3) == 6
 
 
-def test_tasks_are_blocks_that_make_up_a_box():
+def test_tasks_are_blocks_that_make_up_a_box(monkeypatch):
+    monkeypatch.setattr(counting, "TASK_VOXELS", 64)
     boxes = block_boxes((4, 4, 20), (2, 2, 2))
     tasks = list(counting._tasks(boxes, range(len(boxes))))
     assert [box for task in tasks for box in task.boxes] == boxes

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from connectomics.evaluation import distances
-from connectomics.evaluation.mapping import map_blocks, mapped_by
 from connectomics.geometry import Box, block_boxes
+from connectomics.mapping import map_blocks, mapped_by
 
 BOXES = block_boxes((2, 2, 2), (1, 2, 2))
 

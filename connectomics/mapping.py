@@ -1,7 +1,7 @@
-"""What is found out of label volumes block by block: of each by itself, and then put together.
+"""What is found out of volumes block by block: of each by itself, and then put together.
 
-Every such loop goes through `map_blocks`. It looks at one block after the other, here; within
-`mapped_by` something else does it, such as the processes of a run, and gives the same.
+Every such loop of the scores goes through `map_blocks`. It looks at one block after the other,
+here; within `mapped_by` something else does it, such as the processes of a run, and gives the same.
 """
 
 from __future__ import annotations
