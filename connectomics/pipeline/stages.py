@@ -82,11 +82,11 @@ def require_tunable(resolved: Resolved) -> None:
 
 def train(resolved: Resolved, checkpoint: Path | None) -> None:
     """Train a network, or go on training the one of a checkpoint, in a new run folder."""
-    from connectomics.training.machines import facts, joined
+    from connectomics.training.machines import joined
 
     with joined(resolved.config) as processes:
         training = processes.together(lambda: _ready(resolved, checkpoint, processes))
-        processes.require_same(facts(resolved.to_yaml(), training.config))
+        processes.require_same(training.facts(resolved.to_yaml()))
         run = processes.of_first(lambda: _begin(resolved, checkpoint, training))
         result = training.run(run)
         print(f"train: {result.step} steps done; the last checkpoint is {result.last}")

@@ -12,6 +12,7 @@ import pickle
 import re
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
@@ -25,10 +26,8 @@ from torch import distributed
 from torch.distributed.distributed_c10d import Store
 from torch.distributed.rendezvous import rendezvous
 
-import connectomics
 from connectomics.config.schema import Config
 from connectomics.devices import choose_devices
-from connectomics.digests import digest
 from connectomics.errors import ConfigError, ConnectomicsError, Fault, MachineError
 from connectomics.process.launchers import with_launchers, without_launchers
 from connectomics.process.outcome import SaidElsewhere
@@ -42,6 +41,9 @@ T = TypeVar("T")
 TIMEOUT = timedelta(minutes=30)
 """How long processes wait for each other, where no closed connection tells that one is gone; as
 Lightning and PyTorch do by themselves."""
+
+MOMENT = 1.0
+"""Seconds for the first process to say what another one leaves to it."""
 
 ENDED = "connectomics/ended"
 """Where the process that an error ended first says so."""
@@ -121,8 +123,8 @@ class Processes:
                     if self.rank:
                         raise SaidElsewhere(2)
                     here = f"{value} on {host} and {first[1][name]} on {first[0]}"
-                    problem = f"the processes have another {name}: {here}."
-                    remedy = "Start the same command on every machine, of the same installation."
+                    problem = f"not all processes have the same {name}: {here}."
+                    remedy = "Start the same command on every machine, on the same files."
                     raise ConfigError("system.num_nodes", problem, remedy)
 
     def _gather(self, value: Any) -> list[Any]:
@@ -163,16 +165,6 @@ class Processes:
 ALONE = Processes()
 
 
-def facts(config_yaml: str, config: Config) -> dict[str, str]:
-    """What processes that train together have to share; see `Processes.require_same`."""
-    return {
-        "config": digest(config_yaml),
-        "version of connectomics": connectomics.__version__,
-        "version of PyTorch": torch.__version__,
-        "optimization.precision": config.optimization.precision,
-    }
-
-
 @contextmanager
 def joined(config: Config) -> Iterator[Processes]:
     """Be one of the processes of a training, if there are to be several.
@@ -197,6 +189,9 @@ def joined(config: Config) -> Iterator[Processes]:
         try:
             with _silent() if processes.rank else nullcontext():
                 yield processes
+        except SaidElsewhere:
+            time.sleep(MOMENT)  # a launcher ends the others with the first that ends
+            raise
         except Stopped as stopped:
             if processes.rank:
                 raise SaidElsewhere(stopped.code) from None

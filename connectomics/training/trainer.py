@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import torch
 from pytorch_lightning.utilities import rank_zero_only
 from torch import nn
 
+import connectomics
 from connectomics.checkpoints import FOLDER, LAST
 from connectomics.config.checks.training import watched_scores
 from connectomics.config.schema import Config
@@ -25,6 +27,7 @@ from connectomics.devices import (
     slow_precision,
     threads_of_torch,
 )
+from connectomics.digests import digest
 from connectomics.errors import CheckpointError, ConfigError, ConnectomicsError, DataError
 from connectomics.models import read_checkpoint, take_weights
 from connectomics.process.cpus import use_threads
@@ -115,6 +118,25 @@ class Training:
             with self._resuming(), watch:
                 trainer.fit(self.module, self.data, ckpt_path=self.resume_from)
             return processes.of_first(lambda: _result(folder, self.config))
+
+    def facts(self, config_yaml: str) -> dict[str, str]:
+        """What processes that train together have to share; see `Processes.require_same`.
+
+        Args:
+            config_yaml: The document that reproduces the run.
+        """
+        volumes = [(one.shape, one.statistics.as_dict()) for one in self.data.train]
+        found = {
+            "config": digest(config_yaml),
+            "version of connectomics": connectomics.__version__,
+            "version of PyTorch": torch.__version__,
+            "optimization.precision": self.config.optimization.precision,
+            "volumes (shapes, grey values)": digest(volumes),
+        }
+        if self.resume_from is not None:
+            with self.resume_from.open("rb") as file:
+                found["checkpoint"] = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        return found
 
     @contextmanager
     def _resuming(self) -> Iterator[None]:

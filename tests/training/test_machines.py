@@ -17,6 +17,7 @@ import torch
 import yaml
 from torch import distributed
 
+from connectomics.data.io import read_volume, save_volume
 from connectomics.errors import ConfigError, DataError, MachineError
 from connectomics.models import load_model, read_checkpoint
 from connectomics.process.outcome import SaidElsewhere
@@ -52,6 +53,22 @@ def test_a_training_on_one_machine_has_one_process(make_config):
     ALONE.require_same({"config": "a"})
     with pytest.raises(DataError):
         ALONE.together(fails)
+
+
+def test_other_volumes_and_checkpoints_are_other_trainings(make_config, volumes, tmp_path):
+    ready = prepare(make_config())
+    found = ready.facts("a: 1")
+    assert found == prepare(make_config()).facts("a: 1")
+    brighter = {**volumes, "image": str(tmp_path / "brighter.h5")}
+    save_volume(brighter["image"], read_volume(volumes["image"]) + 1, resolution=(30, 8, 8))
+    other = prepare(make_config(data={"train": brighter})).facts("a: 2")
+    assert {name for name in found if found[name] != other[name]} == {
+        "config",
+        "volumes (shapes, grey values)",
+    }
+    last = ready.run(tmp_path / "run").last
+    longer = prepare(make_config(optimization={"max_steps": 11}), resume_from=last)
+    assert longer.facts("a: 1").keys() - found.keys() == {"checkpoint"}
 
 
 def fails() -> None:
@@ -285,7 +302,7 @@ def test_what_another_machine_lacks_is_said_by_the_first(tmp_path, volumes):
     assert f"on {socket.gethostname()}: nowhere.h5: no such file." in said(tmp_path, 0)
     (there / "config.yaml").write_text(text.replace("seed: 3", "seed: 4"))
     assert ends(apart(tmp_path, there)) == [2, 2]
-    assert "system.num_nodes: the processes have another config: " in said(tmp_path, 0)
+    assert "num_nodes: not all processes have the same config: " in said(tmp_path, 0)
     assert said(there, 1) == ""
     assert runs(tmp_path) == []
 
