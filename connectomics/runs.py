@@ -4,6 +4,7 @@
     config.yaml        the config; running from it reproduces the run
     provenance.yaml    command, versions, git revision, seed
     checkpoints/       last.ckpt and the best ones
+    measured/          what reading large training volumes whole has found
     tensorboard/
     results/           probabilities, labels, scores and pictures of tests
     tuning/            searches for decoder settings, and the presets they gave

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from connectomics.config.schema import (
     DataSection,
     ImageTransformSection,
@@ -20,10 +22,11 @@ from connectomics.data.checks import (
 from connectomics.data.holding_back import described, hold_back
 from connectomics.data.io import LazyVolume, open_volume
 from connectomics.data.io.location import is_there, parse_location
+from connectomics.data.kept import Kept
 from connectomics.data.phantoms import PHANTOM_PARTS, made_phantom, phantom_file
 from connectomics.data.processing.grey_values import require_finite
 from connectomics.data.processing.normalize import ImageStatistics, image_statistics
-from connectomics.data.volumes import LabelledVolume
+from connectomics.data.volumes import LabelledVolume, Volume
 from connectomics.errors import DataError
 
 if TYPE_CHECKING:
@@ -110,6 +113,8 @@ def measure(
     volumes: Sequence[LabelledVolume],
     transform: ImageTransformSection,
     pooled: ImageStatistics | None = None,
+    *,
+    kept: Kept | None = None,
 ) -> list[ImageStatistics]:
     """Measure the grey values of volumes as `data.image_transform` says.
 
@@ -118,6 +123,7 @@ def measure(
         transform: The section.
         pooled: With `statistics: train`, those of the training volumes, from the checkpoint;
             None if these are the training volumes.
+        kept: What is known already.
 
     Returns:
         Statistics for each volume, for `normalize`.
@@ -125,19 +131,38 @@ def measure(
     Raises:
         DataError: An image holds NaN, or nothing at all.
     """
-    images = [
-        volume.image if isinstance(volume.image, LazyVolume) else volume.image.read()
-        for volume in volumes
-    ]
-    percentiles = {
+    kept = Kept() if kept is None else kept
+    images = [volume.image for volume in volumes]
+    if transform.statistics == "train":
+        for image in images if pooled else ():
+            require_finite(_readable(image))
+        return [pooled or _measured(images, transform, kept)] * len(images)
+    return [_measured([image], transform, kept) for image in images]
+
+
+def _measured(
+    images: Sequence[Volume], transform: ImageTransformSection, kept: Kept
+) -> ImageStatistics:
+    """The grey values of images that are taken as one."""
+    ends = {
         "clip_percentile_low": transform.clip_percentile_low,
         "clip_percentile_high": transform.clip_percentile_high,
     }
-    if transform.statistics == "train":
-        for image in images if pooled else ():
-            require_finite(image)
-        return [pooled or image_statistics(images, **percentiles)] * len(images)
-    return [image_statistics(image, **percentiles) for image in images]
+    found = kept.find(
+        "grey values",
+        images,
+        lambda: {
+            name: np.array(value)
+            for name, value in image_statistics([*map(_readable, images)], **ends).as_dict().items()
+        },
+        settings=ends,
+        code=("data/processing/normalize.py", "data/processing/grey_values.py"),
+    )
+    return ImageStatistics.from_dict({name: float(value) for name, value in found.items()})
+
+
+def _readable(image: Volume) -> LazyVolume | np.ndarray:
+    return image if isinstance(image, LazyVolume) else image.read()
 
 
 class Given(NamedTuple):
@@ -153,7 +178,12 @@ class Given(NamedTuple):
 
 
 def build_datamodule(
-    section: DataSection, *, seed: int, given: Given | None = None, processes: int = 1
+    section: DataSection,
+    *,
+    seed: int,
+    given: Given | None = None,
+    processes: int = 1,
+    kept: Kept | None = None,
 ) -> PatchDataModule:
     """Open the volumes of training and validation, and prepare to draw patches.
 
@@ -162,6 +192,7 @@ def build_datamodule(
         seed: Of the patches and their augmentation.
         given: Volumes to take in place of those that the section names.
         processes: How many train together.
+        kept: What an earlier run has found in the volumes.
 
     Raises:
         DataError: Everything that `check_data` finds, or an image holds NaN.
@@ -174,7 +205,8 @@ def build_datamodule(
     loader, transform = section.dataloader, section.image_transform
     reject = loader.reject_sampling
     given = _named(section) if given is None else given
-    train, val = _training_volumes(section, given)
+    kept = Kept() if kept is None else kept
+    train, val = _training_volumes(section, given, kept)
     module = PatchDataModule(
         [PatchSource(*measured) for measured in train],
         [PatchSource(*measured) for measured in val],
@@ -194,6 +226,7 @@ def build_datamodule(
         cache_limit=loader.cache_limit_gib * 2**30,
         seed=seed,
         processes=processes,
+        kept=kept,
     )
     for volume in () if given.val else given.train:
         note, warnings = described(volume, loader.patch_size, section.val_fraction, section.val_gap)
@@ -213,12 +246,15 @@ def _named(section: DataSection) -> Given:
     return Given(list(_open(section.train)), list(_open(section.val)) if section.val else ())
 
 
-def _training_volumes(section: DataSection, given: Given) -> tuple[list[Measured], list[Measured]]:
+def _training_volumes(
+    section: DataSection, given: Given, kept: Kept
+) -> tuple[list[Measured], list[Measured]]:
     """The volumes to learn from and those to validate on."""
-    measured = measure(given.train, section.image_transform)
+    transform = section.image_transform
+    measured = measure(given.train, transform, kept=kept)
     if given.val:
         return _pairs(given.train, measured), _pairs(
-            given.val, measure(given.val, section.image_transform, measured[0])
+            given.val, measure(given.val, transform, measured[0], kept=kept)
         )
     learn, held = _hold_back(section, given.train)
     return _pairs(learn, measured), _pairs([one.volume for one in held], measured)

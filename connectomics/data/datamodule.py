@@ -20,9 +20,9 @@ from connectomics.data.dataset import (
     PatchSource,
     Sample,
     SampleMaker,
-    find_synapses,
-    foreground_table,
 )
+from connectomics.data.kept import Kept
+from connectomics.data.places import Places, places_of
 from connectomics.data.sampling import PatchSampler, explained, sliver_warning
 from connectomics.data.synapse_table import SynapseTable
 from connectomics.data.workers import LINUX, collation, start_worker
@@ -95,6 +95,7 @@ class PatchDataModule(pl.LightningDataModule):
             foreground included; a larger one is read patch by patch.
         seed: Of the patches and their augmentation.
         processes: How many train together.
+        kept: What is known of the volumes already.
     """
 
     def __init__(
@@ -113,6 +114,7 @@ class PatchDataModule(pl.LightningDataModule):
         cache_limit: float = 2.0**33,
         seed: int = 0,
         processes: int = 1,
+        kept: Kept | None = None,
     ) -> None:
         super().__init__()
         self.train = tuple(train)
@@ -127,8 +129,10 @@ class PatchDataModule(pl.LightningDataModule):
         self.sided = sided
         self.cache_limit = cache_limit
         self.seed = seed
+        self.kept = Kept() if kept is None else kept
         self.notes: list[str] = []
         self.warnings: list[str] = []
+        self._labelled = False, False
         self._datasets: tuple[PatchDataset, FixedPatchDataset] | None = None
 
     def setup(self, stage: str = "fit") -> None:
@@ -141,7 +145,12 @@ class PatchDataModule(pl.LightningDataModule):
         if self._datasets is not None:
             return
         train, val = self._held(self.train), self._held(self.val)
-        accept = self._sampler(train)
+        rejects = self.p > 0 and self.size_thres != 0
+        numbered = rejects or self.foreground_fraction > 0
+        learned = [self._places(one, tabled=rejects, numbered=numbered) for one in train]
+        shown = [self._places(one, numbered=False) for one in val]
+        self._labelled = any(one.any for one in learned), any(one.any for one in shown)
+        accept = self._sampler(train, learned)
         try:
             accept.require_acceptable("data.train.label")
         except DataError:
@@ -152,11 +161,11 @@ class PatchDataModule(pl.LightningDataModule):
         anywhere = PatchSampler(
             [source.shape for source in val],
             self.maker.patch_size,
-            [foreground_table(source) for source in val],
+            [one.table for one in shown if one.table],
         )
-        learn = replace(self.maker, with_mask=any(source.has_mask() for source in train))
+        learn = replace(self.maker, with_mask=any(one.masked for one in learned))
         look = replace(
-            self.maker, with_mask=any(source.has_mask() for source in val), augmenter=Augmenter()
+            self.maker, with_mask=any(one.masked for one in shown), augmenter=Augmenter()
         )
         self._datasets = (
             PatchDataset(train, accept, learn, seed=self.seed),
@@ -180,6 +189,19 @@ class PatchDataModule(pl.LightningDataModule):
         """The volumes of validation, likewise."""
         assert self._datasets is not None
         return self._datasets[1].sources
+
+    def counted(self) -> tuple[Counted, Counted]:
+        """What counts in `learned`, and in `looked_at`.
+
+        Raises:
+            DataError: They cannot be read, or are no labels.
+        """
+        both = zip(self._labelled, (self.learned, self.looked_at), strict=True)
+        learned, looked_at = (
+            Counted.FOREGROUND if found else what_counts([one.volume for one in part])
+            for found, part in both
+        )
+        return learned, looked_at
 
     @property
     def patches(self) -> PatchDataset:
@@ -234,17 +256,18 @@ class PatchDataModule(pl.LightningDataModule):
             generator=torch.Generator(),
         )
 
-    def _sampler(self, train: Sequence[PatchSource]) -> PatchSampler:
+    def _places(self, source: PatchSource, *, tabled: bool = True, numbered: bool = True) -> Places:
+        return places_of(source, self.kept, sided=self.sided, tabled=tabled, numbered=numbered)
+
+    def _sampler(self, train: Sequence[PatchSource], places: Sequence[Places]) -> PatchSampler:
         """Decide where training patches lie, and note why there."""
-        rejects = self.p > 0 and self.size_thres != 0
-        synapses = None
-        if rejects or self.foreground_fraction:
-            found = [find_synapses(source, sided=self.sided) for source in train]
-            synapses = SynapseTable(found, self.maker.patch_size)
+        found = [one.synapses for one in places if one.synapses]
+        synapses = SynapseTable(found, self.maker.patch_size) if found else None
+        tables = [one.table for one in places if one.table]
         sampler = PatchSampler(
             [source.shape for source in train],
             self.maker.patch_size,
-            [foreground_table(source) for source in train] if rejects else None,
+            tables or None,
             self._threshold(synapses),
             self.p,
             synapses,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -16,14 +16,13 @@ from torch.utils.data import Dataset
 from connectomics.data.augmentation import Augmenter
 from connectomics.data.augmentation.warp import Origins
 from connectomics.data.counting import label_boxes, read_label
-from connectomics.data.foreground import DenseForegroundTable, ForegroundTable, RunForegroundTable
+from connectomics.data.foreground import DenseForegroundTable
 from connectomics.data.io import LazyVolume
 from connectomics.data.processing.labels import CleanLabel
 from connectomics.data.processing.marks import NO_MARKS, Marks
 from connectomics.data.processing.normalize import ImageStatistics, normalize
 from connectomics.data.sampling import PatchSampler
 from connectomics.data.survey import marks_of
-from connectomics.data.synapse_table import VolumeSynapses
 from connectomics.data.volumes import LabelledVolume, MemoryVolume, Volume
 from connectomics.errors import DataError
 from connectomics.geometry import Box, Triple
@@ -97,17 +96,6 @@ class PatchSource:
         label, counts = self.read_label(box)
         return label > 0 if counts is None else (label > 0) & counts
 
-    def synapse_numbers(self, *, sided: bool) -> Iterator[tuple[Box, np.ndarray]]:
-        """The number of the synapse at each voxel, box by box; 0 where nothing counts.
-
-        Args:
-            sided: Labels 2n-1 and 2n are the sides of synapse n; else each is a synapse.
-        """
-        for box in self.boxes():
-            label, counts = self.read_label(box)
-            number = label // 2 + label % 2 if sided else label
-            yield box, number if counts is None else number * counts
-
     def boxes(self) -> list[Box]:
         """All of the volume; see `counting.label_boxes`."""
         return label_boxes(self.volume)
@@ -123,19 +111,6 @@ class PatchSource:
     def _marks(self) -> Marks:
         """One decision for the whole volume: a patch alone may hold nothing to tell it by."""
         return marks_of(self.label) if self.marks is None else self.marks
-
-
-def foreground_table(source: PatchSource) -> ForegroundTable:
-    """Count the foreground of a volume: densely if it is in memory, box by box if not."""
-    if isinstance(source.label, MemoryVolume):
-        return DenseForegroundTable(source.foreground())
-    parts = ((box, source.foreground(box)) for box in source.boxes())
-    return RunForegroundTable(parts, source.shape)
-
-
-def find_synapses(source: PatchSource, *, sided: bool) -> VolumeSynapses:
-    """Find the labelled synapses of a volume; see `PatchSource.synapse_numbers`."""
-    return VolumeSynapses.of(source.synapse_numbers(sided=sided), source.shape)
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
 
 import numpy as np
-
-from connectomics.geometry import Box
+from numpy.typing import NDArray
 
 Size3 = tuple[int, int, int]
 
@@ -129,22 +127,22 @@ class RunForegroundTable(ForegroundTable):
     two voxels, and a box is the sum over its rows. Takes 16 bytes per run.
 
     Args:
-        parts: Boxes that hold each voxel once, in any order, and the foreground of each,
-            `(z, y, x)` bool.
+        starts: (n,) the number of the first voxel of each run, in any order.
+        lengths: (n,) their voxels; no two runs share one.
         shape: The volume's `(Z, Y, X)`.
 
-    >>> box, ones = Box((0, 0, 0), (2, 3, 4)), np.ones((2, 3, 4), dtype=bool)
-    >>> table = RunForegroundTable([(box, ones)], (2, 3, 4))
-    >>> table.count((0, 1, 1), (2, 2, 2)), table.total
-    (8, 24)
+    >>> table = RunForegroundTable(np.array([5, 0]), np.array([3, 2]), (2, 3, 4))
+    >>> table.count((0, 1, 0), (1, 1, 3)), table.total
+    (2, 5)
     """
 
-    def __init__(self, parts: Iterable[tuple[Box, np.ndarray]], shape: Size3) -> None:
+    def __init__(self, starts: NDArray[np.int64], lengths: NDArray[np.int64], shape: Size3) -> None:
         self.shape = shape
-        nothing = np.zeros((1, 2), dtype=np.int64)  # so that every voxel has a run before it
-        runs = np.concatenate([nothing, *(_runs(*part, shape) for part in parts)])
-        start, stop = runs[np.argsort(runs[:, 0], kind="stable")].T
-        # Where a box ends, a run may go on in the next.
+        order = np.argsort(starts, kind="stable")
+        # So that every voxel has a run before it.
+        start = np.concatenate(([0], starts[order]))
+        stop = np.concatenate(([0], starts[order] + lengths[order]))
+        # Where a row or a label ends, the next may begin.
         first = np.flatnonzero(np.concatenate(([True], start[1:] != stop[:-1])))
         self._starts = start[first]
         lengths = np.add.reduceat(stop - start, first)
@@ -177,14 +175,3 @@ class RunForegroundTable(ForegroundTable):
         run = np.searchsorted(self._starts, voxels, side="right") - 1
         inside = voxels - self._starts[run]
         return np.minimum(self._before[run] + inside, self._before[run + 1])
-
-
-def _runs(box: Box, foreground: np.ndarray, shape: Size3) -> np.ndarray:
-    """(n, 2) the first voxel of each run of a box, and one past its last, in scan order."""
-    rows = np.pad(foreground, ((0, 0), (0, 0), (1, 1)))
-    flat = rows.ravel()
-    edges = np.flatnonzero(flat[1:] != flat[:-1]).reshape(-1, 2)
-    row, x = np.divmod(edges, rows.shape[2])
-    z, y = np.divmod(row, rows.shape[1])
-    (first, top, left), (_, height, width) = box.start, shape
-    return ((z + first) * height + y + top) * width + x + left

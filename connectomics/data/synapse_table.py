@@ -6,15 +6,16 @@ hold to show one whole, and drawing them evenly gives the small ones their share
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from connectomics.data.foreground import Size3
+from connectomics.data.foreground import RunForegroundTable, Size3
 from connectomics.geometry import Box
 
 REACH = 4
@@ -66,6 +67,28 @@ class VolumeSynapses:
         order = np.argsort(synapse, kind="stable")
         first = np.searchsorted(synapse[order], np.arange(synapse.max(initial=-1) + 2))
         return cls(shape, rows[order], starts[order], lengths[order], first)
+
+    def packed(self) -> dict[str, np.ndarray]:
+        """Small arrays by name, for a file: mostly steps to the next row, which compress well."""
+        places = np.column_stack([self.rows, self.starts])
+        steps = np.diff(places, axis=0, prepend=0)
+        arrays = {"z": steps[:, 0], "y": steps[:, 1], "x": steps[:, 2], "lengths": self.lengths}
+        return {
+            **{name: _small_type(values) for name, values in arrays.items()},
+            "runs": _small_type(np.diff(self.first)),
+        }
+
+    @classmethod
+    def unpacked(cls, arrays: Mapping[str, np.ndarray], shape: Size3) -> Self:
+        """Undo `packed`."""
+        z, y, x = (np.cumsum(arrays[axis], dtype=np.int64) for axis in "zyx")
+        first = np.concatenate([[0], np.cumsum(arrays["runs"], dtype=np.int64)])
+        return cls(shape, np.column_stack([z, y]), x, arrays["lengths"].astype(np.int64), first)
+
+    def foreground(self) -> RunForegroundTable:
+        """All of their voxels, to be counted."""
+        (_, height, width), (z, y) = self.shape, self.rows.T
+        return RunForegroundTable((z * height + y) * width + self.starts, self.lengths, self.shape)
 
     @property
     def voxels(self) -> Ints:
@@ -144,6 +167,13 @@ class SynapseTable:
         synapse -= int(self._bounds[volume - 1]) if volume else 0
         rank = int(rng.integers(self._voxels[volume][synapse]))
         return volume, self.volumes[volume].voxel(synapse, rank)
+
+
+def _small_type(values: Ints) -> np.ndarray:
+    """The same numbers in as few bytes as hold them."""
+    low, high = values.min(initial=0), values.max(initial=0)
+    bits = next(b for b in (8, 16, 32, 64) if -(2 ** (b - 1)) <= low and high < 2 ** (b - 1))
+    return values.astype(f"int{bits}")
 
 
 def _small(sizes: Ints) -> int:

@@ -18,8 +18,9 @@ from connectomics.checkpoints import FOLDER, LAST
 from connectomics.config.checks.training import watched_scores
 from connectomics.config.schema import Config
 from connectomics.data.build import Given, build_datamodule
-from connectomics.data.counting import Counted, lack_of, what_counts
+from connectomics.data.counting import Counted, lack_of
 from connectomics.data.datamodule import PatchDataModule
+from connectomics.data.kept import Kept
 from connectomics.devices import (
     choose_devices,
     choose_precision,
@@ -30,6 +31,7 @@ from connectomics.devices import (
 from connectomics.digests import digest
 from connectomics.errors import CheckpointError, ConfigError, ConnectomicsError, DataError
 from connectomics.models import read_checkpoint, take_weights
+from connectomics.naming import seen_from_here
 from connectomics.process.cpus import use_threads
 from connectomics.process.failures import machine_error
 from connectomics.training.build import build_module, build_trainer
@@ -99,13 +101,14 @@ class Training:
         """Train to the last step.
 
         Args:
-            run_folder: Receives `checkpoints/` and `tensorboard/`.
+            run_folder: Receives `checkpoints/`, `tensorboard/` and `measured/`.
 
         Raises:
             DataError: The disk is full, or the loss is no longer a number.
             TrainingStopped: A signal to stop came; the state is saved.
         """
         folder, processes = run_folder / FOLDER, self.processes
+        processes.of_first(lambda: self.data.kept.keep(run_folder))
         with quiet_lightning(), processes.variables():
             rank_zero_only.rank = processes.rank  # of those started here Lightning sets it itself
             trainer = build_trainer(
@@ -191,11 +194,13 @@ def prepare(
         use_threads(config.system.num_threads)
     torch.set_num_threads(threads_of_torch(config.system))
     pl.seed_everything(config.system.seed, verbose=False)
+    kept = Kept(resume_from and seen_from_here(resume_from.absolute().parents[1]))
     data = build_datamodule(
         config.data,
         seed=config.system.seed,
         given=given,
         processes=devices[1] * config.system.num_nodes,
+        kept=kept,
     )
     module = build_module(config, data)
     initial = config.model.initial_weights if resume_from is None else None
@@ -204,7 +209,7 @@ def prepare(
     _require_masks_count(module, data)
     _require_scores(module, config, looks=_what_is_looked_at(data))
     memory, scarce = require_memory(config, module, devices, masked=data.with_mask)
-    notes = [*data.notes, memory]
+    notes = [*data.notes, *kept.notes(), memory]
     if wanted == "auto":
         notes.append(f"precision auto is {config.optimization.precision} on this {devices[0]}")
     notes += notes_on_speed(config, devices[0])
@@ -250,12 +255,10 @@ def _what_is_looked_at(data: PatchDataModule) -> Counted:
     Raises:
         DataError: In those, or in those of training, there is nothing to learn from.
     """
-    parts = data.learned, data.looked_at  # in memory, where they fit
-    train, val = ([source.volume for source in part] for part in parts)
-    learned = what_counts(train)
+    learned, looked_at = data.counted()
+    train, val = ([one.volume for one in part] for part in (data.learned, data.looked_at))
     if fault := lack_of(learned, "data.train", train):
         raise DataError.of([fault])
-    looked_at = what_counts(val)
     if fault := lack_of(looked_at, "data.val, or what data.val_fraction holds back", val):
         if looked_at is Counted.NOTHING:
             raise DataError.of([fault])

@@ -14,10 +14,11 @@ from connectomics.data.dataset import (
     PatchDataset,
     PatchSource,
     SampleMaker,
-    foreground_table,
 )
-from connectomics.data.foreground import DenseForegroundTable, RunForegroundTable
+from connectomics.data.foreground import ForegroundTable
 from connectomics.data.io import open_volume, save_volume
+from connectomics.data.kept import Kept
+from connectomics.data.places import places_of
 from connectomics.data.processing.normalize import ImageStatistics, image_statistics
 from connectomics.data.processing.target import polarity
 from connectomics.data.sampling import PatchSampler
@@ -51,6 +52,12 @@ def on_disk(folder: Path, **parts: np.ndarray) -> PatchSource:
         save_volume(folder / f"{name}.h5", array)
         volumes[name] = open_volume(folder / f"{name}.h5")
     return PatchSource(LabelledVolume("em", **volumes), image_statistics(parts.get("image", image)))
+
+
+def table_of(source: PatchSource) -> ForegroundTable:
+    table = places_of(source, Kept(), sided=True).table
+    assert table is not None
+    return table
 
 
 def test_a_sample_is_a_normalised_crop_with_its_target():
@@ -174,7 +181,7 @@ def test_marks_of_cremi_become_background_and_mask(tmp_path):
     label[0] = 2**64 - 2
     source = on_disk(tmp_path, label=label)
     assert source.has_mask()
-    assert foreground_table(source).total == 4
+    assert table_of(source).total == 4
     cached = source.cached()
     assert cached.label.dtype == np.uint8
     assert cached.volume.mask is not None
@@ -184,21 +191,11 @@ def test_marks_of_cremi_become_background_and_mask(tmp_path):
     assert not on_disk(tmp_path / "clean", label=label).has_mask()
 
 
-def test_foreground_is_labelled_and_counts(tmp_path):
-    mask = np.zeros((10, 24, 24), np.uint8)
-    mask[2:4] = 255
-    lazy = on_disk(tmp_path, mask=mask)
-    tables = foreground_table(lazy), foreground_table(lazy.cached())
-    assert isinstance(tables[0], RunForegroundTable)
-    assert isinstance(tables[1], DenseForegroundTable)
-    assert tables[0].total == tables[1].total == 2 * 9 * 11
-
-
 def test_lazy_and_cached_volumes_give_the_same_samples(tmp_path):
     lazy = on_disk(tmp_path)
     samples = []
     for source in (lazy, lazy.cached()):
-        sampler = PatchSampler([source.shape], SIZE, [foreground_table(source)], 20, 0.9)
+        sampler = PatchSampler([source.shape], SIZE, [table_of(source)], 20, 0.9)
         maker = SampleMaker(SIZE, "0-1", polarity, build_augmentation({"flip": {}, "elastic": {}}))
         samples.append([PatchDataset([source], sampler, maker, seed=5)[i] for i in range(6)])
     for one, other in zip(*samples, strict=True):
@@ -222,7 +219,7 @@ def test_a_sample_depends_on_seed_and_number_only():
 
 def test_validation_patches_are_fixed_and_half_of_them_on_labels():
     source = in_memory()
-    sampler = PatchSampler([source.shape], SIZE, [foreground_table(source)])
+    sampler = PatchSampler([source.shape], SIZE, [table_of(source)])
     first, second = (FixedPatchDataset([source], sampler, MAKER, length=6) for _ in range(2))
     assert len(first) == 6
     assert first.places == second.places
@@ -234,7 +231,7 @@ def test_validation_without_labels_still_has_all_its_patches():
     image, label = labelled()
     volume = LabelledVolume("em", MemoryVolume("em", image), MemoryVolume("l", 0 * label))
     source = PatchSource(volume, image_statistics(image))
-    sampler = PatchSampler([source.shape], SIZE, [foreground_table(source)])
+    sampler = PatchSampler([source.shape], SIZE, [table_of(source)])
     assert len(FixedPatchDataset([source], sampler, MAKER, length=6)) == 6
 
 
@@ -263,7 +260,7 @@ class Watched(MemoryVolume):
 
 def test_a_rejected_patch_is_never_read():
     source = in_memory()
-    sampler = PatchSampler([source.shape], SIZE, [foreground_table(source)], 200, 1.0)
+    sampler = PatchSampler([source.shape], SIZE, [table_of(source)], 200, 1.0)
     image, label = labelled()
     watched = LabelledVolume("em", Watched("image", image), MemoryVolume("label", label))
     dataset = PatchDataset([replace(source, volume=watched)], sampler, MAKER, seed=0)

@@ -8,8 +8,8 @@ from hypothesis.extra.numpy import arrays
 from connectomics.data.foreground import (
     DenseForegroundTable,
     ForegroundTable,
-    RunForegroundTable,
 )
+from connectomics.data.synapse_table import VolumeSynapses
 from connectomics.geometry import block_boxes, whole
 
 SHAPES = st.tuples(st.integers(1, 4), st.integers(1, 6), st.integers(1, 7))
@@ -20,10 +20,10 @@ def tables(foreground: np.ndarray) -> list[ForegroundTable]:
     depth, height, width = foreground.shape
     shape, step = (depth, height, width), (2, 2, 3)
     parts = [(box, foreground[box.slices]) for box in block_boxes(shape, step)]
+    read = [[(whole(shape), foreground)], parts[::-1]]
     return [
         DenseForegroundTable(foreground),
-        RunForegroundTable([(whole(shape), foreground)], shape),
-        RunForegroundTable(parts[::-1], shape),
+        *(VolumeSynapses.of(boxes, shape).foreground() for boxes in read),
     ]
 
 

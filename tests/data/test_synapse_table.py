@@ -67,6 +67,30 @@ def test_what_is_read_box_by_box_holds_the_same_synapses(label):
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
 
 
+@given(LABELS)
+@settings(max_examples=60, deadline=None)
+def test_what_is_packed_for_a_file_is_what_was_found(label):
+    synapses = synapses_of(label)
+    found = VolumeSynapses.unpacked(synapses.packed(), synapses.shape)
+    for name in ("rows", "starts", "lengths", "first"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(synapses, name))
+        assert getattr(found, name).dtype == getattr(synapses, name).dtype == np.int64
+    assert found.shape == synapses.shape
+    assert {array.itemsize for array in synapses.packed().values()} == {1}
+
+
+def test_the_numbers_of_a_large_volume_are_packed_whole():
+    """Three synapses of one run each, far from one another."""
+    rows = np.array([[0, 0], [70_000, 300], [5, 40_000]])
+    starts, lengths = np.array([2**31 - 9, 0, 7]), np.array([1, 300, 2])
+    synapses = VolumeSynapses((80_000, 50_000, 2**31), rows, starts, lengths, np.arange(4))
+    found = VolumeSynapses.unpacked(synapses.packed(), synapses.shape)
+    for name in ("rows", "starts", "lengths", "first"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(synapses, name))
+    assert synapses.packed()["x"].dtype == np.int32
+    assert synapses.packed()["lengths"].dtype == np.int16
+
+
 def test_a_small_whole_synapse():
     """Specks, however many, hold too few voxels to be small synapses."""
     label = np.zeros((6, 60, 200), np.uint8)

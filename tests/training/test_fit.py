@@ -306,7 +306,8 @@ def test_exclusive_polarity_trains_and_scores(make_config, tmp_path):
 
 def test_masked_voxels_do_not_teach(make_config, tmp_path, volumes, monkeypatch):
     """Where nothing counts, weights stay as they are (but for decay, which is off)."""
-    monkeypatch.setattr(trainer, "what_counts", lambda _: Counted.FOREGROUND)
+    both = Counted.FOREGROUND, Counted.FOREGROUND
+    monkeypatch.setattr(trainer.PatchDataModule, "counted", lambda _: both)
     mask = tmp_path / "mask.h5"
     save_volume(mask, np.zeros((16, 64, 64), np.uint8))
     config = make_config(
