@@ -16,7 +16,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -83,71 +82,40 @@ def _modes(values: NDArray[Any], factors: Sequence[Triple]) -> Iterator[NDArray[
 
 
 def _means(values: NDArray[Any], factors: Sequence[Triple]) -> Iterator[NDArray[Any]]:
-    whole, finer, table = values.dtype.kind == "u", np.ascontiguousarray(values), None
-    if values.dtype == np.float16:  # which Numba does not know
-        finer, table = finer.view(np.uint16), _half_floats()
-    exact = np.uint32 if values.dtype.itemsize == 1 else np.uint64
+    whole, finer, wide = values.dtype.kind == "u", values, np.float32
+    if whole:
+        wide = np.uint32 if values.dtype.itemsize == 1 else np.uint64
     for step, level in zip(_steps(factors), factors, strict=True):
-        depth, height, width = smaller(finer.shape, step)
-        sums = np.empty((depth, height, width), exact if whole else np.float32)
+        sums = np.empty(smaller(finer.shape, step), wide)
         means = np.empty(sums.shape, values.dtype)
         axes = zip(values.shape, level, sums.shape, strict=True)
         in_z, in_y, in_x = (np.minimum(f, n - f * np.arange(m)) for n, f, m in axes)
-        plane = np.outer(in_y, in_x).astype(sums.dtype)
-        for z in range(depth):
-            _add_up(finer[step[0] * z : step[0] * (z + 1)], table, step, sums[z])
-            count = plane * sums.dtype.type(in_z[z])
+        plane = np.outer(in_y, in_x).astype(wide)
+        for z in range(len(sums)):
+            first, *others = finer[step[0] * z : step[0] * (z + 1)]
+            section = first.astype(wide)
+            for other in others:
+                section += other
+            sums[z] = _in_pairs(_in_pairs(section, step[1]).T, step[2]).T
+            count = plane * wide(in_z[z])
             means[z] = (sums[z] + count // 2) // count if whole else sums[z] / count
         yield means
-        finer, table = sums, None
+        finer = sums
+
+
+def _in_pairs(rows: NDArray[Any], step: int) -> NDArray[Any]:
+    """Add up each two rows that follow one another, where the step is 2."""
+    if step == 1:
+        return rows
+    total, odd = rows[::2].copy("K"), rows[1::2]
+    total[: len(odd)] += odd
+    return total
 
 
 FUNCTIONS: dict[str, Callable[[NDArray[Any], Sequence[Triple]], Iterator[NDArray[Any]]]] = {
     "mean": _means,
     "mode": _modes,
 }
-
-
-@cache
-def _half_floats() -> NDArray[np.float32]:
-    """The value of each float16, by its bits."""
-    return np.arange(2**16, dtype=np.uint16).view(np.float16).astype(np.float32)
-
-
-@compiled
-def _value(stored: Any, table: NDArray[np.float32] | None) -> Any:
-    if table is None:
-        return stored
-    return table[stored]
-
-
-@compiled
-def _add_up(
-    slab: NDArray[Any], table: NDArray[np.float32] | None, step: Triple, sums: NDArray[Any]
-) -> None:
-    """Add up the voxels of a slab, one coarser voxel deep, in each coarser voxel.
-
-    Args:
-        slab: (z, y, x), of values or of their places in the table.
-        table: Values, or None.
-        step: Voxels (z, y, x) of a coarser one.
-        sums: (y, x) of the coarser voxels.
-    """
-    depth, height, width = slab.shape
-    for row in range(sums.shape[0]):
-        to = sums[row]
-        to[:] = 0
-        for z in range(depth):
-            for y in range(row * step[1], min((row + 1) * step[1], height)):
-                line = slab[z, y]
-                if step[2] == 1:
-                    for x in range(width):
-                        to[x] += _value(line[x], table)
-                else:
-                    for x in range(width // 2):
-                        to[x] += _value(line[2 * x], table) + _value(line[2 * x + 1], table)
-                    if width % 2:
-                        to[-1] += _value(line[-1], table)
 
 
 @compiled
