@@ -136,6 +136,16 @@ def test_where_one_was_killed_those_that_are_left_say_it_once():
     assert "is gone, or does not answer" in str(first.ended_by(GLOO))
 
 
+STARTED: list[subprocess.Popen[bytes]] = []
+
+
+@pytest.fixture(autouse=True)
+def _nothing_goes_on():
+    yield
+    while STARTED:
+        STARTED.pop().kill()
+
+
 def write_config(folder: Path, volumes: dict[str, Any], **system: Any) -> None:
     """A training small enough to be run often, one for two machines unless told."""
     config = {
@@ -186,6 +196,7 @@ def start(
         with (folder / f"{rank}.out").open("wb") as out:
             process = subprocess.Popen(command, cwd=folder, env=variables, stdout=out, stderr=out)
         processes.append(process)
+    STARTED.extend(processes)
     return processes
 
 
@@ -193,14 +204,10 @@ def said(folder: Path, rank: int) -> str:
     return (folder / f"{rank}.out").read_text()
 
 
-def ends(processes: list[subprocess.Popen[bytes]], *, within: float = 100) -> list[int]:
-    """Their exit statuses; none is left running."""
+def ends(processes: list[subprocess.Popen[bytes]], *, within: float = 200) -> list[int]:
+    """Their exit statuses; a busy machine takes half a minute only to start them."""
     until = time.monotonic() + within
-    try:
-        return [process.wait(max(0.1, until - time.monotonic())) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
+    return [process.wait(max(0.1, until - time.monotonic())) for process in processes]
 
 
 def runs(folder: Path) -> list[Path]:
@@ -237,6 +244,7 @@ def test_two_machines_equal_two_processes_on_one(tmp_path, volumes):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_training_on_two_machines_is_stopped_and_goes_on(tmp_path, volumes, same_state):
     write_config(tmp_path, volumes)
     steps = "optimization.max_steps=600", "optimization.n_steps_per_epoch=300"
@@ -256,7 +264,7 @@ def test_a_training_on_two_machines_is_stopped_and_goes_on(tmp_path, volumes, sa
 
 
 def wait_for(folder: Path, pattern: str) -> None:
-    until = time.monotonic() + 60
+    until = time.monotonic() + 150
     while not re.search(pattern, said(folder, 0)):
         assert time.monotonic() < until, said(folder, 0)
         time.sleep(0.05)
@@ -269,7 +277,7 @@ def test_where_one_is_killed_the_other_ends_and_says_so(tmp_path, volumes, kille
     processes = start(tmp_path, "optimization.max_steps=100000")
     wait_for(tmp_path, r"validation at step 2:")
     processes[killed].kill()
-    statuses = ends(processes, within=30)
+    statuses = ends(processes, within=60)
     assert statuses[killed] == -signal.SIGKILL
     assert statuses[1 - killed] == 2
     text = said(tmp_path, 1 - killed)
@@ -281,7 +289,7 @@ def test_where_one_is_killed_the_other_ends_and_says_so(tmp_path, volumes, kille
 @pytest.mark.parametrize("failing", [0, 1])
 def test_an_error_of_one_ends_the_other_and_is_said_as_it_is(tmp_path, volumes, failing):
     write_config(tmp_path, volumes)
-    assert ends(start(tmp_path, failing=failing), within=60) == [2, 2]
+    assert ends(start(tmp_path, failing=failing)) == [2, 2]
     text = "DataError: em.h5: chunk 3 cannot be read.\n  Copy it again."
     assert text in said(tmp_path, failing)
     assert text in said(tmp_path, 0)
@@ -318,6 +326,7 @@ def apart(here: Path, there: Path) -> list[subprocess.Popen[bytes]]:
                 command, cwd=folder, env=os.environ | meet, stdout=out, stderr=out
             )
         processes.append(process)
+    STARTED.extend(processes)
     return processes
 
 
@@ -333,6 +342,7 @@ def test_torchrun_starts_it_on_two_machines(tmp_path, volumes):
         ]  # fmt: skip
         with (tmp_path / f"{rank}.out").open("wb") as out:
             processes.append(subprocess.Popen(command, cwd=tmp_path, stdout=out, stderr=out))
+    STARTED.extend(processes)
     assert ends(processes) == [0, 0], said(tmp_path, 0)
     (run,) = runs(tmp_path)
     assert read_checkpoint(run / "checkpoints" / "last.ckpt").facts.step == 4
