@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -112,7 +113,14 @@ def unbroken(function: _F) -> _F:
     return function
 
 
-_UNBROKEN: set[CodeType] = set()
+def _locking() -> Iterator[CodeType]:
+    """What logging does around a fork; an exception there is swallowed, and leaves it locked."""
+    for name in ("_acquireLock", "_releaseLock"):  # until Python 3.12; later no code of Python's
+        if function := getattr(logging, name, None):
+            yield function.__code__
+
+
+_UNBROKEN: set[CodeType] = {*_locking()}
 
 
 def _is_unbroken(frame: FrameType | None) -> bool:

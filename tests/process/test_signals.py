@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import logging
 import os
 import signal
+import sys
 import threading
+from types import FrameType
 
 import pytest
 
@@ -86,6 +89,35 @@ def test_one_that_comes_while_something_may_not_be_left_waits():
     with pytest.raises(Stopped):
         work()
     assert done == ["saved"]
+
+
+@pytest.mark.skipif(not hasattr(logging, "_releaseLock"), reason="Python locks otherwise")
+def test_one_that_comes_while_logging_is_locked_for_a_fork_waits():
+    locking = [logging._acquireLock.__code__, logging._releaseLock.__code__]  # pyright: ignore
+    came: list[str] = []
+
+    def interrupt(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code in locking:
+            came.append(frame.f_code.co_name)
+            send(signal.SIGTERM)
+
+    def work() -> None:
+        with stopping():
+            sys.setprofile(interrupt)
+            try:
+                child = os.fork()
+            finally:
+                sys.setprofile(None)
+            if not child:
+                os._exit(0)
+            os.waitpid(child, 0)
+            signal.pause()
+
+    with pytest.raises(Stopped):
+        work()
+    assert came == ["_acquireLock", "_releaseLock"]
+    assert logging._lock.acquire(blocking=False)  # pyright: ignore
+    logging._lock.release()  # pyright: ignore
 
 
 def test_what_nohup_ignores_stays_ignored():
