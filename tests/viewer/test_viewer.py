@@ -26,7 +26,7 @@ from connectomics.data.io import open_volume, read_volume, save_volume
 from connectomics.data.io.sharded import create_sharded
 from connectomics.decoding import read_table, synapse_table, write_table
 from connectomics.errors import DataError, MachineError
-from connectomics.geometry import block_boxes
+from connectomics.geometry import VoxelGrid, block_boxes
 from connectomics.neuroglancer.link import link, position_at
 from connectomics.viewer import find_volumes, serve
 from connectomics.viewer.showing import view_state
@@ -304,6 +304,32 @@ def test_ctrl_c_is_its_end_and_other_signals_stop_it(run: Path, monkeypatch, num
     assert main([str(run)]) == status
 
 
+def lines_for_napari() -> list[str]:
+    """What the docs have a person type: for HDF5, and for labels with coarser levels."""
+    docs = Path(__file__).parents[2] / "docs" / "formats.md"
+    return re.findall(r'^python -c "(import napari.*)"$', docs.read_text(), re.MULTILINE)
+
+
+def test_the_line_for_napari_opens_the_levels_of_labels(tmp_path: Path, monkeypatch) -> None:
+    added = {}
+
+    class Viewer:
+        def add_labels(self, levels, **where) -> None:
+            added["shapes"] = [level.shape for level in levels]
+            added.update(where)
+
+    grid = VoxelGrid(NM, (60.0, 0.0, 0.0))
+    shape, block = (32, 1024, 1024), (32, 512, 512)
+    store = create_sharded(tmp_path / "labels.zarr", shape, "u1", block, grid=grid, rule="mode")
+    monkeypatch.chdir(tmp_path)
+    napari = SimpleNamespace(Viewer=Viewer, run=lambda: None)
+    monkeypatch.setitem(sys.modules, "napari", napari)
+    exec(lines_for_napari()[1], {})
+    assert added["shapes"][:2] == [shape, (32, 512, 512)]
+    assert len(added["shapes"]) == 1 + len(store.pyramid.factors)
+    assert (tuple(added["scale"]), tuple(added["translate"])) == ((30, 8, 8), (60, 0, 0))
+
+
 def test_the_line_for_napari_lays_points_on_the_voxels_of_the_labels(
     run: Path, tmp_path: Path, monkeypatch
 ) -> None:
@@ -319,8 +345,7 @@ def test_the_line_for_napari_lays_points_on_the_voxels_of_the_labels(
         def add_points(self, points, *, name, **where) -> None:
             added[name] = (np.asarray(points).tolist(), where)
 
-    docs = Path(__file__).parents[2] / "docs" / "formats.md"
-    (line,) = re.findall(r'^python -c "(import napari.*)"$', docs.read_text(), re.MULTILINE)
+    line, _ = lines_for_napari()
     monkeypatch.chdir(run / "results" / "em")
     Path("em.h5").symlink_to(tmp_path / "em.h5")
     napari = SimpleNamespace(Viewer=Viewer, run=lambda: None)
