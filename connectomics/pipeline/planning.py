@@ -66,8 +66,8 @@ def plan(resolved: Resolved, checkpoint: Path | None) -> None:
         run, total = run_of(checkpoint, config.save_path), _plan_predicting(resolved, checkpoint)
     for line in _lines_of_memory(config, total.may_be_less):
         print(f"plan: {line}")
-    print(f"plan: disk {_gib(total.disk)} at most, before compression; ", end="")
-    print(f"{_gib(_free(run.path))} are free")
+    free = _gib(_free(run.path))
+    print(f"plan: disk {_gib(total.disk)} at most, before compression; {free} are free")
     least = "at least " if total.unknown else ""
     print(f"plan: in all {least}{in_words(total.seconds)}{total.without}")
 

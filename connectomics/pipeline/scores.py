@@ -121,13 +121,13 @@ class Scores(Artifact):
         """
         system = self.config.system
         with counted_by_block(self.in_progress, key, system, self.stage):
-            assert self.report
+            report = self.report
         if system.shard is not None:
             print(unfinished(0, self.stage))
             return False
         pictures = [one.results.picture for one in self.volumes]
         write_scores(
-            self.report,
+            report,
             self.folder,
             synthetic=any(one.volume.synthetic for one in self.volumes),
             key=key,

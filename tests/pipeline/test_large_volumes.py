@@ -22,21 +22,11 @@ from connectomics.process import progress
 from connectomics.report import cutouts
 from connectomics.scoring import labels as label_volumes
 from connectomics.scoring.labels import CleanVolume, open_truth, read_truth
+from tests.pipeline.crossing_synapses import synapses
 
 SHAPE = (6, 24, 60)
 NM = (30.0, 4.6, 8.1)
 CHUNKS = (4, 10, 16)
-
-
-def synapses(seed: int, count: int = 12) -> np.ndarray:
-    """Synapses of two sides, some cut by the border or by one another."""
-    rng = np.random.default_rng(seed)
-    made = np.zeros(SHAPE, np.uint16)
-    for n in range(1, count + 1):
-        z, y, x = (int(rng.integers(0, n - 2)) for n in SHAPE)
-        made[z : z + 3, y : y + 3, x : x + 7] = 2 * n - 1
-        made[z : z + 3, y + 3 : y + 6, x : x + 7] = 2 * n
-    return made
 
 
 def store(path: str | Path, labels: np.ndarray, chunks: tuple[int, ...] = CHUNKS) -> None:
@@ -45,8 +35,9 @@ def store(path: str | Path, labels: np.ndarray, chunks: tuple[int, ...] = CHUNKS
         file.create_dataset("main", data=labels, chunks=chunks).attrs["resolution"] = NM
 
 
-TRUTH, FOUND = synapses(0), np.roll(synapses(0), (0, 1, 2), (0, 1, 2))
-FOUND[:, :, 40:] = synapses(1)[:, :, 40:]
+TRUTH, OTHER = (synapses(np.random.default_rng(seed), SHAPE, 12) for seed in (0, 1))
+FOUND = np.roll(TRUTH, (0, 1, 2), (0, 1, 2))
+FOUND[:, :, 40:] = OTHER[:, :, 40:]
 
 
 @pytest.fixture

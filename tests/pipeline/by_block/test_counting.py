@@ -26,6 +26,7 @@ from connectomics.geometry import Box, block_boxes
 from connectomics.pipeline.by_block import counting
 from connectomics.report import cutouts
 from connectomics.scoring import labels as label_volumes
+from tests.pipeline.crossing_synapses import synapses
 
 SHAPE = (14, 50, 46)
 METRICS = (
@@ -33,16 +34,6 @@ METRICS = (
     "{name: em_r50_union, kwargs: {crop_z: 1, min_size: 4}}]"
 )
 PROCESSES = "system.executor={name: processes, workers: 2}"
-
-
-def synapses(rng: np.random.Generator, count: int = 20) -> np.ndarray:
-    """Synapses of two sides, some cut by the border or by one another."""
-    made = np.zeros(SHAPE, np.uint16)
-    for n in range(1, count + 1):
-        z, y, x = (int(rng.integers(0, n - 2)) for n in SHAPE)
-        made[z : z + 3, y : y + 3, x : x + 7] = 2 * n - 1
-        made[z : z + 3, y + 3 : y + 6, x : x + 7] = 2 * n
-    return made
 
 
 def store(path: str | Path, labels: np.ndarray) -> None:
@@ -91,8 +82,10 @@ def run(trained, tmp_path, monkeypatch, capsys) -> Run:
     config["data"]["test"] |= {"mask": "mask.h5", "neurons": "neurons.h5"}
     Path("my.yaml").write_text(yaml.safe_dump(config))
     run = Run(Path(), capsys)
-    truth = synapses(rng)
-    found = np.where(rng.random((14, 1, 1)) < 0.7, np.roll(truth, (1, 2), (1, 2)), synapses(rng))
+    truth = synapses(rng, SHAPE, 20)
+    found = np.where(
+        rng.random((14, 1, 1)) < 0.7, np.roll(truth, (1, 2), (1, 2)), synapses(rng, SHAPE, 20)
+    )
     (run.results / "vol").mkdir(parents=True)
     store("syn.h5", truth)
     store(run.results / "vol" / "labels.h5", found)
