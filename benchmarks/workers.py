@@ -156,9 +156,9 @@ def time_of_workers(folder: Path, gib: float, repeats: int) -> None:
 
 def timed(mode: str, checkpoint: Path) -> int:
     """Decode or score, and write down how long the passes took."""
-    from connectomics.pipeline.by_block import passes
+    from connectomics.pipeline.by_block import parts
 
-    run_tasks, seconds = passes.run_tasks, 0.0
+    run_tasks, seconds = parts.run_tasks, 0.0
 
     def counted(*arguments: Any, **settings: Any) -> Any:
         nonlocal seconds
@@ -167,7 +167,7 @@ def timed(mode: str, checkpoint: Path) -> int:
         seconds += time.perf_counter() - began
         return tally
 
-    with mock.patch.object(passes, "run_tasks", counted):
+    with mock.patch.object(parts, "run_tasks", counted):
         status = scale.command(mode, checkpoint, EXECUTOR, ONE_THREAD)
     Path("passes.txt").write_text(str(seconds))
     return status

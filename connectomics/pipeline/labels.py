@@ -40,7 +40,7 @@ from connectomics.pipeline.comparing import (
     open_probabilities,
 )
 from connectomics.pipeline.label_files import export_again, write_decoded
-from connectomics.pipeline.predicted import PREDICTED_WITH, Predicted
+from connectomics.pipeline.predicted import PREDICTED_WITH, VOLUMES, Predicted
 from connectomics.pipeline.predictor import Predictor
 from connectomics.pipeline.probabilities import Probabilities, probabilities_of
 from connectomics.pipeline.result_folders import Asked, ask
@@ -286,4 +286,5 @@ def predicted_for(
 ) -> Predicted:
     """The probabilities of a volume, to be predicted when they are decoded."""
     known = known_volumes(results.labels, results.in_progress(LABELS))
-    return Predicted(predictor, HeldOut(volume, volume), known)
+    held = HeldOut(volume, volume)
+    return Predicted(predictor, held, known, results.in_progress(VOLUMES))

@@ -224,9 +224,12 @@ def _lines(
     counted = _counted(windows, "window")
     yield f"plan: {volume.name} {shape}: {_how(grid, size)}, {counted}{again}"
     voxels, of_voxel = math.prod(shape), volume.image.dtype.itemsize
+    shared = size is not None and voxels > FEW_VOXELS and config.system.shard is None
+    readers, by_whom = _who(config) if shared else (1, "this process")
     yield (
-        f"plan:   at the start it is read twice in this process, to know it and its grey values: "
-        f"{_gib(2 * voxels * of_voxel)}, {total.add(sample.begin * voxels)}"
+        f"plan:   at the start it is read twice, to know it and its grey values: "
+        f"{_gib(2 * voxels * of_voxel)}, takes {total.add(sample.begin * voxels / readers)} with "
+        f"{by_whom}"
     )
     kept = share_of_levels(shape, size, volume.resolution) * _bytes_of(config, shape)
     written = f"writes {_gib(kept)} of {config.inference.save_dtype}"

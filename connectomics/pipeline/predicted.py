@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from connectomics.data.processing import ImageStatistics
 from connectomics.data.volumes import LabelledVolume, Volume
 from connectomics.geometry import Box, Nm, Triple, VoxelGrid
 from connectomics.pipeline.artifact import NOTES, with_block
+from connectomics.pipeline.by_block.counting import known_by_block, noted_by_block
 from connectomics.pipeline.predictor import (
     Predictor,
     configured_parts,
@@ -31,6 +33,9 @@ from connectomics.pipeline.predictor import (
 PREDICTED_WITH = "predicted_with"
 """What labels say of the settings of probabilities that are not there to say it."""
 
+VOLUMES = "volumes"
+"""Of what is begun, what was read of volumes to know them."""
+
 
 @dataclass(frozen=True)
 class Predicted:
@@ -40,11 +45,13 @@ class Predicted:
         predictor: The network.
         held: The volume, and the one by whose grey values it is measured.
         known: What is known of them, by an earlier run.
+        begun: Where is kept what was read of them to know them, until all of it is.
     """
 
     predictor: Predictor
     held: HeldOut
     known: Mapping[str, Identity]
+    begun: Path
 
     @property
     def volume(self) -> LabelledVolume:
@@ -100,10 +107,11 @@ class Predicted:
         named = {"image": self.volume.image, "measured": self.held.whole.image}
         if block is not None and self.volume.mask is not None:
             named["mask"] = self.volume.mask  # where it is 0, nothing is predicted
-        for name, volume in named.items():
-            if name not in self._read:
-                assert isinstance(volume, LazyVolume)
-                self._read[name] = identify(volume, self.known.get(name))
+        with self._shared_out(partial(known_by_block, self.begun, kept=False)):
+            for name, volume in named.items():
+                if name not in self._read:
+                    assert isinstance(volume, LazyVolume)
+                    self._read[name] = identify(volume, self.known.get(name))
         volumes = {name: self._read[name] for name in named}
         parts = self.predictor.parts(self.volume.shape)
         contents = {_WORDS[name]: one.content for name, one in volumes.items()}
@@ -154,18 +162,28 @@ class Predicted:
     def box_of(self, ledger: Ledger) -> PredictBox:
         """Predicts boxes, in whatever process, by grey values that the first run has measured."""
         notes = ledger.of(NOTES)
-        known = notes.facts("statistics")
-        statistics = self.measured() if known is None else ImageStatistics.from_dict(known)
-        if known is None:
-            notes.mark("statistics", statistics.as_dict())
+        if (known := notes.facts("statistics")) is None:
+            with self._shared_out(partial(noted_by_block, ledger)):
+                known = self.measured().as_dict()
+            notes.mark("statistics", known)
         return PredictBox(
             self.config,
             self.predictor.checkpoint,
             self.volume.image,
             self.volume.mask,
-            statistics,
+            ImageStatistics.from_dict(known),
             self.predictor,
         )
+
+    def _shared_out(
+        self, by_block: Callable[..., AbstractContextManager[None]]
+    ) -> AbstractContextManager[None]:
+        """Within it volumes are read by whoever works on blocks.
+
+        A shard reads them by itself: it has to wait for others else, and be started again.
+        """
+        system = self.config.system
+        return nullcontext() if system.shard else by_block(system=system, what="infer")
 
 
 _WORDS = {"image": "voxels", "measured": "voxels measured", "mask": "mask"}

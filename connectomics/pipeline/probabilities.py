@@ -24,7 +24,7 @@ from connectomics.pipeline.by_block.choosing import block_of
 from connectomics.pipeline.by_block.lost import restore_coarser
 from connectomics.pipeline.by_block.predicting import mend_by_block, predict_by_block
 from connectomics.pipeline.by_block.workers import shard_of
-from connectomics.pipeline.predicted import Predicted
+from connectomics.pipeline.predicted import VOLUMES, Predicted
 from connectomics.pipeline.predictor import Predictor
 from connectomics.pipeline.results import PROBABILITIES, VolumeResults
 from connectomics.runs import Provenance
@@ -151,7 +151,8 @@ def probabilities_of(
         provenance: How they come about.
     """
     known = known_volumes(results.probabilities, results.in_progress(PROBABILITIES))
-    return Probabilities(Predicted(predictor, held, known), results, provenance)
+    predicted = Predicted(predictor, held, known, results.in_progress(VOLUMES))
+    return Probabilities(predicted, results, provenance)
 
 
 def _write_at_once(predicted: Predicted, path: Path, attributes: dict[str, Any]) -> None:

@@ -94,7 +94,7 @@ class Scores(Artifact):
         }
         for one, seen in zip_longest(self.volumes, self.seen, fillvalue=""):
             assert isinstance(one, Labelled)
-            with known_by_block(self._known, self.config.system, self.stage):
+            with known_by_block(self._known, self.config.system, self.stage, kept=True):
                 more, read = one.made_from(known)
             parts |= more | {f"notes on {one.volume.name}": [seen, *one.notes(self.config)]}
             volumes |= read

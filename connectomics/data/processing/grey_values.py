@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,28 +12,55 @@ from numpy.typing import NDArray
 
 from connectomics.data.io import LazyVolume
 from connectomics.errors import DataError
-from connectomics.geometry import Box, block_boxes
+from connectomics.geometry import Box, Triple, block_boxes, block_shape
+from connectomics.mapping import Part, Work, map_blocks
 
 Image = LazyVolume | NDArray[Any]
 
-# Voxels looked at in one go.
+PART_VOXELS = 2**26
+"""What one process looks at before another may."""
+
 BLOCK_VOXELS = 2**22
+"""Voxels read at a time, but for chunks that are larger."""
+
+COUNTED_VOXELS = 2**20
+"""Voxels counted at a time: counting takes 8 bytes for each."""
 
 
-def read_blocks(image: Image) -> Iterator[tuple[Box, NDArray[Any]]]:
-    """Go through a volume once, in blocks that suit its file.
+def look_at(image: Image, work: Work, what: str) -> Iterator[Part]:
+    """Go through an image once, in parts that suit its file, see `map_blocks`.
+
+    Args:
+        image: (Z, Y, X) or (C, Z, Y, X).
+        work: Looks at a part, given the image and the box; a function of a module, to be pickled.
+        what: What is done, for messages.
+    """
+    shape = image.shape[-3:]
+    boxes = block_boxes(shape, block_shape(shape, _unit(image), PART_VOXELS))
+    return map_blocks(partial(work, image), boxes, what)
+
+
+def read_blocks(image: Image, within: Box) -> Iterator[tuple[Box, NDArray[Any]]]:
+    """Read a part of an image block by block.
 
     Yields:
-        The block's place and its voxels, (z, y, x) or (C, z, y, x).
+        The block's place in the image and its voxels, (z, y, x) or (C, z, y, x).
     """
-    chunks = (image.chunks if isinstance(image, LazyVolume) else None) or (1, 1, 1)
-    *channels, depth, height, width = image.shape
-    room = max(1, BLOCK_VOXELS // int(np.prod(channels)) // width)
-    rows = min(height, _multiple(room, chunks[1]))
-    sections = min(depth, _multiple(room // rows, chunks[0]))
-    for box in block_boxes((depth, height, width), (sections, rows, width)):
-        whole = image.read(box) if isinstance(image, LazyVolume) else image[(..., *box.slices)]
-        yield box, whole
+    block = block_shape(within.shape, _unit(image), _room(image))
+    for inner in block_boxes(within.shape, block):
+        box = inner.shift(within.start)
+        yield box, image.read(box) if isinstance(image, LazyVolume) else image[(..., *box.slices)]
+
+
+def _unit(image: Image) -> Triple:
+    """What is read together: a chunk, or rows where there are none."""
+    chunks = image.chunks if isinstance(image, LazyVolume) else None
+    _, height, width = image.shape[-3:]
+    return chunks or (1, min(height, max(1, _room(image) // width)), width)
+
+
+def _room(image: Image) -> int:
+    return max(1, BLOCK_VOXELS // math.prod(image.shape[:-3]))
 
 
 def count_values(images: Sequence[Image]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -46,9 +74,26 @@ def count_values(images: Sequence[Image]) -> tuple[NDArray[np.int64], NDArray[np
     values = np.arange(limits.min, limits.max + 1, dtype=np.int64)
     counts = np.zeros(values.size, np.int64)
     for image in images:
-        for _, block in read_blocks(image):
-            counts += np.bincount(block.ravel() - values[0], minlength=values.size)
+        for part in look_at(image, _count_values, "grey values counted"):
+            counts += part["counts"]
     return values, counts
+
+
+def _count_values(image: Image, box: Box) -> Part:
+    limits = np.iinfo(np.uint8 if image.dtype.kind == "b" else image.dtype)
+    counts = np.zeros(int(limits.max) - int(limits.min) + 1, np.int64)
+    for _, block in read_blocks(image, box):
+        _count(block, counts, lambda voxels: voxels.astype(np.int64) - limits.min)
+    return {"counts": counts}
+
+
+def _count(
+    block: NDArray[Any], counts: NDArray[np.int64], place: Callable[[NDArray[Any]], NDArray[Any]]
+) -> None:
+    """Add to counts how many voxels of a block have each place among them."""
+    voxels = block.reshape(-1)
+    for start in range(0, voxels.size, COUNTED_VOXELS):
+        counts += np.bincount(place(voxels[start : start + COUNTED_VOXELS]), minlength=counts.size)
 
 
 def quantiles_of_counts(
@@ -80,24 +125,45 @@ def quantiles(images: Sequence[Image], fractions: Sequence[float]) -> list[float
     """
     upper = np.zeros(2**16, np.int64)
     for image in images:
-        for box, block in read_blocks(image):
-            _check_finite(image, box, block)
-            upper += np.bincount((_sortable(block) >> 16).ravel(), minlength=2**16)
+        for part in look_at(image, _count_upper, "grey values counted"):
+            upper += part["counts"]
     reached = np.cumsum(upper)
     ranks, interpolate = _ranks(int(reached[-1]), fractions)
     bins = np.searchsorted(reached, ranks, side="right").tolist()
     lower = {b: np.zeros(2**16, np.int64) for b in bins}
     for image in images:
-        for _, block in read_blocks(image):
-            keys = _sortable(block).ravel()
-            for b, counts in lower.items():
-                counts += np.bincount(keys[keys >> 16 == b] & 0xFFFF, minlength=2**16)
+        for part in look_at(image, partial(_count_lower, [*lower]), "grey values counted again"):
+            for b, counts in zip(lower, part["counts"], strict=True):
+                lower[b] += counts
     found = []
     for rank, b in zip(ranks, bins, strict=True):
         within = rank - (reached[b] - upper[b])
         last_bits = int(np.searchsorted(np.cumsum(lower[b]), within, side="right"))
         found.append(_value(b << 16 | last_bits))
     return interpolate(found)
+
+
+def _count_upper(image: Image, box: Box) -> Part:
+    """How often the upper 16 bits of a part occur."""
+    counts = np.zeros(2**16, np.int64)
+    for inner, block in read_blocks(image, box):
+        _check_finite(image, inner, block)
+        _count(block, counts, lambda voxels: _sortable(voxels) >> 16)
+    return {"counts": counts}
+
+
+def _count_lower(bins: Sequence[int], image: Image, box: Box) -> Part:
+    """How often the lower 16 bits of a part occur, with each of some upper ones."""
+    counts = np.zeros((len(bins), 2**16), np.int64)
+    for _, block in read_blocks(image, box):
+        for b, of_bin in zip(bins, counts, strict=True):
+            _count(block, of_bin, partial(_lower_bits, b))
+    return {"counts": counts}
+
+
+def _lower_bits(upper: int, voxels: NDArray[Any]) -> NDArray[Any]:
+    keys = _sortable(voxels)
+    return keys[keys >> 16 == upper] & 0xFFFF
 
 
 def require_finite(image: Image) -> None:
@@ -107,8 +173,15 @@ def require_finite(image: Image) -> None:
         DataError: The first that is.
     """
     if image.dtype.kind == "f":
-        for box, block in read_blocks(image):
-            _check_finite(image, box, block)
+        for _ in look_at(image, _look_for_others, "grey values checked"):
+            pass
+
+
+def _look_for_others(image: Image, box: Box) -> Part:
+    """Find nothing in a part, or refuse what it holds."""
+    for inner, block in read_blocks(image, box):
+        _check_finite(image, inner, block)
+    return {}
 
 
 def _ranks(
@@ -149,7 +222,3 @@ def _check_finite(image: Image, box: Box, block: NDArray[Any]) -> None:
         f"the image holds {value} at voxel {place} (z, y, x).",
         "Replace such voxels, for instance numpy.nan_to_num(image), and save it again.",
     )
-
-
-def _multiple(length: int, step: int) -> int:
-    return max(step, length // step * step)

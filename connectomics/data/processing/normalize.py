@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -18,11 +19,14 @@ from connectomics.data.io import LazyVolume
 from connectomics.data.processing.grey_values import (
     Image,
     count_values,
+    look_at,
     quantiles,
     quantiles_of_counts,
     read_blocks,
 )
 from connectomics.errors import DataError
+from connectomics.geometry import Box
+from connectomics.mapping import Part
 
 Mode = Literal["0-1", "z-score", "none"]
 
@@ -163,13 +167,22 @@ def _of_small_integers(volumes: Sequence[Image], fractions: tuple[float, float])
 def _of_other_types(volumes: Sequence[Image], fractions: tuple[float, float]) -> ImageStatistics:
     low, high = quantiles(volumes, fractions)
     middle = (low + high) / 2
-    count, total, squares = 0, 0.0, 0.0
+    count, total, squares = 0.0, 0.0, 0.0
     for volume in volumes:
-        for _, block in read_blocks(volume):
-            # From the middle of the range, so that large grey values cost no digits.
-            distance = np.clip(block.astype(np.float64), low, high) - middle
-            count += distance.size
-            total += float(distance.sum())
-            squares += float(np.square(distance).sum())
-    mean = total / count
-    return ImageStatistics(low, high, middle + mean, math.sqrt(max(squares / count - mean**2, 0)))
+        for part in look_at(volume, partial(_sum_up, low, high), "grey values summed up"):
+            count, total, squares = part["sums"] + (count, total, squares)
+    mean = float(total / count)
+    variance = max(float(squares / count) - mean**2, 0)
+    return ImageStatistics(low, high, middle + mean, math.sqrt(variance))
+
+
+def _sum_up(low: float, high: float, volume: Image, box: Box) -> Part:
+    """How many voxels a part has, and the sums of their clipped values and of the squares.
+
+    From the middle of the range, so that large grey values cost no digits.
+    """
+    sums = np.zeros(3)
+    for _, block in read_blocks(volume, box):
+        distance = np.clip(block.astype(np.float64), low, high) - (low + high) / 2
+        sums += distance.size, distance.sum(), np.square(distance).sum()
+    return {"sums": sums}

@@ -1,7 +1,7 @@
-"""Label volumes are looked at by whoever works on blocks, and what is found out of them is kept.
+"""Volumes are looked at by whoever works on blocks, and what is found out of them is kept.
 
-Scores and report are put together from it here, in this process. It lies where they are begun
-until they are whole, so that a command that was stopped goes on.
+It is put together here, in this process. It lies where scores, the report or probabilities are
+begun until these are whole, so that a command that was stopped goes on.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from connectomics.blocks import (
     Ledger,
     UnfinishedError,
     begin_anew,
+    discard,
     open_ledger,
     parts_begun,
     working_on,
@@ -35,7 +36,7 @@ from connectomics.files import writing_to
 from connectomics.geometry import Box
 from connectomics.mapping import Part, Work, map_here, mapped_by
 from connectomics.pipeline.artifact import note_volumes
-from connectomics.pipeline.by_block.passes import PartsOnDisk, run_pass
+from connectomics.pipeline.by_block.parts import PartsOnDisk, run_pass
 from connectomics.pipeline.by_block.workers import shard_of
 
 FEW_VOXELS = 2**28
@@ -59,6 +60,19 @@ def counted_by_block(
     return mapped_by(_ByBlock(partial(_begun, folder, key, system, what), system, what))
 
 
+def noted_by_block(
+    ledger: Ledger, system: SystemSection, what: str
+) -> AbstractContextManager[None]:
+    """Within it, blocks of volumes are looked at by `system.executor`.
+
+    Args:
+        ledger: Of an artifact that is begun, which depends on all that they are looked at for.
+        system: Who looks at blocks.
+        what: The artifact, for messages.
+    """
+    return mapped_by(_ByBlock(lambda: ledger, system, what))
+
+
 def _begun(folder: Path, key: CacheKey, system: SystemSection, what: str) -> Ledger:
     begun = parts_begun(folder)
     # Shards may be at work with others: there it is refused.
@@ -71,13 +85,14 @@ def _begun(folder: Path, key: CacheKey, system: SystemSection, what: str) -> Led
 
 
 @contextmanager
-def known_by_block(folder: Path, system: SystemSection, what: str) -> Iterator[None]:
+def known_by_block(folder: Path, system: SystemSection, what: str, *, kept: bool) -> Iterator[None]:
     """Within it, what is read of volumes to know them is read by `system.executor`.
 
     Args:
         folder: Where the sums of their columns are kept; they hold while files are as they were.
         system: Who reads them.
         what: What they are read for, for messages.
+        kept: Whether they stay there when all are known.
 
     Raises:
         MachineError: Another command does.
@@ -86,6 +101,8 @@ def known_by_block(folder: Path, system: SystemSection, what: str) -> Iterator[N
 
         def begun() -> Ledger:
             stack.enter_context(working_on(folder, shard_of(system)))
+            if not kept:
+                stack.push(lambda fault, *_: None if fault else discard(folder))
             return Ledger(folder)
 
         with mapped_by(_ByBlock(begun, system, what)):

@@ -21,7 +21,8 @@ from connectomics.evaluation.volumes import read
 from connectomics.geometry import Triple
 from connectomics.pipeline.artifact import note_volumes
 from connectomics.pipeline.by_block.fusing import predict_needed
-from connectomics.pipeline.by_block.passes import PartsOnDisk, RunTask, reduce_passes, run_pass
+from connectomics.pipeline.by_block.parts import PartsOnDisk, run_pass
+from connectomics.pipeline.by_block.passes import RunTask, reduce_passes
 from connectomics.pipeline.by_block.predicting import is_intact
 from connectomics.pipeline.predicted import Predicted
 from connectomics.pipeline.results import LABELS

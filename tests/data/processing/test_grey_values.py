@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from hypothesis import given
@@ -19,6 +20,7 @@ from connectomics.data.processing.grey_values import (
     read_blocks,
 )
 from connectomics.errors import DataError
+from connectomics.geometry import whole
 
 shapes = hnp.array_shapes(min_dims=3, max_dims=3, max_side=6)
 fractions = st.lists(st.floats(0, 1), min_size=1, max_size=4)
@@ -61,7 +63,7 @@ def test_blocks_cover_everything_once(
     monkeypatch.setattr(grey_values, "BLOCK_VOXELS", voxels)
     image = np.arange(np.prod(shape)).reshape(shape)
     again = np.full(shape, -1)
-    for box, block in read_blocks(image):
+    for box, block in read_blocks(image, whole(shape[-3:])):
         assert block.size <= max(voxels, 13 * 2)
         again[(..., *box.slices)] = block
     assert np.array_equal(again, image)
@@ -75,8 +77,20 @@ def test_blocks_of_files_keep_to_their_chunks(
     save_volume(tmp_path / "em.h5", image)
     volume = open_volume(tmp_path / "em.h5")
     assert volume.chunks == (16, 20, 100)
-    boxes = [box for box, _ in read_blocks(volume)]
+    boxes = [box for box, _ in read_blocks(volume, whole(image.shape))]
     assert [box.start[0] for box in boxes] == [0, 32]
+
+
+def test_blocks_of_wide_files_are_no_wider_than_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grey_values, "BLOCK_VOXELS", 2 * 4 * 8 * 8)
+    with h5py.File(tmp_path / "em.h5", "w") as file:
+        file.create_dataset("main", data=np.zeros((9, 20, 1000), np.uint8), chunks=(4, 8, 8))
+    volume = open_volume(tmp_path / "em.h5")
+    sizes = [block.size for _, block in read_blocks(volume, whole(volume.shape))]
+    assert max(sizes) == 2 * 4 * 8 * 8
+    assert sum(sizes) == 9 * 20 * 1000
 
 
 def test_files_and_arrays_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -441,7 +441,7 @@ def test_a_plan_says_what_it_takes_and_starts_nothing(run):
     assert "--plan: is for the modes infer, decode, test" in run("evaluate", "--plan", code=2)
     said = run("test", BLOCKS, "--plan", "inference.save_probabilities=false")
     assert "keeps no probabilities, but " in said
-    assert re.search(r"read twice in this process.*: 0.00 GiB, \d+ s", said)
+    assert re.search(r"read twice, .*: 0.00 GiB, takes \d+ s with this process", said)
     assert re.search(
         r"vol: evaluate reads truth and labels once .* 2 times to count, .* takes \d", said
     )
