@@ -48,7 +48,7 @@ class ShardedStore:
     shape: tuple[int, ...]
     block: Triple
     pyramid: Pyramid = ONE_LEVEL
-    _opened: dict[int, list[zarr.Array[Any]]] = field(
+    _opened: dict[tuple[int, int], zarr.Array[Any]] = field(
         default_factory=dict, compare=False, repr=False
     )
 
@@ -66,7 +66,7 @@ class ShardedStore:
             ValueError: The box is not a block, or the values are of another shape or dtype.
             OSError: The disk is full.
         """
-        dtype = self._levels()[0].dtype
+        dtype = self._level(0).dtype
         expected = (*self.shape[:-3], *box.shape)
         if not self.is_block(box):
             raise ValueError(f"{box} is not a block of {self.block} in {self.shape[-3:]}")
@@ -92,7 +92,7 @@ class ShardedStore:
         factors = ((1, 1, 1), *self.pyramid.factors)[level]
         starts = [a // f for a, f in zip(box.start, factors, strict=True)]
         part = (slice(a, a + n) for a, n in zip(starts, values.shape[-3:], strict=True))
-        self._levels()[level][(..., *part)] = np.ascontiguousarray(values)
+        self._level(level)[(..., *part)] = np.ascontiguousarray(values)
         descriptor = os.open(file, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -114,37 +114,53 @@ class ShardedStore:
         """The file of a block, or of its part of a coarser level."""
         place = (a // b for a, b in zip(box.start, self.block, strict=True))
         key = (*(0,) * (len(self.shape) - 3), *place)  # of one place in all levels
-        return self.path / str(level) / self._levels()[level].metadata.encode_chunk_key(key)
+        return self.path / str(level) / self._level(0).metadata.encode_chunk_key(key)
 
     def is_whole(self, box: Box, level: int = 0) -> bool:
         """Whether the file of a block is there and as long as its index says."""
         from connectomics.data.io.zarr_gaps import is_whole
 
-        return is_whole(self.file_of(box, level), self._levels()[level])
+        array = self._found(level)
+        return array is not None and is_whole(self.file_of(box, level), array)
 
     def coarser_bytes(self, box: Box) -> list[int]:
         """How long the files of its coarser levels are; -1 for one that is not there."""
         files = (self.file_of(box, level) for level in self.coarser)
         return [file.stat().st_size if file.is_file() else -1 for file in files]
 
+    def restore_levels(self) -> None:
+        """Make anew, empty, each coarser level whose metadata is lost or damaged."""
+        from connectomics.data.io.zarr_write import create_level
+
+        for level in self.coarser:
+            if self._found(level) is None:
+                dtype = self._level(0).dtype
+                create_level(
+                    self.path, level, self.shape, dtype, self.block, self.pyramid, DEFAULT_CHUNKS
+                )
+
     def finish(self) -> None:
         """Remove what killed processes have left."""
         for left in self.path.rglob(LEFT_BY_ZARR):
             left.unlink(missing_ok=True)
 
-    def _levels(self) -> list[zarr.Array[Any]]:
+    def _level(self, level: int) -> zarr.Array[Any]:
         import zarr
 
-        if os.getpid() not in self._opened:
+        place = os.getpid(), level
+        if place not in self._opened:
             # Chunks of zeros are written too, so that what is not there is known to be missing.
             with zarr.config.set({"array.write_empty_chunks": True}):
-                opened = [
-                    zarr.open_array(self.path, path=str(level), mode="r+")
-                    for level in (0, *self.coarser)
-                ]
-            self._opened.clear()
-            self._opened[os.getpid()] = opened
-        return self._opened[os.getpid()]
+                opened = zarr.open_array(self.path, path=str(level), mode="r+")
+            self._opened[place] = opened
+        return self._opened[place]
+
+    def _found(self, level: int) -> zarr.Array[Any] | None:
+        """A level, or None where its metadata is lost or damaged."""
+        try:
+            return self._level(level)
+        except Exception:  # whatever Zarr stumbles over
+            return None
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_opened": {}}
@@ -222,6 +238,7 @@ def copy_empty(store: ShardedStore, path: Path) -> ShardedStore:
     """Make a store of the same form without any block, or go on with one that was made so."""
     empty = replace(store, path=path, _opened={})
     if not path.exists():
+        store.restore_levels()
         temporary = path.with_name(f".{path.name}.{uuid4().hex}")
         for file in store.path.rglob("zarr.json"):
             copy = temporary / file.relative_to(store.path)

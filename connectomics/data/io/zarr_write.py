@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import zarr
 from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec, ZstdCodec
@@ -104,20 +105,44 @@ def create_shards(
     """
     group = zarr.create_group(folder, zarr_format=3)
     group.attrs["ome"] = ome.describe(name, header, pyramid)
-    channels = header.shape[:-3]
-    for level, factors in enumerate(((1, 1, 1), *pyramid.factors)):
-        shard = smaller(block, factors)
-        chunk = tuple(_divisor(n, c) for n, c in zip(shard, chunks, strict=True))
-        group.create_array(
-            str(level),
-            shape=(*channels, *smaller(header.shape, factors)),
-            dtype=header.dtype,
-            chunks=(*[1] * len(channels), *chunk),
-            shards=(*channels, *shard),
-            compressors=[ZstdCodec(level=1), Crc32cCodec()],
-            dimension_names=("c", "z", "y", "x")[-len(header.shape) :],
-            attributes={} if level else dict(header.attributes),
-        )
+    for level in range(len(pyramid.factors) + 1):
+        create_level(folder, level, header.shape, header.dtype, block, pyramid, chunks)
+    group[ARRAY].attrs.update(dict(header.attributes))
+
+
+def create_level(
+    folder: Path,
+    level: int,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    block: Triple,
+    pyramid: Pyramid,
+    chunks: Triple,
+) -> None:
+    """Make a level of such a store, in place of what there may be of it.
+
+    Args:
+        folder: The store.
+        level: Its number.
+        shape: (Z, Y, X) or (C, Z, Y, X) of the finest level.
+        dtype: Of the voxels.
+        block: As of `create_shards`, and so are the others.
+        pyramid: The coarser levels.
+        chunks: (z, y, x) voxels that a chunk has about.
+    """
+    factors, channels = ((1, 1, 1), *pyramid.factors)[level], shape[:-3]
+    shard = smaller(block, factors)
+    chunk = tuple(_divisor(n, c) for n, c in zip(shard, chunks, strict=True))
+    zarr.open_group(folder, mode="r+").create_array(
+        str(level),
+        shape=(*channels, *smaller(shape, factors)),
+        dtype=dtype,
+        chunks=(*[1] * len(channels), *chunk),
+        shards=(*channels, *shard),
+        compressors=[ZstdCodec(level=1), Crc32cCodec()],
+        dimension_names=("c", "z", "y", "x")[-len(shape) :],
+        overwrite=True,
+    )
 
 
 def write_place(store: Path, header: Header) -> None:

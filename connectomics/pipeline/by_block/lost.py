@@ -51,8 +51,13 @@ def restore_coarser(path: Path) -> None:
     Raises:
         DataError: The finest level cannot be read there, or nothing written.
     """
-    store, lost = open_sharded(path), lacks_coarser(path)
-    if store is None or not lost:
+    store = open_sharded(path)
+    if store is None:
+        return
+    with writing_to(path):
+        store.restore_levels()
+    lost = lacks_coarser(path)
+    if not lost:
         return
     blocks = f"{len(lost)} block{'s' * (len(lost) > 1)}"
     print(f"  {path}: makes the coarser levels of {blocks} again, from the finest", flush=True)

@@ -230,6 +230,22 @@ def test_a_lost_block_brings_its_part_of_the_coarser_levels(with_levels: Run) ->
         np.testing.assert_array_equal(level, values)
 
 
+@pytest.mark.parametrize("lost_block", [False, True])
+def test_a_level_that_lost_its_metadata_is_made_again(with_levels: Run, lost_block: bool) -> None:
+    run = with_levels
+    expected = run.levels()
+    (run.store / "1/zarr.json").write_text("{")
+    shutil.rmtree(run.store / "2")
+    assert lost.lacks_blocks(run.store) == ""
+    assert "decode: candidates: 18 blocks done now" in run("decode", BLOCKS)
+    if lost_block:
+        run.file("0/1/2").unlink()
+    assert "makes the coarser levels of" in run("infer")
+    for level, values in zip(run.levels(), expected, strict=True):
+        np.testing.assert_array_equal(level, values)
+    assert "coarser levels" not in run("infer")
+
+
 def test_a_run_that_goes_on_makes_short_coarser_levels_again(with_levels: Run, monkeypatch) -> None:
     run = with_levels
     expected = run.levels()
