@@ -24,7 +24,7 @@ from connectomics.data.dataset import (
 from connectomics.data.kept import Kept
 from connectomics.data.places import Places, places_of
 from connectomics.data.sampling import PatchSampler, explained, sliver_warning
-from connectomics.data.synapse_table import SynapseTable
+from connectomics.data.synapse_table import SynapseTable, small_whole
 from connectomics.data.workers import LINUX, collation, start_worker
 from connectomics.errors import DataError
 
@@ -202,6 +202,20 @@ class PatchDataModule(pl.LightningDataModule):
             for found, part in both
         )
         return learned, looked_at
+
+    @property
+    def small_synapse_nm3(self) -> float | None:
+        """The size of a small labelled synapse in nm³, of both sides; to be asked after `setup`.
+
+        None where synapses have no sides, a volume has no voxel size, or patches lie anywhere, so
+        that nobody looked for synapses.
+        """
+        synapses, sizes = self.patches.sampler.synapses, []
+        for source, found in zip(self.learned, synapses.volumes if synapses else (), strict=False):
+            if source.volume.resolution is None:
+                return None
+            sizes.append(found.voxels[found.whole] * np.prod(source.volume.resolution))
+        return small_whole(sizes) or None if self.sided else None
 
     @property
     def patches(self) -> PatchDataset:

@@ -79,11 +79,12 @@ class PatchSource:
         """The same, held in memory, with its labels cleaned once."""
         label, mask = self.read_label()
         counting = self.volume.mask or self.label  # which of the two says what counts
+        grid, origin = self.volume.grid, self.volume.origin
         volume = replace(
             self.volume,
-            image=MemoryVolume(self.volume.source, self.volume.image.read()),
-            label=MemoryVolume(self.label.source, label),
-            mask=None if mask is None else MemoryVolume(counting.source, mask),
+            image=MemoryVolume(self.volume.source, self.volume.image.read(), grid, origin),
+            label=MemoryVolume(self.label.source, label, grid, origin),
+            mask=None if mask is None else MemoryVolume(counting.source, mask, grid, origin),
         )
         return replace(self, volume=volume, marks=NO_MARKS)
 

@@ -30,6 +30,8 @@ class Decoder:
         space: Where `tune` searches unless it is told: for each setting two numbers, the ends of
             a range, or more values to choose from. `name[0]` is the first item of a setting that
             is a list. Volumes (`thres_small`, `..._nm3`) are searched by orders of magnitude.
+        least: Its setting of the size in nm³ below which a synapse is dropped, which
+            `decoding.least_share` raises; empty if it has none.
         fixed: Settings that say what the probabilities or the labels are, and are not searched.
         lists: Whether it gives a `SynapseResult`, whose labels nothing may change any more.
         by_block: Gives what decodes block by block, imported when it is asked for; None where
@@ -44,6 +46,7 @@ class Decoder:
     channels: int
     encoding: Encoding
     space: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    least: str = ""
     fixed: tuple[str, ...] = ()
     lists: bool = False
     by_block: Callable[[], ByBlock] | None = None

@@ -27,12 +27,17 @@ from connectomics.legal import illegal_settings
 if TYPE_CHECKING:
     import pandas as pd
 
+    from connectomics.config.schema import DecodingSection
+
 DECODERS: dict[str, Decoder] = {
     "binary2instance": BINARY2INSTANCE,
     "polarity2instance": POLARITY2INSTANCE,
     "synapses": SYNAPSES,
 }
 """Decoders by their name in a config."""
+
+SMALL = "small_synapse_nm3"
+"""How probabilities say of what size a small synapse was among those that was learned from."""
 
 REFINERS: dict[str, Refiner] = {"drop_one_sided": DROP_ONE_SIDED}
 """What may follow a decoder, by its name in a config."""
@@ -210,6 +215,45 @@ def unlike_default(step: Step) -> dict[str, Any]:
         for name, value in step.kwargs.items()
         if name not in defaults or digest(value) != digest(defaults[name])
     }
+
+
+def with_least(section: DecodingSection, made_with: Mapping[str, Any]) -> DecodingSection:
+    """Have synapses dropped that are far smaller than those that a network learned from.
+
+    Args:
+        section: The decoder, and the share of a small labelled synapse that one has to have.
+        made_with: What probabilities say of their network, `SMALL` among it where it is known.
+
+    Returns:
+        The section with that as the setting `Decoder.least`, unless it is given.
+    """
+    small = made_with.get(SMALL)
+    if not section.steps or not section.least_share or small is None:
+        return section
+    first, *others = section.steps
+    name = DECODERS[first.name].least
+    if not name or name in unlike_default(first):
+        return section
+    least = float(f"{section.least_share * float(small):.3g}")
+    if least <= DECODERS[first.name].settings[name]:
+        return section
+    first = first.model_copy(update={"kwargs": {**first.kwargs, name: least}})
+    return section.model_copy(update={"steps": (first, *others)})
+
+
+def said_of_least(section: DecodingSection) -> str:
+    """Say what `with_least` has dropped.
+
+    >>> from connectomics.config.schema import DecodingSection
+    >>> section = DecodingSection(steps=["synapses"])
+    >>> said_of_least(with_least(section, {SMALL: 5e6}))
+    'drops what has less than 1.65e+06 nm³: 0.33 (decoding.least_share) of a small labelled synapse'
+    """
+    first = section.steps[0]
+    return (
+        f"drops what has less than {first.kwargs[DECODERS[first.name].least]:.3g} nm³: "
+        f"{section.least_share:g} (decoding.least_share) of a small labelled synapse"
+    )
 
 
 def _setting_faults(where: str, step: Step) -> list[Fault]:

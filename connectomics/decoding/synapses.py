@@ -234,6 +234,7 @@ SYNAPSES = Decoder(
         "min_side_nm3": [1e4, 3e6],
         "min_synapse_nm3": [2e4, 6e6],
     },
+    least="min_synapse_nm3",
     fixed=("exclusive", "calibration"),
     lists=True,
     by_block=_by_block,

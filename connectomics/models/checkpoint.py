@@ -57,6 +57,8 @@ class CheckpointFacts(BaseModel):
         channels: The names of the channels; empty if nobody named them.
         channel_activations: How logits become probabilities.
         resolution: nm per voxel (z, y, x) of the training volumes, or None.
+        small_synapse_nm3: The size of a small synapse among those that it learned from: 5 % of them
+            have less. None where that is not known.
         step: How far training was.
         metrics: How good.
         random_state: Of PyTorch's generators, in the first process that trained.
@@ -76,6 +78,7 @@ class CheckpointFacts(BaseModel):
     channels: tuple[StrictStr, ...] = ()
     channel_activations: tuple[ChannelActivationSection, ...]
     resolution: Resolution | None
+    small_synapse_nm3: Annotated[float, Field(gt=0)] | None = None
     step: Annotated[StrictInt, Field(ge=0)]
     metrics: dict[str, float]
     random_state: dict[str, Any]

@@ -81,6 +81,8 @@ def require_made_with(path: Path, checkpoint: Path | None) -> None:
 
 def require_as_asked(results: VolumeResults, section: DecodingSection, key: CacheKey) -> None:
     """Refuse labels of other settings or of other probabilities, where one of both is missing."""
+    with reading_result(results.labels, "decode"), open_volume(results.labels) as labels:
+        section = steps.with_least(section, labels.attributes)
     asked = [step.model_dump(mode="json") for step in section.steps]
     decoder = CacheKey({"decoding.steps": key.parts.get("decoding.steps")})
     if asked and (otherwise := decoder.otherwise(CacheKey({"decoding.steps": asked}))):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from connectomics.data.counting import label_boxes, read_label
 from connectomics.data.processing import Marks
 from connectomics.data.survey import marks_of
-from connectomics.data.synapse_table import SynapseTable, VolumeSynapses
+from connectomics.data.synapse_table import VolumeSynapses, small_whole
 from connectomics.data.volumes import LabelledVolume
 from connectomics.evaluation import Encoding, SynapseCount, count_synapses
 from connectomics.evaluation.encoding import SIDED
@@ -119,7 +119,7 @@ def inspect_labels(volume: LabelledVolume, encoding: Encoding = "auto") -> Label
             yield box, _numbers(label, stored)
 
     found = VolumeSynapses.of(parts(), volume.shape)
-    kept = found.voxels >= SynapseTable([found], volume.shape).small
+    kept = found.whole
     low, high = (ends[kept] for ends in found.bounds())
     specks = int(np.count_nonzero(~kept))
     sizes = found.voxels[kept]
@@ -147,13 +147,12 @@ def small_synapse(
         sections: Those that count, [first, stop); None: all.
         in_nm3: In nm³ in place of voxels.
     """
-    sizes: list[NDArray[np.floating | np.integer]] = [np.empty(0)]
+    sizes = []
     for labels in found:
         inside = labels.lie_between(*(sections or (0, labels.volume.shape[0])))
         voxel = np.prod(labels.volume.resolution or 1.0) if in_nm3 else 1
         sizes.append(labels.sizes[inside] * voxel)
-    whole = np.concatenate(sizes)
-    return float(np.percentile(whole, 5)) if whole.size else 0.0
+    return small_whole(sizes)
 
 
 def count_in(labels: Labels, sections: tuple[int, int]) -> SynapseCount:

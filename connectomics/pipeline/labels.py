@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 from connectomics.blocks import Shard
 from connectomics.config import Config
+from connectomics.config.schema import DecodingSection
 from connectomics.data.build import HeldOut
 from connectomics.data.cache_key import CacheKey, key_of, reading_result
 from connectomics.data.identity import Identity, identify
@@ -49,7 +50,7 @@ from connectomics.process.progress import elapsing
 from connectomics.runs import Provenance
 from connectomics.scoring.labels import read_neurons
 
-HANDED_ON = ("checkpoint", "checkpoint_sha256", PREDICTED_WITH)
+HANDED_ON = ("checkpoint", "checkpoint_sha256", PREDICTED_WITH, steps.SMALL)
 """What probabilities say of how they came about, and labels after them."""
 
 
@@ -105,6 +106,11 @@ class Labels(Artifact):
             return self.source
         return open_probabilities(self.asked, self.results)
 
+    @cached_property
+    def decoding(self) -> DecodingSection:
+        """The decoder, as it decodes these probabilities."""
+        return steps.with_least(self.config.decoding, self.probabilities.attributes)
+
     def _is_there(self, predicted: Predicted) -> bool:
         made = key_of(self.results.probabilities)
         if made is None or lacks_blocks(self.results.probabilities):
@@ -156,7 +162,7 @@ class Labels(Artifact):
             "neurons": contents.get("neurons"),
             "decoding.steps": [
                 {"name": step.name, "kwargs": steps.unlike_default(step)}
-                for step in self.config.decoding.steps
+                for step in self.decoding.steps
             ],
             "voxel size": probabilities.resolution,
             "offset": probabilities.grid.offset_nm,
@@ -182,6 +188,8 @@ class Labels(Artifact):
             DataError: The decoder refuses the probabilities, or nothing can be written.
         """
         volume, results, config = self.probabilities, self.results, self.config
+        if self.decoding is not config.decoding:
+            print(f"decode: {steps.said_of_least(self.decoding)}")
         at_once, by_block = results.forms(LABELS)
         print(f"decode: {volume.source} → {by_block if block else at_once}")
         with closing(volume):
@@ -205,7 +213,8 @@ class Labels(Artifact):
         volume = self.probabilities
         decoded = decode_by_block(
             volume,
-            self.config,
+            self.decoding.steps,
+            self.config.system,
             block,
             neurons=self.asked.neurons,
             folder=self.in_progress,
@@ -223,11 +232,11 @@ class Labels(Artifact):
         else:
             with naming(volume.source), reading_result(Path(volume.source), "infer"):
                 probabilities = read_or_note(volume)
-        names = " and ".join(step.name for step in self.config.decoding.steps)
+        names = " and ".join(step.name for step in self.decoding.steps)
         with naming(volume.source), elapsing(f"decode: {names}"):
             decoded = steps.decode(
                 probabilities,
-                self.config.decoding.steps,
+                self.decoding.steps,
                 grid=volume.grid,
                 neurons=None if neurons is None else read_neurons(neurons),
             )
@@ -236,7 +245,7 @@ class Labels(Artifact):
 
     def _attributes(self, key: CacheKey) -> Mapping[str, Any]:
         """What labels of a key say of themselves."""
-        of_probabilities, decoder = self.probabilities.attributes, self.config.decoding.steps
+        of_probabilities, decoder = self.probabilities.attributes, self.decoding.steps
         handed_on = {name: of_probabilities[name] for name in HANDED_ON if name in of_probabilities}
         return {
             **key.attributes(),

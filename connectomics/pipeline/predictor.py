@@ -15,6 +15,7 @@ from connectomics.config import Config
 from connectomics.config.activations import Activated, as_ranges, channels_read
 from connectomics.config.checks.channels import ACTIVATIONS
 from connectomics.data.processing import ImageStatistics, channel_names, normalize
+from connectomics.decoding.steps import SMALL
 from connectomics.digests import code_digest, file_digest
 from connectomics.errors import CheckpointError, Fault
 from connectomics.geometry import Triple
@@ -60,6 +61,8 @@ class Predictor:
         sliding: The window.
         config: Of the stage.
         checkpoint: Where the network comes from.
+        small_synapse_nm3: The size of a small synapse among those that it learned from; None where
+            that is not known.
         pooled: Grey values of the training volumes, where they are to be used for all volumes.
         said: What has been said of memory, which is the same for many volumes.
     """
@@ -70,6 +73,7 @@ class Predictor:
     config: Config
     checkpoint: Path
     pooled: ImageStatistics | None
+    small_synapse_nm3: float | None
     said: set[str] = field(default_factory=set)
 
     def made_with(self) -> dict[str, Any]:
@@ -77,6 +81,7 @@ class Predictor:
         return {
             "checkpoint": str(self.checkpoint),
             "checkpoint_sha256": file_digest(self.checkpoint),
+            **({SMALL: self.small_synapse_nm3} if self.small_synapse_nm3 else {}),
         }
 
     @property
@@ -161,10 +166,10 @@ def load_predictor(config: Config, path: Path) -> Predictor:
     model = load_model(checkpoint, use_ema=config.inference.model.use_ema)
     precision = precision_to_predict(config.optimization.precision, accelerator)
     sliding = build_sliding(config.inference, precision, device)
-    pooled = checkpoint.facts.statistics
+    pooled, small = checkpoint.facts.statistics, checkpoint.facts.small_synapse_nm3
     statistics = pooled and ImageStatistics.from_dict(pooled.model_dump())
-    weights = _weights_digest(model)
-    return Predictor(folded(model).to(device), weights, sliding, config, path, statistics)
+    weights, network = _weights_digest(model), folded(model).to(device)
+    return Predictor(network, weights, sliding, config, path, statistics, small)
 
 
 def require_memory(predictor: Predictor, shape: Triple, block: Triple | None) -> Iterator[str]:

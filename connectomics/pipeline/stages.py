@@ -28,6 +28,7 @@ from connectomics.data.checks import (
 from connectomics.data.counting import require_counting
 from connectomics.data.overlap import learned_faults
 from connectomics.data.volumes import LabelledVolume
+from connectomics.decoding.steps import with_least
 from connectomics.errors import ConfigError, DataError, Fault
 from connectomics.naming import seen_from_here
 from connectomics.pipeline.artifact import provide
@@ -255,7 +256,8 @@ def tune(resolved: Resolved, checkpoint: Path | None) -> None:
     volumes = read_validation(
         section, run.tuning, predictor, decoder=decoder, provenance=provenance
     )
-    search = tuning.build_search(config, volumes)
+    decoding = with_least(config.decoding, volumes[0].made_with)
+    search = tuning.build_search(config.model_copy(update={"decoding": decoding}), volumes)
     print(f"tune: {search.describe()}")
     study = tuning.open_search(run.tuning, search)
     write_provenance(run.tuning, provenance)

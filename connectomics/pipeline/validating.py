@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -155,17 +155,19 @@ def read_validation(
     if predictor is not None:
         wanted = zip(held, results, strict=True)
         provide(*(probabilities_of(predictor, one, made, provenance) for one, (_, made) in wanted))
+    read = [_read_probabilities(one, made) for one, (_, made) in zip(held, results, strict=True)]
     return [
         ValidationVolume(
             f"{one.volume.name}{' (synthetic EM)' if one.volume.synthetic else ''}",
-            _read_probabilities(one, made),
+            probabilities,
             truth,
             resolution=one.volume.resolution,
             mask=mask,
             neurons=None if one.volume.neurons is None else read_neurons(one.volume.neurons),
             truth_encoding=_encoding(one, truth),
+            made_with=made_with,
         )
-        for one, (_, made), (truth, mask) in zip(held, results, truths, strict=True)
+        for one, (probabilities, made_with), (truth, mask) in zip(held, read, truths, strict=True)
     ]
 
 
@@ -235,7 +237,8 @@ def _labelled(truth: np.ndarray, mask: np.ndarray | None) -> bool:
     return bool(np.any(truth if mask is None else truth * mask))
 
 
-def _read_probabilities(one: HeldOut, made: VolumeResults) -> np.ndarray:
+def _read_probabilities(one: HeldOut, made: VolumeResults) -> tuple[np.ndarray, Mapping[str, Any]]:
+    """The probabilities of a volume, and what they say of their network."""
     path, shape = made.probabilities, one.volume.shape
     if not path.exists():
         raise DataError(str(path), "is not there yet.", "Name a --checkpoint to predict it with.")
@@ -250,4 +253,4 @@ def _read_probabilities(one: HeldOut, made: VolumeResults) -> np.ndarray:
                 "Name a --checkpoint to predict it again.",
             )
         require_alignment(one.volume.image, volume)
-        return volume.read()
+        return volume.read(), volume.attributes

@@ -206,6 +206,7 @@ def prepare(
     initial = config.model.initial_weights if resume_from is None else None
     taken = take_weights(module.network, initial) if initial else None
     data.setup()  # reads the volumes, and says what is wrong with them
+    module.facts["small_synapse_nm3"] = data.small_synapse_nm3
     _require_masks_count(module, data)
     _require_scores(module, config, looks=_what_is_looked_at(data))
     memory, scarce = require_memory(config, module, devices, masked=data.with_mask)

@@ -28,6 +28,7 @@ class ValidationVolume(NamedTuple):
         mask: (Z, Y, X), 0 where voxels do not count; None where all do.
         neurons: (Z, Y, X) ids, where decoding is to know of them.
         truth_encoding: How the truth is stored.
+        made_with: What its probabilities say of their network.
     """
 
     name: str
@@ -37,6 +38,7 @@ class ValidationVolume(NamedTuple):
     mask: np.ndarray | None = None
     neurons: np.ndarray | None = None
     truth_encoding: Encoding = "auto"
+    made_with: Mapping[str, Any] = {}
 
 
 class Goal(NamedTuple):

@@ -128,3 +128,13 @@ def test_nothing_labelled():
     table = SynapseTable([synapses_of(np.zeros((2, 4, 4), np.uint8))], (1, 2, 2))
     assert table.small == 0
     assert len(table.sizes) == 0
+
+
+def test_specks_and_slivers_are_not_whole():
+    label = np.zeros((1, 30, 60), np.uint8)
+    label[0, 0, 0] = 1
+    label[0, 10:20, 0:10] = 2
+    label[0, 10:20, 30:50] = 3
+    synapses = synapses_of(label)
+    assert synapses.voxels.tolist() == [1, 100, 200]
+    assert synapses.whole.tolist() == [False, True, True]

@@ -10,6 +10,7 @@ import pytest
 from decoding_volumes import random_volume
 from synapse_volumes import NM, draw, empty
 
+from connectomics.config.schema import DecodingSection
 from connectomics.decoding import (
     BASELINE,
     DECODERS,
@@ -20,7 +21,7 @@ from connectomics.decoding import (
     output_encoding,
     polarity2instance,
 )
-from connectomics.decoding.steps import unlike_default
+from connectomics.decoding.steps import SMALL, unlike_default, with_least
 from connectomics.errors import ConfigError, DataError
 from connectomics.geometry import VoxelGrid
 
@@ -235,3 +236,36 @@ def test_the_baseline_names_partners_where_neurons_are_known():
 def test_settings_as_they_are_by_default_are_no_others(kwargs, unlike):
     assert unlike_default(Step("polarity2instance", kwargs)) == unlike
     assert unlike_default(Step("drop_one_sided")) == {}
+
+
+def least_of(share: float, made_with: dict[str, Any], *steps: Any) -> dict[str, Any]:
+    """The settings of a decoder that is told what was learned from."""
+    section = DecodingSection.model_validate({"steps": steps, "least_share": share})
+    return with_least(section, made_with).steps[0].kwargs
+
+
+@pytest.mark.parametrize(
+    ("share", "made_with", "step", "kwargs"),
+    [
+        (0.33, {SMALL: 6e6}, "synapses", {"min_synapse_nm3": 1.98e6}),
+        (0.5, {SMALL: np.float64(6e6)}, "synapses", {"min_synapse_nm3": 3e6}),
+        (0.0, {SMALL: 6e6}, "synapses", {}),
+        (0.33, {}, "synapses", {}),  # of a checkpoint that does not know
+        (0.33, {SMALL: 1e5}, "synapses", {}),  # the decoder itself drops that
+        (0.33, {SMALL: 6e6}, "polarity2instance", {}),  # which keeps the published rule
+    ],
+)
+def test_synapses_far_smaller_than_the_labelled_ones_are_dropped(share, made_with, step, kwargs):
+    assert least_of(share, made_with, step) == kwargs
+
+
+def test_a_least_size_that_is_given_stands():
+    mine = {"name": "synapses", "kwargs": {"min_synapse_nm3": 5e4, "adapt": False}}
+    assert least_of(0.33, {SMALL: 6e6}, mine) == mine["kwargs"]
+    printed = {"name": "synapses", "kwargs": {"min_synapse_nm3": 4e4}}  # as --print-config has it
+    assert least_of(0.33, {SMALL: 6e6}, printed) == {"min_synapse_nm3": 1.98e6}
+
+
+def test_nothing_is_dropped_where_nothing_is_decoded():
+    section = DecodingSection()
+    assert with_least(section, {SMALL: 6e6}) is section

@@ -70,10 +70,14 @@ class InferenceSection(Section):
 class DecodingSection(Section):
     """From a probability volume to labels, and to their table in other programs' forms.
 
-    `exports` are written beside `synapses.csv`; see `connectomics.decoding.EXPORTS`.
+    What is found and is smaller than `least_share` of a small synapse that the network learned from
+    is dropped, by a decoder that can (`synapses`); 0 is off, and so it is where its own setting is
+    given (`min_synapse_nm3`). `exports` are written beside `synapses.csv`; see
+    `connectomics.decoding.EXPORTS`.
     """
 
     steps: tuple[NameOrSection, ...] = ()
+    least_share: Annotated[float, Field(ge=0, le=1)] = 0.33
     exports: tuple[str, ...] = ()
 
 

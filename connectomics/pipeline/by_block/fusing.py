@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from connectomics.blocks import Facts, Ledger, Task, facts_of_file
+from connectomics.config.schema import NamedSection
 from connectomics.data.cache_key import DIGEST
 from connectomics.data.io import LazyVolume, open_volume
 from connectomics.data.io.sharded import ShardedStore, create_sharded
@@ -80,13 +81,18 @@ class PredictNeeded:
 
 
 def predict_needed(
-    predicted: Predicted, plan: Sequence[blockwise.Pass], ledger: Ledger, block: Triple
+    predicted: Predicted,
+    steps: Sequence[NamedSection],
+    plan: Sequence[blockwise.Pass],
+    ledger: Ledger,
+    block: Triple,
 ) -> tuple[LazyVolume, int] | None:
     """Predict what the passes of a decoder will read, or go on with that.
 
     Args:
         predicted: The probabilities.
-        plan: The passes.
+        steps: The decoder.
+        plan: Its passes.
         ledger: Of the labels.
         block: (z, y, x) voxels of a block.
 
@@ -97,8 +103,7 @@ def predict_needed(
     Raises:
         DataError: Some blocks failed; all others are done.
     """
-    config, parts = predicted.config, PartsOnDisk(ledger)
-    system, gpus = config.system, predicted.predictor.gpus
+    parts, system, gpus = PartsOnDisk(ledger), predicted.config.system, predicted.predictor.gpus
     store = create_sharded(
         ledger.folder / f"{PROBABILITIES}.zarr",
         predicted.shape,
@@ -107,7 +112,7 @@ def predict_needed(
         grid=predicted.grid,
         attributes={"channels": predicted.predictor.channels, DIGEST: ledger.key},
     )
-    needed = blockwise.needed(config.decoding.steps, predicted.volume.shape, predicted.resolution)
+    needed = blockwise.needed(steps, predicted.volume.shape, predicted.resolution)
     predict, counting = predicted.box_of(ledger), plan[0] if needed.adapts else None
     work = PredictNeeded(predict, needed, store, parts, counting)
     intact, tasks = partial(is_intact, store), partial(plan[0].tasks, {})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from connectomics.blocks import open_ledger
-from connectomics.config import Config
+from connectomics.config.schema import NamedSection, SystemSection
 from connectomics.data.cache_key import CacheKey
 from connectomics.data.io import LazyVolume, open_volume
 from connectomics.data.io.sharded import ShardedStore, create_sharded
@@ -56,7 +56,8 @@ class LabelsByBlock:
 
 def decode_by_block(
     probabilities: LazyVolume | Predicted,
-    config: Config,
+    steps: Sequence[NamedSection],
+    system: SystemSection,
     block: Triple,
     *,
     neurons: LazyVolume | None,
@@ -68,7 +69,8 @@ def decode_by_block(
 
     Args:
         probabilities: Of those that are not there what is needed is predicted first.
-        config: Of the stage.
+        steps: The decoder.
+        system: Who works on blocks.
         block: (z, y, x) voxels of a block.
         neurons: The neuron segmentation of the volume, where there is one.
         folder: Where the labels are begun.
@@ -81,12 +83,12 @@ def decode_by_block(
     Raises:
         DataError: Some blocks failed; all others are done. Or the decoder refuses the volume.
     """
-    system, shape, grid = config.system, probabilities.shape[-3:], probabilities.grid
+    shape, grid = probabilities.shape[-3:], probabilities.grid
     ledger = open_ledger(folder, key.parts, LABELS)
     note_volumes(ledger, key.volumes)
     parts = PartsOnDisk(ledger)
     passes = blockwise.passes(
-        config.decoding.steps,
+        steps,
         shape=shape,
         block_size=block,
         grid=grid,
@@ -94,7 +96,7 @@ def decode_by_block(
     )
     seen: int | None = None
     if isinstance(probabilities, Predicted):
-        needed = predict_needed(probabilities, passes, ledger, block)
+        needed = predict_needed(probabilities, steps, passes, ledger, block)
         if needed is None:
             return None
         probabilities, seen = needed
