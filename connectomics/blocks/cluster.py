@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from shutil import which
 from typing import Any, Literal
 
 from connectomics.blocks.executors import Outcome, Task, Work, attempt, started
@@ -18,6 +19,8 @@ from connectomics.errors import Fault, MachineError
 from connectomics.process.cpus import use_threads
 
 INSTALL = 'pip install "distributed>=2025.1" "dask-jobqueue>=0.9"'
+SUBMITS = {"slurm": "sbatch", "lsf": "bsub", "pbs": "qsub"}
+"""What submits a job, by cluster."""
 IN_HAND = 2
 """Tasks at the scheduler for each worker: one that is worked on, one that waits."""
 
@@ -121,6 +124,13 @@ class DaskCluster:
             return _require("distributed").LocalCluster(
                 n_workers=self.workers, threads_per_worker=1, dashboard_address=None
             )
+        if which(command := SUBMITS[self.cluster]) is None:
+            problem = f"submits jobs by {command}, which this machine does not have."
+            remedy = (
+                "Give the command where jobs are submitted, or name another cluster: local, or a "
+                "scheduler that is there already (system.executor.scheduler)."
+            )
+            raise MachineError("system.executor.cluster", f"{self.cluster} {problem}", remedy)
         cluster = self.jobs()
         cluster.scale(jobs=self.workers)
         return cluster

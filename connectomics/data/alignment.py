@@ -86,9 +86,17 @@ def _section_faults(volume: LazyVolume, name: str, first: LazyVolume) -> Iterato
 
 
 def _shape_faults(volume: LazyVolume, name: str, first: LazyVolume) -> Iterator[Fault]:
-    if volume.shape[-3:] != first.shape[-3:]:
-        problem = f"has shape {volume.shape}, its {name} {first.source} {first.shape}."
-        yield Fault(volume.source, problem, "Both must cover the same voxels: crop one of them.")
+    mine, theirs = volume.shape[-3:], first.shape[-3:]
+    if mine == theirs:
+        return
+    problem = f"has shape {volume.shape}, its {name} {first.source} {first.shape}."
+    remedy = "Both must cover the same voxels: crop one of them."
+    if mine == theirs[::-1]:
+        remedy = (
+            "One is in the order (x, y, z), and both have to be (z, y, x): transpose it, or, in "
+            "HDF5 and Zarr, say so by an attribute of the dataset, axes = 'xyz'."
+        )
+    yield Fault(volume.source, problem, remedy)
 
 
 def _size_faults(volume: LazyVolume, name: str, first: LazyVolume) -> Iterator[Fault]:

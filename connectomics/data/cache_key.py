@@ -51,6 +51,10 @@ class CacheKey:
 
         >>> CacheKey({"thres": 0.5}).otherwise(CacheKey({"thres": 0.7}))
         'was made with other settings or data: thres was 0.5 and is 0.7'
+        >>> one = CacheKey({"volumes": ["a", "b"], "labels of a": 1, "labels of b": 2})
+        >>> one.otherwise(CacheKey({"volumes": ["b"], "labels of b": 3}))
+        'was made with other settings or data: volumes was ["a", "b"] and is ["b"]; labels of b \
+was 2 and is 3'
         """
         before, after = dict(self.parts), dict(now.parts)
         found = []
@@ -58,8 +62,22 @@ class CacheKey:
             found.append(f"it is of {self.image.difference(now.image)}")
             for parts in (before, after):
                 parts.update({"voxels": None, "voxels measured": None})
+        before, after = _of_both(before, after)
         found += changes(before, after)
         return f"was made with other settings or data: {'; '.join(found)}" if found else ""
+
+
+def _of_both(
+    before: Mapping[str, Any], after: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Leave out what speaks of a volume that is not in both: that it is not says it all."""
+    others = {*before.get("volumes", ())} ^ {*after.get("volumes", ())}
+    ends = tuple(f" {word} {name}" for name in others for word in ("of", "on"))
+    left = (
+        {name: part for name, part in parts.items() if not name.endswith(ends)}
+        for parts in (before, after)
+    )
+    return next(left), next(left)
 
 
 def key_of(path: Path) -> CacheKey | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -22,6 +23,8 @@ GREY, PIECES = 0.5, 0.8
 """Of neighbours along x, the share that are equal: fewer in EM (two per cent are usual), and more
 in labels."""
 
+COLOURS = 4
+"""Channels of a picture at most: red, green, blue and how opaque it is."""
 FEW = 3
 """Different values of what has background and at most two kinds of foreground."""
 
@@ -96,7 +99,7 @@ def recognise(volume: LazyVolume) -> Recognised:
         DataError: It cannot be read.
     """
     if len(volume.shape) != 3:
-        return Recognised(volume, "other", _channels(volume.shape[0]))
+        return Recognised(volume, "other", _channels(volume.shape))
     named = _last_words(volume.source)
     values = sample(volume).values
     try:
@@ -121,9 +124,12 @@ def recognise(volume: LazyVolume) -> Recognised:
     return _recognise_labels(volume, whole, named)
 
 
-def _channels(number: int) -> str:
+def _channels(shape: Sequence[int]) -> str:
+    first, *_, last = shape
+    if last <= COLOURS < first:
+        return f"has {last} channels along its last axis, where a volume has one: save one alone"
     return (
-        f"has {number} channels, where an image has one, and labels are one volume: 1 for pre and "
+        f"has {first} channels, where an image has one, and labels are one volume: 1 for pre and "
         "2 for post, or a number for each synapse"
     )
 

@@ -102,7 +102,10 @@ def _setting_faults(settings: InitFiles) -> Iterator[Fault]:
     images, labels = len(settings.image or ()), len(settings.label or ())
     if images != labels:
         problem = f"{labels} for {images} images."
-        yield Fault("label", problem, "Name one for each image, in the same order.")
+        remedy = "Name one for each image, in the same order."
+        if settings.joined:
+            remedy = "Two masks to be joined, and their image, are named without image= and label=."
+        yield Fault("label", problem, remedy)
     if not settings.output.endswith((".yaml", ".yml")):
         yield Fault("output", f"{settings.output} is no YAML file.", "Name it so: my.yaml.")
 
@@ -223,9 +226,14 @@ def _print_shared_out(choices: Choices) -> None:
             "beside it."
         )
     if 0 < (tested := found["test on"].number) < FEW_TO_TEST:
+        more = (
+            "A second volume with test in its name is tested on as a whole."
+            if choices.division.tested
+            else "Label more to test on."
+        )
         print(
             f"init: few: {tested} to test on, so that one found or missed moves a score by "
-            f"{1 / tested:.0%}. A second volume with test in its name is tested on as a whole."
+            f"{1 / tested:.0%}. {more}"
         )
 
 

@@ -69,8 +69,10 @@ the GPU has 16.0 GiB.
     if memory.total is not None and least > memory.total:
         has = f"{memory.of} has {_gib(memory.total)}"
         raise MachineError("memory", f"{what} takes at least {_gib(least)}, and {has}.", remedy)
-    total = f" of the {_gib(memory.total)} of {memory.of}" if memory.total else ""
-    line = f"memory: {_gib(predicted)} predicted{total}, of which {_gib(memory.free)} are free"
+    line = f"memory: {_gib(predicted)} predicted, and {_gib(memory.free)} of {memory.of} are free"
+    if memory.total:
+        total = f"of the {_gib(memory.total)} of {memory.of}, of which {_gib(memory.free)} are free"
+        line = f"memory: {_gib(predicted)} predicted {total}"
     if need.predicted <= memory.free:
         return line, ""
     more = f"{what} is predicted to take {_gib(need.predicted)} more than is taken already"

@@ -183,3 +183,12 @@ def test_what_a_job_asks_for_stands_in_its_script(cluster, lines):
     for line in lines:
         assert line in script
     assert "--nthreads 1" in script
+
+
+@pytest.mark.parametrize(
+    ("cluster", "command"), [("slurm", "sbatch"), ("lsf", "bsub"), ("pbs", "qsub")]
+)
+def test_jobs_are_refused_where_nothing_submits_them(cluster, command, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(MachineError, match=f"{cluster} submits jobs by {command}, which this"):
+        DaskCluster(4, cluster).start()

@@ -52,6 +52,20 @@ def test_files_that_say_nothing_or_the_same_lie_on_one_grid() -> None:
         assert faults(image, write(name, **stated)) == []
 
 
+def test_axes_in_another_order_are_told_from_another_size() -> None:
+    image = write("image.h5")
+    with h5py.File("turned.h5", "w") as file:
+        file["main"] = VOLUME.T
+    (said,) = faults(image, "turned.h5")
+    assert "turned.h5: has shape (7, 6, 5), its image image.h5 (5, 6, 7)." in said
+    assert "One is in the order (x, y, z), and both have to be (z, y, x)" in said
+    save_volume("cut.h5", VOLUME[1:])
+    assert "crop one of them" in faults(image, "cut.h5")[0]
+    with h5py.File("turned.h5", "r+") as file:  # the remedy
+        file["main"].attrs["axes"] = "xyz"
+    assert faults(image, "turned.h5") == []
+
+
 def test_a_file_without_an_offset_may_lie_anywhere() -> None:
     raw = write("raw.h5", resolution=(40, 4, 4))
     clefts = write("clefts.h5", resolution=(40, 4, 4), offset=(1520, 3644, 3644))

@@ -64,6 +64,9 @@ def test_what_lies_between_is_unclear_unless_its_name_says(tmp_path: Path) -> No
 def test_several_channels_are_of_no_use(tmp_path: Path) -> None:
     save_volume(tmp_path / "a.h5", np.zeros((3, 4, 8, 8), np.uint8))
     assert recognise(open_volume(tmp_path / "a.h5")).kind == "other"
+    save_volume(tmp_path / "rgb.h5", np.zeros((5, 8, 8, 3), np.uint8))
+    said = recognise(open_volume(tmp_path / "rgb.h5")).why
+    assert said == "has 3 channels along its last axis, where a volume has one: save one alone"
 
 
 def test_own_words_tell_volumes_apart() -> None:

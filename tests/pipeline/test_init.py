@@ -59,6 +59,7 @@ def test_two_files_become_a_config_that_loads(run, phantom) -> None:
     learned, held, tested = (int(found[1]) for found in uses if found)
     assert f"init: few: {learned} to learn from" in said
     assert f"init: few: {tested} to test on, so that one found or missed moves" in said
+    assert "A second volume with test in its name is tested on as a whole." in said
     assert f"held back with {held} synapses or parts of some, and {learned} are" in " ".join(
         Path("my.yaml").read_text().split()
     )
@@ -88,6 +89,15 @@ def test_two_files_become_a_config_that_loads(run, phantom) -> None:
     )
     # As the preset for a CPU, not as the tutorial:
     assert config.optimization.max_steps == 4000
+
+
+def test_few_to_test_on_in_a_volume_of_its_own_take_more_labels(run, phantom) -> None:
+    em_r50(phantom)
+    save_volume("img_test.h5", phantom.image)
+    save_volume("syn_test.h5", semantic(phantom))
+    said = run("--init", "img.h5", "syn.h5", "img_test.h5", "syn_test.h5", SIZE, "machine=cpu")
+    assert "Label more to test on." in said
+    assert "A second volume" not in said
 
 
 def test_nothing_is_overwritten(run, here: Path, phantom) -> None:
@@ -153,6 +163,7 @@ def test_two_masks_are_joined_when_asked(run, phantom) -> None:
         (["img.h5", "syn.h5", SIZE, "output=my.txt"], "my.txt is no YAML file"),
         (["two.h5", SIZE], "2 volumes may be its label"),
         (["image=img.h5"], "0 for 1 images"),
+        (["image=img.h5", "two.h5", "joined=new.h5"], "are named without image= and label="),
         (["img.h5", "syn.h5", "machine=abacus"], "command line: machine: "),
         (["image=img.h5", "label=none.h5", SIZE], "none.h5: labels no synapse, so that nothing"),
         (["turned.h5", SIZE], "its sections seem to lie along its last axis"),

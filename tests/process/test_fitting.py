@@ -39,7 +39,7 @@ def test_what_can_never_fit_is_refused():
 
 def test_where_nobody_says_how_much_there_is_nothing_is_refused():
     line, warning = judge(20, 20, MACHINE._replace(total=None))
-    assert line == "memory: 21.0 GiB predicted, of which 4.0 GiB are free"
+    assert line == "memory: 21.0 GiB predicted, and 4.0 GiB of this machine are free"
     assert warning
 
 

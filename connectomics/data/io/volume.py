@@ -182,9 +182,8 @@ def open_volume(source: str | Path, *, resolution: Resolution | None = None) -> 
     agreed = _agreed(location.source, header.resolution, given)
     if agreed is not None and (slip := doubt(agreed)):
         problem = f"has voxels of {size_text(agreed)} nm (z, y, x). {slip}"
-        remedy = (
-            "It is nm per voxel, in the order (z, y, x). Where the file is wrong, correct it there."
-        )
+        where = "in `resolution`" if header.resolution is None else "in the file"
+        remedy = f"It is nm per voxel, in the order (z, y, x): correct it {where} if it is wrong."
         warn(location.source, problem, remedy)
     return LazyVolume(location, replace(header, resolution=agreed), opener)
 

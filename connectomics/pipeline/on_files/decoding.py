@@ -14,10 +14,12 @@ from connectomics.data.cache_key import CacheKey, key_of
 from connectomics.data.identity import identify
 from connectomics.data.io import LazyVolume
 from connectomics.data.processing import clean_label
+from connectomics.data.survey import survey_labels
 from connectomics.decoding import Decoded, check_exports, list_synapses
 from connectomics.errors import DataError, Fault, warn
 from connectomics.evaluation import Encoding, Interpretation, SynapseCount, interpret
 from connectomics.evaluation.encoding import SIDED
+from connectomics.pipeline.label_checks import label_faults
 from connectomics.pipeline.label_files import write_decoded
 from connectomics.pipeline.on_files.opening import open_files
 from connectomics.pipeline.results import VolumeResults
@@ -34,6 +36,8 @@ def decode(section: DecodeFiles) -> None:
         remedy = "Give it as resolution=[z,y,x] in nm, such as resolution=[30,8,8]."
         raise DataError(volume.source, "does not say its voxel size.", remedy)
     _require_room(volume)
+    for fault in label_faults(survey_labels(volume)):
+        warn(fault.where, fault.problem, fault.remedy)
     synapses = _synapses(volume, section.encoding)
     listed = list_synapses(
         synapses.array,

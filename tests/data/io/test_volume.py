@@ -272,6 +272,17 @@ def test_a_file_in_x_y_z_order_is_recognised_too(tmp_path: Path) -> None:
         open_volume(tmp_path / "em.h5", resolution=(30, 8, 8))
 
 
+def test_a_doubtful_voxel_size_is_corrected_where_it_stands(tmp_path: Path) -> None:
+    em = np.zeros((2, 4, 4), np.uint8)
+    for name, stated, typed, where in (
+        ("said.h5", (8, 8, 30), None, "in the file"),
+        ("bare.h5", None, (8, 8, 30), "in `resolution`"),
+    ):
+        save_volume(tmp_path / name, em, resolution=stated)
+        with pytest.warns(DataWarning, match=f"correct it {where} if it is wrong"):
+            open_volume(tmp_path / name, resolution=typed)
+
+
 def test_a_voxel_size_must_be_positive(sources: dict[str, Path]) -> None:
     with pytest.raises(DataError, match="three positive numbers"):
         open_volume(sources["sections"], resolution=(30, 0, 8))

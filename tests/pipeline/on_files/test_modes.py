@@ -503,6 +503,13 @@ def test_what_labels_can_hardly_mean_is_said_beside_the_scores(run) -> None:
     assert "no labels" not in said
 
 
+def test_grey_values_that_are_listed_as_synapses_are_warned_of(run, capsys) -> None:
+    save_volume("grey.h5", np.random.default_rng(0).integers(1, 250, SHAPE, dtype=np.uint8))
+    place = ["resolution=[30,8,8]", "output=made"]
+    assert main(["--mode", "decode", "labels=grey.h5", "encoding=polarity", *place]) == 0
+    assert "it holds grey values or probabilities, and no labels." in capsys.readouterr().err
+
+
 def test_scores_of_files_stand_beside_no_config_of_a_run(run):
     given = ["evaluate", "truth=truth.h5", "prediction=pred.h5", "output=scores"]
     Path("scores").mkdir()
