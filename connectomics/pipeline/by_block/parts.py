@@ -89,5 +89,5 @@ def run_pass(
     fresh = Ledger(ledger.folder, ledger.stage)
     missing = sum(not fresh.is_done(task.name) for task in tasks())
     if missing or last:
-        print(unfinished(missing, what))
+        print(unfinished(missing, what, last=last))
     return not missing and not last

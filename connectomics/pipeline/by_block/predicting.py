@@ -142,7 +142,7 @@ def _predict(
     )
     print(f"infer: {describe(tally, system)}{said_of_empty(tally.counts.get('empty', 0))}")
     if system.shard:
-        print(unfinished(_missing(blocks, ledger), "infer"))
+        print(unfinished(_missing(blocks, ledger), "infer", last=True))
     return system.shard is None
 
 

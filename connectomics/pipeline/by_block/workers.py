@@ -87,11 +87,17 @@ def describe(tally: Tally, system: SystemSection) -> str:
     return f"{', '.join(parts) or 'nothing to do'}{shard}"
 
 
-def unfinished(missing: int, what: str) -> str:
-    """What to say at the end of a shard, where so many blocks of others are missing."""
-    if missing:
-        return (
-            f"{what}: {missing} blocks of other shards are not done yet. When they are, give the "
-            "commands of all shards again, and in the end one without system.shard."
-        )
-    return f"{what}: all blocks are done. The command without system.shard puts them together."
+def unfinished(missing: int, what: str, *, last: bool = False) -> str:
+    """What to say at the end of a shard, where so many blocks of others are missing.
+
+    Args:
+        missing: How many.
+        what: The work.
+        last: Whether no pass comes after it, in which shards have blocks to do again.
+    """
+    if not missing:
+        return f"{what}: all blocks are done. The command without system.shard puts them together."
+    then = "give the commands of all shards again, and in the end one without system.shard."
+    if last:
+        then = "the command without system.shard puts them together."
+    return f"{what}: {missing} blocks of other shards are not done yet. When they are, {then}"
