@@ -90,6 +90,13 @@ def _require_numbers(starter: str, nodes: int, count: int, remedy: str) -> None:
     if starter == "hand" and not 0 <= numbers["NODE_RANK"] < nodes:
         problem = f"NODE_RANK is {numbers['NODE_RANK']}, and there are {nodes} machines."
         raise ConfigError(WHERE, problem, f"They are counted from 0 to {nodes - 1}.")
+    rank = {"torchrun": "RANK", "srun": "SLURM_PROCID"}.get(starter)
+    if rank and numbers[rank] >= found:
+        problem = f"{rank} is {numbers[rank]}, and there are {found} processes."
+        raise ConfigError(WHERE, problem, f"They are counted from 0 to {found - 1}.")
+    if "MASTER_PORT" in os.environ and not 0 < (port := _number("MASTER_PORT")) < 2**16:
+        problem = f"MASTER_PORT is {port}, and ports go from 1 to {2**16 - 1}."
+        raise ConfigError(WHERE, problem, "Give all processes one that is free, such as 29500.")
     if starter == "srun" and "SLURM_NTASKS_PER_NODE" not in os.environ:
         raise ConfigError(WHERE, "Lightning wants --ntasks-per-node of SLURM.", remedy)
 
