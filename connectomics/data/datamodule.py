@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
@@ -210,12 +211,12 @@ class PatchDataModule(pl.LightningDataModule):
         None where synapses have no sides, a volume has no voxel size, or patches lie anywhere, so
         that nobody looked for synapses.
         """
-        synapses, sizes = self.patches.sampler.synapses, []
-        for source, found in zip(self.learned, synapses.volumes if synapses else (), strict=False):
-            if source.volume.resolution is None:
-                return None
-            sizes.append(found.voxels[found.whole] * np.prod(source.volume.resolution))
-        return small_whole(sizes) or None if self.sided else None
+        synapses = self.patches.sampler.synapses
+        sizes = [source.volume.resolution for source in self.learned]
+        if not self.sided or not synapses or None in sizes:
+            return None
+        pairs = zip(synapses.volumes, map(math.prod, filter(None, sizes)), strict=True)
+        return small_whole([found.voxels[found.whole] * nm3 for found, nm3 in pairs]) or None
 
     @property
     def patches(self) -> PatchDataset:

@@ -32,6 +32,7 @@ from connectomics.pipeline.artifact import (
     with_block,
 )
 from connectomics.pipeline.by_block.choosing import block_of_labels, block_to_decode
+from connectomics.pipeline.by_block.counting import VOLUMES
 from connectomics.pipeline.by_block.labelling import LabelsByBlock, decode_by_block
 from connectomics.pipeline.by_block.lost import lacks_blocks, read_or_note
 from connectomics.pipeline.by_block.workers import shard_of
@@ -41,7 +42,7 @@ from connectomics.pipeline.comparing import (
     open_probabilities,
 )
 from connectomics.pipeline.label_files import export_again, write_decoded
-from connectomics.pipeline.predicted import PREDICTED_WITH, VOLUMES, Predicted
+from connectomics.pipeline.predicted import PREDICTED_WITH, Predicted
 from connectomics.pipeline.predictor import Predictor
 from connectomics.pipeline.probabilities import Probabilities, probabilities_of
 from connectomics.pipeline.result_folders import Asked, ask

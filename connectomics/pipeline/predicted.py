@@ -33,9 +33,6 @@ from connectomics.pipeline.predictor import (
 PREDICTED_WITH = "predicted_with"
 """What labels say of the settings of probabilities that are not there to say it."""
 
-VOLUMES = "volumes"
-"""Of what is begun, what was read of volumes to know them."""
-
 
 @dataclass(frozen=True)
 class Predicted:

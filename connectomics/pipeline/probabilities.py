@@ -21,10 +21,11 @@ from connectomics.geometry import Triple
 from connectomics.keeping import replacing
 from connectomics.pipeline.artifact import Artifact, known_volumes
 from connectomics.pipeline.by_block.choosing import block_of
+from connectomics.pipeline.by_block.counting import VOLUMES
 from connectomics.pipeline.by_block.lost import restore_coarser
 from connectomics.pipeline.by_block.predicting import mend_by_block, predict_by_block
 from connectomics.pipeline.by_block.workers import shard_of
-from connectomics.pipeline.predicted import VOLUMES, Predicted
+from connectomics.pipeline.predicted import Predicted
 from connectomics.pipeline.predictor import Predictor
 from connectomics.pipeline.results import PROBABILITIES, VolumeResults
 from connectomics.runs import Provenance

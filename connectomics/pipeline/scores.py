@@ -23,7 +23,7 @@ from connectomics.evaluation.build import evaluate_volumes
 from connectomics.geometry import Triple
 from connectomics.keeping import replacing
 from connectomics.pipeline.artifact import Artifact, volumes_begun
-from connectomics.pipeline.by_block.counting import counted_by_block, known_by_block
+from connectomics.pipeline.by_block.counting import VOLUMES, counted_by_block, known_by_block
 from connectomics.pipeline.by_block.workers import shard_of, unfinished
 from connectomics.pipeline.labelled import Labelled
 from connectomics.pipeline.results import CURVES, PAGE, SCORES
@@ -65,7 +65,7 @@ class Scores(Artifact):
     @property
     def _known(self) -> Path:
         """Where lies what was read of volumes to know them, until there are scores of these."""
-        return self.in_progress.with_name("volumes")
+        return self.in_progress.with_name(VOLUMES)
 
     def upstream(self) -> list[Artifact]:
         """The labels, but those that are taken as they are."""

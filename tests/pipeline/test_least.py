@@ -13,33 +13,26 @@ import pytest
 import yaml
 from main import main
 
+from connectomics import tuning
 from connectomics.data.io import open_volume, read_volume
 from connectomics.models import read_checkpoint
+from tests.pipeline.tiny_run import TinyRun
 
 BLOCKS = "system.block_size=[8,20,16]"
 SYNAPSES = "decoding.steps=[{name: synapses, kwargs: {adapt: false}}]"
 VOXEL_NM3 = 30 * 8 * 8
 
 
-class Run:
-    """A network that was trained on labels whose synapses it has counted."""
+class Run(TinyRun):
+    """Its network was trained on labels whose synapses it has counted."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self.capsys = capsys
         config = yaml.safe_load(Path("my.yaml").read_text())
         config["experiment_name"] = "least"
         config["data"]["dataloader"]["foreground_fraction"] = 0.5
         Path("my.yaml").write_text(yaml.safe_dump(config))
         assert main(["--config", "my.yaml"]) == 0
-        (self.run,) = Path().glob("outputs/least/*")
-        self.results = self.run / "results" / "vol"
-
-    def __call__(self, mode: str, *overrides: str, code: int = 0) -> str:
-        self.capsys.readouterr()
-        arguments = ["--config", "my.yaml", "--mode", mode, "--checkpoint", str(self.run)]
-        assert main([*arguments, *overrides]) == code, self.capsys.readouterr().err
-        out, err = self.capsys.readouterr()
-        return out + err
+        super().__init__(capsys, "least")
 
     @property
     def small_nm3(self) -> float:
@@ -135,3 +128,17 @@ def test_a_checkpoint_that_does_not_know_drops_nothing(trained, tmp_path, monkey
     arguments = ["--config", "my.yaml", "--mode", "test", "--checkpoint", str(run), SYNAPSES]
     assert main(arguments) == 0
     assert "drops what" not in capsys.readouterr().out
+
+
+def test_a_search_begins_with_what_is_dropped(run, monkeypatch):
+    searched = []
+    build = tuning.build_search
+
+    def built(config, volumes):
+        searched.append(config.decoding.steps[0].kwargs)
+        return build(config, volumes)
+
+    monkeypatch.setattr(tuning, "build_search", built)
+    run("tune", SYNAPSES, "tune.trials=1", "data.test.y_range=[18,34]")
+    least = float(f"{0.33 * run.small_nm3:.3g}")
+    assert searched == [{"adapt": False, "min_synapse_nm3": least}]

@@ -159,7 +159,7 @@ class ShardedStore:
         """A level, or None where its metadata is lost or damaged."""
         try:
             return self._level(level)
-        except Exception:  # whatever Zarr stumbles over
+        except (FileNotFoundError, ValueError, LookupError, TypeError, AttributeError):
             return None
 
     def __getstate__(self) -> dict[str, Any]:

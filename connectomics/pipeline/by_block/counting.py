@@ -39,6 +39,9 @@ from connectomics.pipeline.artifact import note_volumes
 from connectomics.pipeline.by_block.parts import PartsOnDisk, run_pass
 from connectomics.pipeline.by_block.workers import shard_of
 
+VOLUMES = "volumes"
+"""Of what is begun, what was read of volumes to know them."""
+
 FEW_VOXELS = 2**28
 """So many are looked at here, in half a minute: no others need be asked, and nothing is kept."""
 

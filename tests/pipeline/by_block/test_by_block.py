@@ -22,27 +22,13 @@ from connectomics.geometry import VoxelGrid
 from connectomics.inference.by_block import windows_of
 from connectomics.inference.windows import Sliding
 from connectomics.pipeline.results import VolumeResults
+from tests.pipeline.tiny_run import TinyRun
 
 BLOCKS = "system.block_size=[8,20,16]"
 
 
-class Run:
-    """A copy of the folder with the trained network."""
-
-    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        (self.run,) = folder.glob("outputs/tiny/*")
-        self.capsys = capsys
-        self.results = self.run / "results" / "vol"
-        self.begun = self.results / "blocks"
-
-    def arguments(self, mode: str) -> list[str]:
-        return ["--config", "my.yaml", "--mode", mode, "--checkpoint", str(self.run)]
-
-    def __call__(self, mode: str, *overrides: str, code: int = 0) -> str:
-        self.capsys.readouterr()
-        assert main([*self.arguments(mode), *overrides]) == code, self.capsys.readouterr().err
-        out, err = self.capsys.readouterr()
-        return out + err
+class Run(TinyRun):
+    """What it has predicted."""
 
     def probabilities(self) -> np.ndarray:
         (path,) = self.results.glob("probabilities.[hz]*")
@@ -53,7 +39,7 @@ class Run:
 def run(trained, tmp_path, monkeypatch, capsys) -> Run:
     shutil.copytree(trained, tmp_path / "here")
     monkeypatch.chdir(tmp_path / "here")
-    return Run(Path(), capsys)
+    return Run(capsys)
 
 
 def test_probabilities_are_those_of_the_whole(run):

@@ -16,7 +16,6 @@ import h5py
 import numpy as np
 import pytest
 import yaml
-from main import main
 
 from connectomics.blocks import runner
 from connectomics.data import identity
@@ -27,6 +26,7 @@ from connectomics.pipeline.by_block import counting
 from connectomics.report import cutouts
 from connectomics.scoring import labels as label_volumes
 from tests.pipeline.crossing_synapses import synapses
+from tests.pipeline.tiny_run import TinyRun
 
 SHAPE = (14, 50, 46)
 METRICS = (
@@ -43,21 +43,13 @@ def store(path: str | Path, labels: np.ndarray) -> None:
         dataset.attrs.update(encoding="polarity", resolution=(30.0, 8.0, 8.0))
 
 
-class Run:
-    """A copy of the folder with the trained network, whose volume is decoded."""
+class Run(TinyRun):
+    """Its volume is decoded; results are the scores."""
 
-    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        (self.run,) = folder.glob("outputs/tiny/*")
-        self.capsys = capsys
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        super().__init__(capsys)
         self.results = self.run / "results"
         self.begun = self.results / "blocks"
-
-    def __call__(self, mode: str, *overrides: str, code: int = 0) -> str:
-        self.capsys.readouterr()
-        arguments = ["--config", "my.yaml", "--mode", mode, "--checkpoint", str(self.run)]
-        assert main([*arguments, *overrides]) == code, self.capsys.readouterr().err
-        out, err = self.capsys.readouterr()
-        return out + err
 
     def written(self) -> dict[str, bytes]:
         """Scores, page and picture, without what says when they were made; they go."""
@@ -81,7 +73,7 @@ def run(trained, tmp_path, monkeypatch, capsys) -> Run:
     config = yaml.safe_load(Path("my.yaml").read_text())
     config["data"]["test"] |= {"mask": "mask.h5", "neurons": "neurons.h5"}
     Path("my.yaml").write_text(yaml.safe_dump(config))
-    run = Run(Path(), capsys)
+    run = Run(capsys)
     truth = synapses(rng, SHAPE, 20)
     found = np.where(
         rng.random((14, 1, 1)) < 0.7, np.roll(truth, (1, 2), (1, 2)), synapses(rng, SHAPE, 20)

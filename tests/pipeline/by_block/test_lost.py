@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from main import main
+import zarr
 
 from connectomics.data.io import pyramid, read_volume
 from connectomics.pipeline.by_block import lost, predicting
+from tests.pipeline.tiny_run import TinyRun
 
 BLOCKS = "system.block_size=[8,20,16]"
 
 
-class Run:
-    """The command in a copy of the folder with the trained network; counts blocks predicted."""
+class Run(TinyRun):
+    """What tells which files of its probabilities were written."""
 
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        (self.run,) = Path().glob("outputs/tiny/*")
-        self.capsys = capsys
-        self.results = self.run / "results" / "vol"
-        self.store = self.results / "probabilities.zarr"
-
-    def __call__(self, mode: str, *overrides: str, code: int = 0) -> str:
-        self.capsys.readouterr()
-        given = ["--config", "my.yaml", "--mode", mode, "--checkpoint", str(self.run)]
-        status = main([*given, *overrides])
-        out, err = self.capsys.readouterr()
-        assert status == code, out + err
-        assert "Traceback" not in err
-        return out + err
+    @property
+    def store(self) -> Path:
+        return self.results / "probabilities.zarr"
 
     def file(self, place: str) -> Path:
         return self.store / "0" / "c" / "0" / place
@@ -244,6 +235,30 @@ def test_a_level_that_lost_its_metadata_is_made_again(with_levels: Run, lost_blo
     for level, values in zip(run.levels(), expected, strict=True):
         np.testing.assert_array_equal(level, values)
     assert "coarser levels" not in run("infer")
+
+
+@pytest.mark.parametrize(
+    "damaged", [b"", b"[]", b"null", b"{}", b"\xff", b'{"zarr_format": 3, "node_type": "group"}']
+)
+def test_damaged_metadata_of_a_level_is_no_level(with_levels: Run, damaged: bytes) -> None:
+    (with_levels.store / "1/zarr.json").write_bytes(damaged)
+    assert len(lost.lacks_coarser(with_levels.store)) == 18
+
+
+def test_a_level_that_cannot_be_read_for_now_is_not_made_again(
+    with_levels: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = with_levels
+    before, opened = run.state(), zarr.open_array
+
+    def fails(store, *, path, **how):
+        if path == "1":
+            raise OSError(errno.EIO, "Input/output error", path)
+        return opened(store, path=path, **how)
+
+    monkeypatch.setattr(zarr, "open_array", fails)
+    assert "Input/output error" in run("infer", code=2)
+    assert run.state() == before
 
 
 def test_a_run_that_goes_on_makes_short_coarser_levels_again(with_levels: Run, monkeypatch) -> None:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 import shutil
-from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
-from main import main
 
 from connectomics.blocks import runner
 from connectomics.data import identity
@@ -19,27 +17,15 @@ from connectomics.mapping import mapped_by
 from connectomics.pipeline import planning
 from connectomics.pipeline.by_block import counting
 from connectomics.process.signals import Stopped
+from tests.pipeline.tiny_run import TinyRun
 
 BLOCKS = "system.block_size=[8,20,16]"
 PROCESSES = "system.executor={name: processes, workers: 2}"
 VOLUME = "vol.h5"
 
 
-class Run:
-    """A copy of the folder with the trained network."""
-
-    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        (self.run,) = folder.glob("outputs/tiny/*")
-        self.capsys = capsys
-        self.results = self.run / "results" / "vol"
-        self.begun = self.results / "blocks"
-
-    def __call__(self, mode: str, *overrides: str, code: int = 0) -> str:
-        self.capsys.readouterr()
-        arguments = ["--config", "my.yaml", "--mode", mode, "--checkpoint", str(self.run)]
-        assert main([*arguments, *overrides]) == code, self.capsys.readouterr().err
-        out, err = self.capsys.readouterr()
-        return out + err
+class Run(TinyRun):
+    """What it writes of probabilities."""
 
     def written(self) -> dict[str, bytes]:
         """Every block of the probabilities, and their metadata."""
@@ -56,7 +42,7 @@ def run(trained, tmp_path, monkeypatch, capsys) -> Run:
         values, attributes = np.asarray(file["main"]), dict(file["main"].attrs)
         del file["main"]
         file.create_dataset("main", data=values, chunks=(7, 17, 12)).attrs.update(attributes)
-    return Run(Path(), capsys)
+    return Run(capsys)
 
 
 @pytest.fixture
