@@ -18,6 +18,7 @@ import numpy as np
 from connectomics.checkpoints import find_checkpoint
 from connectomics.config.inheritance import TUTORIALS
 from connectomics.config.overrides import override_texts
+from connectomics.data.axis_order import warn_of_axes
 from connectomics.data.build import Given, measure
 from connectomics.data.processing import ImageStatistics, normalize
 from connectomics.data.volumes import LabelledVolume
@@ -88,6 +89,7 @@ def train(
         _require_patch(volume, config.data.dataloader.patch_size)
     given = Given([volumes["train"]], [volumes["val"]] if "val" in volumes else ())
     require_labels_of(given, config.data)
+    warn_of_axes(volumes.values())
     training = prepare(config, given=given)
     for text in training.warnings:
         warn("train", text)
@@ -150,7 +152,9 @@ def predict(
     changes["flip_axes"] = None if flips is None else ("all" if flips else ())
     sliding = replace(sliding, **{name: v for name, v in changes.items() if v is not None})
     pooled = facts.statistics and ImageStatistics.from_dict(facts.statistics.model_dump())
-    (statistics,) = measure([LabelledVolume("image", volume)], facts.image_transform, pooled)
+    whole = LabelledVolume("image", volume)
+    warn_of_axes([whole])
+    (statistics,) = measure([whole], facts.image_transform, pooled)
     _, height, width = volume.shape
 
     def read(first: int, stop: int) -> np.ndarray:

@@ -255,7 +255,13 @@ def _extent_faults(
         return []
     problem = f"{extent} voxels hold no patch of {patch_size} (z, y, x)."
     most = [min(p, n) for p, n in zip(patch_size, extent, strict=True)]
-    return [Fault(name, problem, f"Set data.dataloader.patch_size={most}, or smaller.")]
+    remedy = f"Set data.dataloader.patch_size={most}, or smaller."
+    if shape[0] > 2 * shape[2]:
+        remedy += (
+            " If it is stored as (x, y, z), say so: an attribute of its HDF5 or Zarr dataset, "
+            "axes = 'xyz', for labels too."
+        )
+    return [Fault(name, problem, remedy)]
 
 
 def files_of(split: SplitSection) -> Iterator[dict[str, str]]:

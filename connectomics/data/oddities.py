@@ -9,18 +9,12 @@ import numpy as np
 from scipy.ndimage import binary_fill_holes
 
 from connectomics.data.agreement import REACH, Agreement
+from connectomics.data.axis_order import THICKER, axis_doubts
 from connectomics.data.counting import read_label
-from connectomics.data.io import LazyVolume
-from connectomics.data.io.location import format_of, parse_location
 from connectomics.data.survey import marks_of
 from connectomics.data.volumes import LabelledVolume
 from connectomics.errors import Fault
 from connectomics.geometry import Box
-from connectomics.process.called import python_to_type
-
-DEEPER = 1.4
-"""How many times more sections differ from each other than pixels do, at least, where they are
-thicker than these (twice in real EM): else they lie along another axis."""
 
 DARKER = 0.3
 """Standard deviations between labelled voxels and the others, at least, for a volume to show
@@ -39,11 +33,6 @@ LONGEST_GAP = 3
 EXPECTED = 15
 """So many synapses in sections without a label, going by the others, do not lack by chance, though
 tissue is uneven and one synapse may be counted twice."""
-
-THICKER = 1.5
-"""How many times as thick as pixels are wide sections are, at least, to tell them apart by."""
-
-CUBE = 96
 
 VOXELS = 2**26
 """How many are read at a time; at least a section."""
@@ -134,47 +123,6 @@ def _slabs(volume: LabelledVolume) -> Iterator[Box]:
     thickness = max(1, min(chunks[0] if chunks else 1, VOXELS // (height * width)))
     for z in range(0, depth, thickness):
         yield Box((z, 0, 0), (min(z + thickness, depth), height, width))
-
-
-def axis_doubts(volume: LabelledVolume) -> Iterator[Fault]:
-    """Whether sections seem to lie along another axis than the first.
-
-    Neighbours across sections differ more than neighbours within one, where sections are thicker
-    than pixels are wide by half or more.
-    """
-    if volume.resolution is None or volume.resolution[0] < THICKER * max(volume.resolution[1:]):
-        return
-    if min(volume.shape) < 2:
-        return
-    start = [max(0, (length - CUBE) // 2) for length in volume.shape]
-    stop = [min(length, first + CUBE) for first, length in zip(start, volume.shape, strict=True)]
-    cube = volume.image.read(Box(tuple(start), tuple(stop))).astype(np.float32)  # type: ignore[arg-type]
-    steps = [float(np.abs(np.diff(cube, axis=axis)).mean()) for axis in range(3)]
-    deepest = int(np.argmax(steps))
-    others = [step for axis, step in enumerate(steps) if axis != deepest]
-    if deepest == 0 or steps[deepest] < DEEPER * max(others):
-        return
-    order = "(x, y, z)" if deepest == 2 else "(y, z, x) or the like"
-    command = _axes_command(volume) if deepest == 2 else ""
-    yield Fault(
-        _source(volume),
-        f"its sections seem to lie along its {('first', 'second', 'last')[deepest]} axis, as in "
-        f"{order}: neighbours differ most there ({steps[deepest]:.3g}, against "
-        f"{others[0]:.3g} and {others[1]:.3g} along the others).",
-        "Volumes are read as (z, y, x). In HDF5 and Zarr an attribute of the dataset says how it "
-        f"is stored: axes = 'xyz', for labels too. Else transpose it.{command}",
-    )
-
-
-def _axes_command(volume: LabelledVolume) -> str:
-    """What to type for it, where that is HDF5."""
-    if not isinstance(volume.image, LazyVolume):
-        return ""
-    location = parse_location(volume.image.source)
-    if format_of(location) != "hdf5":
-        return ""
-    dataset = f"h5py.File({str(location.path)!r}, 'r+')[{volume.image.dataset!r}]"
-    return "\n    " + python_to_type(f"import h5py; {dataset}.attrs['axes'] = 'xyz'")
 
 
 def _of_sections(volume: LabelledVolume, seen: Looks) -> Iterator[Fault]:

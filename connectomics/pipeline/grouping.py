@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 
 from connectomics.config.schema.files import InitFiles
+from connectomics.data.axis_order import axis_doubts
 from connectomics.data.checks import open_on_one_grid
 from connectomics.data.io import LazyVolume, open_volume
 from connectomics.data.io.header import size_text
 from connectomics.data.io.listing import list_volumes
 from connectomics.data.io.spacing import doubt
 from connectomics.data.joining import join_sides
-from connectomics.data.oddities import axis_doubts
 from connectomics.data.pairing import Group, pair
 from connectomics.data.recognition import Recognised, recognise
 from connectomics.data.volumes import LabelledVolume
@@ -98,7 +98,7 @@ def require_sizes(groups: Sequence[Group], given: Nm | None) -> None:
             typed = ",".join(f"{n:g}" for n in size)
             remedy = f"Correct it in the file; or, if it is right, say so: resolution=[{typed}]"
             faults.append(Fault(group.image.source, problem, remedy))
-        faults += axis_doubts(LabelledVolume(group.image.name, placed(group)))
+        faults += axis_doubts(LabelledVolume(group.image.name, placed(group), label=group.label))
     if faults:
         raise DataError.of(faults)
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from connectomics import tuning
 from connectomics.config import Resolved
+from connectomics.data.axis_order import warn_of_axes
 from connectomics.data.build import open_split, open_validation
 from connectomics.data.checks import (
     check_data,
@@ -134,6 +135,9 @@ def require_trainable(resolved: Resolved) -> list[Fault]:
     _require_config(resolved, scored_truth_faults(config))
     require_labels(data, "train", "val", "test", learns=True)
     judged = ("data.val", data.val), ("data.test", data.test)
+    for where, split in (("data.train", data.train), *judged):
+        if split is not None and split.image is not None and not split_faults(split, where):
+            warn_of_axes(open_split(split, where))
     return [fault for where, one in judged for fault in learned_faults(one, where, data)]
 
 
@@ -148,6 +152,7 @@ def infer(resolved: Resolved, checkpoint: Path | None) -> None:
     checkpoint = require_checkpoint(checkpoint, config.save_path, resolved.mode)
     _require(check_data(config.data, "infer"))
     volumes = open_split(config.data.test, "data.test")
+    warn_of_axes(volumes)
     require_counting(volumes, refuses=False)
     provide(*chain.from_iterable(map(Labels.upstream, _labels(resolved, checkpoint, volumes))))
 
@@ -160,6 +165,7 @@ def decode(resolved: Resolved, checkpoint: Path | None) -> None:
         _require(check_data(config.data, "infer"))
         volumes = open_split(split, "data.test")
         _require(voxel_size_faults({v.source: v.resolution for v in volumes}, config.decoding))
+        warn_of_axes(volumes)
         require_counting(volumes, refuses=False)
         provide(*_labels(resolved, checkpoint, volumes))
         return
@@ -194,6 +200,7 @@ def test(resolved: Resolved, checkpoint: Path | None) -> None:
     config = resolved.config
     checkpoint = require_checkpoint(checkpoint, config.save_path, resolved.mode)
     volumes = require_testable(resolved)
+    warn_of_axes(volumes)
     labels = _labels(resolved, checkpoint, volumes)
     if config.system.shard is not None:
         provide(*labels)  # whoever puts the blocks together scores them
@@ -250,6 +257,7 @@ def tune(resolved: Resolved, checkpoint: Path | None) -> None:
     require_held_back(section, run)
     held = [one.volume for one in open_validation(section)]
     _require_config(resolved, truth_faults(config, held))
+    warn_of_axes(held)
     require_room_to_tune(held, config)
     predictor = load_predictor(config, checkpoint) if checkpoint else None
     provenance = _provenance(resolved, checkpoint)
