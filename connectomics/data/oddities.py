@@ -11,6 +11,7 @@ from scipy.ndimage import binary_fill_holes
 from connectomics.data.agreement import REACH, Agreement
 from connectomics.data.axis_order import THICKER, axis_doubts
 from connectomics.data.counting import read_label
+from connectomics.data.processing.grey_values import require_finite_block
 from connectomics.data.survey import marks_of
 from connectomics.data.volumes import LabelledVolume
 from connectomics.errors import Fault
@@ -68,7 +69,7 @@ def oddities(volumes: Sequence[LabelledVolume], *, sided: bool = False) -> list[
         sided: Odd labels are pre-synaptic, and even ones post-synaptic.
 
     Raises:
-        DataError: One cannot be read.
+        DataError: One cannot be read, or holds NaN.
     """
     looks = [look(volume) for volume in volumes]
     faults: list[Fault] = []
@@ -81,7 +82,11 @@ def oddities(volumes: Sequence[LabelledVolume], *, sided: bool = False) -> list[
 
 
 def look(volume: LabelledVolume) -> Looks:
-    """Look at every section of a volume."""
+    """Look at every section of a volume.
+
+    Raises:
+        DataError: It cannot be read, or its image holds NaN.
+    """
     empty: list[int] = []
     unlabelled: list[int] = []
     last: tuple[int, np.ndarray] | None = None
@@ -91,6 +96,8 @@ def look(volume: LabelledVolume) -> Looks:
     marks = marks_of(volume.label) if volume.label is not None else None
     for slab in _slabs(volume):
         image = volume.image.read(slab)
+        if image.dtype.kind == "f":
+            require_finite_block(volume.image, slab, image)
         labels, counts = np.zeros(image.shape, np.uint8), None
         if marks:
             labels, counts = read_label(volume, slab, marks=marks)

@@ -11,6 +11,7 @@ import pytest
 from connectomics.data.io import open_volume, save_volume
 from connectomics.data.oddities import look, oddities
 from connectomics.data.volumes import LabelledVolume, MemoryVolume
+from connectomics.errors import DataError
 from connectomics.geometry import Box, VoxelGrid
 from connectomics.phantom import make_phantom
 
@@ -102,6 +103,14 @@ def test_sections_that_nobody_labelled_yet_are_told_from_ones_without_synapses(d
 def test_nothing_is_odd_about_real_em() -> None:
     raw, label = (open_volume(f"{VNC}::{name}") for name in ("raw", "synapses"))
     assert texts(LabelledVolume("vnc", raw, label)) == []
+
+
+def test_nan_is_refused_with_its_place(phantom) -> None:
+    image = phantom.image.astype(np.float32)
+    assert texts(volume(image, phantom.label)) == []
+    image[5, 3, 7] = np.nan
+    with pytest.raises(DataError, match=r"em: the image holds nan at voxel \(5, 3, 7\)"):
+        texts(volume(image, phantom.label))
 
 
 def test_empty_sections_are_numbered(phantom) -> None:

@@ -167,7 +167,8 @@ def test_two_masks_are_joined_when_asked(run, phantom) -> None:
         (["img.h5", "syn.h5", "machine=abacus"], "command line: machine: "),
         (["image=img.h5", "label=none.h5", SIZE], "none.h5: labels no synapse, so that nothing"),
         (["turned.h5", SIZE], "its sections seem to lie along its last axis"),
-        (["turned.h5", SIZE], "h5py.File('turned.h5', 'r+')['/raw'].attrs['axes'] = 'xyz'\""),
+        (["turned.h5", SIZE], "h5py.File('turned.h5', 'r+')['/syn'].attrs['axes'] = 'xyz'\""),
+        (["nan.h5", "syn.h5", SIZE], "nan.h5: the image holds nan at voxel (3, 4, 5) (z, y, x)"),
         (["cut.h5", "img.h5", SIZE], "cut the larger one, or fill the labels up with 0."),
         (["img.h5", "syn_prob.h5", SIZE], "left out: holds fractions, and labels are whole"),
         (["img.h5", "sides.h5", SIZE], "left out: has 2 channels, where an image has one, and"),
@@ -185,6 +186,9 @@ def test_what_is_wrong_is_said_and_nothing_written(
     save_volume("syn_prob.h5", (semantic(phantom) / 3).astype(np.float32))
     save_volume("sides.h5", np.stack([semantic(phantom) == 1, semantic(phantom) == 2]).view("u1"))
     np.save("img.npy", phantom.image)
+    nan = phantom.image.astype(np.float32)
+    nan[3, 4, 5] = np.nan
+    save_volume("nan.h5", nan)
     save_volume("xyz.h5", phantom.image, resolution=(8, 8, 30))
     with h5py.File("two.h5", "w") as two, h5py.File("turned.h5", "w") as turned:
         two["raw"], two["a"], two["b"] = phantom.image, semantic(phantom), semantic(phantom)

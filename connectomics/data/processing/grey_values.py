@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectomics.data.io import LazyVolume
+from connectomics.data.volumes import Volume
 from connectomics.errors import DataError
 from connectomics.geometry import Box, Triple, block_boxes, block_shape
 from connectomics.mapping import Part, Work, map_blocks
@@ -147,7 +148,7 @@ def _count_upper(image: Image, box: Box) -> Part:
     """How often the upper 16 bits of a part occur."""
     counts = np.zeros(2**16, np.int64)
     for inner, block in read_blocks(image, box):
-        _check_finite(image, inner, block)
+        require_finite_block(image, inner, block)
         _count(block, counts, lambda voxels: _sortable(voxels) >> 16)
     return {"counts": counts}
 
@@ -180,7 +181,7 @@ def require_finite(image: Image) -> None:
 def _look_for_others(image: Image, box: Box) -> Part:
     """Find nothing in a part, or refuse what it holds."""
     for inner, block in read_blocks(image, box):
-        _check_finite(image, inner, block)
+        require_finite_block(image, inner, block)
     return {}
 
 
@@ -209,7 +210,17 @@ def _value(key: int) -> float:
     return float(np.uint32(bits).view(np.float32))
 
 
-def _check_finite(image: Image, box: Box, block: NDArray[Any]) -> None:
+def require_finite_block(image: Image | Volume, box: Box, block: NDArray[Any]) -> None:
+    """Check that no voxel of a block is NaN or infinite.
+
+    Args:
+        image: What it is of, for the message.
+        box: Where in it.
+        block: (z, y, x) or (C, z, y, x).
+
+    Raises:
+        DataError: The first that is.
+    """
     with np.errstate(over="ignore"):
         finite = np.isfinite(block.astype(np.float32, copy=False))
     if finite.all():
@@ -218,7 +229,7 @@ def _check_finite(image: Image, box: Box, block: NDArray[Any]) -> None:
     value = block[(*channel, z, y, x)]
     place = Box((z, y, x), (z, y, x)).shift(box.start).start
     raise DataError(
-        image.source if isinstance(image, LazyVolume) else "image",
+        image.source if isinstance(image, Volume) else "image",
         f"the image holds {value} at voxel {place} (z, y, x).",
         "Replace such voxels, for instance numpy.nan_to_num(image), and save it again.",
     )
