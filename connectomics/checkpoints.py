@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 
 from connectomics.errors import CheckpointError
@@ -43,6 +44,39 @@ def newest_beside(path: Path) -> Path | None:
     """Find the newest checkpoint of the experiment that a path, to a run or into one, names."""
     folders = (path.parent, path.parent.parent.parent)
     found = (newest(folder, f"*/{FOLDER}/{LAST}") for folder in folders)
+    return next(filter(None, found), None)
+
+
+def what_may_be_meant(path: Path) -> str:
+    """Name the checkpoint that a path which is not there may mean; empty where none is near.
+
+    It is the one by the nearest name, and the newest of the experiment where that is another.
+    """
+    named, newest_one = _nearest(path), newest_beside(path)
+    texts = []
+    if named:
+        texts.append(f"Did you mean '{named}'?")
+    if newest_one and not (named and find_checkpoint(named) == newest_one):
+        texts.append(f"The newest of this experiment is {newest_one}.")
+    return " ".join(texts)
+
+
+def _nearest(path: Path) -> Path | None:
+    """A checkpoint, or the folder of a run, by the nearest name in every folder of a path."""
+    try:
+        if path.is_file():
+            return path
+        if path.is_dir():
+            leads = [path / LAST, path / FOLDER / LAST]
+            below = newest(path, f"*/{FOLDER}/{LAST}") or newest(path, "*.ckpt")
+            return path if any(map(Path.is_file, leads)) else below
+        first = next(folder for folder in path.parents if folder.is_dir())
+        missing, *rest = path.relative_to(first).parts
+        names = [entry.name for entry in first.iterdir() if entry.exists()]  # no dead link
+    except (OSError, StopIteration):
+        return None
+    near = difflib.get_close_matches(missing, names, n=3, cutoff=0.7)
+    found = (_nearest(first.joinpath(name, *rest)) for name in near)
     return next(filter(None, found), None)
 
 

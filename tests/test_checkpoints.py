@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from connectomics.checkpoints import find_checkpoint, newest
+from connectomics.checkpoints import find_checkpoint, newest, what_may_be_meant
 from connectomics.errors import CheckpointError
 
 
@@ -38,3 +38,25 @@ def test_the_newest_file_is_the_one_changed_last(tmp_path):
         os.utime(path, (time, time))
     assert newest(tmp_path, "*/checkpoints/last.ckpt") == tmp_path / "b/checkpoints/last.ckpt"
     assert newest(tmp_path, "*/nothing") is None
+
+
+def test_the_nearest_name_is_offered_and_the_newest_beside_it(tmp_path):
+    runs = tmp_path / "outputs" / "synapses"
+    for run, time in (("run_a", 100), ("other", 200)):
+        path = runs / run / "checkpoints" / "last.ckpt"
+        path.parent.mkdir(parents=True)
+        path.touch()
+        os.utime(path, (time, time))
+    (runs / "check").mkdir()
+    last, newer = (runs / run / "checkpoints" / "last.ckpt" for run in ("run_a", "other"))
+    also = f" The newest of this experiment is {newer}."
+    assert what_may_be_meant(runs / "run_b") == f"Did you mean '{runs / 'run_a'}'?{also}"
+    assert what_may_be_meant(last.with_name("lst.ckpt")) == f"Did you mean '{last}'?{also}"
+    assert what_may_be_meant(runs / "othr") == f"Did you mean '{runs / 'other'}'?"
+    # Through several folders, and from an experiment to its newest run:
+    wrong = tmp_path / "output" / "synapse" / "run_c" / "checkpoints" / "last.ckpt"
+    assert what_may_be_meant(wrong) == f"Did you mean '{last}'?"
+    assert what_may_be_meant(tmp_path / "outputs" / "synaps") == f"Did you mean '{newer}'?"
+    # What holds no checkpoint is not offered, nor what has another name.
+    assert what_may_be_meant(runs / "chck") == f"The newest of this experiment is {newer}."
+    assert what_may_be_meant(tmp_path / "nowhere" / "at" / "all") == ""

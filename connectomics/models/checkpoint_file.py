@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from connectomics.checkpoints import newest_beside
+from connectomics.checkpoints import what_may_be_meant
 from connectomics.errors import CheckpointError
 from connectomics.models.pickle_scan import outgrown
 
@@ -109,9 +109,7 @@ def _require_file(path: Path) -> None:
     if path.is_dir():
         raise CheckpointError(where, "is a folder.", USE_OURS)
     if not path.exists():
-        other = newest_beside(path)
-        remedy = f"The newest of this experiment is {other}." if other else "Check its path."
-        raise CheckpointError(where, "no such file.", remedy)
+        raise CheckpointError(where, "no such file.", what_may_be_meant(path) or "Check its path.")
     if not path.is_file():  # of a pipe or a device nothing may ever come
         raise CheckpointError(where, "is no ordinary file, but a pipe or a device.", USE_OURS)
 
