@@ -7,6 +7,8 @@ from functools import cache
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
 
 from connectomics.config.dotted import DottedPath, parse_path
 from connectomics.config.schema import Config
@@ -31,16 +33,46 @@ def keys_at(path: DottedPath, schema: Schema = Config) -> list[str]:
 
 
 def has_axes(path: DottedPath, schema: Schema = Config) -> bool:
-    """Whether the key at a path holds one number for each of three axes.
+    """Whether the key or item at a path holds one number for each of three axes.
 
     >>> has_axes(("data", "test", "resolution")), has_axes(("data", "test", "z_range"))
     (True, False)
+    >>> has_axes(("model", "rsunet", "down_factors", 0))
+    True
     """
+    field, items = _field_at(path, schema)
+    return field is not None and _is_triple(_item_of(field.annotation, items))
+
+
+def usual_at(path: DottedPath, schema: Schema = Config) -> Any:
+    """What the key or item at a path is by default; None where it is not given, or there is none.
+
+    >>> usual_at(("data", "dataloader", "patch_size"))
+    (18, 256, 256)
+    >>> usual_at(("model", "rsunet", "down_factors", 3))
+    (1, 2, 2)
+    """
+    field, items = _field_at(path, schema)
+    value = None if field is None else field.get_default(call_default_factory=True)
+    for _ in range(items):
+        value = value[0] if isinstance(value, tuple) and value else None
+    return None if value is PydanticUndefined else value
+
+
+def _field_at(path: DottedPath, schema: Schema) -> tuple[FieldInfo | None, int]:
+    """The field that a path leads to, or into, and how many items deep."""
+    names = [key for key in path if isinstance(key, str)]
     section: Schema | None = schema
-    for key in path[:-1]:
-        section = section and _section_in(section.model_fields[str(key)].annotation)
-    field = section and section.model_fields.get(str(path[-1]))
-    return bool(field) and _is_triple(field.annotation)
+    for name in names[:-1]:
+        field = section.model_fields.get(name) if section else None
+        section = _section_in(field.annotation) if field else None
+    items = next((n for n, key in enumerate(reversed(path)) if isinstance(key, str)), 0)
+    return (section.model_fields.get(names[-1]) if section and names else None), items
+
+
+def _item_of(annotation: Any, items: int) -> Any:
+    """What an item of a list holds, of lists so deep."""
+    return _item_of(get_args(annotation)[0], items - 1) if items else annotation
 
 
 def is_key(text: str, schema: Schema = Config) -> bool:

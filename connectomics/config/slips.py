@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from connectomics.config.dotted import DottedPath, format_path
 from connectomics.config.levels import MODES
-from connectomics.config.schema_keys import has_axes, keys_at
+from connectomics.config.schema_keys import has_axes, keys_at, usual_at
 from connectomics.errors import Fault
 
 PRESETS = Path(__file__).parent / "presets"
@@ -165,11 +165,12 @@ def likely_slip(path: DottedPath, value: Any, expected: str, schema: type[BaseMo
         return f"Write it in brackets: [{item}]"
     if value is True and "settings" in expected:
         return "Write {} for its usual settings, null to leave it out."
+    if isinstance(value, list | tuple) and expected.startswith("a list of "):
+        return _other_length(path, value, schema)
     if not isinstance(value, str):
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if is_number and expected == "a list" and has_axes(path, schema):
-            unit = ", nm per voxel" if path[-1] == "resolution" else ""
-            return f"One number for each axis, [z, y, x]{unit}: [{value}, {value}, {value}]"
+            return f"{_for_each_axis(path)}: [{value}, {value}, {value}]"
         return f'Put it in quotes: "{value}"' if is_number and expected == "text" else ""
     if len(value) > LONGEST:
         return ""
@@ -192,6 +193,28 @@ def likely_slip(path: DottedPath, value: Any, expected: str, schema: type[BaseMo
         items = [item.strip() for item in re.split(r"[,x]", value.strip("() "))]
         return f"Write it in brackets: [{', '.join(items)}]"
     return ""
+
+
+def _for_each_axis(path: DottedPath) -> str:
+    unit = ", nm per voxel" if path[-1] == "resolution" else ""
+    return f"One number for each axis, [z, y, x]{unit}"
+
+
+def _other_length(path: DottedPath, value: Sequence[Any], schema: type[BaseModel]) -> str:
+    """What a list holds that has too few items, or too many."""
+    usual = usual_at(path, schema)
+    if any(isinstance(item, str) for item in value):  # of each of these it is said already
+        return ""
+    if has_axes(path, schema):
+        if len(value) == 2 and all(isinstance(size, int | float) for size in value):
+            example = [*value, value[1]]
+        else:
+            example = list(usual or ((30, 8, 8) if path[-1] == "resolution" else (16, 128, 128)))
+        return f"{_for_each_axis(path)}, such as {example}."
+    if str(path[-1]).endswith("_range"):
+        return "The first and the one past the last, counted from 0, such as [0, 100]."
+    numbers = isinstance(usual, tuple) and all(isinstance(one, int | float) for one in usual)
+    return f"Such as {list(usual)}." if usual and numbers else ""
 
 
 def _item(path: DottedPath, value: Any, schema: type[BaseModel]) -> str:

@@ -43,7 +43,8 @@ def test_what_a_user_writes():
 def test_every_fault_at_once():
     assert said("truht=a.h5", "resolution=[30,8]", "iou_thresholds=[0.5,2]", "zebra=1") == [
         "iou_thresholds[1]: has to be 1 or less, not 2.",
-        "resolution: has to be a list of 3, not [30, 8].",
+        "resolution: has to be a list of 3, not [30, 8].\n"
+        "  One number for each axis, [z, y, x], nm per voxel, such as [30, 8, 8].",
         "truht: no such key.\n  Did you mean 'truth'?",
         "zebra: no such key.\n  Choices: annotations, ignore_border, image, iou_thresholds, mask, "
         "metrics, neurons, output, prediction, prediction_encoding, resolution, table, truth, "

@@ -37,8 +37,20 @@ def test_nothing_wrong():
         ("filters", [1, 2], "no such section.\n  There is model.rsunet.filters."),
         ("hydra", {}, "no such section.\n  Choices: data, decoding, description, evaluation, "
          "experiment_name, inference, model, monitor, optimization, save_path, system, tune."),
-        ("data.dataloader.patch_size", [18, 256], "has to be a list of 3, not [18, 256]."),
-        ("data.dataloader.patch_size", [1, 2, 3, 4], "has to be a list of 3, not [1, 2, 3, 4]."),
+        ("data.dataloader.patch_size", [18, 256], "has to be a list of 3, not [18, 256].\n"
+         "  One number for each axis, [z, y, x], such as [18, 256, 256]."),
+        ("data.dataloader.patch_size", [1, 2, 3, 4], "has to be a list of 3, not [1, 2, 3, 4].\n"
+         "  One number for each axis, [z, y, x], such as [18, 256, 256]."),
+        ("system.block_size", [24, 128], "has to be a list of 3, not [24, 128].\n"
+         "  One number for each axis, [z, y, x], such as [24, 128, 128]."),
+        ("system.block_size", [24], "has to be a list of 3, not [24].\n"
+         "  One number for each axis, [z, y, x], such as [16, 128, 128]."),
+        ("data.test.resolution", [8], "has to be a list of 3, not [8].\n"
+         "  One number for each axis, [z, y, x], nm per voxel, such as [30, 8, 8]."),
+        ("data.test.y_range", [3], "has to be a list of 2, not [3].\n"
+         "  The first and the one past the last, counted from 0, such as [0, 100]."),
+        ("optimization.optimizer.betas", [0.9], "has to be a list of 2, not [0.9].\n"
+         "  Such as [0.9, 0.999]."),
         ("data.dataloader.patch_size", 18, "has to be a list, not 18.\n"
          "  One number for each axis, [z, y, x]: [18, 18, 18]"),
         ("data.test.resolution", 10, "has to be a list, not 10.\n"
@@ -58,7 +70,8 @@ def test_nothing_wrong():
         ("data.augmentation.flip", 3, "has to be settings, each as 'key: value', not 3."),
         ("model.rsunet.norm", "bach", "has to be 'batch', 'group' or 'instance', not 'bach'.\n"
          "  Did you mean 'batch'?"),
-        ("model.rsunet.filters", [8], "has to be a list of at least 2, not [8]."),
+        ("model.rsunet.filters", [8], "has to be a list of at least 2, not [8].\n"
+         "  Such as [32, 64, 96, 128, 160]."),
         ("model.in_channels", 2, "has to be 1, not 2."),
         ("system.num_gpus", "al", "has to be 'auto' or a whole number, not 'al'."),
         ("system.num_gpus", -1, "has to be 'auto' or 0 or more, not -1."),
@@ -81,6 +94,13 @@ def test_channel_ranges(channels: Any):
     tree = {"inference": {"model": {"channel_activations": [{"channels": channels}]}}}
     first = faults(tree)[0]
     assert first.startswith("inference.model.channel_activations[0]")
+
+
+def test_an_item_of_a_list_has_axes_too():
+    assert faults({"model": {"rsunet": {"down_factors": [[1, 2, 2], [1, 2]]}}}) == [
+        "model.rsunet.down_factors[1]: has to be a list of 3, not [1, 2].\n"
+        "  One number for each axis, [z, y, x], such as [1, 2, 2]."
+    ]
 
 
 def test_an_item_without_its_name():
@@ -117,7 +137,8 @@ def test_what_is_wrong_under_a_misspelt_key_is_found():
     found = validate_as(Config, tree)
     assert [str(fault) for fault in found.faults] == [
         "data.dataloader.patch_sise: no such key.\n  Did you mean 'patch_size'?",
-        "data.dataloader.patch_sise: has to be a list of 3, not [1, 2].",
+        "data.dataloader.patch_sise: has to be a list of 3, not [1, 2].\n"
+        "  One number for each axis, [z, y, x], such as [1, 2, 2].",
     ]
     assert found.config.data.dataloader.batch_size == 3
 
