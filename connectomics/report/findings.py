@@ -209,13 +209,18 @@ def _outcomes(score: PolarityScores | DetectionScores) -> str:
     most = max([1, *counts.values()])
     rows = "".join(
         f"<tr><td>{_shown_below(kind) if count else KINDS[kind]}</td><td>{count:,}</td>"
-        f"<td class='bar kind-{kind}'><div style='width:{100 * count / most:.4g}%'></div></td></tr>"
+        f"<td class='bar kind-{kind}'>{_bar(count / most)}</td></tr>"
         for kind, count in counts.items()
     )
     return (
         f"<figure><table class='outcomes'><caption>What became of the synapses at IoU "
         f"{score.iou_threshold:g}</caption><tbody>{rows}</tbody></table></figure>"
     )
+
+
+def _bar(share: float) -> str:
+    """A bar of a share of the width, of a pixel at least; none for nothing."""
+    return f"<div style='width:{100 * share:.4g}%'></div>" if share else ""
 
 
 def _shown_below(kind: str) -> str:

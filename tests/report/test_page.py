@@ -152,6 +152,9 @@ def test_a_pair_below_the_threshold_is_one_thing_in_counts_and_gallery(tmp_path)
         "missed": 0,
         "false": 0,
     }
+    assert text.count("<td class='bar kind-near'><div style='width:100%'></div></td>") == 1
+    for kind in ("found", "missed", "false"):  # nothing is drawn for none
+        assert f"<td class='bar kind-{kind}'></td>" in text
     assert "3 synapses, true and predicted" in text
     assert "0 of 3 predicted" in text
     assert "0 of 3 true" in text
