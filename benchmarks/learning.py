@@ -6,12 +6,14 @@
         [--set key=value ...] [--decoder init] [--gpu]
 
 Every variant sees the same number of voxels of the same volume; one factor differs from `recipe`
-at a time. `plain` is `baselines/plain_loop.py`. Scores are of volumes of other seeds, decoded by
+at a time. `plain` is `baselines/plain_loop.py`, and `post-activation` has the network of
+`baselines/post_activation.py`. Scores are of volumes of other seeds, decoded by
 `polarity2instance` as published, by `synapses`, or by that as `--init` sets it. `--recipe` says
 what `recipe` is: the demo's network and patches, or those of EM-R50 for two CPU cores or for a
 GPU; `--patch` and `--batch` set its patches, `--set` anything else of every variant. On `--gpu`,
 as many voxels go by sooner. On `vnc` (real EM without sides, sections 0-13 and 14-19) the score is
-F1_det of `binary2instance`. Rows already in the file are not measured again.
+F1_det of `binary2instance`. Rows that the file has already, of the same options, are not measured
+again; it does not know of which version of the code they are.
 """
 
 from __future__ import annotations
@@ -22,15 +24,17 @@ import math
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_type_hints
 
 import numpy as np
 import torch
 import yaml
 from baselines import plain_loop
+from baselines.post_activation import post_activation
 
 from connectomics.config import Config
 from connectomics.config.schema import SplitSection
@@ -51,7 +55,6 @@ ROOT = Path(__file__).parents[1]
 VNC = ROOT.parent / "shared" / "data" / "vnc" / "vnc_stack1.h5"
 TEST_SEEDS = (1001, 1002)
 THRESHOLDS = (0.3, 0.5)
-COLUMNS = ("tissue", "variant", "seed", "mvoxels", "step", "seconds", "f1_30", "f1_50", "side")
 
 
 @dataclass(frozen=True)
@@ -189,8 +192,9 @@ VARIANTS: dict[str, tuple[str, ...]] = {
 
 
 class Row(NamedTuple):
-    """One point of one curve."""
+    """One point of one curve; `setup` is what all variants have in common."""
 
+    setup: str
     tissue: str
     variant: str
     seed: int
@@ -202,6 +206,8 @@ class Row(NamedTuple):
     side: float
 
 
+OTHER_CODE = ("plain", "post-activation")
+"""Variants that are not settings of a recipe."""
 DECODERS = ("polarity2instance", "synapses", "init")
 
 
@@ -240,14 +246,16 @@ def main() -> None:
     """Measure what is asked for, and print a table of means and spreads."""
     options = _options()
     torch.set_num_threads(options.threads)
-    variants = dict(VARIANTS) | dict(map(_change, options.change))
-    wanted = [*options.variant, *(name for name in variants if name not in VARIANTS)]
+    changes = dict(map(_change, options.change))
+    variants = VARIANTS | changes
+    wanted = [*options.variant, *changes]
+    setup = setup_of(options)
     rows = _read(options.rows)
     for tissue in options.tissue:
         if tissue == "vnc" and not VNC.is_file():
             print(f"vnc: {VNC} is not there; left out")
             continue
-        done = {(row.tissue, row.variant, row.seed) for row in rows}
+        done = {(row.tissue, row.variant, row.seed) for row in rows if row.setup == setup}
         missing = [
             (seed, name)
             for seed in options.seeds
@@ -260,7 +268,26 @@ def main() -> None:
             found = list(measure(volumes, name, variants.get(name, ()), seed, options))
             _append(options.rows, found)
             rows += found
-    print(table(rows))
+    print(f"{setup}\n{table([row for row in rows if row.setup == setup])}")
+
+
+def setup_of(options: argparse.Namespace) -> str:
+    """What decides on all scores beside tissue, variant and seed, in a line.
+
+    Changes that the command line makes are part of it, as their names say nothing of them.
+    """
+    words = [
+        f"--recipe {options.recipe}",
+        f"--mvoxels {options.mvoxels:g}",
+        f"--points {options.points}",
+        f"--decoder {options.decoder}",
+        *([f"--patch {' '.join(map(str, options.patch))}"] if options.patch else []),
+        *([f"--batch {options.batch}"] if options.batch else []),
+        *([f"--set {' '.join(options.set)}"] if options.set else []),
+        *([f"--change {' '.join(map(repr, options.change))}"] if options.change else []),
+        *(["--gpu"] if options.gpu else []),
+    ]
+    return " ".join(words)
 
 
 def read_volumes(tissue: str) -> Volumes:
@@ -311,12 +338,14 @@ def measure(
         if name == "plain"
         else our_points(volumes, recipe, changes, budget, gpu=options.gpu)
     )
-    for step, seconds, predict in found:
-        scores = score(volumes, predict, options.decoder)
-        mvoxels = round(step * of_step, 1)
-        row = Row(volumes.tissue, name, seed, mvoxels, step, round(seconds, 1), *scores)
-        print(*row, flush=True)
-        yield row
+    with post_activation() if name == "post-activation" else nullcontext():
+        for step, seconds, predict in found:
+            scores = score(volumes, predict, options.decoder)
+            mvoxels = round(step * of_step, 1)
+            of = (setup_of(options), volumes.tissue, name, seed)
+            row = Row(*of, mvoxels, step, round(seconds, 1), *scores)
+            print(*row, flush=True)
+            yield row
 
 
 class Budget(NamedTuple):
@@ -456,24 +485,18 @@ def _read(path: Path) -> list[Row]:
     if not path.is_file():
         return []
     with path.open(newline="") as file:
-        return [
-            Row(
-                line["tissue"],
-                line["variant"],
-                int(line["seed"]),
-                float(line["mvoxels"]),
-                int(line["step"]),
-                *(float(line[name]) for name in COLUMNS[5:]),
-            )
-            for line in csv.DictReader(file)
-        ]
+        lines = csv.DictReader(file)
+        if tuple(lines.fieldnames or ()) != Row._fields:
+            raise SystemExit(f"{path}: has other columns; name another file with --rows")
+        types = get_type_hints(Row)
+        return [Row(**{name: types[name](line[name]) for name in Row._fields}) for line in lines]
 
 
 def _append(path: Path, rows: Sequence[Row]) -> None:
     new = not path.is_file()
     with path.open("a", newline="") as file:
         writer = csv.writer(file)
-        writer.writerows([COLUMNS] * new)
+        writer.writerows([Row._fields] * new)
         writer.writerows(rows)
 
 
@@ -485,7 +508,9 @@ def _change(text: str) -> tuple[str, tuple[str, ...]]:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--tissue", nargs="+", default=["crowded"], choices=TISSUES)
-    parser.add_argument("--variant", nargs="*", default=["plain", "recipe"])
+    parser.add_argument(
+        "--variant", nargs="*", default=["plain", "recipe"], choices=[*VARIANTS, *OTHER_CODE]
+    )
     parser.add_argument("--change", nargs="+", default=[], metavar="'NAME: KEY=VALUE ...'")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--mvoxels", type=float, default=150.0, help="seen by each training")

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 def _benchmarks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     yield
-    for name in ("learning", "baselines", "baselines.plain_loop"):
+    for name in ("learning", "baselines", "baselines.plain_loop", "baselines.post_activation"):
         sys.modules.pop(name, None)
 
 
@@ -44,7 +44,7 @@ def test_means_and_spread_are_those_of_the_seeds(tmp_path):
     import learning
 
     rows = [
-        learning.Row("cortex", "recipe", seed, 10.0, 5, 2.0, f1, f1 / 2, 1.0)
+        learning.Row("--recipe cpu", "cortex", "recipe", seed, 10.0, 5, 2.0, f1, f1 / 2, 1.0)
         for seed, f1 in enumerate((0.5, 0.7, 0.9))
     ]
     assert learning.table(rows).splitlines()[1] == (
@@ -54,6 +54,54 @@ def test_means_and_spread_are_those_of_the_seeds(tmp_path):
     learning._append(file, rows[:1])
     learning._append(file, rows[1:])
     assert learning._read(file) == rows
+
+
+def test_rows_are_taken_only_for_what_they_were_measured_with(tmp_path, monkeypatch, capsys):
+    import learning
+
+    trained = []
+
+    def measured(volumes, name, changes, seed, options):
+        trained.append((options.recipe, name, changes))
+        setup = learning.setup_of(options)
+        yield learning.Row(setup, "crowded", name, seed, 10.0, 5, 2.0, 0.5, 0.25, 1.0)
+
+    monkeypatch.setattr(learning, "measure", measured)
+    monkeypatch.setattr(learning, "read_volumes", lambda tissue: tissue)
+    change = ("--change", "other: optimization.optimizer.lr=1e-3")
+    for more in (["--recipe", "gpu"], ["--recipe", "cpu"], ["--recipe", "cpu"], change):
+        words = ["--variant", "recipe", "--seeds", "0", "--rows", str(tmp_path / "rows.csv"), *more]
+        monkeypatch.setattr(sys, "argv", ["learning.py", *words])
+        learning.main()
+    recipes = [("gpu", "recipe", ()), ("cpu", "recipe", ()), ("demo", "recipe", ())]
+    assert trained == [*recipes, ("demo", "other", ("optimization.optimizer.lr=1e-3",))]
+    monkeypatch.setattr(sys, "argv", ["learning.py", "--variant", "no such variant"])
+    with pytest.raises(SystemExit):
+        learning.main()
+    assert "invalid choice: 'no such variant'" in capsys.readouterr().err
+    (tmp_path / "rows.csv").write_text("tissue,variant\n")
+    with pytest.raises(SystemExit, match="has other columns; name another file with --rows"):
+        learning._read(tmp_path / "rows.csv")
+
+
+def test_post_activation_is_the_same_network_in_the_other_order():
+    from baselines.post_activation import PostActivation, post_activation
+
+    from connectomics.models import RSUNet
+    from connectomics.models.blocks import ResidualModule
+
+    shape = {"filters": (4, 8), "down_factors": ((1, 2, 2),)}
+    with post_activation():
+        other = RSUNet(**shape)
+    ours = RSUNet(**shape)
+    assert not any(isinstance(module, ResidualModule) for module in other.modules())
+    assert sum(isinstance(module, PostActivation) for module in other.modules()) == 3
+    convolutions = [
+        [module.weight.shape for module in network.modules() if isinstance(module, torch.nn.Conv3d)]
+        for network in (ours, other)
+    ]
+    assert convolutions[0] == convolutions[1]
+    assert isinstance(ours.encoder[0], ResidualModule)
 
 
 def test_the_plain_loop_learns_something():
