@@ -2,6 +2,7 @@
 
     python benchmarks/bench.py                   # every row; writes benchmarks/table.json
     python benchmarks/bench.py --only decoder    # some parts, written nowhere
+    python benchmarks/bench.py --only decoder --write    # some parts, into table.json
     python benchmarks/bench.py --check           # compares ratios with those of table.json
     python benchmarks/bench.py --gpu             # the rows of a GPU alone, into table.json
 
@@ -14,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import sys
 from collections.abc import Iterator, Sequence
@@ -25,12 +25,16 @@ from typing import Any
 import torch
 from timing import Row
 
+from connectomics.process.cpus import available_cpus
+
 sys.path.insert(0, str(Path(__file__).parent))
 
 TABLE = Path(__file__).parent / "table.json"
 PARTS = ("decoder", "scores", "network", "cpu-bf16", "sliding", "patches")
 ON_A_GPU = ("network", "sliding")
 FALL = 0.8
+
+_UNITS = {"avx512f": "AVX-512", "avx512_bf16": "bfloat16", "amx_bf16": "AMX"}
 
 Entry = dict[str, Any]
 
@@ -43,16 +47,18 @@ def measure(parts: Sequence[str], *, small: bool) -> Iterator[Row]:
 
 def machine() -> str:
     """What this machine is, in a few words."""
-    cpu = f"{len(os.sched_getaffinity(0))} cores of {_processor()}"
+    known = [name for flag, name in _UNITS.items() if flag in _of_cpu("flags").split()]
+    units = f" with {' and '.join(known)}" if known else ""
+    cpu = f"{available_cpus()} cores of {_of_cpu('model name') or platform.machine()}{units}"
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     return f"{cpu}{gpu}, PyTorch {torch.__version__}"
 
 
-def _processor() -> str:
+def _of_cpu(what: str) -> str:
     for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
+        if line.startswith(what):
             return line.partition(":")[2].strip()
-    return platform.machine()
+    return ""
 
 
 def markdown(entries: Sequence[Entry]) -> str:
@@ -87,9 +93,16 @@ def fallen(entries: Sequence[Entry], rows: Sequence[Row]) -> list[str]:
 
 
 def check(known: Sequence[Entry], rows: Sequence[Row]) -> int:
-    """Say which ratios fell, and of how many that can be said; the exit status."""
-    keys = {_row(entry).key for entry in known}
-    compared = sum(row.key in keys for row in rows)
+    """Say which ratios fell, and of how many that can be said; the exit status.
+
+    Rows of the table that were not measured now are named, as those of a GPU where there is none.
+    """
+    keys = [_row(entry).key for entry in known]
+    measured = {row.key for row in rows}
+    compared = len(measured.intersection(keys))
+    for key in keys:
+        if key not in measured:
+            print(f"{key}: not measured now")
     if not compared:
         print("the table has none of these rows, and nothing was compared", file=sys.stderr)
         return 2
@@ -104,6 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", nargs="+", choices=PARTS)
+    parser.add_argument("--write", action="store_true", help="write what --only measures, too")
     parser.add_argument("--check", action="store_true", help="compare with the table")
     parser.add_argument("--gpu", action="store_true", help="only what runs on a GPU")
     parser.add_argument("--small", action="store_true", help="sizes for a quick look")
@@ -121,7 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return check(known, rows)
     entries = [{**row.as_dict(), "machine": machine()} for row in rows]
     print(f"\n{machine()}\n\n{markdown(entries)}")
-    if not options.only and not options.small:
+    if (options.write or not options.only) and not options.small:
         measured = {row.key for row in rows}
         kept = [entry for entry in known if _row(entry).key not in measured]
         TABLE.write_text(json.dumps([*entries, *kept], indent=1, ensure_ascii=False) + "\n")

@@ -179,6 +179,7 @@ def _run_on_files(options: argparse.Namespace, overrides: Sequence[str]) -> None
     if options.checkpoint is not None:
         raise ConfigError("--checkpoint", "is of use with a --config only.", "Take it out.")
     from connectomics.pipeline.on_files.modes import FILE_MODES, read_file_settings
+    from connectomics.process.cpus import use_threads
 
     settings = read_file_settings(options.mode, overrides, complete=not options.print_config)
     if options.print_config:
@@ -186,6 +187,7 @@ def _run_on_files(options: argparse.Namespace, overrides: Sequence[str]) -> None
 
         print(write_yaml(settings.model_dump()), end="")
     else:
+        use_threads(settings.system.num_threads)
         FILE_MODES[options.mode].run(settings)
 
 

@@ -174,15 +174,18 @@ def explained(sampler: PatchSampler, *, automatic: bool) -> list[str]:
 
 
 def sliver_warning(sampler: PatchSampler) -> list[str]:
-    """Warn of a threshold that is a fraction of a synapse, unless most patches are on one."""
-    synapses = sampler.synapses
-    if not synapses or sampler.tables is None or sampler.foreground_fraction >= 0.5:
+    """Warn of a threshold that is a fraction of a synapse, unless all patches are on one."""
+    synapses, drawn = sampler.synapses, 1 - sampler.foreground_fraction
+    if not synapses or sampler.tables is None or not drawn:
         return []
     if sampler.size_thres >= SLIVER * synapses.small:
         return []
+    few = drawn <= 0.5
+    those = f"Of the {drawn:.0%} of patches that are drawn anywhere, some" if few else "Patches"
+    more = "" if few else ", or raise data.dataloader.foreground_fraction"
     return [
         f"data.dataloader.reject_sampling.size_thres: {sampler.size_thres:,} voxels are a fraction "
-        f"of a synapse here, where a small whole one has {synapses.small:,}. Patches pass that "
+        f"of a synapse here, where a small whole one has {synapses.small:,}. {those} pass that "
         "hold a sliver of one at their edge, and sides cannot be learned from slivers. Set it to "
-        "auto, or raise data.dataloader.foreground_fraction."
+        f"auto{more}."
     ]

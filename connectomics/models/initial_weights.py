@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,14 +35,14 @@ class TakenWeights:
     left: dict[str, str]
     unused: tuple[str, ...]
 
-    def describe(self, most: int = 6) -> str:
+    def describe(self) -> str:
         """Say it in a line: how many were taken, and which were not."""
         text = f"{len(self.taken)} of {len(self.taken) + len(self.left)} tensors start from "
         text += str(self.file)
         named = [f"{name} ({reason})" for name, reason in self.left.items()]
         if named:
-            text += f"; anew: {_listed(named, most)}"
-        return text + (f"; not used: {_listed(self.unused, most)}" if self.unused else "")
+            text += f"; anew: {', '.join(named)}"
+        return text + (f"; not used: {', '.join(self.unused)}" if self.unused else "")
 
 
 def take_weights(network: nn.Module, file: str | Path) -> TakenWeights:
@@ -110,9 +110,3 @@ def _without_prefix(found: dict[str, Tensor], wanted: Mapping[str, Any]) -> dict
 
     best = max(sorted(prefixes), key=known)
     return {name.removeprefix(best): t for name, t in found.items() if name.startswith(best)}
-
-
-def _listed(names: Iterable[str], most: int) -> str:
-    names = list(names)
-    rest = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + rest

@@ -35,6 +35,7 @@ from connectomics.pipeline.grouping import find_groups, placed, require_sizes, w
 from connectomics.pipeline.inspection import STORED_AS, Labels, inspect_labels, large_span
 from connectomics.pipeline.label_checks import label_faults
 from connectomics.pipeline.recipe import choose_recipe, find_machine
+from connectomics.process.cpus import use_threads
 
 SETTING = re.compile(r"[+~]*[A-Za-z_][\w.\[\]]*=")
 MACHINE = "machine="
@@ -56,6 +57,7 @@ def init(words: Sequence[str]) -> None:
         DataError: What is wrong with the files, or cannot be told from them.
     """
     settings = read_init_settings(words)
+    use_threads(settings.system.num_threads)
     groups = find_groups(settings)
     require_sizes(groups, settings.resolution)
     labels = _read_labels(with_joined(groups, settings), settings)

@@ -11,11 +11,22 @@ import torch
 from connectomics.config.schema import Config
 from connectomics.data.processing.build import target_channels
 from connectomics.devices import memory_of_gpu
-from connectomics.models.live_bytes import CERTAIN, COMPILED, Live, Network, live_bytes, nbytes
+from connectomics.models.live_bytes import (
+    CERTAIN,
+    COMPILED,
+    SCRATCH,
+    Live,
+    Network,
+    live_bytes,
+    nbytes,
+)
 from connectomics.process.fitting import Need, memory_of_machine, require_room
 from connectomics.training.compiled_network import compiles
 from connectomics.training.module import SynapseModule
 
+USUAL = 0.85
+"""The share of what is predicted that is certain: the least that was measured is 92 %, see
+`docs/memory.md`."""
 BATCHES_OF_WORKER = 3
 """A worker makes one while two are on their way (PyTorch's `prefetch_factor`)."""
 
@@ -121,14 +132,21 @@ def require_memory(
     one = footprint(config, module, device, masked=masked)
     where = memory_of_gpu(device) if kind == "gpu" else memory_of_machine()
     compiled = compiles(config.optimization.compile, kind, config.optimization.max_steps)
-    share = COMPILED if compiled else CERTAIN
-    least = one.kept + share * one.step.peak
+    certain = _certain(one.step, compiled=compiled)
+    least = one.kept + certain
     times, ahead = (1, 0) if kind == "gpu" else (processes, processes * one.workers)
     need = Need(times * one.predicted + ahead, int(times * least))
     total = (where.total or 0) - where.used
-    of_patch = share * one.step.peak / config.data.dataloader.batch_size
+    of_patch = certain / config.data.dataloader.batch_size
     fits = int((total / times - one.kept) / of_patch)
     return require_room(need, where, "training", _remedy(config, fits))
+
+
+def _certain(step: Live, *, compiled: bool) -> float:
+    """Bytes that a step takes whatever kernels do; in proportion to its batch."""
+    if compiled:
+        return COMPILED * step.peak
+    return max(CERTAIN * step.peak, USUAL * (step.with_scratch - SCRATCH))
 
 
 def _remedy(config: Config, fits: int) -> str:

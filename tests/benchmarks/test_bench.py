@@ -36,6 +36,25 @@ def test_rows_that_the_table_lacks_do_not_pass_for_compared(capsys):
     assert "nothing was compared" in capsys.readouterr().err
 
 
+def test_rows_that_were_not_measured_are_named(capsys):
+    table = [{**row(1.0, 10.0, what).as_dict(), "machine": "m"} for what in ("decode", "on a GPU")]
+    assert bench.check(table, [row(1.0, 10.0)]) == 0
+    assert "on a GPU · small · numpy: not measured now\n" in capsys.readouterr().out
+
+
+def test_some_parts_are_written_where_that_is_asked_for(tmp_path, monkeypatch):
+    kept = {**row(1.0, 10.0, "kept").as_dict(), "machine": "another"}
+    table = tmp_path / "table.json"
+    table.write_text(json.dumps([kept]))
+    monkeypatch.setattr(bench, "TABLE", table)
+    monkeypatch.setattr(bench, "measure", lambda parts, small: [row(1.0, 3.0)])
+    assert bench.main(["--only", "scores"]) == 0
+    assert json.loads(table.read_text()) == [kept]
+    assert bench.main(["--only", "scores", "--write"]) == 0
+    first, second = json.loads(table.read_text())
+    assert (first["what"], first["machine"], second) == ("decode", bench.machine(), kept)
+
+
 def test_the_page_shows_the_table_that_is_compared_with():
     page = (ROOT / "docs" / "performance.md").read_text()
     table = json.loads(bench.TABLE.read_text())

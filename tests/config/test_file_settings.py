@@ -47,8 +47,8 @@ def test_every_fault_at_once():
         "  One number for each axis, [z, y, x], nm per voxel, such as [30, 8, 8].",
         "truht: no such key.\n  Did you mean 'truth'?",
         "zebra: no such key.\n  Choices: annotations, ignore_border, image, iou_thresholds, mask, "
-        "metrics, neurons, output, prediction, prediction_encoding, resolution, table, truth, "
-        "truth_encoding, viewer.",
+        "metrics, neurons, output, prediction, prediction_encoding, resolution, system, table, "
+        "truth, truth_encoding, viewer.",
     ]
 
 

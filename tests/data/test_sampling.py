@@ -167,7 +167,8 @@ def test_how_patches_are_drawn_is_explained():
 
 
 @pytest.mark.parametrize(
-    ("size_thres", "fraction", "warned"), [(10, 0.0, True), (11, 0.0, False), (10, 0.5, False)]
+    ("size_thres", "fraction", "warned"),
+    [(10, 0.0, True), (11, 0.0, False), (10, 0.5, True), (11, 0.5, False), (10, 1.0, False)],
 )
 def test_a_threshold_of_slivers_is_warned_about(size_thres, fraction, warned):
     sampler = on_synapses(
@@ -178,3 +179,5 @@ def test_a_threshold_of_slivers_is_warned_about(size_thres, fraction, warned):
     warnings = sliver_warning(sampler)
     assert bool(warnings) is warned
     assert all("a small whole one has 32" in one and "Set it to auto" in one for one in warnings)
+    assert all(("Of the 50% of patches" in one) is (fraction == 0.5) for one in warnings)
+    assert all(("or raise" in one) is (fraction == 0) for one in warnings)

@@ -66,7 +66,10 @@ def test_a_gpu_is_said_to_be_used_well_or_not(make_config):
     assert "channels last, a fused optimizer" in speed
     assert "not compiled (optimization.compile=auto)" in speed
     assert "slow with 18 channels (model.rsunet) in 32-true" in odd
-    assert notes_on_speed(config, "cpu") == []
+    (on_cpus,) = notes_on_speed(config, "cpu")
+    assert "16 channels at a time, and with 18 of them (model.rsunet)" in on_cpus
+    network = {"filters": [8, 16, 48], "down_factors": [[1, 2, 2]] * 2}
+    assert notes_on_speed(make_config(model={"rsunet": network}), "cpu") == []
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,18 @@ def test_what_cannot_fit_is_refused_with_the_batch_that_would(ready, machine):
         require(ready, batch_size=1)
 
 
+def test_what_kernels_always_took_counts_as_certain(ready, machine):
+    loader = ready.config.data.dataloader.model_copy(update={"batch_size": 1})
+    data = ready.config.data.model_copy(update={"dataloader": loader})
+    config = ready.config.model_copy(update={"data": data})
+    one = memory.footprint(config, ready.module, torch.device("cpu"))
+    machine(one.kept + 0.95 * one.step.peak)  # the tensors fit, and nothing beside them
+    with pytest.raises(MachineError, match="training takes at least"):
+        require(ready, batch_size=1)
+    machine(one.kept + 0.9 * (one.step.peak + 4 * one.step.largest))
+    require(ready, batch_size=1)
+
+
 def test_what_may_not_fit_is_warned_of(ready, machine):
     machine(GIB, free=1000)
     line, warning = require(ready)

@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import Literal
 
 from connectomics.config.schema.base import EncodingName, File, Paths, Resolution, Section
+from connectomics.config.schema.system import Threads
 from connectomics.config.schema.testing import ScoringSection
+
+
+class FilesSystem(Section):
+    """What of the section `system` of a config is of use with files."""
+
+    num_threads: Threads | None = None
 
 
 class EvaluateFiles(ScoringSection):
@@ -27,6 +34,7 @@ class EvaluateFiles(ScoringSection):
     resolution: Resolution | None = None
     prediction_encoding: EncodingName = "auto"
     output: File | None = None
+    system: FilesSystem = FilesSystem()
 
 
 class DecodeFiles(Section):
@@ -38,6 +46,7 @@ class DecodeFiles(Section):
     encoding: EncodingName = "auto"
     exports: tuple[str, ...] = ()
     output: File | None = None
+    system: FilesSystem = FilesSystem()
 
 
 class InitFiles(Section):
@@ -58,3 +67,4 @@ class InitFiles(Section):
     joined: Paths | None = None
     machine: Literal["auto", "cpu", "small_gpu", "gpu"] = "auto"
     output: File = "my.yaml"
+    system: FilesSystem = FilesSystem()

@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from connectomics.config.file_settings import read_settings
-from connectomics.config.schema import Section
 from connectomics.config.schema.files import DecodeFiles, EvaluateFiles
 from connectomics.errors import Fault
 from connectomics.pipeline.on_files.decoding import decode, decode_faults
@@ -30,14 +29,16 @@ class FileMode(NamedTuple):
         run: Does the work.
     """
 
-    schema: type[Section]
+    schema: type[EvaluateFiles | DecodeFiles]
     needs: tuple[str, ...]
     example: tuple[str, ...]
     check: Callable[[Any], Iterator[Fault]]
     run: Callable[[Any], None]
 
 
-def read_file_settings(mode: str, overrides: Sequence[str], *, complete: bool = True) -> Section:
+def read_file_settings(
+    mode: str, overrides: Sequence[str], *, complete: bool = True
+) -> EvaluateFiles | DecodeFiles:
     """Read and check the settings of one of `FILE_MODES`.
 
     Args:

@@ -16,6 +16,7 @@ from main import main
 
 from connectomics.data.io import open_volume, read_volume, save_volume
 from connectomics.decoding import read_table, synapse_table, write_table
+from connectomics.process import cpus
 
 ROOT = Path(__file__).parents[3]
 SCRIPT = ROOT / "scripts" / "main.py"
@@ -69,6 +70,22 @@ def row(out: str, threshold: str) -> list[str]:
 
 def files(folder: str) -> set[str]:
     return {path.name for path in Path(folder).iterdir() if path.is_file()}
+
+
+def test_threads_are_as_many_as_are_said_and_change_no_result(run, monkeypatch):
+    monkeypatch.setattr(cpus, "_told", None)
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    monkeypatch.setenv("ZARR_THREADING__MAX_WORKERS", "2")
+    both = ("truth=truth.h5", "prediction=pred.h5")
+    run("evaluate", *both, "output=a")
+    run("evaluate", *both, "output=b", "system.num_threads=1")
+    assert cpus.available_cpus() == 1
+    scores = [Path(folder, "scores.json").read_text() for folder in "ab"]
+    assert scores[0] == scores[1]
+    run("decode", "labels=pred.h5", "resolution=[30,8,8]", "output=c", "system.num_threads=2")
+    assert cpus.available_cpus() == 2
+    wrong = run("decode", "labels=pred.h5", "output=d", "system.seed=2", code=2)
+    assert "command line: system.seed: no such key" in wrong
 
 
 # Scores -------------------------------------------------------------------------------------
