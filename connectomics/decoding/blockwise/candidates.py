@@ -97,7 +97,7 @@ class CandidateLists:
         """The passes in order."""
         found = []
         if self.settings["adapt"]:
-            found.append(Pass("levels", self.all_blocks, self.count, self.after_counting))
+            found.append(Pass("thresholds", self.all_blocks, self.count, self.after_counting))
         return [
             *found,
             Pass("candidates", self.all_blocks, self.list_block, self.after_listing),

@@ -1,6 +1,6 @@
 """`synapses` (`decode_synapses`) by block.
 
-    levels       count the values of each block (with `adapt`)
+    thresholds   count the values of each block, which they adapt to (with `adapt`)
     candidates   read each block, list the union's components and what is thought of each voxel
     crowded      list the blocks that hold too much for synapses, once it is known that most do not
     faces        match the components of neighbouring blocks

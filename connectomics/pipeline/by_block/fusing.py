@@ -42,7 +42,7 @@ class PredictNeeded:
         predict: Predicts it.
         needed: Tells what will be read.
         store: Where blocks are written.
-        parts: Where the part of the pass "levels" is written.
+        parts: Where the part of the pass "thresholds" is written.
         counting: That pass, which reads a block as it was predicted; None where there is none.
         levels: Those of the volume, once they are known.
     """

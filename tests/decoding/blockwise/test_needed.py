@@ -30,7 +30,7 @@ def decoded(volume, steps, block_size, neurons=None):
     state, kept = {}, {}
     labels, left = np.zeros(shape, np.uint16), 0
     for one in plan:
-        source = volume if one.name == "levels" else cleared
+        source = volume if one.name == "thresholds" else cleared
         if one.name == "candidates":
             left = clear(keeps, blocks, volume, cleared, state)
         for task in one.tasks(state):
