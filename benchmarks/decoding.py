@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 
 from connectomics.decoding import polarity2instance
-from connectomics.decoding.sections import available_cpus
+from connectomics.process.sections import available_cpus
 
 ORACLE = runpy.run_path(
     str(Path(__file__).parents[1] / "tests" / "decoding" / "decoding_oracle.py")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from connectomics.decoding import kernels
-from connectomics.decoding.sections import map_sections
+from connectomics.process.sections import map_sections
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ from connectomics.decoding.probabilities import (
     threshold_masks,
 )
 from connectomics.decoding.runs import label_components, remove_small
-from connectomics.decoding.sections import map_sections
 from connectomics.errors import DataError
 from connectomics.geometry import VoxelGrid
+from connectomics.process.sections import map_sections
 
 
 def find_candidates(

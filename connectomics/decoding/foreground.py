@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from connectomics.decoding.probabilities import Probabilities, check_block
-from connectomics.decoding.sections import map_sections
 from connectomics.errors import DataError
+from connectomics.process.sections import map_sections
 
 MOST_UNION, MOST_BRIDGED = 0.2, 0.5
 """Shares of a volume that synapses do not fill, by far."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from connectomics.decoding import kernels
 from connectomics.decoding.probabilities import Probabilities
-from connectomics.decoding.sections import map_sections
+from connectomics.process.sections import map_sections
 
 SUREST_NM3 = 0.05e6
 """The surest voxels are those that fill this volume: less than any synapse, more than noise."""

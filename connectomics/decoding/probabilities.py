@@ -15,8 +15,8 @@ import numpy as np
 
 from connectomics.decoding import kernels
 from connectomics.decoding.bits import BitMask
-from connectomics.decoding.sections import map_sections
 from connectomics.errors import DataError
+from connectomics.process.sections import map_sections
 
 TOLERANCE = 1e-3
 """How far outside [0, 1] a floating-point value may lie: rounding, not a different scale."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from connectomics.decoding import kernels
 from connectomics.decoding.bits import BitMask
-from connectomics.decoding.sections import map_sections
+from connectomics.process.sections import map_sections
 
 
 class Runs(NamedTuple):

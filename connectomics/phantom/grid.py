@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from connectomics.process.sections import map_sections
+
 from .neurites import Neurites
 
 _LATTICE_NM = 80.0
@@ -107,8 +109,15 @@ def paint_grid(
         The grid.
     """
     from .kernels import paint_neurites
+    from .nearest import cell_lists
 
     grid = Grid(np.empty(shape, np.uint32), np.empty(shape, np.uint8), np.empty(shape, np.uint8))
-    look = (_MEMBRANE_HALF_WIDTH_NM, float(resolution[0]))
-    paint_neurites(neurites.capsules(), warp, resolution, look, grid)
+    view = (resolution, (_MEMBRANE_HALF_WIDTH_NM, float(resolution[0])))
+    capsules = neurites.capsules()
+    cells = cell_lists(capsules, warp, shape, resolution)
+
+    def paint(begin: int, end: int) -> None:
+        paint_neurites(capsules, cells, warp, view, (begin, end), grid)
+
+    map_sections(shape[0], paint)
     return grid

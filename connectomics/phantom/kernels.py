@@ -1,7 +1,7 @@
 """Compiled loops that put capsules on the voxel grid: neurites and mitochondria.
 
 Imported at first use, because importing numba and loading the compiled code takes a second.
-Every loop runs on one thread: the same seed must give the same bytes.
+Threads may paint sections of their own: a voxel depends on no other.
 
 Capsules come as the named tuple of `neurites`, warp and grid as those of `grid`.
 """
@@ -17,7 +17,6 @@ from connectomics.phantom.nearest import (
     bend,
     capsule_at,
     cell_list,
-    cell_lists,
     near,
     slopes,
     sort_by_distance,
@@ -31,7 +30,7 @@ DEEP_NM = 40.0
 
 
 @compiled
-def paint_neurites(capsules, warp, resolution, look, grid):
+def paint_neurites(capsules, cells, warp, view, sections, grid):
     """Give every voxel its neurite, its depth inside it, and the darkness of the membrane.
 
     The owner is the neurite whose surface is nearest (an additively weighted Voronoi diagram of
@@ -39,19 +38,19 @@ def paint_neurites(capsules, warp, resolution, look, grid):
 
     Args:
         capsules: The neurites.
+        cells: Those that matter in each cell of space, from `cell_lists`.
         warp: Displacement.
-        resolution: (3,) nm per voxel.
-        look: Half-width of a membrane, thickness of a section, nm.
+        view: (3,) nm per voxel; half-width of a membrane and thickness of a section, nm.
+        sections: The first to paint, and the first that is not.
         grid: Written.
     """
-    shape = grid.neurons.shape
-    cells = cell_lists(capsules, warp, shape, resolution)
+    shape, resolution = grid.neurons.shape, view[0]
     count = len(capsules.rows)
     local, nearest = np.empty(count, np.int64), np.empty(count)
     centre, bent = np.empty(3), np.empty(4)
     half = 0.5 * BLOCK * math.hypot(resolution[1], resolution[2])
     rows, columns = (shape[1] + BLOCK - 1) // BLOCK, (shape[2] + BLOCK - 1) // BLOCK
-    for block in range(shape[0] * rows * columns):
+    for block in range(sections[0] * rows * columns, sections[1] * rows * columns):
         k, j, i = unravel(block, rows, columns)
         centre[0] = k * resolution[0]
         centre[1] = (j + 0.5) * BLOCK * resolution[1]
@@ -68,7 +67,7 @@ def paint_neurites(capsules, warp, resolution, look, grid):
         else:
             sort_by_distance(local[:kept], nearest[:kept])
             shortlist = (local[:kept], nearest[:kept], centre)
-            _paint_block(capsules, shortlist, warp, (resolution, look), grid, corner)
+            _paint_block(capsules, shortlist, warp, view, grid, corner)
 
 
 @compiled

@@ -18,8 +18,9 @@ from decoding_volumes import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectomics.decoding import polarity2instance, sections
+from connectomics.decoding import polarity2instance
 from connectomics.errors import ConfigError
+from connectomics.process import sections
 
 
 def pairs_of_voxels(count):

@@ -11,9 +11,10 @@ import pytest
 import zarr
 from decoding_volumes import DTYPES, random_volume
 
-from connectomics.decoding import binary2instance, polarity2instance, probabilities, sections
+from connectomics.decoding import binary2instance, polarity2instance, probabilities
 from connectomics.decoding.probabilities import check_probabilities
 from connectomics.errors import DataError
+from connectomics.process import sections
 
 
 def foreground(values, dtype, thres):

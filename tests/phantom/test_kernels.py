@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from connectomics.phantom import grid as grids
-from connectomics.phantom import kernels
+from connectomics.phantom import kernels, nearest
 from connectomics.phantom.neurites import Capsules, capsule_rows
 
 Interpreter = Callable[[ModuleType], ModuleType]
@@ -42,12 +42,21 @@ def still(shape: tuple[int, ...], glia: float) -> grids.Warp:
     return grids.Warp(lattice, 80.0, np.ones(size), 1.0, np.zeros(size))
 
 
+def paint(loops: ModuleType, capsules: Capsules, warp: grids.Warp, grid: grids.Grid) -> None:
+    """Paint a grid, one section after the other."""
+    shape = grid.neurons.shape
+    cells = nearest.cell_lists(capsules, warp, shape, RESOLUTION)
+    for z in range(shape[0]):
+        view = (RESOLUTION, (7.5, 30.0))
+        loops.paint_neurites(capsules, cells, warp, view, (z, z + 1), grid)
+
+
 def painted(loops: ModuleType, shape: tuple[int, ...], warp: grids.Warp, seed: int):
     rng = np.random.default_rng(seed)
     capsules = random_capsules(rng, np.array(shape) * RESOLUTION, 40)
     owner = rng.integers(1, 12, 40)
     grid = grids.Grid(*(np.zeros(shape, dtype) for dtype in (np.uint32, np.uint8, np.uint8)))
-    loops.paint_neurites(Capsules(capsules, owner), warp, RESOLUTION, (7.5, 30.0), grid)
+    paint(loops, Capsules(capsules, owner), warp, grid)
     return capsules, owner, grid
 
 
@@ -57,8 +66,8 @@ def test_every_voxel_belongs_to_the_nearest_neurite(loops: ModuleType, seed: int
     capsules, owner, grid = painted(loops, shape, still(shape, 35.0), seed)
     for voxel in np.ndindex(shape):
         outside = surface_distances(capsules, np.array(voxel) * RESOLUTION)
-        nearest = {0: 35.0} | {n: outside[owner == n].min() for n in np.unique(owner)}
-        assert grid.neurons[voxel] == min(nearest, key=nearest.__getitem__)
+        of = {0: 35.0} | {n: outside[owner == n].min() for n in np.unique(owner)}
+        assert grid.neurons[voxel] == min(of, key=of.__getitem__)
 
 
 def test_depth_counts_from_the_border(loops: ModuleType):
@@ -70,9 +79,7 @@ def test_depth_counts_from_the_border(loops: ModuleType):
         np.zeros(2),
     )
     grid = grids.Grid(*(np.zeros(shape, dtype) for dtype in (np.uint32, np.uint8, np.uint8)))
-    loops.paint_neurites(
-        Capsules(capsules, np.array([5, 6])), still(shape, 1e6), RESOLUTION, (7.5, 30.0), grid
-    )
+    paint(loops, Capsules(capsules, np.array([5, 6])), still(shape, 1e6), grid)
     x = np.arange(64) * 8.0
     assert np.array_equal(grid.neurons[0, 3], np.where(x <= 250, 5, 6))
     near = np.abs(x - 250) < 40

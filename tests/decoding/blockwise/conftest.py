@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from connectomics.decoding import sections
+from connectomics.process import sections
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 

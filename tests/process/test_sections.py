@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from connectomics.decoding import sections
-from connectomics.decoding.sections import map_sections
+from connectomics.process import sections
+from connectomics.process.sections import map_sections
 
 
 @pytest.mark.parametrize("cpus", [1, 2, 3])
