@@ -83,6 +83,10 @@ class StoreError(DataError):
     """An object store that cannot be reached, or lets nobody in: no object of it is to blame."""
 
 
+class DamagedError(DataError):
+    """A file that this program wrote for itself and that is not as it was written: made again."""
+
+
 class CheckpointError(ConnectomicsError):
     """A checkpoint that cannot be read, or that belongs to another network."""
 
@@ -102,6 +106,8 @@ def naming(file: str) -> Iterator[None]:
     """
     try:
         yield
+    except DamagedError:  # that is of a file of its own
+        raise
     except DataError as error:
         raise type(error).of(
             fault

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from connectomics.blocks.ledger import Facts
-from connectomics.errors import ConnectomicsError, Fault, StoreError
+from connectomics.errors import ConnectomicsError, DamagedError, Fault, StoreError
 from connectomics.geometry import Box
 from connectomics.process.failures import machine_error
 
@@ -46,6 +46,7 @@ class Outcome:
         fault: Why it was not.
         trace: The lines of Python, where the fault is one of the program.
         of_store: Whether the fault is one of the store that is read, and none of the task.
+        damaged: Whether the fault is that of a file that was written before, and is made again.
     """
 
     task: Task
@@ -53,6 +54,7 @@ class Outcome:
     fault: Fault | None = None
     trace: str = ""
     of_store: bool = False
+    damaged: bool = False
 
 
 class Executor(Protocol):
@@ -77,7 +79,8 @@ def attempt(work: Work, task: Task) -> Outcome:
     try:
         return Outcome(task, work(task))
     except ConnectomicsError as error:
-        return Outcome(task, fault=error.faults[0], of_store=isinstance(error, StoreError))
+        store, damaged = isinstance(error, StoreError), isinstance(error, DamagedError)
+        return Outcome(task, fault=error.faults[0], of_store=store, damaged=damaged)
     except Exception as error:
         refused = machine_error(error)
         if refused is not None:

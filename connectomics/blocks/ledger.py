@@ -27,6 +27,9 @@ from connectomics.files import writing_to
 
 KEY = "key.json"
 
+SUM, OF = "sum", "of"
+"""What a marker says of itself: the sum of all else in it, and of which key it is."""
+
 Facts = Mapping[str, Any]
 """What a marker says of what was written, as plain values."""
 
@@ -81,16 +84,27 @@ class Ledger:
         self.require_begun()
         folder, file = self._place(name)
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / file, json.dumps(dict(facts)).encode())
+        marker = {**facts, OF: self.key}
+        marker[SUM] = digest(marker)
+        write_whole(folder / file, json.dumps(marker).encode())
 
     def facts(self, name: str) -> dict[str, Any] | None:
-        """What the marker of a piece says; None where there is none, or it is damaged."""
+        """What the marker of a piece says; None where there is none, or it is damaged.
+
+        Nor is it taken where it is of another key, as a program leaves it that was killed while it
+        removed what had been begun.
+        """
         folder, file = self._place(name)
         try:
             found = json.loads((folder / file).read_text("utf-8"))
         except (OSError, ValueError):
             return None
-        return found if isinstance(found, dict) else None
+        if not isinstance(found, dict):
+            return None
+        if found.pop(SUM, None) not in (None, digest(found)):  # earlier versions wrote none
+            return None
+        of = found.pop(OF, self.key)
+        return found if not self.key or of == self.key else None
 
     def forget(self, name: str) -> None:
         """Have a piece made again."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from connectomics.blocks.ledger import Facts, write_whole
-from connectomics.errors import DataError
+from connectomics.errors import DamagedError
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> Facts:
@@ -35,7 +35,7 @@ def read_arrays(path: Path, facts: Facts) -> dict[str, np.ndarray]:
         facts: What its marker says.
 
     Raises:
-        DataError: The file is not there, or not as it was written.
+        DamagedError: The file is not there, or not as it was written.
     """
     try:
         data = path.read_bytes()
@@ -43,8 +43,8 @@ def read_arrays(path: Path, facts: Facts) -> dict[str, np.ndarray]:
         data = b""
     if dict(facts_of(data)) != {name: facts.get(name) for name in ("bytes", "sha256")}:
         problem = "is marked as done, and is not what was written then."
-        remedy = "A disk failed, or something changed it: delete the folder to make it anew."
-        raise DataError(str(path), problem, remedy)
+        remedy = "A disk failed, or something changed it: the same command makes it again."
+        raise DamagedError(str(path), problem, remedy)
     with np.load(io.BytesIO(data), allow_pickle=False) as found:
         return {name: found[name] for name in found.files}
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from connectomics.blocks.executors import Executor, Outcome, Task, ThisProcess, Work
 from connectomics.blocks.ledger import Facts, Ledger
 from connectomics.blocks.lock import Shard
-from connectomics.errors import DataError, Fault
+from connectomics.errors import DamagedError, DataError, Fault
 from connectomics.process.progress import Progress
 from connectomics.process.signals import Stopped
 
@@ -60,6 +60,12 @@ class Tally:
     away: int = 0
 
     @property
+    def damage(self) -> list[Fault]:
+        """What was found damaged of what was written before, each once; it is made again first."""
+        faults = (one.fault for one in self.failed if one.damaged)
+        return list(dict.fromkeys(filter(None, faults)))
+
+    @property
     def hopeless(self) -> bool:
         """Whether there is no use in trying more."""
         return self.away >= AWAY or (not self.done and len(self.failed) >= HOPELESS)
@@ -89,6 +95,7 @@ def run_tasks(
         retries: How often a task that failed is tried again, after all others.
 
     Raises:
+        DamagedError: What an earlier pass has left for some is not as it was written.
         DataError: Some failed, each with its reason; all others are done.
     """
     executor = executor or ThisProcess()
@@ -109,12 +116,14 @@ def run_tasks(
                 tally.failed = []
                 for outcome in executor.map(marked, todo):
                     _count(outcome, tally, progress)
-                if not tally.failed or tally.hopeless:
+                if not tally.failed or tally.hopeless or tally.damage:
                     break
                 todo = iter([outcome.task for outcome in tally.failed])
     except Stopped as stopped:
         note = f"{progress.done} of {tally.total} blocks are done; the same command goes on."
         raise Stopped(stopped.signal, note) from stopped
+    if tally.damage:
+        raise DamagedError.of(tally.damage)
     if tally.failed:
         raise DataError.of([_failure(tally, ledger, what)])
     return tally

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
-from connectomics.blocks import discard, open_ledger, parts_begun, read_arrays, write_arrays
+from connectomics.blocks import Ledger, discard, open_ledger, parts_begun, read_arrays, write_arrays
 from connectomics.errors import DataError
 
 
@@ -79,6 +79,19 @@ def test_a_marker_that_is_half_written_does_not_count(tmp_path):
     # What a killed process leaves under a temporary name is no marker either.
     marker.with_name(".0000_2.77").write_text("{}")
     assert not open_ledger(tmp_path, {}, "labels").is_done("0000_2")
+
+
+def test_a_marker_that_was_changed_or_is_of_another_key_does_not_count(tmp_path):
+    ledger = open_ledger(tmp_path, {"a": 1}, "labels")
+    ledger.mark("0000_1", {"low": 12.5})
+    (marker,) = (path for path in tmp_path.rglob("0000_1"))
+    (tmp_path / "key.json").unlink()  # as by a program that was killed while it removed all of it
+    assert open_ledger(tmp_path, {"a": 2}, "labels").facts("0000_1") is None
+    assert Ledger(tmp_path).facts("0000_1") == {"low": 12.5}
+    marker.write_text(marker.read_text().replace("12.5", "13.5"))
+    assert ledger.facts("0000_1") is None
+    marker.write_text('{"low": 13.5}')  # of an earlier version
+    assert ledger.facts("0000_1") == {"low": 13.5}
 
 
 def test_arrays_are_read_only_as_they_were_written(tmp_path):

@@ -189,7 +189,7 @@ def create_sharded(
         rule: By which coarser levels follow, `mean` or `mode`; without one there are none.
 
     Raises:
-        DataError: There is something else under that name.
+        DataError: There is another store under that name.
     """
     from connectomics.data.io.zarr_write import create_shards
 
@@ -199,7 +199,7 @@ def create_sharded(
     if rule:
         pyramid = Pyramid.of_blocks(rule, (depth, height, width), (z, y, x), grid.resolution)
     store = ShardedStore(path, tuple(shape), (z, y, x), pyramid)
-    if path.exists():
+    if path.exists() and (open_sharded(path) is not None or not path.is_dir()):
         return _as_begun(store)
     header = header_of(
         split_source(path),
@@ -237,7 +237,7 @@ def open_sharded(path: Path) -> ShardedStore | None:
 def copy_empty(store: ShardedStore, path: Path) -> ShardedStore:
     """Make a store of the same form without any block, or go on with one that was made so."""
     empty = replace(store, path=path, _opened={})
-    if not path.exists():
+    if open_sharded(path) is None:
         store.restore_levels()
         temporary = path.with_name(f".{path.name}.{uuid4().hex}")
         for file in store.path.rglob("zarr.json"):
@@ -249,13 +249,20 @@ def copy_empty(store: ShardedStore, path: Path) -> ShardedStore:
 
 
 def _into_place(temporary: Path, store: ShardedStore) -> ShardedStore:
+    """Give a store its name; one that is there, such as another shard's, stays with its blocks."""
     try:
         temporary.rename(store.path)
     except OSError:
-        shutil.rmtree(temporary, ignore_errors=True)
-        if not store.path.exists():
+        if not store.path.is_dir():
             raise
-        return _as_begun(store)  # another shard was quicker
+        if open_sharded(store.path) is None:  # its metadata is lost or damaged
+            for file in temporary.rglob("zarr.json"):
+                place = store.path / file.relative_to(temporary)
+                place.parent.mkdir(exist_ok=True)
+                file.replace(place)
+        return _as_begun(store)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
     return store
 
 
@@ -268,6 +275,7 @@ def _as_begun(store: ShardedStore) -> ShardedStore:
     there = open_sharded(store.path)
     if there is None or (there.shape, there.block) != (store.shape, store.block):
         raise DataError(str(store.path), "is another store.", "Delete it, or choose another name.")
+    there.restore_levels()
     return there
 
 

@@ -30,13 +30,13 @@ from connectomics.blocks import (
 from connectomics.blocks.ledger import write_whole
 from connectomics.config.schema import SystemSection
 from connectomics.data.cache_key import CacheKey
-from connectomics.digests import changes, digest
-from connectomics.errors import DataError
+from connectomics.digests import changes
+from connectomics.errors import DamagedError, DataError
 from connectomics.files import writing_to
 from connectomics.geometry import Box
 from connectomics.mapping import Part, Work, map_here, mapped_by
 from connectomics.pipeline.artifact import note_volumes
-from connectomics.pipeline.by_block.parts import PartsOnDisk, run_pass
+from connectomics.pipeline.by_block.parts import PartsOnDisk, run_pass, said_of_damage
 from connectomics.pipeline.by_block.workers import shard_of
 
 VOLUMES = "volumes"
@@ -77,11 +77,15 @@ def noted_by_block(
 
 
 def _begun(folder: Path, key: CacheKey, system: SystemSection, what: str) -> Ledger:
-    begun = parts_begun(folder)
-    # Shards may be at work with others: there it is refused.
-    if begun is not None and digest(begun) != key.digest and system.shard is None:
-        print(f"{what}: all blocks anew: {'; '.join(changes(begun, key.parts))}")
-        begin_anew(folder)
+    if system.shard is None:  # others may be at work: there it is refused
+        try:
+            begun = parts_begun(folder)
+            why = "; ".join(changes(begun, key.parts)) if begun is not None else ""
+        except DataError as error:
+            why = str(error.faults[0].problem)
+        if why:
+            print(f"{what}: all blocks anew: {why}")
+            begin_anew(folder)
     ledger = open_ledger(folder, key.parts, "counts")
     note_volumes(ledger, key.volumes)
     return ledger
@@ -193,16 +197,30 @@ class _ByBlock:
         ledger, step = self._ledger, _name(what, work, boxes, given)
         parts, tasks = PartsOnDisk(ledger), list(_tasks(boxes, given))
         look = LookAtBlocks(*_packed(work, ledger.folder / step), step, parts)
-        intact = partial(parts.is_intact, step)
-        said = f"{self.what}: {what}"
+        self._look(look, tasks, what)
+        for task in tasks:
+            try:
+                found = parts(step, task.name)
+            except DamagedError as error:
+                print(said_of_damage(error.faults, self.what), flush=True)
+                self._look(look, tasks, what)
+                found = parts(step, task.name)
+            yield from _apart(found, len(task.boxes))
+
+    def _look(self, look: LookAtBlocks, tasks: Sequence[SomeBlocks], what: str) -> None:
+        """Do the tasks that are not done.
+
+        Raises:
+            UnfinishedError: Other shards have tasks to do.
+        """
+        step, parts, said = look.step, look.parts, f"{self.what}: {what}"
+        marked, intact = parts.ledger.of(step), partial(parts.is_intact, step)
         try:
-            whole = run_pass(lambda: tasks, look, ledger.of(step), self.system, intact, what=said)
+            whole = run_pass(lambda: tasks, look, marked, self.system, intact, what=said)
         finally:
             _unpickled.cache_clear()
         if not whole:
             raise UnfinishedError
-        for task in tasks:
-            yield from _apart(parts(step, task.name), len(task.boxes))
 
     @cached_property
     def _ledger(self) -> Ledger:

@@ -24,8 +24,8 @@ from connectomics.decoding.levels import AS_THEY_ARE, Levels
 from connectomics.errors import naming
 from connectomics.geometry import Triple
 from connectomics.pipeline.by_block.lost import lacks_blocks
-from connectomics.pipeline.by_block.parts import PartsOnDisk, run_pass
-from connectomics.pipeline.by_block.passes import STATES, reduce_passes
+from connectomics.pipeline.by_block.parts import STATES, PartsOnDisk, run_pass
+from connectomics.pipeline.by_block.passes import reduce_passes
 from connectomics.pipeline.by_block.predicting import is_intact, said_of_empty
 from connectomics.pipeline.predicted import PredictBox, Predicted
 from connectomics.pipeline.results import PROBABILITIES

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from connectomics.blocks import open_ledger
+from connectomics.blocks import Ledger, open_ledger
 from connectomics.config.schema import NamedSection, SystemSection
 from connectomics.data.cache_key import CacheKey
 from connectomics.data.io import LazyVolume, open_volume
@@ -21,7 +21,7 @@ from connectomics.evaluation.volumes import read
 from connectomics.geometry import Triple
 from connectomics.pipeline.artifact import note_volumes
 from connectomics.pipeline.by_block.fusing import predict_needed
-from connectomics.pipeline.by_block.parts import PartsOnDisk, run_pass
+from connectomics.pipeline.by_block.parts import PartsOnDisk, mending, run_pass
 from connectomics.pipeline.by_block.passes import RunTask, reduce_passes
 from connectomics.pipeline.by_block.predicting import is_intact
 from connectomics.pipeline.predicted import Predicted
@@ -83,23 +83,39 @@ def decode_by_block(
     Raises:
         DataError: Some blocks failed; all others are done. Or the decoder refuses the volume.
     """
-    shape, grid = probabilities.shape[-3:], probabilities.grid
     ledger = open_ledger(folder, key.parts, LABELS)
     note_volumes(ledger, key.volumes)
-    parts = PartsOnDisk(ledger)
     passes = blockwise.passes(
         steps,
-        shape=shape,
+        shape=probabilities.shape[-3:],
         block_size=block,
-        grid=grid,
+        grid=probabilities.grid,
         neurons=None if neurons is None else partial(read, open_neurons(neurons, at_most=0)),
     )
-    seen: int | None = None
-    if isinstance(probabilities, Predicted):
+
+    def decode() -> LabelsByBlock | None:
+        if not isinstance(probabilities, Predicted):
+            return _run(passes, probabilities, system, block, ledger, attributes)
         needed = predict_needed(probabilities, steps, passes, ledger, block)
         if needed is None:
             return None
-        probabilities, seen = needed
+        kept, foreground = needed
+        labels = _run(passes, kept, system, block, ledger, attributes)
+        return labels and replace(labels, foreground=foreground)
+
+    return mending(decode, "decode")
+
+
+def _run(
+    passes: Sequence[blockwise.Pass],
+    probabilities: LazyVolume,
+    system: SystemSection,
+    block: Triple,
+    ledger: Ledger,
+    attributes: Mapping[str, Any],
+) -> LabelsByBlock | None:
+    """Do the passes of a decoder that are not done; see `decode_by_block`."""
+    folder, parts = ledger.folder, PartsOnDisk(ledger)
     with _naming_for_good(probabilities.source, folder):
         reduced = reduce_passes(passes[:-1], probabilities, ledger, parts, system)
     if reduced is None:
@@ -107,10 +123,10 @@ def decode_by_block(
     state, foreground = reduced
     store = create_sharded(
         folder / f"{LABELS}.zarr",
-        shape,
+        probabilities.shape[-3:],
         blockwise.label_dtype(state),
         block,
-        grid=grid,
+        grid=probabilities.grid,
         attributes=attributes,
         rule="mode",
     )
@@ -120,7 +136,7 @@ def decode_by_block(
     if not run_pass(tasks, paint, ledger.of(last.name), system, intact, last=True):
         return None
     store.finish()
-    return LabelsByBlock(store, *blockwise.tables_of(state), foreground if seen is None else seen)
+    return LabelsByBlock(store, *blockwise.tables_of(state), foreground)
 
 
 @contextmanager

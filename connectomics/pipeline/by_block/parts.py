@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from connectomics.blocks import (
     Facts,
@@ -16,8 +17,14 @@ from connectomics.blocks import (
     write_arrays,
 )
 from connectomics.config.schema import SystemSection
+from connectomics.errors import DamagedError, Fault
 from connectomics.mapping import Part
 from connectomics.pipeline.by_block.workers import describe, executor_of, shard_of, unfinished
+
+STATES = "states"
+"""Among the markers of a ledger, those of what each pass has found out of the whole volume."""
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -31,9 +38,19 @@ class PartsOnDisk:
     ledger: Ledger
 
     def __call__(self, step: str, task: str) -> Part:
-        """Read a part."""
-        facts = self.ledger.of(step).facts(task)
-        return read_arrays(self.file_of(step, task), facts or {})
+        """Read a part.
+
+        Raises:
+            DamagedError: It is not as it was written. Its pass will make it again, as what was
+                put together of it is forgotten, too.
+        """
+        marked = self.ledger.of(step)
+        try:
+            return read_arrays(self.file_of(step, task), marked.facts(task) or {})
+        except DamagedError:
+            marked.forget(task)
+            self.ledger.of(STATES).forget(step)
+            raise
 
     def write(self, step: str, task: str, part: Part) -> Facts:
         """Write a part; gives what its marker is to say."""
@@ -47,6 +64,35 @@ class PartsOnDisk:
         """Whether the file of a part is as long as it was; it is summed up where it is read."""
         file = self.file_of(step, task.name)
         return file.is_file() and file.stat().st_size == facts.get("bytes")
+
+
+def mending(make: Callable[[], Made], what: str) -> Made:
+    """Make something of parts; where some are found to be damaged, these are made again first.
+
+    Args:
+        make: Makes it, and all parts that are not marked as done.
+        what: The work, for messages.
+
+    Raises:
+        DamagedError: A part that was made again is damaged, too.
+    """
+    known: set[Fault] = set()
+    while True:
+        try:
+            return make()
+        except DamagedError as error:
+            found = [one for one in error.faults if one not in known]
+            if not found:
+                raise
+            known.update(found)
+            print(said_of_damage(found, what), flush=True)
+
+
+def said_of_damage(faults: Sequence[Fault], what: str) -> str:
+    """What to say where parts are made again."""
+    more = len(faults) - 1
+    which = f"{faults[0].where}{f' and {more} more' * (more > 0)}"
+    return f"{what}: {which}: not as written; made again"
 
 
 def run_pass(

@@ -19,12 +19,9 @@ from connectomics.decoding import blockwise
 from connectomics.errors import naming
 from connectomics.geometry import Box
 from connectomics.pipeline.by_block.lost import read_or_note
-from connectomics.pipeline.by_block.parts import PartsOnDisk, run_pass
+from connectomics.pipeline.by_block.parts import STATES, PartsOnDisk, run_pass
 from connectomics.pipeline.by_block.predicting import write_block
 from connectomics.pipeline.predicted import PredictBox
-
-STATES = "states"
-"""Among the markers of a ledger, those of what each pass has found out of the whole volume."""
 
 
 @dataclass(frozen=True)

@@ -110,6 +110,19 @@ def test_a_store_is_gone_on_with(tmp_path):
         create_sharded(path, (4, 4, 8), np.uint8, (4, 4, 2))
 
 
+@pytest.mark.parametrize("lost", ["zarr.json", "0/zarr.json", "1/zarr.json"])
+def test_metadata_that_is_lost_is_written_again_and_blocks_stay(tmp_path, small, lost):
+    path, given = tmp_path / "a.zarr", ((4, 4, 8), np.uint8, (4, 4, 4))
+    first = create_sharded(path, *given, rule="mean")
+    first.write(Box((0, 0, 0), (4, 4, 4)), np.full((4, 4, 4), 7, np.uint8))
+    (path / lost).write_bytes((path / lost).read_bytes()[:-9])
+    again = create_sharded(path, *given, rule="mean")
+    again.write(Box((0, 0, 4), (4, 4, 8)), np.full((4, 4, 4), 7, np.uint8))
+    assert (read_volume(path) == 7).all()
+    assert read_volume(f"{path}/1").shape == (2, 2, 4)
+    assert [one.name for one in tmp_path.iterdir()] == ["a.zarr"]
+
+
 @pytest.mark.parametrize("damage", [lambda b: b[:-9], lambda b: bytes([b[0] ^ 1]) + b[1:]])
 def test_what_a_disk_has_lost_is_not_read_as_something_else(tmp_path, damage):
     array = np.random.default_rng(0).integers(0, 255, (4, 4, 3)).astype(np.uint8)

@@ -21,6 +21,7 @@ from connectomics.decoding.lines import write_neuroglancer
 from connectomics.geometry import VoxelGrid
 from connectomics.inference.by_block import windows_of
 from connectomics.inference.windows import Sliding
+from connectomics.pipeline.by_block import labelling
 from connectomics.pipeline.results import VolumeResults
 from tests.pipeline.tiny_run import TinyRun
 
@@ -288,8 +289,6 @@ def test_labels_table_and_scores_are_those_of_the_whole(run, decoder):
 
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_a_network_that_says_yes_everywhere_is_told_as_by_the_whole(run, monkeypatch, decoder):
-    from connectomics.pipeline.by_block import labelling
-
     predict_well(run)
     place = run.results / "probabilities.h5"
     yes = np.full((3, 14, 50, 46), 0.9, np.float32)
@@ -328,8 +327,6 @@ def interrupt(*_: object, **__: object) -> None:
 
 
 def test_decoding_goes_on_after_each_pass(run, monkeypatch):
-    from connectomics.pipeline.by_block import labelling
-
     predict_well(run)
     steps = f"decoding.steps={DECODERS['polarity2instance']}"
     run("decode", steps, BLOCKS)
@@ -357,24 +354,71 @@ def test_decoding_goes_on_after_each_pass(run, monkeypatch):
     assert np.array_equal(read_volume(run.results / "labels.zarr"), expected)
 
 
-PASSES = ("candidates", "faces")
+DAMAGED = {
+    "what a pass put together": ("states/candidates/candidates.npz", "candidates", "18 done"),
+    "read by workers": ("synapses/*/*.npz", "synapses", "1 block done now"),
+    "not looked at any more": ("candidates/*/*.npz", "", ""),
+    "a marker": ("done/synapses/*/*", "synapses", "1 block done now"),
+    "a marker of the volume": ("done/states/*/synapses", "synapses", "1 done before"),
+    "metadata": ("labels.zarr/0/zarr.json", "", ""),
+}
 
 
-def test_a_damaged_part_is_not_taken(run):
+@pytest.mark.parametrize(("where", "step", "again"), DAMAGED.values(), ids=DAMAGED)
+@pytest.mark.parametrize("how", ["cut short", "changed", "gone"])
+def test_what_is_damaged_of_a_decoding_is_made_again(run, monkeypatch, where, step, again, how):
     predict_well(run)
-    steps = f"decoding.steps={DECODERS['polarity2instance']}"
-    for index in range(2):
-        run("decode", steps, BLOCKS, f"system.shard={index}/2")
-    folder = run.begun / "labels"
-    first, second = (next(iter(sorted((folder / step).rglob("*.npz")))) for step in PASSES)
-    whole = first.read_bytes()
-    first.write_bytes(whole[:-3])
-    said = run("decode", steps, BLOCKS, code=2)
-    assert f"{first.name}: is marked as done, and is not what was written then." in said
-    first.write_bytes(whole)
-    second.write_bytes(second.read_bytes()[:-3])  # of a pass that is not through
-    assert "1 made again, whose files were not whole" in run("decode", steps, BLOCKS)
-    assert (run.results / "labels.zarr").exists()
+    steps = f"decoding.steps={DECODERS['synapses']}"
+    run("decode", steps, BLOCKS)
+    expected = read_volume(run.results / "labels.zarr")
+    shutil.rmtree(run.results / "labels.zarr")
+    call, did = labelling.RunTask.__call__, []
+
+    def stops(self, task):
+        did.append(self.step)
+        if did.count("labels") == 4:
+            raise KeyboardInterrupt
+        return call(self, task)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(labelling.RunTask, "__call__", stops)
+        run("decode", steps, BLOCKS, code=130)
+    file, *_ = sorted((run.begun / "labels").glob(where))
+    data = file.read_bytes()
+    if how == "changed" and file.suffix != ".json":
+        file.write_bytes(data[:40] + bytes([data[40] ^ 1]) + data[41:])
+    else:
+        file.write_bytes(data[:-3])
+    if how == "gone":
+        file.unlink()
+    said = run("decode", steps, BLOCKS)
+    assert np.array_equal(read_volume(run.results / "labels.zarr"), expected)
+    made = re.findall(r"decode: (\S+): .*done", said)
+    assert made == [step] * bool(step) + ["labels"]
+    assert again in said
+    assert re.search(r"decode: labels: .* done before", said)
+    assert not run.begun.exists()
+
+
+def test_shards_make_again_what_is_damaged(run):
+    predict_well(run)
+    steps = f"decoding.steps={DECODERS['synapses']}"
+    run("decode", steps, BLOCKS)
+    expected = read_volume(run.results / "labels.zarr")
+    shutil.rmtree(run.results / "labels.zarr")
+    for _ in range(4):
+        for index in range(2):
+            said = run("decode", steps, BLOCKS, f"system.shard={index}/2")
+    assert "decode: labels: all blocks are done" in said
+    (part,) = (run.begun / "labels" / "synapses").rglob("*.npz")  # the first shard's
+    shutil.rmtree(run.begun / "labels" / "done" / "labels")
+    part.write_bytes(part.read_bytes()[:-3])
+    said = run("decode", steps, BLOCKS, "system.shard=1/2")
+    assert f"decode: {part}: not as written; made again" in said
+    assert "decode: synapses: 1 blocks of other shards are not done yet" in said
+    run("decode", steps, BLOCKS, "system.shard=0/2")
+    run("decode", steps, BLOCKS)
+    assert np.array_equal(read_volume(run.results / "labels.zarr"), expected)
 
 
 def test_a_second_command_is_told_who_works(run):

@@ -203,6 +203,47 @@ def test_what_was_begun_with_others_is_counted_anew(run, monkeypatch):
     assert "evaluate: labels read: 6 blocks done now" in said
 
 
+def flip(path: Path) -> None:
+    """Change a byte in the middle of a file."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.usefixtures("large")
+@pytest.mark.parametrize("what", ["part", "marker", "key"])
+def test_a_count_that_is_damaged_is_counted_again(run, monkeypatch, what):
+    only = "evaluation.metrics=[polarity]"
+    run("evaluate", only)
+    expected = run.written()
+    count = counting.run_pass
+
+    def stops(*a, **b):
+        if "labels compared" in b["what"]:
+            raise KeyboardInterrupt
+        return count(*a, **b)
+
+    monkeypatch.setattr(label_volumes, "_SEEN", {})
+    with monkeypatch.context() as patch:
+        patch.setattr(counting, "run_pass", stops)
+        run("evaluate", only, code=130)
+    begun = run.begun / "scores"
+    part, *_ = sorted(begun.glob("voxels_counted-*/*/*.npz"))
+    marker = begun / "done" / part.relative_to(begun).with_suffix("")
+    flip({"part": part, "marker": marker, "key": begun / "key.json"}[what])
+    monkeypatch.setattr(label_volumes, "_SEEN", {})
+    said = run("evaluate", only)
+    lines = {
+        "part": f"evaluate: {part}: not as written; made again\n"
+        "evaluate: voxels counted: 1 block done now, 5 done before\n",
+        "marker": "evaluate: voxels counted: 1 block done now, 5 done before, 1 made again, whose",
+        "key": "evaluate: all blocks anew: ",
+    }
+    assert lines[what] in said
+    assert run.written() == expected
+    assert not run.begun.exists()
+
+
 @pytest.mark.usefixtures("large")
 def test_shards_share_the_blocks_of_an_evaluation(run, monkeypatch):
     only = "evaluation.metrics=[polarity,cremi_clefts]"
