@@ -248,9 +248,11 @@ def _decoding(choices: Choices) -> Iterator[str]:
             "published rule (docs/decoding.md).",
             0,
         )
+    other = " With other volumes to learn from, take it out: the checkpoint knows a number, too."
     yield from _comment(
         f"Small labelled synapses have {small:,.0f} {unit} (5 % have less; those that are tested "
-        "on do not count). What is found and has less than a third of that is dropped.",
+        "on do not count). What is found and has less than a third of that is dropped."
+        f"{other if choices.sided else ''}",
         0,
     )
     if choices.sided:

@@ -12,6 +12,7 @@ import pytest
 from main import main
 from PIL import Image
 
+from connectomics.data.build import build_datamodule
 from connectomics.data.io import save_volume
 from connectomics.phantom import make_phantom
 from connectomics.pipeline.components import read_config
@@ -87,6 +88,11 @@ def test_two_files_become_a_config_that_loads(run, phantom) -> None:
     assert step.kwargs["min_synapse_nm3"] == pytest.approx(
         int(small[1].replace(",", "")) / 3, rel=0.05
     )
+    # What the checkpoint knows would be less: it is of what is left of synapses at a cut.
+    data = build_datamodule(config.data, seed=0)
+    data.setup()
+    assert data.small_synapse_nm3
+    assert 0.33 * data.small_synapse_nm3 < step.kwargs["min_synapse_nm3"]
     # As the preset for a CPU, not as the tutorial:
     assert config.optimization.max_steps == 4000
 
