@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import logging
+
 import numpy as np
+import pytest
 import torch
 
+from connectomics.inference import windows
 from connectomics.inference.blending import AxisWindows
 from connectomics.inference.sums import Sums
 
@@ -34,3 +38,17 @@ def test_a_window_is_added_at_its_place_in_the_plane():
     sums.add(window, torch.tensor(5.0).view(1, 1, 1), np.s_[..., 1:2, 0:1])
     expected = [[[0, 0, 0], [5, 0, 0]], [[0, 0, 0], [10, 0, 0]]]
     assert sums.finished()[:, 0].tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("free", "on", "said"), [(3 * 2**30, "cuda", 0), (3 * 2**30 - 1, "cpu", 1)]
+)
+def test_sums_that_do_not_fit_on_the_gpu_are_added_up_elsewhere_and_it_is_said(
+    monkeypatch, caplog, free, on, said
+):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 80 * 2**30))
+    with caplog.at_level(logging.INFO):
+        assert windows._with_room(torch.device("cuda"), 2**30).type == on
+    assert len(caplog.messages) == said
+    assert all("sums of a slab (1.0 GiB) do not fit on the GPU" in text for text in caplog.messages)
+    assert windows._with_room(torch.device("cpu"), 2**40).type == "cpu"
