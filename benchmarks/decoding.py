@@ -1,4 +1,4 @@
-"""How fast and how lean the decoder is against plain numpy and SciPy.
+"""How fast and how lean the decoder is against plain numpy and cc3d.
 
     python benchmarks/decoding.py
     python benchmarks/decoding.py --shape 64 512 512 --dtypes uint8
@@ -6,9 +6,9 @@
 For each dtype and mode it decodes one volume of synapse-like probabilities with both, in one
 process, and prints the best seconds of each, their ratio, the time a copy of the input takes,
 the memory beyond the input (the result included), and whether the results agree up to the order
-of ids. The plain decoder is written with the fastest whole-volume functions there are for its
-steps. Its memory is how much the process grew; the decoder's is that or what numpy allocated,
-whichever is more, as pages that nobody wrote to do not count in a process.
+of ids. The plain decoder (`baselines/plain_decoder.py`) is written with the fastest whole-volume
+functions there are for its steps. Its memory is how much the process grew; the decoder's is that or
+what numpy allocated, whichever is more, as pages that nobody wrote to do not count in a process.
 
 The memory depends on what is in the volume: these have 0.6 synapses per cubic micrometre. Pure
 noise of which nothing is dropped takes 11 bytes per voxel, 4 of them for the labels.
@@ -21,7 +21,6 @@ from __future__ import annotations
 import argparse
 import ctypes
 import logging
-import runpy
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -29,13 +28,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from baselines import plain_decoder
 
 from connectomics.decoding import polarity2instance
 from connectomics.process.sections import available_cpus
 
-ORACLE = runpy.run_path(
-    str(Path(__file__).parents[1] / "tests" / "decoding" / "decoding_oracle.py")
-)
 MODES: dict[str, dict[str, Any]] = {
     "default": {},
     "exclusive": {"exclusive": True},
@@ -74,19 +71,29 @@ def measure(volume: np.ndarray, settings: dict[str, Any], repeats: int) -> str:
         return polarity2instance(volume, **settings)
 
     def decode_plainly() -> np.ndarray:
-        return ORACLE["plain_polarity2instance"](volume, **settings)
+        return plain_decoder.polarity2instance(volume, **settings)
 
     polarity2instance(volume[:, :1, :64], **settings)  # compile or load the compiled code
     seconds, grown, labels = best(decode, repeats)
     memory = max(grown, allocated(decode))
     copying = best(volume.copy, repeats)[0]
     plain_seconds, plain_memory, expected = best(decode_plainly, repeats)
-    agree = ORACLE["same_synapses"](labels, expected)
+    agree = same_synapses(labels, expected)
     voxels = volume[0].size
     return (
         f"{plain_seconds:9.2f} {seconds:10.3f} {plain_seconds / seconds:6.1f} {copying:7.3f} "
         f"{plain_memory / voxels:14.1f} {memory / voxels:16.2f}  {'yes' if agree else 'NO'}"
     )
+
+
+def same_synapses(labels: np.ndarray, others: np.ndarray) -> bool:
+    """Whether two polarity labellings agree up to the order of their synapses."""
+    shown = (labels > 0) | (others > 0)
+    pairs = np.stack([labels[shown], others[shown]]).astype(np.int64)
+    if ((pairs == 0) | ((pairs[:1] ^ pairs[1:]) & 1 > 0)).any():
+        return False
+    of = np.unique((pairs + 1) // 2, axis=1)
+    return all(len(np.unique(ids)) == ids.size for ids in of)
 
 
 def best(call: Callable[[], np.ndarray], repeats: int) -> tuple[float, int, np.ndarray]:

@@ -5,11 +5,12 @@
     python benchmarks/evaluation.py --by-block 128x1024x1024 256x2048x2048
 
 Three tables in one run, each with the ratio to the plain way and whether both agree: counting
-the voxels that objects share (against `np.unique` of all pairs of labels), matching objects
-one-to-one (against SciPy's `linear_sum_assignment` on one matrix of all objects by all objects, as
-`stardist.matching` does it), and the distances of CREMI clefts (against two distance transforms,
-on a tenth of the volume). Both ways of matching start from the same contingency table. Memory is
-how much the process grew beyond the input. Runs on Linux; the full size needs 3 GiB.
+the voxels that objects share (against `np.unique` of the pairs of labels in the foreground),
+matching objects one-to-one (against SciPy's `linear_sum_assignment` on one matrix of all objects by
+all objects, as `stardist.matching` does it), and the distances of CREMI clefts (against two
+distance transforms, on a tenth of the volume). Both ways of matching start from the same
+contingency table. Memory is how much the process grew beyond the input. Runs on Linux; the full
+size needs 3 GiB.
 
 With --by-block: two files of each size are evaluated whole and by block, in a process of their own
 each, with the seconds, the most memory that the process held, and whether the scores are the same.
@@ -29,14 +30,13 @@ from typing import Any
 
 import h5py
 import numpy as np
+from baselines.plain_scores import count_pairs, dense_matching
 from scipy.ndimage import distance_transform_edt
-from scipy.optimize import linear_sum_assignment
 
 from connectomics.config.schema import EvaluationSection
 from connectomics.data.io import open_volume
 from connectomics.data.volumes import LabelledVolume
 from connectomics.evaluation import (
-    ContingencyTable,
     contingency_table,
     cremi_clefts,
     evaluate_volumes,
@@ -163,14 +163,9 @@ def synapses(shape: tuple[int, ...], count: int, seed: int) -> np.ndarray:
 
 
 def counting(truth: np.ndarray, prediction: np.ndarray, repeats: int) -> Row:
-    """The contingency table against sorting one code per voxel."""
-
-    def plain() -> tuple[np.ndarray, np.ndarray]:
-        codes = (truth.astype(np.uint32) << 16) | prediction
-        return np.unique(codes, return_counts=True)
-
+    """The contingency table against `np.unique`."""
     ours, our_memory, table = best(lambda: contingency_table(truth, prediction), repeats)
-    seconds, memory, (codes, counts) = best(plain, 1)
+    seconds, memory, (codes, counts) = best(lambda: count_pairs(truth, prediction), repeats)
     both = np.logical_and(codes >> 16, codes & 0xFFFF)
     pairs = table.truth.ids[table.truth_index] << np.uint64(16)
     pairs |= table.prediction.ids[table.prediction_index]
@@ -191,16 +186,6 @@ def matching(objects: int, repeats: int) -> Row:
     seconds, memory, dense = best(lambda: dense_matching(table, 0.1), 1)
     agree = len(found) == dense.size and np.isclose(found.iou.sum(), dense.sum())
     return seconds, ours, memory, our_memory, bool(agree)
-
-
-def dense_matching(table: ContingencyTable, iou_threshold: float) -> np.ndarray:
-    """The IoU of each match: as many as possible, and of those the largest in total."""
-    iou = np.zeros((len(table.truth), len(table.prediction)))
-    iou[table.truth_index, table.prediction_index] = table.iou()
-    value = np.where(iou >= iou_threshold, iou + len(iou), 0)
-    rows, columns = linear_sum_assignment(value, maximize=True)
-    chosen = iou[rows, columns]
-    return chosen[chosen >= iou_threshold]
 
 
 def distances(truth: np.ndarray, prediction: np.ndarray, repeats: int) -> Row:

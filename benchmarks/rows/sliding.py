@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from monai.inferers.utils import sliding_window_inference
+from baselines.monai_sliding import slide
 from timing import Row, versus
 
 from connectomics.inference import predict_volume
@@ -36,16 +36,8 @@ def rows(small: bool) -> Iterator[Row]:
     where, batch = ("GPU", 4) if cuda else ("CPU", 1)
     size = f"{' x '.join(map(str, shape))}, window {' x '.join(map(str, window))}"
 
-    @torch.inference_mode()
-    def monai(model: torch.nn.Module, flips: int = 1) -> np.ndarray:
-        volume = torch.from_numpy(image)[None, None].to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=cuda):
-            for _ in range(flips):
-                predicted = sliding_window_inference(
-                    volume, window, batch, model, overlap=0.5, mode="gaussian"
-                )
-        assert isinstance(predicted, torch.Tensor)
-        return predicted[0].float().cpu().numpy()
+    def monai(model: torch.nn.Module) -> np.ndarray:
+        return slide(model, image, window, batch=batch, device=device)
 
     def ours(
         model: torch.nn.Module, flips: str | None = None, image: np.ndarray = image

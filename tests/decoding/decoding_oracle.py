@@ -1,8 +1,7 @@
 """The decoders again, as plainly as numpy and SciPy can say them.
 
-Hungry, as each step makes whole volumes, but not slow on purpose: of the functions of SciPy and
-scikit-image for a step these are the fastest. The tests compare the decoders with them, and
-`benchmarks/decoding.py` measures the decoders against them.
+The tests compare the decoders with them. What benchmarks measure against is quicker
+(`benchmarks/baselines/plain_decoder.py`).
 """
 
 from __future__ import annotations
