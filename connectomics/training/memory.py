@@ -127,30 +127,29 @@ def require_memory(
     Raises:
         MachineError: Even the least that it takes is more than there is, on the GPU or here.
     """
-    kind, processes = devices
+    (kind, processes), loader = devices, config.data.dataloader
     device = torch.device("cuda" if kind == "gpu" else "cpu")
     one = footprint(config, module, device, masked=masked)
     where = memory_of_gpu(device) if kind == "gpu" else memory_of_machine()
     compiled = compiles(config.optimization.compile, kind, config.optimization.max_steps)
-    certain = _certain(one.step, compiled=compiled)
-    least = one.kept + certain
+    least = one.kept + _certain(one.step, compiled=compiled)
     times, ahead = (1, 0) if kind == "gpu" else (processes, processes * one.workers)
     need = Need(times * one.predicted + ahead, int(times * least))
     total = (where.total or 0) - where.used
-    of_patch = certain / config.data.dataloader.batch_size
-    fits = int((total / times - one.kept) / of_patch)
+    of_patch = (one.predicted - one.kept - SCRATCH + ahead / times) / loader.batch_size
+    fits = int((total / times - one.kept - SCRATCH) / of_patch)
     return require_room(need, where, "training", _remedy(config, fits))
 
 
 def _certain(step: Live, *, compiled: bool) -> float:
-    """Bytes that a step takes whatever kernels do; in proportion to its batch."""
+    """Bytes that a step takes whatever kernels do."""
     if compiled:
         return COMPILED * step.peak
     return max(CERTAIN * step.peak, USUAL * (step.with_scratch - SCRATCH))
 
 
 def _remedy(config: Config, fits: int) -> str:
-    """How a training would need less; of a batch, so many patches would fit."""
+    """How a training would need less; of a batch, so many patches are predicted to fit."""
     batch = config.data.dataloader.batch_size
     accumulate = config.optimization.accumulate_grad_batches
     smaller = "a smaller data.dataloader.patch_size, or a smaller network"

@@ -34,10 +34,19 @@ def step_of(ready) -> memory.Footprint:
     return memory.footprint(ready.config, ready.module, torch.device("cpu"))
 
 
-def require(ready, **dataloader):
+def with_loader(ready, **dataloader):
     loader = ready.config.data.dataloader.model_copy(update=dataloader)
     data = ready.config.data.model_copy(update={"dataloader": loader})
-    config = ready.config.model_copy(update={"data": data})
+    return ready.config.model_copy(update={"data": data})
+
+
+def predicted(ready, batch: int) -> int:
+    config = with_loader(ready, batch_size=batch)
+    return memory.footprint(config, ready.module, torch.device("cpu")).predicted
+
+
+def require(ready, **dataloader):
+    config = with_loader(ready, **dataloader)
     return memory.require_memory(config, ready.module, ("cpu", 1))
 
 
@@ -94,27 +103,25 @@ class Looks(torch.nn.Module):
 
 
 def test_what_cannot_fit_is_refused_with_the_batch_that_would(ready, machine):
-    machine(2 * step_of(ready).step.peak)  # that is of two patches
+    total = 2**26 + 64 * step_of(ready).step.peak  # that is of two patches
+    machine(total)
     with pytest.raises(MachineError, match=r"training takes at least .* this machine has") as error:
-        require(ready, batch_size=16)
+        require(ready, batch_size=1024)
     found = re.search(
         r"batch_size=(\d+) \(with \S+accumulate_grad_batches=(\d+) ", str(error.value)
     )
     assert found
     batch, accumulate = int(found[1]), int(found[2])
-    assert accumulate == -(-16 // batch)
+    assert accumulate == -(-1024 // batch)
+    assert predicted(ready, batch) <= total < predicted(ready, batch + 1)
     require(ready, batch_size=batch)
-    with pytest.raises(MachineError):
-        require(ready, batch_size=batch + 1)
     machine(step_of(ready).step.peak / 5)
     with pytest.raises(MachineError, match="a smaller network"):
         require(ready, batch_size=1)
 
 
 def test_what_kernels_always_took_counts_as_certain(ready, machine):
-    loader = ready.config.data.dataloader.model_copy(update={"batch_size": 1})
-    data = ready.config.data.model_copy(update={"dataloader": loader})
-    config = ready.config.model_copy(update={"data": data})
+    config = with_loader(ready, batch_size=1)
     one = memory.footprint(config, ready.module, torch.device("cpu"))
     machine(one.kept + 0.95 * one.step.peak)  # the tensors fit, and nothing beside them
     with pytest.raises(MachineError, match="training takes at least"):
