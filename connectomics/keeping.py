@@ -40,7 +40,7 @@ def replacing(
     """Give places to write new results; once all are whole, they take the names `paths`.
 
     What stood there goes to one folder in `earlier/`, and it is said where. If writing fails,
-    it stays; also where the new is the same to the last bit.
+    it stays; also where the new is the same to the last bit, which is said.
 
     Args:
         paths: Final places, all in or below the folder of the first, which takes its name last.
@@ -63,6 +63,7 @@ def replacing(
         yield new[: len(paths)]
         others = set(stale) - set(final)
         if _same(paths, new) and not any(path.exists() for path in others):
+            print(f"  what was there ({_named(paths)}) is the same to the last bit, and stays")
             return
         _exchange(final, new, stale)
 
@@ -93,8 +94,11 @@ def _same_files(path: Path, new: Path) -> bool:
 def set_aside(parent: Path, there: Sequence[Path]) -> None:
     """Move what lies in or below a folder to one folder in its `earlier/`, and say so."""
     if there:
-        names = ", ".join(path.name for path in there)
-        print(f"  what was there ({names}) is kept in {_move_aside(parent, there)}")
+        print(f"  what was there ({_named(there)}) is kept in {_move_aside(parent, there)}")
+
+
+def _named(paths: Iterable[Path]) -> str:
+    return ", ".join(path.name for path in paths)
 
 
 @unbroken

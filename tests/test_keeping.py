@@ -109,7 +109,8 @@ def test_what_is_the_same_stays_as_it_is(folder, capsys):
     before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
     write(*paths, text="first", about="now")
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
-    assert capsys.readouterr().out == ""
+    said = "  what was there (s.txt, m.csv) is the same to the last bit, and stays\n"
+    assert capsys.readouterr().out == said
 
 
 def test_where_writing_fails_everything_stays(folder):

@@ -140,8 +140,8 @@ def _top(choices: Choices, next_commands: Sequence[str]) -> Iterator[str]:
 def _data(choices: Choices) -> Iterator[str]:
     division, recipe = choices.division, choices.recipe
     yield "data:"
-    yield from _comment(division.why, 2)
-    yield from _comment(choices.why_resolution, 2)
+    for why in (division.why, choices.why_resolution):
+        yield from _comment(why, 2)
     yield from _split("train", choices, division.train, division.learned)
     if division.val:
         yield from _split("val", choices, division.val, None)
@@ -158,8 +158,7 @@ def _data(choices: Choices) -> Iterator[str]:
     yield "  dataloader:"
     extents = np.concatenate([labels.high - labels.low for labels in choices.labels])
     spanned = size_text(np.median(extents, axis=0).astype(int))
-    text = f"{recipe.why_patch}. A synapse spans {spanned} voxels (median)."
-    yield from _comment(text, 4)
+    yield from _comment(f"{recipe.why_patch}. A synapse spans {spanned} voxels (median).", 4)
     yield f"    patch_size: {_flow(recipe.patch_size)}"
     yield from _comment(
         "A patch that is not centred on a synapse is mostly drawn again if it holds less than a "
@@ -248,13 +247,12 @@ def _decoding(choices: Choices) -> Iterator[str]:
             "published rule (docs/decoding.md).",
             0,
         )
-    other = " With other volumes to learn from, take it out: the checkpoint knows a number, too."
-    yield from _comment(
+    text = (
         f"Small labelled synapses have {small:,.0f} {unit} (5 % have less; those that are tested "
         "on do not count). What is found and has less than a third of that is dropped."
-        f"{other if choices.sided else ''}",
-        0,
     )
+    other = " With other volumes to learn from, leave it out: the checkpoint knows."
+    yield from _comment(text + other * choices.sided, 0)
     if choices.sided:
         least = max(DECODERS["synapses"].settings[LEAST_NM3], float(f"{LEAST * small:.2g}"))
         step = {"name": "synapses", "kwargs": {LEAST_NM3: least}}

@@ -133,6 +133,9 @@ def test_the_scores_are_kept_where_asked_and_earlier_ones_too(run):
     page = Path("deep/scores/report.html").read_text(encoding="utf-8")
     assert "pred.h5 against truth.h5" in page
     assert {path.name for path in Path("deep/scores/earlier").rglob("*.*")} == every
+    out = run("evaluate", *pair)
+    assert "report.html) is the same to the last bit, and stays" in out
+    assert len(list(Path("deep/scores/earlier").iterdir())) == 1
 
 
 def test_semantic_truth_is_grouped_and_it_is_said(run):
