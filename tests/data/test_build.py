@@ -206,6 +206,11 @@ def test_all_faults_of_all_volumes_at_once():
             "  Set data.dataloader.patch_size=[2, 16, 16], or smaller.",
         ),
         (
+            {"image": "xyz.h5", "label": "lxyz.h5"},
+            "(40, 40, 12) voxels hold no patch of (3, 16, 16) (z, y, x).\n  Set "
+            "data.dataloader.patch_size=[3, 16, 12], or smaller. If it is stored as (x, y, z), say",
+        ),
+        (
             {"phantom": {"shape": [2, 64, 64]}},
             "data.train.phantom: (2, 64, 64) voxels hold no patch",
         ),
@@ -220,6 +225,8 @@ def test_faults_of_one_split(split, message):
     write("a", resolution=(30, 8, 8))
     write("la", labels())
     write("c", np.zeros((2, *SHAPE), np.uint8))
+    write("xyz", np.zeros(SHAPE[::-1], np.uint8))
+    write("lxyz", labels().T)
     (fault,) = messages(train=split)
     assert message in fault
 
