@@ -21,12 +21,13 @@ from connectomics.blocks.ledger import (
     Ledger,
     begin_anew,
     discard,
+    ledger_begun,
     open_ledger,
     parts_begun,
 )
 from connectomics.blocks.lock import Shard, UnfinishedError, working_on
 from connectomics.blocks.parts import facts_of_file, read_arrays, write_arrays
-from connectomics.blocks.runner import Tally, run_tasks
+from connectomics.blocks.runner import Tally, is_done, run_tasks
 
 __all__ = [
     "Block",
@@ -45,7 +46,9 @@ __all__ = [
     "discard",
     "end_workers",
     "facts_of_file",
+    "is_done",
     "keeping_workers",
+    "ledger_begun",
     "open_ledger",
     "parts_begun",
     "read_arrays",

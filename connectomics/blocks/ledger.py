@@ -132,18 +132,36 @@ def open_ledger(folder: Path, parts: Mapping[str, Any], what: str) -> Ledger:
     Raises:
         DataError: One of other parts was begun there, or the folder cannot be written.
     """
+    begun = ledger_begun(folder, parts, what)
+    if begun is not None:
+        return begun
+    with writing_to(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / KEY, json.dumps(dict(parts), indent=1).encode())
+    return Ledger(folder, key=digest(dict(parts)))
+
+
+def ledger_begun(folder: Path, parts: Mapping[str, Any], what: str) -> Ledger | None:
+    """The ledger of an artifact that is begun; None where none is.
+
+    Args:
+        folder: As of `open_ledger`, and so are the others.
+        parts: Everything that the artifact depends on.
+        what: The artifact, for the message.
+
+    Raises:
+        DataError: One of other parts was begun there.
+    """
     begun, key = parts_begun(folder), digest(dict(parts))
-    if begun is not None and digest(begun) != key:
+    if begun is None:
+        return None
+    if digest(begun) != key:
         raise DataError(
             str(folder),
             f"holds {what} that were begun with other settings or data: "
             f"{'; '.join(changes(begun, parts))}.",
             "Finish them with what they were begun with, or delete that folder to begin anew.",
         )
-    if begun is None:
-        with writing_to(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            write_whole(folder / KEY, json.dumps(dict(parts), indent=1).encode())
     return Ledger(folder, key=key)
 
 

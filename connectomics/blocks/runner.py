@@ -129,14 +129,23 @@ def run_tasks(
     return tally
 
 
+def is_done(
+    task: Task, ledger: Ledger, intact: Callable[[Task, Facts], bool] | None = None
+) -> bool:
+    """Whether a task is marked as done, and what it wrote is still there."""
+    if not ledger.is_done(task.name):
+        return False
+    facts = ledger.facts(task.name)
+    return facts is not None and (intact is None or intact(task, facts))
+
+
 def _is_done(
     task: Task, ledger: Ledger, intact: Callable[[Task, Facts], bool] | None, tally: Tally
 ) -> bool:
     """Whether a task was done before; one whose files are not whole is made again."""
     if not ledger.is_done(task.name):
         return False
-    facts = ledger.facts(task.name)
-    if facts is not None and (intact is None or intact(task, facts)):
+    if is_done(task, ledger, intact):
         tally.earlier += 1
         return True
     ledger.forget(task.name)

@@ -6,6 +6,8 @@ import hashlib
 import math
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -138,6 +140,23 @@ def located(volume: LazyVolume) -> Identity:
     )
 
 
+class UnreadError(Exception):
+    """A volume would have to be read to be recognised."""
+
+
+_may_read: ContextVar[bool] = ContextVar("may_read", default=True)
+
+
+@contextmanager
+def without_reading() -> Iterator[None]:
+    """Within it, a volume that has to be read to be recognised is an `UnreadError`."""
+    token = _may_read.set(False)
+    try:
+        yield
+    finally:
+        _may_read.reset(token)
+
+
 _READ: dict[Identity, str] = {}
 """The contents of what this program has read."""
 
@@ -154,6 +173,8 @@ def _content(volume: LazyVolume, files: str) -> str:
     Each column of the volume, a tile wide and from the first section to the last, has a sum of
     its own, so that no more of a wide volume is in memory than a few tiles or chunks.
     """
+    if not _may_read.get():
+        raise UnreadError(volume.source)
     shape, tile = volume.shape[-3:], (1, TILE, TILE)
     if _bytes_of_voxel(volume) * math.prod(shape) >= SPOKEN_OF_BYTES:
         print(f"  reading {volume.source}, to know it by its voxels", flush=True)

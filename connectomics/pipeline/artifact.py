@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,11 +20,12 @@ from connectomics.blocks import (
     UnfinishedError,
     discard,
     keeping_workers,
+    ledger_begun,
     parts_begun,
     working_on,
 )
 from connectomics.data.cache_key import CacheKey, key_of
-from connectomics.data.identity import Identity
+from connectomics.data.identity import Identity, UnreadError, without_reading
 from connectomics.digests import digest
 from connectomics.errors import MachineError
 from connectomics.geometry import Triple
@@ -121,6 +123,51 @@ def provide(*wanted: Artifact) -> bool:
             except UnfinishedError:
                 whole = False
         return whole
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far an artifact is.
+
+    Attributes:
+        whole: It is there, and is what is asked for.
+        block: The (z, y, x) voxels of the blocks in which it is there or begun; None where it is
+            there at once, or there is nothing of it.
+        ledger: Of its blocks that are begun, where some are.
+        mends: It is there, but for blocks that it has lost.
+        unread: The volume that has to be read before it is known of what it is; empty if none.
+    """
+
+    whole: bool = False
+    block: Triple | None = None
+    ledger: Ledger | None = None
+    mends: bool = False
+    unread: str = ""
+
+
+def standing_of(wanted: Artifact) -> Standing:
+    """How far an artifact is, by what `provide` would find; no volume is read, nothing written.
+
+    Raises:
+        DataError: Blocks of it were begun with other settings or data.
+    """
+    made, folder = wanted.made_from(), wanted.in_progress
+    begun = parts_begun(folder) is not None
+    try:
+        with without_reading():
+            block, mends = None, False
+            if made is not None and _is_wanted(wanted, made):
+                block, lacks = block_in(made.parts), wanted.lacks()
+                if not lacks:
+                    return Standing(whole=True, block=block)
+                mends = block is not None and wanted.mending() is not None
+            if not begun:
+                return Standing(block=block if mends else None, mends=mends)
+            block = block if mends else wanted.block()
+            ledger = ledger_begun(folder, wanted.key(block).parts, folder.name)
+            return Standing(False, block, ledger, mends)
+    except UnreadError as error:
+        return Standing(unread=str(error))
 
 
 def _provide(wanted: Artifact) -> bool:

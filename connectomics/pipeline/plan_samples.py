@@ -37,13 +37,15 @@ class Sample:
 
     Attributes:
         window: Seconds that the network took for a window.
-        begin: Seconds to read a voxel twice, to know it and for its grey value.
+        know: Seconds to read a voxel to know it.
+        grey: Seconds to read it for its grey value.
         decoding: Seconds that decoding took for a voxel; NaN where that is not known.
         kept: The share of the voxels whose probabilities go to the disk.
     """
 
     window: float
-    begin: float
+    know: float
+    grey: float
     decoding: float = math.nan
     kept: float = 1.0
 
@@ -83,7 +85,7 @@ def predicted_sample(
     seconds = time.perf_counter() - began
     rate = box.size / seconds
     print(f"plan: a block of {box.shape} took {seconds:.1f} s here, {rate:,.0f} voxels/s")
-    sample = Sample(seconds / windows.count, begin)
+    sample = Sample(seconds / windows.count, *begin)
     if not decodes or not config.decoding.steps:
         return sample
     stored = to_stored(block, config.inference.save_dtype)
@@ -99,14 +101,15 @@ def middle(grid: BlockGrid) -> Box:
     return grid.at([n // 2 for n in grid.counts]).box
 
 
-def _seconds_to_begin(config: Config, volume: LabelledVolume, box: Box) -> float:
+def _seconds_to_begin(config: Config, volume: LabelledVolume, box: Box) -> tuple[float, float]:
+    """Read a voxel to know it, and for its grey value."""
     part, to_know = volume.crop(box), _seconds_to_know(volume.image, box)
     began = time.perf_counter()
     try:
         measure([part], config.data.image_transform)
     except DataError:  # such as one grey value in all of it
-        return 2 * to_know
-    return to_know + (time.perf_counter() - began) / box.size
+        return to_know, to_know
+    return to_know, (time.perf_counter() - began) / box.size
 
 
 def _seconds_to_know(volume: Volume, box: Box) -> float:

@@ -5,10 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from connectomics.blocks import BlockGrid
 from connectomics.config import Config, Resolved
@@ -18,6 +15,7 @@ from connectomics.data.io.pyramid import share_of_levels
 from connectomics.data.volumes import LabelledVolume
 from connectomics.errors import ConfigError, DataError
 from connectomics.geometry import Triple
+from connectomics.pipeline.artifact import Artifact, Standing, standing_of
 from connectomics.pipeline.by_block.choosing import (
     SMALLEST,
     block_of,
@@ -25,9 +23,24 @@ from connectomics.pipeline.by_block.choosing import (
     block_to_decode,
 )
 from connectomics.pipeline.by_block.counting import FEW_VOXELS
-from connectomics.pipeline.by_block.workers import memory_of_job, shard_of, workers_of
+from connectomics.pipeline.by_block.workers import memory_of_job, shard_of
 from connectomics.pipeline.comparing import open_probabilities
-from connectomics.pipeline.labels import predicted_for
+from connectomics.pipeline.labelled import Labelled
+from connectomics.pipeline.labels import Labels, labels_from
+from connectomics.pipeline.plan_begun import (
+    Share,
+    decoded_so_far,
+    predicted_so_far,
+    scored_so_far,
+)
+from connectomics.pipeline.plan_lines import (
+    Total,
+    bytes_of,
+    gib,
+    how,
+    lines_of_predicting,
+    who_works,
+)
 from connectomics.pipeline.plan_samples import (
     Sample,
     evaluated_sample,
@@ -35,12 +48,17 @@ from connectomics.pipeline.plan_samples import (
     predicted_sample,
     seconds_to_decode,
 )
-from connectomics.pipeline.predictor import Predictor, load_predictor, require_memory
+from connectomics.pipeline.predicted import Predicted
+from connectomics.pipeline.predictor import load_predictor
+from connectomics.pipeline.probabilities import Probabilities
+from connectomics.pipeline.report import report_of
 from connectomics.pipeline.result_folders import asked_of, existing_results, results_of_volumes
 from connectomics.pipeline.results import require_checkpoint, run_of
+from connectomics.pipeline.scores import Scores
 from connectomics.process.fitting import Memory, Need, require_room
 from connectomics.process.memory import peak_memory
 from connectomics.process.progress import in_words
+from connectomics.runs import Provenance
 
 MODES = ("infer", "decode", "test")
 
@@ -66,43 +84,16 @@ def plan(resolved: Resolved, checkpoint: Path | None) -> None:
         run, total = run_of(checkpoint, config.save_path), _plan_predicting(resolved, checkpoint)
     for line in _lines_of_memory(config, total.may_be_less):
         print(f"plan: {line}")
-    free = _gib(_free(run.path))
-    print(f"plan: disk {_gib(total.disk)} at most, before compression; {free} are free")
+    free = gib(_free(run.path))
+    print(f"plan: disk {gib(total.disk)} at most, before compression; {free} are free")
     least = "at least " if total.unknown else ""
     print(f"plan: in all {least}{in_words(total.seconds)}{total.without}")
-
-
-@dataclass
-class Total:
-    """What all volumes take.
-
-    Attributes:
-        disk: Bytes.
-        seconds: As far as they are known.
-        unknown: Whether some are not.
-        without: What is not among them, for the message.
-        may_be_less: Whether workers may take less memory than this process has taken.
-    """
-
-    disk: float = 0.0
-    seconds: float = 0.0
-    unknown: bool = False
-    without: str = ""
-    may_be_less: bool = False
-
-    def add(self, seconds: float) -> str:
-        """Add a time, and put it in words."""
-        if math.isnan(seconds):
-            self.unknown = True
-            return "a time that no block tells"
-        self.seconds += seconds
-        return in_words(seconds)
 
 
 def _lines_of_memory(config: Config, may_be_less: bool) -> Iterator[str]:
     """What a worker takes, and whether a job has that."""
     peak, job = peak_memory(), memory_of_job(config.system)
-    yield f"peak memory of a worker {_gib(peak)}, measured in this process"
+    yield f"peak memory of a worker {gib(peak)}, measured in this process"
     if job is None:
         return
     where = Memory("a job", 0, job, None if may_be_less else job)
@@ -125,44 +116,78 @@ def _plan_predicting(resolved: Resolved, checkpoint: Path) -> Total:
     sample: Sample | None = None
     # Where there is no GPU here, jobs may have some, and then predict there.
     total = Total(may_be_less=config.system.num_gpus != 0 and not predictor.gpus)
-    for volume, results in results_of_volumes(run.results, volumes):
-        if config.inference.save_probabilities:
-            size = block_of(predictor, volume, results)
-        else:
-            size = block_of_labels(predicted_for(predictor, volume, results), results)
+    found = results_of_volumes(run.results, volumes)
+    labels, done = labels_from(predictor, found, Provenance(resolved.to_yaml(), {})), True
+    for (volume, results), one in zip(found, labels, strict=True):
+        source = one.source if isinstance(one.source, Probabilities) else one
+        standing = standing_of(source)
+        size = standing.block
+        if size is None and not standing.whole:
+            if isinstance(one.source, Predicted):
+                size = block_of_labels(one.source, results)
+            else:
+                size = block_of(predictor, volume, results)
         sample = sample or predicted_sample(predictor, largest, size or SMALLEST, decodes)
-        for line in _lines(predictor, volume, size, sample, total):
+        grid = BlockGrid(volume.shape, size or volume.shape)
+        begun = predicted_so_far(source, standing, grid, shard_of(config.system))
+        for line in lines_of_predicting(predictor, volume, size, sample, total, begun):
             print(line)
-        read = sample.kept * _bytes_of(config, volume.shape)
-        more = share_of_levels(volume.shape, size, volume.resolution)
-        if config.inference.save_probabilities:
-            total.disk += more * read
-        elif size is not None:
-            total.disk += read
+        if standing.unread:
+            print(_line_of_unread(source, standing))
         if decodes:
-            print(_line_of_decoding(config, volume.shape, read, more, sample.decoding, total))
+            if source is not one:
+                standing = standing_of(one) if standing.whole else Standing()
+            read = sample.kept * bytes_of(config, volume.shape)
+            more = share_of_levels(volume.shape, size, volume.resolution)
+            left = decoded_so_far(one, standing)
+            done &= left.whole
+            _print_decoding(config, volume.shape, read, more, sample.decoding, total, left)
     if resolved.mode == "test" and config.evaluation.enabled:
         total.without = ", but for the report"
-        _plan_evaluation(config, volumes, largest, total)
+        if all(volume.label is not None for volume in volumes):  # a test refuses others
+            made = report_of(
+                resolved,
+                run,
+                list(map(Labelled.of, volumes, labels)),
+                labels[0].provenance,
+                scored=True,
+            )
+            _plan_evaluation(config, volumes, largest, total, made.scores if done else None)
     return total
 
 
+def _line_of_unread(artifact: Artifact, standing: Standing) -> str:
+    """What is said where only the run will know what there is already."""
+    return (
+        f"plan:   something is there or begun ({artifact.path}), as of which volume shows when "
+        f"{standing.unread} has been read: all of it is counted here"
+    )
+
+
 def _plan_evaluation(
-    config: Config, volumes: Sequence[LabelledVolume], largest: LabelledVolume, total: Total
+    config: Config,
+    volumes: Sequence[LabelledVolume],
+    largest: LabelledVolume,
+    total: Total,
+    scores: Scores | None,
 ) -> None:
-    """Print what scores take."""
-    if any(volume.label is None for volume in volumes):
-        return  # a test refuses that
+    """Print what scores take; those of labels that are there may be begun."""
     sample = evaluated_sample(config, largest)
-    for volume in volumes:
+    left = scored_so_far(scores, sample.passes) if scores else Share()
+    if left.said:
+        print(f"plan: {left.said}")
+    for volume in volumes if not left.whole else ():
         assert volume.label is not None
         voxels = math.prod(volume.shape)
         read = voxels * (volume.label.dtype.itemsize + LABEL_BYTES)
-        workers, who = _who(config) if voxels > FEW_VOXELS else (1, "this process")
-        seconds = (2 * sample.begin + sample.counting) * voxels / workers
+        workers, who = who_works(config) if voxels > FEW_VOXELS else (1, "this process")
+        know = 0 if left.said else 1
+        times = know + sample.passes * left.work
+        seconds = (2 * know * sample.begin + left.work * sample.counting) * voxels / workers
+        to_know = "once to know them and " if know else "for what is left of "
         print(
-            f"plan: {volume.name}: evaluate reads truth and labels once to know them and "
-            f"{sample.passes} times to count, {_gib((1 + sample.passes) * read)}, takes "
+            f"plan: {volume.name}: evaluate reads truth and labels {to_know}"
+            f"{sample.passes} times to count, {gib(times * read)}, takes "
             f"{total.add(seconds)} with {who}"
         )
 
@@ -172,19 +197,26 @@ def _plan_decoding(resolved: Resolved, checkpoint: Path | None) -> Total:
     config, split = resolved.config, resolved.config.data.test
     run = run_of(checkpoint, config.save_path)
     total, seconds = Total(), math.nan
+    provenance = Provenance(resolved.to_yaml(), {})
     for asked, results in existing_results(run.results, asked_of(split)):
+        labels = Labels(asked, results, config, provenance)
+        standing = standing_of(labels)
         with open_probabilities(asked, results) as volume:
             depth, height, width = volume.shape[-3:]
             shape = depth, height, width
-            size = block_to_decode(volume, results, config.system)
+            size = standing.block
+            if size is None and not standing.whole:
+                size = block_to_decode(volume, results, config.system)
             if math.isnan(seconds):
                 box = middle(BlockGrid(shape, size or SMALLEST))
                 seconds = seconds_to_decode(config, volume.read(box), volume.resolution)
-            how = _how(BlockGrid(shape, size or shape), size)
-            print(f"plan: {asked.name} {shape}: {how}")
+            print(f"plan: {asked.name} {shape}: {how(BlockGrid(shape, size or shape), size)}")
             read = math.prod(volume.shape) * volume.dtype.itemsize
         more = share_of_levels(shape, size, volume.resolution)
-        print(_line_of_decoding(config, shape, read, more, seconds, total))
+        if standing.unread:
+            print(_line_of_unread(labels, standing))
+        left = decoded_so_far(labels, standing)
+        _print_decoding(config, shape, read, more, seconds, total, left)
     return total
 
 
@@ -192,103 +224,33 @@ LABEL_BYTES = 4
 """Of a voxel of the labels, before compression."""
 
 
-def _line_of_decoding(
-    config: Config, shape: Triple, read: float, more: float, seconds: float, total: Total
-) -> str:
-    (workers, who), voxels = _who(config), math.prod(shape)
-    labels = more * LABEL_BYTES * voxels
+def _print_decoding(
+    config: Config,
+    shape: Triple,
+    read: float,
+    more: float,
+    seconds: float,
+    total: Total,
+    left: Share,
+) -> None:
+    if left.said:
+        print(f"plan:   {left.said}")
+    if left.whole:
+        return
+    (workers, who), voxels = who_works(config), math.prod(shape)
+    labels = left.written * more * LABEL_BYTES * voxels
     total.disk += labels
-    written = f"decode reads {_gib(read)}, writes up to {_gib(labels)}"
-    duration = total.add(seconds * voxels / workers)
+    written = f"decode reads {gib(left.work * read)}, writes up to {gib(labels)}"
+    duration = total.add(left.work * seconds * voxels / workers)
     if math.isnan(seconds):
-        return f"plan:   {written}; how long it takes, that block does not tell"
-    return (
+        print(f"plan:   {written}; how long it takes, that block does not tell")
+        return
+    print(
         f"plan:   {written}, takes {duration} with {who}; more where there are more "
         "synapses than in that block"
     )
 
 
-def _lines(
-    predictor: Predictor,
-    volume: LabelledVolume,
-    size: Triple | None,
-    sample: Sample,
-    total: Total,
-) -> Iterator[str]:
-    config, shape = predictor.config, volume.shape
-    grid = BlockGrid(shape, size or shape)
-    windows, read = _work(predictor, grid)
-    alone, _ = _work(predictor, BlockGrid(shape, shape))
-    workers, who = _who(config, predictor.gpus)
-    again = f", {windows / alone:.2f} times those of the whole" if size else ""
-    counted = _counted(windows, "window")
-    yield f"plan: {volume.name} {shape}: {_how(grid, size)}, {counted}{again}"
-    voxels, of_voxel = math.prod(shape), volume.image.dtype.itemsize
-    shared = size is not None and voxels > FEW_VOXELS and config.system.shard is None
-    readers, by_whom = _who(config) if shared else (1, "this process")
-    yield (
-        f"plan:   at the start it is read twice, to know it and its grey values: "
-        f"{_gib(2 * voxels * of_voxel)}, takes {total.add(sample.begin * voxels / readers)} with "
-        f"{by_whom}"
-    )
-    kept = share_of_levels(shape, size, volume.resolution) * _bytes_of(config, shape)
-    written = f"writes {_gib(kept)} of {config.inference.save_dtype}"
-    if not config.inference.save_probabilities:
-        written = "keeps no probabilities"
-        if size is not None:
-            written += f", but {sample.kept:.0%} of their voxels until all is decoded"
-    yield (
-        f"plan:   infer reads {_gib(read * of_voxel)}, {written}, takes "
-        f"{total.add(windows * sample.window / workers)} with {who} as fast as this one"
-    )
-    yield from (f"plan:   {line}" for line in require_memory(predictor, shape, size))
-
-
-def _who(config: Config, gpus: int = 0) -> tuple[int, str]:
-    """How many work on blocks, those of all shards together, and how to say that."""
-    workers, shard = workers_of(config.system, gpus), shard_of(config.system)
-    who = _counted(workers, "worker")
-    if shard is None:
-        return workers, who
-    return workers * shard.count, f"{_counted(shard.count, 'shard')} of {who} each"
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}{'s' if number > 1 else ''}"
-
-
-def _how(grid: BlockGrid, size: Triple | None) -> str:
-    if size is None:
-        return "at once"
-    return f"{_counted(len(grid), 'block')} of {' x '.join(map(str, grid.block))}"
-
-
-def _work(predictor: Predictor, grid: BlockGrid) -> tuple[int, int]:
-    """How many windows the network sees for all blocks, and how many voxels are read for them.
-
-    Both are products of what is so along each axis.
-    """
-    from connectomics.inference.by_block import windows_of
-
-    windows, voxels = 1, 1
-    for axis, count in enumerate(grid.counts):
-        places = [[i if a == axis else 0 for a in range(3)] for i in range(count)]
-        found = [windows_of(grid.at(p).box, grid.shape, predictor.sliding) for p in places]
-        windows *= sum(len(one.axes[axis].starts) for one in found)
-        voxels *= sum(one.hull.shape[axis] for one in found)
-    return windows, voxels
-
-
-def _bytes_of(config: Config, shape: Triple) -> int:
-    """Of the probabilities of a volume."""
-    of_voxel = config.model.out_channels * np.dtype(config.inference.save_dtype).itemsize
-    return of_voxel * math.prod(shape)
-
-
 def _free(folder: Path) -> int:
     there = next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
     return shutil.disk_usage(there).free
-
-
-def _gib(count: float) -> str:
-    return f"{count / 2**30:,.2f} GiB"

@@ -195,7 +195,7 @@ class _ByBlock:
             yield from map_here(work, boxes, what, given)
             return
         ledger, step = self._ledger, _name(what, work, boxes, given)
-        parts, tasks = PartsOnDisk(ledger), list(_tasks(boxes, given))
+        parts, tasks = PartsOnDisk(ledger), list(tasks_of(boxes, given))
         look = LookAtBlocks(*_packed(work, ledger.folder / step), step, parts)
         self._look(look, tasks, what)
         for task in tasks:
@@ -247,7 +247,7 @@ class _Sum:
         self.sum.update(data)
 
 
-def _tasks(boxes: Sequence[Box], given: Sequence[Any] | None) -> Iterator[SomeBlocks]:
+def tasks_of(boxes: Sequence[Box], given: Sequence[Any] | None) -> Iterator[SomeBlocks]:
     """Blocks in their order, those together that make up a box."""
     first, around = 0, boxes[0]
     for i in range(1, len(boxes) + 1):

@@ -85,13 +85,7 @@ def decode_by_block(
     """
     ledger = open_ledger(folder, key.parts, LABELS)
     note_volumes(ledger, key.volumes)
-    passes = blockwise.passes(
-        steps,
-        shape=probabilities.shape[-3:],
-        block_size=block,
-        grid=probabilities.grid,
-        neurons=None if neurons is None else partial(read, open_neurons(neurons, at_most=0)),
-    )
+    passes = passes_of(probabilities, steps, block, neurons)
 
     def decode() -> LabelsByBlock | None:
         if not isinstance(probabilities, Predicted):
@@ -104,6 +98,22 @@ def decode_by_block(
         return labels and replace(labels, foreground=foreground)
 
     return mending(decode, "decode")
+
+
+def passes_of(
+    probabilities: LazyVolume | Predicted,
+    steps: Sequence[NamedSection],
+    block: Triple,
+    neurons: LazyVolume | None,
+) -> list[blockwise.Pass]:
+    """The passes of a decoder over a volume; see `decode_by_block`."""
+    return blockwise.passes(
+        steps,
+        shape=probabilities.shape[-3:],
+        block_size=block,
+        grid=probabilities.grid,
+        neurons=None if neurons is None else partial(read, open_neurons(neurons, at_most=0)),
+    )
 
 
 def _run(

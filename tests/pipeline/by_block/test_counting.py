@@ -330,7 +330,7 @@ def test_what_another_has_written_is_not_run(tmp_path):
 def test_tasks_are_blocks_that_make_up_a_box(monkeypatch):
     monkeypatch.setattr(counting, "TASK_VOXELS", 64)
     boxes = block_boxes((4, 4, 20), (2, 2, 2))
-    tasks = list(counting._tasks(boxes, range(len(boxes))))
+    tasks = list(counting.tasks_of(boxes, range(len(boxes))))
     assert [box for task in tasks for box in task.boxes] == boxes
     assert [len(task.boxes) for task in tasks] == [8, 2] * 4
     assert [list(task.given or ()) for task in tasks[:2]] == [[*range(8)], [8, 9]]

@@ -14,7 +14,7 @@ from connectomics.data import identity
 from connectomics.data.processing import grey_values
 from connectomics.data.processing.normalize import image_statistics
 from connectomics.mapping import mapped_by
-from connectomics.pipeline import planning
+from connectomics.pipeline import plan_lines
 from connectomics.pipeline.by_block import counting
 from connectomics.process.signals import Stopped
 from tests.pipeline.tiny_run import TinyRun
@@ -150,7 +150,7 @@ def test_reading_is_shared_out_where_probabilities_are_not_kept(run):
 
 @pytest.mark.usefixtures("large")
 def test_a_plan_counts_on_those_who_read(run, monkeypatch):
-    monkeypatch.setattr(planning, "FEW_VOXELS", 0)
+    monkeypatch.setattr(plan_lines, "FEW_VOXELS", 0)
     said = run("infer", BLOCKS, PROCESSES, "--plan")
     assert re.search(r"it is read twice, .* with 2 workers", said)
     said = run("infer", BLOCKS, "system.shard=0/2", "--plan")
