@@ -216,7 +216,7 @@ class PatchDataModule(pl.LightningDataModule):
         if not self.sided or not synapses or None in sizes:
             return None
         pairs = zip(synapses.volumes, map(math.prod, filter(None, sizes)), strict=True)
-        return small_whole([found.voxels[found.whole] * nm3 for found, nm3 in pairs]) or None
+        return small_whole([found.whole_sizes * nm3 for found, nm3 in pairs]) or None
 
     @property
     def patches(self) -> PatchDataset:

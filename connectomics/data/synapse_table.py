@@ -101,6 +101,16 @@ class VolumeSynapses:
         """Which synapses are large enough to be whole: no specks, and no slivers at a border."""
         return self.voxels >= _small(np.sort(self.voxels))
 
+    @property
+    def whole_sizes(self) -> Ints:
+        """Voxels of the `whole` ones that touch no face of the volume, which may have cut them.
+
+        Of all `whole` ones where each touches one.
+        """
+        (low, high), whole = self.bounds(), self.whole
+        inside = whole & ((low > 0) & (high < self.shape)).all(axis=1)
+        return self.voxels[inside if inside.any() else whole]
+
     def bounds(self) -> tuple[Ints, Ints]:
         """The first voxel `(z, y, x)` of each synapse's box, and one past its last: (n, 3) each."""
         if len(self.first) < 2:

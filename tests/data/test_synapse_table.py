@@ -138,3 +138,15 @@ def test_specks_and_slivers_are_not_whole():
     synapses = synapses_of(label)
     assert synapses.voxels.tolist() == [1, 100, 200]
     assert synapses.whole.tolist() == [False, True, True]
+
+
+def test_sizes_are_of_synapses_that_no_face_has_cut():
+    label = np.zeros((5, 20, 20), np.uint16)
+    label[1:4, 2:6, 2:6] = 1  # 48 voxels, whole
+    label[:2, 10:14, 2:6] = 2  # 32, at the first section
+    label[1:4, 2:6, 16:] = 3  # 48, at the last column
+    label[2, 12, 12] = 4  # a speck
+    found = synapses_of(label)
+    assert found.whole_sizes.tolist() == [48]
+    cut = synapses_of(label[:3])
+    assert sorted(cut.whole_sizes.tolist()) == [32, 32, 32]  # each touches a face
