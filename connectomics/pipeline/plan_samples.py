@@ -23,7 +23,7 @@ from connectomics.errors import ConfigError, DataError
 from connectomics.evaluation import METRICS, LabelPair, default_metrics, evaluate_volumes
 from connectomics.evaluation.extents import list_extents
 from connectomics.evaluation.volumes import blocks_of
-from connectomics.geometry import Box, Triple, VoxelGrid
+from connectomics.geometry import Box, Nm, Triple, VoxelGrid
 from connectomics.pipeline.predictor import Predictor
 from connectomics.scoring.labels import read_truth
 
@@ -135,6 +135,17 @@ def seconds_to_decode(
             return math.nan
         seconds = time.perf_counter() - began
     return seconds / math.prod(size)
+
+
+def times_read(config: Config, shape: Triple, size: Triple | None, resolution: Nm | None) -> int:
+    """How often decoding reads probabilities that are there: once more to find its levels first."""
+    if size is None or not config.decoding.steps:
+        return 1
+    try:
+        needed = blockwise.needed(config.decoding.steps, shape, resolution)
+    except (ConfigError, DataError):  # the run will say so
+        return 1
+    return 2 if needed.adapts else 1
 
 
 def evaluated_sample(config: Config, volume: LabelledVolume) -> Evaluation:

@@ -47,6 +47,7 @@ from connectomics.pipeline.plan_samples import (
     middle,
     predicted_sample,
     seconds_to_decode,
+    times_read,
 )
 from connectomics.pipeline.predicted import Predicted
 from connectomics.pipeline.predictor import load_predictor
@@ -138,6 +139,8 @@ def _plan_predicting(resolved: Resolved, checkpoint: Path) -> Total:
             if source is not one:
                 standing = standing_of(one) if standing.whole else Standing()
             read = sample.kept * bytes_of(config, volume.shape)
+            if config.inference.save_probabilities:
+                read *= times_read(config, volume.shape, size, volume.resolution)
             more = share_of_levels(volume.shape, size, volume.resolution)
             left = decoded_so_far(one, standing)
             done &= left.whole
@@ -212,6 +215,7 @@ def _plan_decoding(resolved: Resolved, checkpoint: Path | None) -> Total:
                 seconds = seconds_to_decode(config, volume.read(box), volume.resolution)
             print(f"plan: {asked.name} {shape}: {how(BlockGrid(shape, size or shape), size)}")
             read = math.prod(volume.shape) * volume.dtype.itemsize
+            read *= times_read(config, shape, size, volume.resolution)
         more = share_of_levels(shape, size, volume.resolution)
         if standing.unread:
             print(_line_of_unread(labels, standing))

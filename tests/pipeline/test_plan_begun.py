@@ -107,7 +107,7 @@ def test_passes_of_decoding_that_are_through_are_not_counted_again(run, monkeypa
     said = run.plan(mode, BLOCKS, STEPS)
     passes = "5 of 6 passes of decoding are through, and 5 of 18 blocks of the next (labels)"
     assert f"plan:   {passes}; these stay\n" in said
-    assert "decode reads 46511 B, writes up to 93022 B" in said  # 13 of 18 of one pass of six
+    assert "decode reads 93022 B, writes up to 93022 B" in said  # 13 of 18 of one pass of six
     run("decode", BLOCKS, STEPS)
     said = run.plan(mode, BLOCKS, STEPS)
     assert f"decode does nothing: {run.results / 'labels.zarr'} is there, and" in said
