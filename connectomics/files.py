@@ -6,7 +6,9 @@ when it is complete, so an interrupted run leaves no half file under a final nam
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from connectomics.errors import DataError
+from connectomics.errors import DataError, Fault
 from connectomics.process.signals import unbroken
 
 if TYPE_CHECKING:
@@ -168,10 +170,11 @@ def write_hdf5(path: Path) -> Iterator[tuple[h5py.File, Callable[[], None]]]:
     stream.check()
 
 
-ELSEWHERE = (
-    "Free some space or choose a folder you may write to (save_path=FOLDER; output=FOLDER "
-    "without a config)."
+OTHER_FOLDERS = (
+    "choose a folder you may write to (save_path=FOLDER, with a copy of the checkpoint outside of "
+    "its run if one is named; output=FOLDER without a config)."
 )
+ELSEWHERE = f"Free some space or {OTHER_FOLDERS}"
 
 
 @contextmanager
@@ -190,7 +193,39 @@ def writing_to(path: str | Path, remedy: str = ELSEWHERE) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         final = Path(*(part for part in Path(path).parts if not part.startswith(NEW)))
+        if isinstance(error, NotADirectoryError | FileExistsError) and (file := _in_the_way(final)):
+            raise DataError.of([_of_file_in_the_way(final, file)]) from error
         raise DataError(str(final), f"cannot be written: {reason}.", remedy) from error
+
+
+def require_writable(*folders: Path) -> None:
+    """Refuse folders, there or not, below which nothing can be written, at a glance.
+
+    Raises:
+        DataError: The nearest that is there is read-only, not this user's, or a file.
+    """
+    faults = []
+    for folder in folders:
+        there = next(one for one in (folder, *folder.parents) if one.exists())
+        if not there.is_dir():
+            faults.append(_of_file_in_the_way(folder, there))
+        elif not os.access(there, os.W_OK | os.X_OK):
+            knows = hasattr(os, "statvfs")  # Windows does not
+            read_only = knows and os.statvfs(there).f_flag & os.ST_RDONLY
+            reason = os.strerror(errno.EROFS if read_only else errno.EACCES)
+            faults.append(Fault(str(folder), f"cannot be written: {reason}.", ELSEWHERE))
+    if faults:
+        raise DataError.of(faults)
+
+
+def _in_the_way(path: Path) -> Path | None:
+    """The file that is where a folder should be for something to be written there."""
+    return next((one for one in (path, *path.parents) if one.exists() and not one.is_dir()), None)
+
+
+def _of_file_in_the_way(path: Path, file: Path) -> Fault:
+    problem = f"cannot be written: {file} is a file, where a folder has to be."
+    return Fault(str(path), problem, f"Move that file away, or {OTHER_FOLDERS}")
 
 
 @unbroken

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from connectomics.errors import DataError
-from connectomics.files import atomic_path, temporary_folder, writing_to
+from connectomics.files import atomic_path, require_writable, temporary_folder, writing_to
 
 
 def names(folder: Path) -> list[str]:
@@ -103,8 +105,25 @@ def test_a_full_disk_is_a_data_error_that_leaves_nothing(tmp_path: Path) -> None
 
 def test_a_folder_that_is_a_file_is_a_data_error(tmp_path: Path) -> None:
     (tmp_path / "results").write_text("a file")
-    with pytest.raises(DataError, match="cannot be written"), atomic_path(tmp_path / "results/x"):
+    said = r"x: cannot be written: .*results is a file, where a folder has to be\.\n  Move that"
+    with pytest.raises(DataError, match=said), atomic_path(tmp_path / "results/x"):
         pass
+    with pytest.raises(DataError, match=said):
+        require_writable(tmp_path / "results" / "deep" / "x")
+
+
+@pytest.mark.parametrize(
+    ("flag", "said"), [(os.ST_RDONLY, "Read-only file system"), (0, "Permission denied")]
+)
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flag: int, said: str
+) -> None:
+    require_writable(tmp_path / "not" / "there")
+    assert names(tmp_path) == []
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_flag=flag))
+    with pytest.raises(DataError, match=rf"there: cannot be written: {said}\.\n  Free some"):
+        require_writable(tmp_path / "not" / "there")
 
 
 def test_writing_to_keeps_other_errors() -> None:
@@ -120,6 +139,7 @@ def test_an_os_error_without_a_reason_still_says_something() -> None:
 KILLED = """\
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from connectomics.files import atomic_path
 with atomic_path(Path(sys.argv[1])) as temporary:
     temporary.write_text("half")

@@ -177,7 +177,7 @@ def parts_begun(folder: Path) -> dict[str, Any] | None:
     """What an artifact depends on that was begun in a folder; None where none was."""
     try:
         found = json.loads((folder / KEY).read_text("utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
         remedy = "Delete that folder to begin anew."

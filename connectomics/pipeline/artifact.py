@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -28,6 +29,7 @@ from connectomics.data.cache_key import CacheKey, key_of
 from connectomics.data.identity import Identity, UnreadError, without_reading
 from connectomics.digests import digest
 from connectomics.errors import MachineError
+from connectomics.files import require_writable
 from connectomics.geometry import Triple
 from connectomics.pipeline.by_block.lost import lacks_blocks, lacks_coarser, restore_coarser
 
@@ -114,8 +116,12 @@ def provide(*wanted: Artifact) -> bool:
     """
     with keeping_workers():
         upstream = [one for artifact in wanted for one in artifact.upstream()]
-        if upstream and not provide(*upstream):
-            return False
+        token = _waiting.set((*_waiting.get(), *wanted))
+        try:
+            if upstream and not provide(*upstream):
+                return False
+        finally:
+            _waiting.reset(token)
         whole = True
         for one in wanted:
             try:
@@ -123,6 +129,10 @@ def provide(*wanted: Artifact) -> bool:
             except UnfinishedError:
                 whole = False
         return whole
+
+
+_waiting: ContextVar[tuple[Artifact, ...]] = ContextVar("waiting", default=())
+"""What will be made from what is made now: it has to be possible to write that, too."""
 
 
 @dataclass(frozen=True)
@@ -202,6 +212,7 @@ def _make(wanted: Artifact, before: CacheKey | None) -> bool:
     lacks = wanted.lacks()
     mend = wanted.mending() if before and lacks and _is_wanted(wanted, before) else None
     block = block_in(before.parts) if before and mend else wanted.block()
+    require_writable(*(one.in_progress for one in _waiting.get()))
     key = wanted.key(block)
     if before and before.parts:
         otherwise = before.otherwise(key) or lacks

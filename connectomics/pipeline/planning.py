@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from connectomics.data.checks import check_data
 from connectomics.data.io.pyramid import share_of_levels
 from connectomics.data.volumes import LabelledVolume
 from connectomics.errors import ConfigError, DataError
+from connectomics.files import require_writable
 from connectomics.geometry import Triple
 from connectomics.pipeline.artifact import Artifact, Standing, standing_of
 from connectomics.pipeline.by_block.choosing import (
@@ -83,6 +85,11 @@ def plan(resolved: Resolved, checkpoint: Path | None) -> None:
     else:
         checkpoint = require_checkpoint(checkpoint, config.save_path, resolved.mode)
         run, total = run_of(checkpoint, config.save_path), _plan_predicting(resolved, checkpoint)
+    if total.disk:
+        try:
+            require_writable(run.results)
+        except DataError as error:
+            print(f"plan: warning: {error.faults[0]}", file=sys.stderr)
     for line in _lines_of_memory(config, total.may_be_less):
         print(f"plan: {line}")
     free = gib(_free(run.path))

@@ -428,6 +428,28 @@ def test_a_second_command_is_told_who_works(run):
     assert "give the command again" in said
 
 
+def test_what_cannot_be_written_in_the_end_is_said_before_anything_is_made(run):
+    place = run.run / "results" / "blocks"
+    place.parent.mkdir()
+    place.write_text("mine")
+    said = run("test", BLOCKS, code=2)
+    problem = f"cannot be written: {place} is a file, where a folder has to be."
+    assert f"{place / 'scores'}: {problem}" in said
+    assert f"{place / 'report'}: {problem}" in said
+    assert "blocks done now" not in said
+    said = run("test", BLOCKS, "--plan")
+    assert "cannot be written" not in said  # it looks at the folder of results
+    place.unlink()
+    shutil.rmtree(run.results, ignore_errors=True)
+    run.results.write_text("mine")
+    assert f"{run.results} is a file, where a folder has to be" in run("infer", BLOCKS, code=2)
+    run.results.unlink()
+    place.parent.rmdir()
+    place.parent.write_text("mine")
+    said = run("test", BLOCKS, "--plan")
+    assert f"plan: warning: {place.parent}: cannot be written: {place.parent} is a file" in said
+
+
 def test_a_full_disk_is_listed_by_block(run, monkeypatch):
     from connectomics.pipeline.by_block import predicting
 
