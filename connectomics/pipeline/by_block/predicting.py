@@ -20,7 +20,7 @@ from connectomics.blocks import (
     run_tasks,
 )
 from connectomics.data.io.sharded import ShardedStore, copy_empty, create_sharded, open_sharded
-from connectomics.files import writing_to
+from connectomics.files import require_writable, writing_to
 from connectomics.geometry import Box, Triple
 from connectomics.keeping import set_aside
 from connectomics.pipeline.artifact import note_volumes
@@ -105,6 +105,7 @@ def mend_by_block(predicted: Predicted, results: VolumeResults, block: Triple) -
 
     They are made beside them, and then take their places one by one.
     """
+    require_writable(results.forms(PROBABILITIES)[1])  # before anything is predicted
     ledger = _begin(predicted, results, block)
     finished = open_sharded(results.forms(PROBABILITIES)[1])
     assert finished is not None

@@ -53,6 +53,17 @@ def damage(file: Path) -> None:
     file.write_bytes(data)
 
 
+def test_nothing_is_predicted_for_probabilities_that_cannot_be_written(run: Run, monkeypatch):
+    run.file("0/1/2").unlink()
+    access = os.access
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "access", lambda path, *a: Path(path) != run.store and access(path, *a))
+        said = run("infer", BLOCKS, code=2)
+    assert f"{run.store}: cannot be written: " in said
+    assert "done now" not in said
+    assert "infer: 1 block done now\n" in run("infer", BLOCKS)
+
+
 def test_lost_and_short_blocks_are_made_again_and_no_others(run: Run) -> None:
     run("test")
     expected, before = read_volume(run.store), run.state()
