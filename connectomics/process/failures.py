@@ -7,7 +7,11 @@ import re
 
 from connectomics.errors import MachineError
 
-_SPACE = "Free some space there, or choose another place (save_path=FOLDER; output=FOLDER)."
+_PLACES = (
+    "save_path=FOLDER for a training, output=FOLDER for a mode on files; the results of a run lie "
+    "beside its checkpoint, of which a copy elsewhere will do"
+)
+_SPACE = f"Free some space there, or choose another place: {_PLACES}."
 _MEMORY = (
     "Use smaller patches, batches or windows (data.dataloader, inference.window), "
     "or a machine with more."
@@ -18,7 +22,7 @@ _REMEDIES = {
     errno.EFBIG: _SPACE,
     errno.EIO: "The disk or the network to it fails: try again, or choose another place.",
     errno.ESTALE: "The network disk was taken away meanwhile: try again.",
-    errno.EROFS: "Choose a place that can be written (save_path=FOLDER; output=FOLDER).",
+    errno.EROFS: f"Choose a place that can be written: {_PLACES}.",
     errno.EACCES: "Check the permissions, or choose another place.",
     errno.EPERM: "Check the permissions, or choose another place.",
     errno.ENAMETOOLONG: "No file can be called so: shorten the name.",
@@ -40,7 +44,9 @@ def machine_error(error: BaseException) -> MachineError | None:
 
     >>> print(machine_error(OSError(errno.ENOSPC, "No space left on device", "a.h5")))
     MachineError: a.h5: No space left on device.
-      Free some space there, or choose another place (save_path=FOLDER; output=FOLDER).
+      Free some space there, or choose another place: save_path=FOLDER for a training, \
+output=FOLDER for a mode on files; the results of a run lie beside its checkpoint, of which a copy \
+elsewhere will do.
     """
     if isinstance(error, OSError) and error.errno in _REMEDIES:
         where = str(error.filename or "this machine")

@@ -100,4 +100,7 @@ def unfinished(missing: int, what: str, *, last: bool = False) -> str:
     then = "give the commands of all shards again, and in the end one without system.shard."
     if last:
         then = "the command without system.shard puts them together."
-    return f"{what}: {missing} blocks of other shards are not done yet. When they are, {then}"
+    some = (
+        "1 block of another shard is" if missing == 1 else f"{missing} blocks of other shards are"
+    )
+    return f"{what}: {some} not done yet. Afterwards, {then}"

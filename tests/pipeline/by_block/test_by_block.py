@@ -157,7 +157,7 @@ def test_shards_share_the_work(run):
     shutil.rmtree(run.results)
     said = run("infer", BLOCKS, "system.shard=1/3")
     assert "6 blocks done now of shard 1/3" in said
-    assert "12 blocks of other shards are not done yet. When they are, the command without" in said
+    assert "12 blocks of other shards are not done yet. Afterwards, the command without" in said
     run("infer", BLOCKS, "system.shard=0/3")
     assert "all blocks are done" in run("infer", BLOCKS, "system.shard=2/3")
     assert not (run.results / "probabilities.zarr").exists()
@@ -415,7 +415,7 @@ def test_shards_make_again_what_is_damaged(run):
     part.write_bytes(part.read_bytes()[:-3])
     said = run("decode", steps, BLOCKS, "system.shard=1/2")
     assert f"decode: {part}: not as written; made again" in said
-    assert "decode: synapses: 1 blocks of other shards are not done yet" in said
+    assert "decode: synapses: 1 block of another shard is not done yet" in said
     run("decode", steps, BLOCKS, "system.shard=0/2")
     run("decode", steps, BLOCKS)
     assert np.array_equal(read_volume(run.results / "labels.zarr"), expected)
