@@ -122,6 +122,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--gpu", action="store_true", help="only what runs on a GPU")
     parser.add_argument("--small", action="store_true", help="sizes for a quick look")
     options = parser.parse_args(arguments)
+    if options.small and (options.check or options.write):
+        parser.error("--small measures other rows than those of the table")
     if options.gpu and not torch.cuda.is_available():
         print("there is no GPU here; its rows stay as they are", file=sys.stderr)
         return 2

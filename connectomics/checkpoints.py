@@ -72,7 +72,8 @@ def _nearest(path: Path) -> Path | None:
             return path if any(map(Path.is_file, leads)) else below
         first = next(folder for folder in path.parents if folder.is_dir())
         missing, *rest = path.relative_to(first).parts
-        names = [entry.name for entry in first.iterdir() if entry.exists()]  # no dead link
+        # No dead link, and no file that the path leads through.
+        names = [one.name for one in first.iterdir() if one.exists() and one.name != missing]
     except (OSError, StopIteration):
         return None
     near = difflib.get_close_matches(missing, names, n=3, cutoff=0.7)

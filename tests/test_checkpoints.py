@@ -60,3 +60,8 @@ def test_the_nearest_name_is_offered_and_the_newest_beside_it(tmp_path):
     # What holds no checkpoint is not offered, nor what has another name.
     assert what_may_be_meant(runs / "chck") == f"The newest of this experiment is {newer}."
     assert what_may_be_meant(tmp_path / "nowhere" / "at" / "all") == ""
+
+
+def test_a_path_that_leads_through_a_file_means_nothing(tmp_path):
+    (tmp_path / "my.yaml").write_text("")
+    assert what_may_be_meant(tmp_path / "my.yaml" / "last.ckpt") == ""

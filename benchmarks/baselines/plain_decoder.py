@@ -50,7 +50,7 @@ def _without_small(mask: np.ndarray, least: int) -> np.ndarray:
 
 
 def _dilated(mask: np.ndarray, size: int) -> np.ndarray:
-    """Each section dilated by a square, an axis at a time."""
+    """Each section dilated by a square of an odd size, an axis at a time."""
     for axis in (1, 2):
         grown, moved = mask.copy(), np.moveaxis(mask, axis, -1)
         to = np.moveaxis(grown, axis, -1)

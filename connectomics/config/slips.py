@@ -206,15 +206,19 @@ def _other_length(path: DottedPath, value: Sequence[Any], schema: type[BaseModel
     if any(isinstance(item, str) for item in value):  # of each of these it is said already
         return ""
     if has_axes(path, schema):
-        if len(value) == 2 and all(isinstance(size, int | float) for size in value):
-            example = [*value, value[1]]
-        else:
-            example = list(usual or ((30, 8, 8) if path[-1] == "resolution" else (16, 128, 128)))
+        likely = (30, 8, 8) if path[-1] == "resolution" else (16, 128, 128)
+        if not usual and len(value) == 2 and all(map(_is_size, value)):
+            likely = (*value, value[1])
+        example = list(usual or likely)
         return f"{_for_each_axis(path)}, such as {example}."
     if str(path[-1]).endswith("_range"):
         return "The first and the one past the last, counted from 0, such as [0, 100]."
     numbers = isinstance(usual, tuple) and all(isinstance(one, int | float) for one in usual)
     return f"Such as {list(usual)}." if usual and numbers else ""
+
+
+def _is_size(number: Any) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool) and number > 0
 
 
 def _item(path: DottedPath, value: Any, schema: type[BaseModel]) -> str:

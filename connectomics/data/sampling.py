@@ -181,7 +181,7 @@ def sliver_warning(sampler: PatchSampler) -> list[str]:
     if sampler.size_thres >= SLIVER * synapses.small:
         return []
     few = drawn <= 0.5
-    those = f"Of the {drawn:.0%} of patches that are drawn anywhere, some" if few else "Patches"
+    those = "Of the patches that are drawn anywhere, some" if few else "Patches"
     more = "" if few else ", or raise data.dataloader.foreground_fraction"
     return [
         f"data.dataloader.reject_sampling.size_thres: {sampler.size_thres:,} voxels are a fraction "

@@ -127,7 +127,7 @@ def require_memory(
     Raises:
         MachineError: Even the least that it takes is more than there is, on the GPU or here.
     """
-    (kind, processes), loader = devices, config.data.dataloader
+    kind, processes = devices
     device = torch.device("cuda" if kind == "gpu" else "cpu")
     one = footprint(config, module, device, masked=masked)
     where = memory_of_gpu(device) if kind == "gpu" else memory_of_machine()
@@ -135,10 +135,34 @@ def require_memory(
     least = one.kept + _certain(one.step, compiled=compiled)
     times, ahead = (1, 0) if kind == "gpu" else (processes, processes * one.workers)
     need = Need(times * one.predicted + ahead, int(times * least))
-    total = (where.total or 0) - where.used
-    of_patch = (one.predicted - one.kept - SCRATCH + ahead / times) / loader.batch_size
-    fits = int((total / times - one.kept - SCRATCH) / of_patch)
-    return require_room(need, where, "training", _remedy(config, fits))
+    remedy = ""
+    if need.predicted > where.free or need.least + where.used > (where.total or math.inf):
+
+        def of_batch(batch: int) -> int:
+            smaller = footprint(_with_batch(config, batch), module, device, masked=masked)
+            return times * (smaller.predicted + (smaller.workers if ahead else 0))
+
+        remedy = _remedy(config, _fitting(of_batch, config, (where.total or 0) - where.used))
+    return require_room(need, where, "training", remedy)
+
+
+def _fitting(of_batch: Callable[[int], int], config: Config, room: int) -> int:
+    """The largest batch that is predicted to fit, of half as many patches at most; 0 if none."""
+    most = config.data.dataloader.batch_size // 2
+    if most < 1 or (one := of_batch(1)) > room:
+        return 0
+    if most == 1:
+        return 1
+    whole = of_batch(most)
+    if whole <= room:
+        return most
+    each = (whole - one) / (most - 1)  # gradients and the like are the same for any batch
+    return 1 + int((room - one) / each)
+
+
+def _with_batch(config: Config, batch: int) -> Config:
+    loader = config.data.dataloader.model_copy(update={"batch_size": batch})
+    return config.model_copy(update={"data": config.data.model_copy(update={"dataloader": loader})})
 
 
 def _certain(step: Live, *, compiled: bool) -> float:
@@ -153,11 +177,10 @@ def _remedy(config: Config, fits: int) -> str:
     batch = config.data.dataloader.batch_size
     accumulate = config.optimization.accumulate_grad_batches
     smaller = "a smaller data.dataloader.patch_size, or a smaller network"
-    fits = min(fits, batch // 2)
     if fits < 1:
         return f"Set {smaller} (such as model/rsunet=small)."
     more = -(-batch * accumulate // fits)
     return (
         f"Set data.dataloader.batch_size={fits} (with optimization.accumulate_grad_batches={more} "
-        f"a step sees as many patches), {smaller}."
+        f"a step sees about as many patches), {smaller}."
     )

@@ -103,6 +103,23 @@ def test_an_item_of_a_list_has_axes_too():
     ]
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "example"),
+    [
+        ("model.rsunet.kernel_2d", [1, 2], "[1, 3, 3]"),  # [1, 2, 2] would be refused
+        ("system.block_size", [0, 8], "[16, 128, 128]"),
+        ("system.block_size", [1.5, 2], "[16, 128, 128]"),
+        ("system.block_size", [24, 64], "[24, 64, 64]"),
+    ],
+)
+def test_an_example_is_legal(key: str, value: Any, example: str):
+    *sections, last = key.split(".")
+    tree: dict[str, Any] = {last: value}
+    for section in reversed(sections):
+        tree = {section: tree}
+    assert any(f"such as {example}." in fault for fault in faults(tree))
+
+
 def test_an_item_without_its_name():
     assert faults({"model": {"loss": {"losses": [{"weight": 1.0}]}}}) == [
         "model.loss.losses[0]: lacks function.\n  Add function: ..."
@@ -138,7 +155,7 @@ def test_what_is_wrong_under_a_misspelt_key_is_found():
     assert [str(fault) for fault in found.faults] == [
         "data.dataloader.patch_sise: no such key.\n  Did you mean 'patch_size'?",
         "data.dataloader.patch_sise: has to be a list of 3, not [1, 2].\n"
-        "  One number for each axis, [z, y, x], such as [1, 2, 2].",
+        "  One number for each axis, [z, y, x], such as [18, 256, 256].",
     ]
     assert found.config.data.dataloader.batch_size == 3
 

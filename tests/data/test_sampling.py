@@ -179,5 +179,7 @@ def test_a_threshold_of_slivers_is_warned_about(size_thres, fraction, warned):
     warnings = sliver_warning(sampler)
     assert bool(warnings) is warned
     assert all("a small whole one has 32" in one and "Set it to auto" in one for one in warnings)
-    assert all(("Of the 50% of patches" in one) is (fraction == 0.5) for one in warnings)
+    assert all(
+        ("Of the patches that are drawn anywhere" in one) is (fraction == 0.5) for one in warnings
+    )
     assert all(("or raise" in one) is (fraction == 0) for one in warnings)

@@ -130,6 +130,19 @@ def test_what_kernels_always_took_counts_as_certain(ready, machine):
     require(ready, batch_size=1)
 
 
+def test_a_suggested_batch_counts_what_is_the_same_for_any_batch(make_config, machine):
+    wide = {"rsunet": {"filters": [8, 256], "down_factors": [[1, 2, 2]]}}
+    ready = prepare(make_config(model=wide))
+    needed = predicted(ready, 64)
+    machine(0.6 * needed)
+    with pytest.raises(MachineError) as error:
+        require(ready, batch_size=64)
+    found = re.search(r"batch_size=(\d+) ", str(error.value))
+    assert found
+    assert predicted(ready, int(found[1])) <= 0.6 * needed
+    require(ready, batch_size=int(found[1]))
+
+
 def test_what_may_not_fit_is_warned_of(ready, machine):
     machine(GIB, free=1000)
     line, warning = require(ready)
