@@ -25,6 +25,8 @@ _REMEDIES = {
     errno.EROFS: f"Choose a place that can be written: {_PLACES}.",
     errno.EACCES: "Check the permissions, or choose another place.",
     errno.EPERM: "Check the permissions, or choose another place.",
+    errno.EISDIR: "A folder lies where a file belongs: put it elsewhere.",
+    errno.ENOTDIR: "A file lies where a folder belongs: put it elsewhere.",
     errno.ENAMETOOLONG: "No file can be called so: shorten the name.",
     errno.EMFILE: "Raise the number of files a program may open: ulimit -n 4096",
     errno.ENFILE: "Too many files are open on this machine: close other programs.",

@@ -17,6 +17,7 @@ BUS = (
     [
         (OSError(errno.EDQUOT, "Disk quota exceeded", "x.h5"), "x.h5", "Disk quota", "Free some"),
         (OSError(errno.ENOSPC, "No space left on device"), "this machine", "No space", "Free some"),
+        (OSError(errno.EISDIR, "Is a directory", "x.h5"), "x.h5", "Is a", "put it elsewhere"),
         (OSError(errno.EMFILE, "Too many open files"), "this machine", "Too many", "ulimit -n"),
         (MemoryError("Unable to allocate 3 TiB"), "memory", "allocate 3 TiB", "smaller patches"),
         (RuntimeError("CUDA out of memory. Tried"), "GPU memory", "suffice", "smaller patches"),
