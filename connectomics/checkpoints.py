@@ -42,7 +42,9 @@ def find_checkpoint(path: Path) -> Path:
 
 def newest_beside(path: Path) -> Path | None:
     """Find the newest checkpoint of the experiment that a path, to a run or into one, names."""
-    folders = (path.parent, path.parent.parent.parent)
+    folders = [path.parent]
+    if path.suffix:  # a file, such as <run>/checkpoints/last.ckpt
+        folders.append(path.parent.parent.parent)
     found = (newest(folder, f"*/{FOLDER}/{LAST}") for folder in folders)
     return next(filter(None, found), None)
 

@@ -57,11 +57,18 @@ def test_the_nearest_name_is_offered_and_the_newest_beside_it(tmp_path):
     wrong = tmp_path / "output" / "synapse" / "run_c" / "checkpoints" / "last.ckpt"
     assert what_may_be_meant(wrong) == f"Did you mean '{last}'?"
     assert what_may_be_meant(tmp_path / "outputs" / "synaps") == f"Did you mean '{newer}'?"
+    # Of another experiment, two folders up, nothing is said:
+    stray = tmp_path.parent / f"{tmp_path.name}_stray" / "checkpoints" / "last.ckpt"
+    stray.parent.mkdir(parents=True)
+    stray.touch()
+    assert what_may_be_meant(tmp_path / "outputs" / "synaps") == f"Did you mean '{newer}'?"
     # What holds no checkpoint is not offered, nor what has another name.
     assert what_may_be_meant(runs / "chck") == f"The newest of this experiment is {newer}."
     assert what_may_be_meant(tmp_path / "nowhere" / "at" / "all") == ""
 
 
 def test_a_path_that_leads_through_a_file_means_nothing(tmp_path):
-    (tmp_path / "my.yaml").write_text("")
-    assert what_may_be_meant(tmp_path / "my.yaml" / "last.ckpt") == ""
+    file = tmp_path / "a" / "b" / "my.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text("")
+    assert what_may_be_meant(file / "last.ckpt") == ""
