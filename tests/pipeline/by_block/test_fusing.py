@@ -265,7 +265,7 @@ def test_a_damaged_part_of_the_first_pass_is_counted_from_the_network(run):
     shutil.rmtree(run.results)
     for index in range(2):
         run("decode", *settings, f"system.shard={index}/3")
-    part = sorted((run.results / "blocks/labels/levels").rglob("*.npz"))[0]
+    part = sorted((run.results / "blocks/labels/thresholds").rglob("*.npz"))[0]
     part.write_bytes(part.read_bytes()[:-3])
     assert "1 made again" in run("decode", *settings)
     assert np.array_equal(labels_of(run.results)[0], expected[0])
