@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import logging
+import runpy
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -33,6 +34,9 @@ from baselines import plain_decoder
 from connectomics.decoding import polarity2instance
 from connectomics.process.sections import available_cpus
 
+ORACLE = runpy.run_path(
+    str(Path(__file__).parents[1] / "tests" / "decoding" / "decoding_oracle.py")
+)
 MODES: dict[str, dict[str, Any]] = {
     "default": {},
     "exclusive": {"exclusive": True},
@@ -78,22 +82,12 @@ def measure(volume: np.ndarray, settings: dict[str, Any], repeats: int) -> str:
     memory = max(grown, allocated(decode))
     copying = best(volume.copy, repeats)[0]
     plain_seconds, plain_memory, expected = best(decode_plainly, repeats)
-    agree = same_synapses(labels, expected)
+    agree = ORACLE["same_synapses"](labels, expected)
     voxels = volume[0].size
     return (
         f"{plain_seconds:9.2f} {seconds:10.3f} {plain_seconds / seconds:6.1f} {copying:7.3f} "
         f"{plain_memory / voxels:14.1f} {memory / voxels:16.2f}  {'yes' if agree else 'NO'}"
     )
-
-
-def same_synapses(labels: np.ndarray, others: np.ndarray) -> bool:
-    """Whether two polarity labellings agree up to the order of their synapses."""
-    shown = (labels > 0) | (others > 0)
-    pairs = np.stack([labels[shown], others[shown]]).astype(np.int64)
-    if ((pairs == 0) | ((pairs[:1] ^ pairs[1:]) & 1 > 0)).any():
-        return False
-    of = np.unique((pairs + 1) // 2, axis=1)
-    return all(len(np.unique(ids)) == ids.size for ids in of)
 
 
 def best(call: Callable[[], np.ndarray], repeats: int) -> tuple[float, int, np.ndarray]:

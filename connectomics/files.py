@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from connectomics.errors import DataError, Fault
+from connectomics.process.failures import ELSEWHERE, OTHER_FOLDERS
 from connectomics.process.signals import unbroken
 
 if TYPE_CHECKING:
@@ -168,13 +169,6 @@ def write_hdf5(path: Path) -> Iterator[tuple[h5py.File, Callable[[], None]]]:
     finally:
         stream.close()
     stream.check()
-
-
-OTHER_FOLDERS = (
-    "choose a folder you may write to (save_path=FOLDER, with a copy of the checkpoint outside of "
-    "its run if one is named; output=FOLDER without a config)."
-)
-ELSEWHERE = f"Free some space or {OTHER_FOLDERS}"
 
 
 @contextmanager

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from connectomics.data.io import LazyVolume
+from connectomics.data.io.hdf5 import states_axes
 from connectomics.data.io.location import format_of, parse_location
 from connectomics.data.volumes import LabelledVolume
 from connectomics.errors import Fault, warn
-from connectomics.geometry import Box
+from connectomics.geometry import Box, Triple
 from connectomics.process.called import python_to_type
 
 DEEPER = 1.4
@@ -45,10 +46,7 @@ def axis_doubts(volume: LabelledVolume) -> Iterator[Fault]:
     size = volume.resolution
     if min(volume.shape) < 2 or (size and size[0] < THICKER * max(size[1:])):
         return
-    pairs = [*zip(volume.shape, LOOKED_AT, strict=True)]
-    start = [max(0, (length - most) // 2) for length, most in pairs]
-    stop = [first + min(pair) for first, pair in zip(start, pairs, strict=True)]
-    middle = volume.image.read(Box(tuple(start), tuple(stop))).astype(np.float32)  # type: ignore[arg-type]
+    middle = volume.image.read(_middle(volume.shape)).astype(np.float32)
     steps = [float(np.abs(np.diff(middle, axis=axis)).mean()) for axis in range(3)]
     deepest = int(np.argmax(steps))
     others = [axis for axis in range(3) if axis != deepest]
@@ -66,12 +64,20 @@ def axis_doubts(volume: LabelledVolume) -> Iterator[Fault]:
         "along the others).",
         "Volumes are read as (z, y, x). In HDF5 and Zarr an attribute of the dataset says how it "
         f"is stored: axes = '{'xyz' if last else 'yzx'}' or '{'yxz' if last else 'xzy'}', for "
-        f"labels too. Else transpose both.{_axes_command(volume, 'xyz' if last else 'yzx')}",
+        f"labels too. Else transpose both.{_how_to_say(volume, 'xyz' if last else 'yzx')}",
     )
 
 
-def _axes_command(volume: LabelledVolume, axes: str) -> str:
-    """What to type for it, where image and labels are HDF5."""
+def _middle(shape: Triple) -> Box:
+    """Where it is looked at."""
+    lengths = [min(pair) for pair in zip(shape, LOOKED_AT, strict=True)]
+    z, y, x = ((whole - part) // 2 for whole, part in zip(shape, lengths, strict=True))
+    depth, height, width = lengths
+    return Box((0, 0, 0), (depth, height, width)).shift((z, y, x))
+
+
+def _how_to_say(volume: LabelledVolume, axes: str) -> str:
+    """What to type for it, where image and labels are HDF5 that says nothing of its axes yet."""
     typed = ["import h5py"]
     for part in filter(None, (volume.image, volume.label)):
         if not isinstance(part, LazyVolume):
@@ -79,6 +85,8 @@ def _axes_command(volume: LabelledVolume, axes: str) -> str:
         location = parse_location(part.source)
         if format_of(location) != "hdf5":
             return ""
+        if states_axes(location, part.dataset):
+            return f" What {part.source} says of its axes already has to be corrected with it."
         dataset = f"h5py.File({str(location.path)!r}, 'r+')[{part.dataset!r}]"
         typed.append(f"{dataset}.attrs['axes'] = {axes!r}")
     return "\n    " + python_to_type("; ".join(typed))

@@ -7,22 +7,22 @@ import re
 
 from connectomics.errors import MachineError
 
-_PLACES = (
-    "save_path=FOLDER for a training, output=FOLDER for a mode on files; the results of a run lie "
-    "beside its checkpoint, of which a copy elsewhere will do"
+OTHER_FOLDERS = (
+    "choose a folder you may write to (save_path=FOLDER, with a copy of the checkpoint outside of "
+    "its run if one is named; output=FOLDER without a config)."
 )
-_SPACE = f"Free some space there, or choose another place: {_PLACES}."
+ELSEWHERE = f"Free some space or {OTHER_FOLDERS}"
 _MEMORY = (
     "Use smaller patches, batches or windows (data.dataloader, inference.window), "
     "or a machine with more."
 )
 _REMEDIES = {
-    errno.ENOSPC: _SPACE,
-    errno.EDQUOT: _SPACE,
-    errno.EFBIG: _SPACE,
+    errno.ENOSPC: ELSEWHERE,
+    errno.EDQUOT: ELSEWHERE,
+    errno.EFBIG: ELSEWHERE,
     errno.EIO: "The disk or the network to it fails: try again, or choose another place.",
     errno.ESTALE: "The network disk was taken away meanwhile: try again.",
-    errno.EROFS: f"Choose a place that can be written: {_PLACES}.",
+    errno.EROFS: f"C{OTHER_FOLDERS[1:]}",
     errno.EACCES: "Check the permissions, or choose another place.",
     errno.EPERM: "Check the permissions, or choose another place.",
     errno.EISDIR: "A folder lies where a file belongs: put it elsewhere.",
@@ -46,9 +46,8 @@ def machine_error(error: BaseException) -> MachineError | None:
 
     >>> print(machine_error(OSError(errno.ENOSPC, "No space left on device", "a.h5")))
     MachineError: a.h5: No space left on device.
-      Free some space there, or choose another place: save_path=FOLDER for a training, \
-output=FOLDER for a mode on files; the results of a run lie beside its checkpoint, of which a copy \
-elsewhere will do.
+      Free some space or choose a folder you may write to (save_path=FOLDER, with a copy of the \
+checkpoint outside of its run if one is named; output=FOLDER without a config).
     """
     if isinstance(error, OSError) and error.errno in _REMEDIES:
         where = str(error.filename or "this machine")

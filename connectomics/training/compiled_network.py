@@ -84,7 +84,7 @@ def notes_on_speed(config: Config, accelerator: str) -> list[str]:
         compiled = f"not compiled (optimization.compile={asked})"
     fused = "" if optimization.precision == "16-mixed" else ", a fused optimizer"
     notes = [f"features lie with channels last{fused}; the network is {compiled}"]
-    return [*notes, *_slow_widths(widths, optimization.precision, model.arch.type)]
+    return [*notes, *_slow_on_gpus(widths, optimization.precision, model.arch.type)]
 
 
 def _slow_on_cpus(widths: Sequence[int], network: str) -> list[str]:
@@ -99,7 +99,7 @@ def _slow_on_cpus(widths: Sequence[int], network: str) -> list[str]:
     ]
 
 
-def _slow_widths(widths: Sequence[int], precision: str, network: str) -> list[str]:
+def _slow_on_gpus(widths: Sequence[int], precision: str, network: str) -> list[str]:
     """Note numbers of channels that do not fill a GPU's tensor cores.
 
     They take 16 bytes at a time: eight numbers in half precision, four in float32 (as TF32).

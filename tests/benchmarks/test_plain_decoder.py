@@ -13,6 +13,7 @@ from connectomics.decoding import polarity2instance
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 decoding = pytest.importorskip("decoding")
 plain_decoder = pytest.importorskip("baselines.plain_decoder")
+same_synapses = decoding.ORACLE["same_synapses"]
 
 
 @pytest.mark.parametrize("settings", [{}, {"exclusive": True}, {"semantic": True}])
@@ -26,12 +27,12 @@ def test_both_find_the_same_synapses(settings, dilate_sz):
         for decode in (plain_decoder.polarity2instance, polarity2instance)
     ]
     assert found[0].max() > 1
-    assert decoding.same_synapses(*found)
+    assert same_synapses(*found)
 
 
 def test_other_synapses_are_not_the_same():
     labels = np.array([1, 2, 0, 3, 4])
-    assert decoding.same_synapses(labels, np.array([3, 4, 0, 1, 2]))
-    assert not decoding.same_synapses(labels, np.array([3, 4, 0, 2, 1]))  # a side exchanged
-    assert not decoding.same_synapses(labels, np.array([1, 2, 0, 1, 2]))  # two are one
-    assert not decoding.same_synapses(labels, np.array([1, 2, 3, 3, 4]))  # a voxel more
+    assert same_synapses(labels, np.array([3, 4, 0, 1, 2]))
+    assert not same_synapses(labels, np.array([3, 4, 0, 2, 1]))  # a side exchanged
+    assert not same_synapses(labels, np.array([1, 2, 0, 1, 2]))  # two are one
+    assert not same_synapses(labels, np.array([1, 2, 3, 3, 4]))  # a voxel more

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -70,6 +71,18 @@ def test_real_em_is_told_by_its_sections_anywhere_in_it() -> None:
         assert doubts(part, (50, 4.6, 4.6)) == []
         for order, said in ORDERS:
             assert said in doubts(part.transpose(order), (50, 4.6, 4.6))[0]
+
+
+@pytest.mark.parametrize(("stated", "command"), [(None, True), ("zyx", False)])
+def test_what_a_file_says_of_its_axes_has_to_be_corrected(tmp_path, image, stated, command):
+    with h5py.File(tmp_path / "em.h5", "w") as file:
+        file["main"] = image.T
+        if stated:
+            file["main"].attrs["axes"] = stated
+    volume = open_volume(str(tmp_path / "em.h5")).with_grid(VoxelGrid(THICK))
+    (doubt,) = axis_doubts(LabelledVolume("em", volume))
+    assert ("attrs['axes'] = 'xyz'" in doubt.remedy) is command
+    assert ("em.h5 says of its axes already has to be corrected" in doubt.remedy) is not command
 
 
 def test_a_warning_names_each_volume(image) -> None:

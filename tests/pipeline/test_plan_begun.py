@@ -16,11 +16,11 @@ from connectomics.evaluation import volumes
 from connectomics.inference.by_block import windows_of
 from connectomics.inference.windows import Sliding
 from connectomics.pipeline import plan_begun, plan_lines, planning
-from connectomics.pipeline.by_block import counting, labelling
+from connectomics.pipeline.by_block import counting
 from connectomics.pipeline.plan_lines import work_of
 from connectomics.scoring import labels as label_volumes
 from tests.pipeline.by_block.test_by_block import DECODERS
-from tests.pipeline.tiny_run import TinyRun
+from tests.pipeline.tiny_run import TinyRun, interrupted
 
 BLOCKS = "system.block_size=[8,20,16]"
 FUSED = "inference.save_probabilities=false"
@@ -91,18 +91,9 @@ def test_what_is_there_takes_nothing_and_what_it_has_lost_is_left(run):
 
 @pytest.mark.usefixtures("in_bytes")
 @pytest.mark.parametrize("mode", ["decode", "test"])
-def test_passes_of_decoding_that_are_through_are_not_counted_again(run, monkeypatch, mode):
+def test_passes_of_decoding_that_are_through_are_not_counted_again(run, mode):
     run("infer", BLOCKS)
-    call, did = labelling.RunTask.__call__, []
-
-    def stops(self, task):
-        did.append(self.step)
-        if did.count("labels") == 6:
-            raise KeyboardInterrupt
-        return call(self, task)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(labelling.RunTask, "__call__", stops)
+    with interrupted("labels", 6):
         run("decode", BLOCKS, STEPS, code=130)
     said = run.plan(mode, BLOCKS, STEPS)
     passes = "5 of 6 passes of decoding are through, and 5 of 18 blocks of the next (labels)"

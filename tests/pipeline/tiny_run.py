@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from main import main
+
+from connectomics.pipeline.by_block import labelling
 
 
 class TinyRun:
@@ -38,3 +43,18 @@ class TinyRun:
         assert status == code, out + err
         assert "Traceback" not in err
         return out + err
+
+
+@contextmanager
+def interrupted(step: str, number: int) -> Iterator[None]:
+    """Within it, a decoding is interrupted when it comes to a block of a pass, counted from 1."""
+    call, did = labelling.RunTask.__call__, []
+
+    def stops(self, task):
+        did.append(self.step)
+        if did.count(step) == number:
+            raise KeyboardInterrupt
+        return call(self, task)
+
+    with patch.object(labelling.RunTask, "__call__", stops):
+        yield

@@ -51,11 +51,8 @@ def require(ready, **dataloader):
 
 
 def test_a_batch_of_twice_the_patches_takes_twice_as_much(ready, make_config):
-    loader = ready.config.data.dataloader.model_copy(update={"batch_size": 4})
-    data = ready.config.data.model_copy(update={"dataloader": loader})
-    twice = memory.footprint(
-        ready.config.model_copy(update={"data": data}), ready.module, torch.device("cpu")
-    )
+    config = with_loader(ready, batch_size=4)
+    twice = memory.footprint(config, ready.module, torch.device("cpu"))
     assert twice.step.peak == pytest.approx(2 * step_of(ready).step.peak, rel=0.02)
     assert twice.kept == step_of(ready).kept
 
@@ -72,10 +69,7 @@ def test_what_an_optimizer_keeps(make_config):
 
 
 def test_patches_made_ahead_count(ready):
-    loader = ready.config.data.dataloader
-    loader = loader.model_copy(update={"num_workers": 2, "batch_size": 2})
-    data = ready.config.data.model_copy(update={"dataloader": loader})
-    config = ready.config.model_copy(update={"data": data})
+    config = with_loader(ready, num_workers=2, batch_size=2)
     found = memory.footprint(config, ready.module, torch.device("cpu"), masked=True)
     assert found.workers == 3 * 2 * 2 * 4 * (4 * 16 * 16) * 5  # image, three targets, mask
 

@@ -69,6 +69,13 @@ def inspect(location: Location) -> tuple[Header, Opener]:
     return header, partial(_open_dataset, location.path, source, header.dataset, order)
 
 
+def states_axes(location: Location, dataset: str) -> bool:
+    """Whether a dataset says itself which of its axes is which."""
+    with open_file(location.path, location.source) as file:
+        found: Any = file[dataset]
+        return any(_dimensions(found)) or bool(axis_attributes(found.attrs))
+
+
 def _dimensions(dataset: h5py.Dataset) -> list[str]:
     """The label of each dimension, or the name of its scale; empty where it has neither.
 

@@ -30,7 +30,7 @@ from connectomics.blocks import (
 from connectomics.blocks.ledger import write_whole
 from connectomics.config.schema import SystemSection
 from connectomics.data.cache_key import CacheKey
-from connectomics.digests import changes
+from connectomics.digests import changes, digest
 from connectomics.errors import DamagedError, DataError
 from connectomics.files import writing_to
 from connectomics.geometry import Box
@@ -80,10 +80,11 @@ def _begun(folder: Path, key: CacheKey, system: SystemSection, what: str) -> Led
     if system.shard is None:  # others may be at work: there it is refused
         try:
             begun = parts_begun(folder)
-            why = "; ".join(changes(begun, key.parts)) if begun is not None else ""
+            other = begun is not None and digest(begun) != key.digest
+            why = "; ".join(changes(begun, key.parts)) if other else ""
         except DataError as error:
-            why = str(error.faults[0].problem)
-        if why:
+            other, why = True, error.faults[0].problem
+        if other:
             print(f"{what}: all blocks anew: {why}")
             begin_anew(folder)
     ledger = open_ledger(folder, key.parts, "counts")

@@ -23,7 +23,7 @@ from connectomics.inference.by_block import windows_of
 from connectomics.inference.windows import Sliding
 from connectomics.pipeline.by_block import labelling
 from connectomics.pipeline.results import VolumeResults
-from tests.pipeline.tiny_run import TinyRun
+from tests.pipeline.tiny_run import TinyRun, interrupted
 
 BLOCKS = "system.block_size=[8,20,16]"
 
@@ -366,22 +366,13 @@ DAMAGED = {
 
 @pytest.mark.parametrize(("where", "step", "again"), DAMAGED.values(), ids=DAMAGED)
 @pytest.mark.parametrize("how", ["cut short", "changed", "gone"])
-def test_what_is_damaged_of_a_decoding_is_made_again(run, monkeypatch, where, step, again, how):
+def test_what_is_damaged_of_a_decoding_is_made_again(run, where, step, again, how):
     predict_well(run)
     steps = f"decoding.steps={DECODERS['synapses']}"
     run("decode", steps, BLOCKS)
     expected = read_volume(run.results / "labels.zarr")
     shutil.rmtree(run.results / "labels.zarr")
-    call, did = labelling.RunTask.__call__, []
-
-    def stops(self, task):
-        did.append(self.step)
-        if did.count("labels") == 4:
-            raise KeyboardInterrupt
-        return call(self, task)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(labelling.RunTask, "__call__", stops)
+    with interrupted("labels", 4):
         run("decode", steps, BLOCKS, code=130)
     file, *_ = sorted((run.begun / "labels").glob(where))
     data = file.read_bytes()
