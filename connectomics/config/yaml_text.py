@@ -205,7 +205,13 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=_style(text))
 
 
+LINE_ENDS = set("\x85\u2028\u2029")
+"""What YAML takes for ends of lines beside those of ASCII, and folds to a space."""
+
+
 def _style(text: str) -> str | None:
+    if not LINE_ENDS.isdisjoint(text):
+        return '"'  # which escapes them
     # Readers of YAML 1.2, Hydra's among them, take 1e-3 for a number; PyYAML would not quote it.
     try:
         float(text)

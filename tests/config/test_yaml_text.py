@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
@@ -30,6 +30,7 @@ tree = st.dictionaries(
 
 
 @given(tree)
+@example({"a": "\x85", "b": ["x\u2028y", {"x": "\u2029 z\n"}]})
 def test_what_is_written_reads_back_equal(content: dict[str, Any]):
     assert yaml.safe_load(write_yaml(content)) == content
 
